@@ -1,0 +1,1 @@
+"""polypatch: one fix, every language."""

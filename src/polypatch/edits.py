@@ -1,0 +1,113 @@
+"""Edit: one correction, its parallel prompts, rephrases and probes. The only type that every layer shares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeAlias
+
+from polypatch.errors import EditError
+
+Lang: TypeAlias = str
+"""ISO 639-1 code, lower case (``en``, ``zh``)."""
+
+Text: TypeAlias = str | tuple[str, str]
+"""As tokenizers take it: a text, or (premise, hypothesis)."""
+
+_LANG = re.compile(r"[a-z]{2,3}")
+
+
+class Example(NamedTuple):
+    """What a sampler draws: one text in one language, and the label it should get."""
+
+    lang: Lang
+    text: Text
+    target: str
+
+
+class Labelled(NamedTuple):
+    """A text and its gold label: one row of a locality set."""
+
+    text: Text
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question that an edit should (portability) or should not (locality) change, in one or more languages."""
+
+    prompt: Mapping[Lang, Text]
+    target: Mapping[Lang, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One correction: the model should answer `target` to `prompt`, in every language.
+
+    `prompt` holds at least `source`; the other entries are parallel to it. `target` needs only the source language where
+    the answer is a class label, which is the same string everywhere. `rephrases` are other wordings (source language:
+    MLG, eq. 11; any other: ``clg_rephrase``) and are never trained on. `ground_truth` is what the model said before,
+    `subject` what the prompt is about; both are optional, and carried for EasyEdit's file format.
+
+    Raises:
+        EditError: an empty id or text, a malformed language code, no prompt or no target in the source language.
+    """
+
+    id: str
+    prompt: Mapping[Lang, Text]
+    target: Mapping[Lang, str]
+    source: Lang = "en"
+    rephrases: Mapping[Lang, tuple[Text, ...]] = field(default_factory=dict)
+    locality: Mapping[str, tuple[Probe, ...]] = field(default_factory=dict)
+    portability: Mapping[str, tuple[Probe, ...]] = field(default_factory=dict)
+    ground_truth: Mapping[Lang, str] = field(default_factory=dict)
+    subject: Mapping[Lang, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise EditError("an edit needs a non-empty id")
+        for lang in {*self.prompt, *self.target, *self.rephrases, self.source}:
+            if not _LANG.fullmatch(lang):
+                raise EditError(f"edit {self.id!r}: {lang!r} is not a lower-case ISO 639 language code such as 'en'")
+        for name, texts in (("prompt", self.prompt), ("target", self.target)):
+            if self.source not in texts:
+                have = ", ".join(sorted(texts)) or "none"
+                raise EditError(f"edit {self.id!r} has no {name} in its source language {self.source!r} (has: {have})")
+        for lang, text in self.prompt.items():
+            _require_text(self.id, f"prompt[{lang}]", text)
+        for lang, texts in self.rephrases.items():
+            for i, text in enumerate(texts):
+                _require_text(self.id, f"rephrases[{lang}][{i}]", text)
+        for lang, label in self.target.items():
+            _require_text(self.id, f"target[{lang}]", label)
+
+    @property
+    def languages(self) -> tuple[Lang, ...]:
+        """The languages of the prompt, the source first, in the order given."""
+        return (self.source, *(lang for lang in self.prompt if lang != self.source))
+
+    def target_in(self, lang: Lang) -> str:
+        """The answer wanted in `lang`: its own where given, else the source's (a class label is the same everywhere)."""
+        return self.target.get(lang, self.target[self.source])
+
+    def example(self, lang: Lang) -> Example:
+        """The parallel prompt in `lang` with its target.
+
+        Raises:
+            EditError: the edit has no prompt in `lang`.
+        """
+        if lang not in self.prompt:
+            raise EditError(f"edit {self.id!r} has no prompt in {lang!r} (has: {', '.join(self.languages)})")
+        return Example(lang, self.prompt[lang], self.target_in(lang))
+
+    def only(self, languages: Iterable[Lang]) -> Edit:
+        """The same edit with its parallel prompts cut to the source and `languages`: what a sampler may draw from."""
+        keep = {self.source, *languages}
+        return replace(self, prompt={lang: text for lang, text in self.prompt.items() if lang in keep})
+
+
+def _require_text(edit_id: str, place: str, text: Text) -> None:
+    parts = text if isinstance(text, tuple) else (text,)
+    if not parts or not all(isinstance(part, str) and part.strip() for part in parts):
+        raise EditError(f"edit {edit_id!r}: {place} is empty or not text: {text!r}")

@@ -1,0 +1,52 @@
+"""Every error polypatch raises on purpose, in one tree.
+
+::
+
+    PolypatchError (Exception)
+    ├── InputError (ValueError)           what the caller passed cannot be used
+    │   ├── EditError                     one edit is wrong: a language, a text, a target
+    │   ├── DataError                     a file or a folder is wrong: path, row, field
+    │   ├── UnknownLabelError             a target that the model has no class for
+    │   └── UnknownRecipeError            a recipe that is not in the table
+    ├── UnsupportedModelError (TypeError) the model's architecture or head is not one we know
+    ├── TailMismatchError                 the model and its frozen tail disagree: no number from it can be trusted
+    └── ArtefactError (ValueError)        a folder of saved edits is broken, or belongs to another base model
+
+A message names the value, the place and the fix. The command line prints it in one line and exits with code 2.
+"""
+
+
+class PolypatchError(Exception):
+    """Base of every error that polypatch raises on purpose."""
+
+
+class InputError(PolypatchError, ValueError):
+    """What the caller passed cannot be used."""
+
+
+class EditError(InputError):
+    """One edit is wrong: a language, a text or a target."""
+
+
+class DataError(InputError):
+    """A file or a folder is wrong; the message names path, row and field."""
+
+
+class UnknownLabelError(InputError):
+    """A target for which the model has no class."""
+
+
+class UnknownRecipeError(InputError):
+    """A recipe that is not in the table."""
+
+
+class UnsupportedModelError(PolypatchError, TypeError):
+    """The model's architecture or head is not one polypatch knows."""
+
+
+class TailMismatchError(PolypatchError):
+    """The model and its frozen tail disagree, so no number from the tail can be trusted."""
+
+
+class ArtefactError(PolypatchError, ValueError):
+    """A folder of saved edits is broken, or belongs to another base model."""
