@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
@@ -45,10 +45,10 @@ class Probe:
 class Edit:
     """One correction: the model should answer `target` to `prompt`, in every language.
 
-    `prompt` holds at least `source`; the other entries are parallel to it. `target` needs only the source language where
-    the answer is a class label, which is the same string everywhere. `rephrases` are other wordings (source language:
-    MLG, eq. 11; any other: ``clg_rephrase``) and are never trained on. `ground_truth` is what the model said before,
-    `subject` what the prompt is about; both are optional, and carried for EasyEdit's file format.
+    `prompt` holds at least `source`; the other entries are parallel to it. `target` needs only the source language
+    where the answer is a class label, which is the same string everywhere. `rephrases` are other wordings (source
+    language: MLG, eq. 11; any other: ``clg_rephrase``) and are never trained on. `ground_truth` is what the model said
+    before, `subject` what the prompt is about; both are optional, and carried for EasyEdit's file format.
 
     Raises:
         EditError: an empty id or text, a malformed language code, no prompt or no target in the source language.
@@ -70,17 +70,17 @@ class Edit:
         for lang in {*self.prompt, *self.target, *self.rephrases, self.source}:
             if not _LANG.fullmatch(lang):
                 raise EditError(f"edit {self.id!r}: {lang!r} is not a lower-case ISO 639 language code such as 'en'")
-        for name, texts in (("prompt", self.prompt), ("target", self.target)):
-            if self.source not in texts:
-                have = ", ".join(sorted(texts)) or "none"
-                raise EditError(f"edit {self.id!r} has no {name} in its source language {self.source!r} (has: {have})")
-        for lang, text in self.prompt.items():
-            _require_text(self.id, f"prompt[{lang}]", text)
+        _require_source(self, "prompt", self.prompt)
+        _require_source(self, "target", self.target)
+        for place, text in self._texts():
+            _require_text(self.id, place, text)
+
+    def _texts(self) -> Iterator[tuple[str, Text]]:
+        """Every text of the edit with the place it stands in, for validation."""
+        yield from ((f"prompt[{lang}]", text) for lang, text in self.prompt.items())
+        yield from ((f"target[{lang}]", label) for lang, label in self.target.items())
         for lang, texts in self.rephrases.items():
-            for i, text in enumerate(texts):
-                _require_text(self.id, f"rephrases[{lang}][{i}]", text)
-        for lang, label in self.target.items():
-            _require_text(self.id, f"target[{lang}]", label)
+            yield from ((f"rephrases[{lang}][{i}]", text) for i, text in enumerate(texts))
 
     @property
     def languages(self) -> tuple[Lang, ...]:
@@ -88,7 +88,7 @@ class Edit:
         return (self.source, *(lang for lang in self.prompt if lang != self.source))
 
     def target_in(self, lang: Lang) -> str:
-        """The answer wanted in `lang`: its own where given, else the source's (a class label is the same everywhere)."""
+        """The answer wanted in `lang`: its own where given, else the source's (a class label is one string)."""
         return self.target.get(lang, self.target[self.source])
 
     def example(self, lang: Lang) -> Example:
@@ -105,6 +105,12 @@ class Edit:
         """The same edit with its parallel prompts cut to the source and `languages`: what a sampler may draw from."""
         keep = {self.source, *languages}
         return replace(self, prompt={lang: text for lang, text in self.prompt.items() if lang in keep})
+
+
+def _require_source(edit: Edit, name: str, by_language: Mapping[Lang, object]) -> None:
+    if edit.source not in by_language:
+        have = ", ".join(sorted(by_language)) or "none"
+        raise EditError(f"edit {edit.id!r} has no {name} in its source language {edit.source!r} (has: {have})")
 
 
 def _require_text(edit_id: str, place: str, text: Text) -> None:

@@ -1,0 +1,1 @@
+"""Readers: a foreign row becomes an Edit; one format per file."""

@@ -1,0 +1,46 @@
+"""EditingData: everything one experiment needs, whatever file it was read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from polypatch.edits import Edit, Labelled, Lang, Text
+from polypatch.errors import DataError
+
+
+@dataclass(frozen=True)
+class EditingData:
+    """A stream of edits and the texts around it.
+
+    Attributes:
+        name: short name of the source (``world``, ``massive``, ``xnli``, ``jsonl``).
+        edits: the stream, in file order; each edit holds every language that was asked for.
+        memory: unlabelled texts by language that an edit must leave alone, to *train* with (the learning memory).
+        validation: the same, held out: the stopping rule watches these (the stopping memory).
+        locality: named sets of labelled texts for the locality metrics: ``train``, ``test`` (source language) and, where
+            text exists, ``train.de``, ``test.de``, … Disjoint from `memory`, `validation` and `edits`.
+    """
+
+    name: str
+    edits: tuple[Edit, ...]
+    memory: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
+    validation: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
+    locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
+
+    def memory_texts(self, languages: Iterable[Lang]) -> list[Text]:
+        """The learning memory of `languages`, one after another; DataError where a language has no memory text."""
+        return _pooled(self.memory, languages, "memory")
+
+    def validation_texts(self, languages: Iterable[Lang]) -> list[Text]:
+        """The stopping memory of `languages`, one after another; DataError where a language has no memory text."""
+        return _pooled(self.validation, languages, "validation memory")
+
+
+def _pooled(texts: Mapping[Lang, Sequence[Text]], languages: Iterable[Lang], what: str) -> list[Text]:
+    pooled: list[Text] = []
+    for lang in languages:
+        if lang not in texts:
+            raise DataError(f"no {what} text in {lang!r} (has: {', '.join(sorted(texts)) or 'none'})")
+        pooled.extend(texts[lang])
+    return pooled

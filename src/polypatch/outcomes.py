@@ -1,0 +1,37 @@
+"""EditOutcome: what became of one edit of the stream. Plain data, shared by the loop, the edited model and the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from polypatch.edits import Lang
+
+
+@dataclass(frozen=True, slots=True)
+class EditOutcome:
+    """What became of one edit.
+
+    Attributes:
+        edit_id: the edit.
+        triggered: the trigger asked for a change; where False, nothing was trained and nothing was added.
+        success: every row that was checked (the source and, where drawn, the sampled rows) is right right after the
+            edit. True for an edit that needed no change. A False is never hidden: `reason` says what happened.
+        source_correct: the source-language prompt is right right after the edit (Transformer-Patcher's success rate).
+        languages: the languages whose examples the editor was trained on, in order of first use; empty if not triggered.
+        patches: neurons this edit added (0 for editors that change weights instead).
+        steps: optimiser steps taken, over all attempts.
+        attempts: training runs made (1 unless retried; 0 if not triggered).
+        seconds: wall-clock time of this edit, trigger included.
+        reason: why it failed; empty on success.
+    """
+
+    edit_id: str
+    triggered: bool
+    success: bool
+    source_correct: bool
+    languages: tuple[Lang, ...] = ()
+    patches: int = 0
+    steps: int = 0
+    attempts: int = 0
+    seconds: float = 0.0
+    reason: str = ""
