@@ -1,8 +1,9 @@
-"""EditOutcome: what became of one edit of the stream. Plain data, shared by the loop, the edited model and the report."""
+"""EditOutcome and TrajectoryPoint: what became of one edit, and of the stream so far. Plain data, shared by all."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from polypatch.edits import Lang
 
@@ -35,3 +36,20 @@ class EditOutcome:
     attempts: int = 0
     seconds: float = 0.0
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryPoint:
+    """How the model stood after `edits_done` edits of the stream: a final number can hide a collapse half-way.
+
+    Attributes:
+        edits_done: edits of the stream handled so far, triggered or not.
+        patches: patches in the model at that moment.
+        reliability_so_far: eq. 10 over those edits, in per cent (0..100); None where it was not measured.
+        locality: eq. 13, the accuracy on each watched locality set at that moment, in per cent (0..100).
+    """
+
+    edits_done: int
+    patches: int
+    reliability_so_far: float | None = None
+    locality: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,135 @@
+"""Edits on disk: JSON Lines, or one JSON array, of the objects of `record`.
+
+An EasyEdit or KnowEdit file loads unchanged. Row numbers in messages count lines (JSON Lines) or elements (array).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from polypatch.data.files import read_text, write_atomically
+from polypatch.data.record import edit_from_record, record_from_edit
+from polypatch.data.rows import Material, choose_languages
+from polypatch.edits import Edit, Labelled, Lang, Probe
+from polypatch.errors import DataError
+
+
+def read_jsonl(path: str | PathLike[str], *, source: Lang = "en") -> list[Edit]:
+    """The edits of a file in file order; plain strings are in `source` unless a row has its own ``source``.
+
+    UTF-8, gunzipped where the name ends in ``.gz``; a BOM, CRLF and blank lines are accepted. A row without ``id`` is
+    called ``{file name}-{row number}``.
+
+    Raises:
+        DataError: in one line the file, the row number and the field: a missing or empty file, another encoding, a row
+            that is not JSON or not an edit, an id that occurs twice.
+    """
+    path = Path(path)
+    name = path.name.split(".")[0] or "edit"
+    edits: dict[str, Edit] = {}
+    rows: dict[str, int] = {}
+    for number, record in _records(path):
+        try:
+            edit = edit_from_record(record, default_id=f"{name}-{number}", source=source)
+        except DataError as error:
+            raise DataError(f"{path} row {number}: {error}") from error
+        if edit.id in edits:
+            raise DataError(f"{path} row {number}: field 'id': {edit.id!r} is already the id of row {rows[edit.id]}")
+        edits[edit.id], rows[edit.id] = edit, number
+    if not edits:
+        raise DataError(f"{path}: holds no edits")
+    return list(edits.values())
+
+
+def write_jsonl(edits: Iterable[Edit], path: str | PathLike[str]) -> None:
+    """Write one edit per line, so that `read_jsonl` gives back equal edits; gzipped where the name ends in ``.gz``.
+
+    The file is replaced in one step, and only after every line was read back, so a failure leaves an older file as it
+    was.
+
+    Raises:
+        DataError: no edits, an id that occurs twice, an edit that the format cannot hold, or a folder that cannot be
+            written to.
+    """
+    path = Path(path)
+    lines: dict[str, str] = {}
+    for edit in edits:
+        if edit.id in lines:
+            raise DataError(f"{path}: edit {edit.id!r} occurs twice")
+        lines[edit.id] = _line(edit)
+    if not lines:
+        raise DataError(f"{path}: no edits to write")
+    content = "".join(f"{line}\n" for line in lines.values()).encode()
+    write_atomically(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+
+
+def read_jsonl_material(
+    path: str | PathLike[str], languages: Iterable[Lang] | None = None, source: Lang = "en"
+) -> Material:
+    """A file's edits, and their own locality probes as locality sets; such a file has no memory.
+
+    `languages` cuts the parallel prompts to these and each edit's source. A DataError if no edit has one of them.
+    """
+    edits = read_jsonl(path, source=source)
+    has = dict.fromkeys(lang for edit in edits for lang in edit.languages)
+    chosen = choose_languages(languages, has, source=edits[0].source, where=path)
+    kept = tuple(edit.only(chosen) for edit in edits)
+    return Material("jsonl", chosen, kept, locality=_locality(kept))
+
+
+def _records(path: Path) -> Iterator[tuple[int, Any]]:
+    """(row number, decoded value) of an array's elements or of the lines that are not blank."""
+    text = read_text(path)
+    if text.lstrip()[:1] == "[":
+        yield from enumerate(_decode(text, str(path)), start=1)
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, _decode(line, f"{path} row {number}")
+
+
+def _decode(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}" if "\n" in text else f"column {error.colno}"
+        raise DataError(f"{where}: not JSON ({error.msg} at {place})") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; thousands of nested brackets
+        raise DataError(f"{where}: not JSON that can be read ({error})") from error
+
+
+def _line(edit: Edit) -> str:
+    """One edit as one line, proved to be readable: what is written is compared with what would be read."""
+    record = record_from_edit(edit)
+    try:
+        line = json.dumps(record, ensure_ascii=False)
+        line.encode()
+        again = record_from_edit(edit_from_record(json.loads(line), default_id="", source=edit.source))
+    except (DataError, TypeError, ValueError) as error:
+        raise DataError(f"edit {edit.id!r} cannot be written: {error}") from error
+    if again != record:
+        raise DataError(f"edit {edit.id!r} cannot be written: it would be read back as {again}")
+    return line
+
+
+def _locality(edits: Iterable[Edit]) -> dict[str, list[Labelled]]:
+    """The locality probes that have an answer, by name in their source language and by ``{name}.{lang}`` in others."""
+    sets: dict[str, list[Labelled]] = {}
+    for edit in edits:
+        for name, probes in edit.locality.items():
+            for probe in probes:
+                for lang, row in _labelled(probe, edit.source):
+                    sets.setdefault(name if lang == edit.source else f"{name}.{lang}", []).append(row)
+    return sets
+
+
+def _labelled(probe: Probe, source: Lang) -> Iterator[tuple[Lang, Labelled]]:
+    for lang, text in probe.prompt.items():
+        label = probe.target.get(lang, probe.target.get(source))
+        if label is not None:
+            yield lang, Labelled(text, label)

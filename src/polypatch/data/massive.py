@@ -1,0 +1,93 @@
+"""MASSIVE: 60 intents of voice commands, row by row in 50 languages (FitzGerald et al. 2022, CC BY 4.0).
+
+A folder with ``labels.tsv.gz`` (``id  partition  scenario  intent``) and one ``{locale}.tsv.gz`` (``id  utt``) for each
+language, plain ``.tsv`` also accepted. The edits are the rows of ``test``; the memory and the locality set ``train``
+come from ``train``, the stopping memory and the locality set ``test`` from ``dev``, which is held out and not edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+
+from polypatch.data.assemble import assemble
+from polypatch.data.base import EditingData
+from polypatch.data.files import find_table, read_table, require_table
+from polypatch.data.rows import Material, Row, Sizes, choose_languages, to_edits
+from polypatch.edits import Lang
+from polypatch.errors import DataError
+
+_LOCALES = """
+af-ZA am-ET ar-SA az-AZ bn-BD ca-ES cy-GB da-DK de-DE el-GR en-US es-ES fa-IR fi-FI fr-FR he-IL hi-IN hu-HU hy-AM id-ID
+is-IS it-IT ja-JP jv-ID ka-GE km-KH kn-IN ko-KR lv-LV ml-IN mn-MN ms-MY my-MM nb-NO nl-NL pl-PL pt-PT ro-RO ru-RU sl-SL
+sq-AL sv-SE sw-KE ta-IN te-IN th-TH tl-PH tr-TR ur-PK vi-VN zh-CN
+"""
+LOCALES: Mapping[Lang, str] = {locale.split("-")[0]: locale for locale in _LOCALES.split()}
+"""Language to MASSIVE locale; ``zh`` is the simplified ``zh-CN``."""
+
+SIZES = Sizes(
+    memory=4000, memory_other=350, validation=1000, validation_other=350, locality_train=2000, locality_test=1000
+)
+"""Sizes for the full ``train`` (11,514 rows) and ``dev`` (2,033)."""
+
+PARTITIONS = ("train", "dev", "test")
+
+
+def load_massive(
+    path: str | PathLike[str],
+    *,
+    languages: Iterable[Lang] | None = None,
+    source: Lang = "en",
+    sizes: Sizes | None = None,
+    seed: int = 0,
+) -> EditingData:
+    """MASSIVE from a folder, sampled as in `assemble`; `languages` None means all that the folder has.
+
+    Raises:
+        DataError: a broken or missing file, a missing language, or a set larger than the corpus.
+    """
+    return assemble(read_massive(path, languages, source), sizes=sizes, seed=seed)
+
+
+def read_massive(path: str | PathLike[str], languages: Iterable[Lang] | None = None, source: Lang = "en") -> Material:
+    """Everything in the folder, unsampled, in file order."""
+    folder = Path(path)
+    table = require_table(folder, "labels")
+    labels = {
+        row_id: (partition, intent)
+        for row_id, partition, _, intent in read_table(table, ("id", "partition", "scenario", "intent"))
+    }
+    tables = {lang: find_table(folder, locale) for lang, locale in LOCALES.items()}
+    found = {lang: table for lang, table in tables.items() if table is not None}
+    chosen = choose_languages(languages, found, source=source, where=folder)
+    texts = {lang: {row[0]: row[1] for row in read_table(found[lang], ("id", "utt"))} for lang in chosen}
+    return massive_material(labels, texts, where=folder)
+
+
+def massive_material(
+    labels: Mapping[str, tuple[str, str]], texts: Mapping[Lang, Mapping[str, str]], *, where: object
+) -> Material:
+    """Align the languages by row id.
+
+    Args:
+        labels: row id to (partition, intent), in file order.
+        texts: language (the source first) to row id to utterance.
+        where: the folder or hub name, for messages.
+
+    Raises:
+        DataError: an unknown partition, or a row without text in one of the languages.
+    """
+    languages = tuple(texts)
+    parts: dict[str, list[Row]] = {name: [] for name in PARTITIONS}
+    for row_id, (partition, intent) in labels.items():
+        if partition not in parts:
+            raise DataError(f"{where}: row {row_id!r} is in partition {partition!r}, not in {', '.join(PARTITIONS)}")
+        try:
+            row = Row(row_id, {lang: texts[lang][row_id] for lang in languages}, intent)
+        except KeyError:
+            missing = next(lang for lang in languages if row_id not in texts[lang])
+            raise DataError(f"{where}: row {row_id!r} has no text in {missing!r}") from None
+        parts[partition].append(row)
+    edits = to_edits("massive", parts["test"], languages)
+    return Material("massive", languages, edits, train=parts["train"], held_out=parts["dev"], sizes=SIZES)

@@ -1,0 +1,205 @@
+"""One JSON object to one Edit and back, under EasyEdit's field names.
+
+Every value is a plain value in the source language, or a ``{lang: value}`` map. A (premise, hypothesis) pair is the
+object ``{"premise": …, "hypothesis": …}``, never a list, because a list of two strings is two rephrases.
+``docs/data-format.md`` has the whole format with examples.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from polypatch.edits import Edit, Lang, Probe, Text
+from polypatch.errors import DataError, EditError
+
+T = TypeVar("T")
+Record: TypeAlias = dict[str, Any]
+
+_ALIASES: Mapping[str, tuple[str, ...]] = {
+    # the second names are those of KnowEdit's files (WikiBio, ZsRE) and of EasyEdit's CounterFact
+    "id": ("id", "case_id"),
+    "prompt": ("prompt", "text"),
+    "target_new": ("target_new", "labels"),
+    "subject": ("subject", "concept"),
+    "rephrase_prompt": ("rephrase_prompt", "rephrase"),
+}
+_FLAT_PROBES: Mapping[str, str] = {"locality": "neighborhood", "portability": "one_hop"}
+"""EasyEdit's older files have one probe as ``{kind}_prompt`` and ``{kind}_ground_truth``: the set it then calls so."""
+
+_LANG = re.compile(r"[a-z]{2,3}")
+_PAIR = {"premise", "hypothesis"}
+
+
+def edit_from_record(record: object, *, default_id: str, source: Lang = "en") -> Edit:
+    """One decoded JSON object as an Edit; fields that are not named in the format are ignored.
+
+    Args:
+        record: the object.
+        default_id: the id of a record without one.
+        source: the language of plain values, where the record has no ``source``.
+
+    Raises:
+        DataError: the object is not a valid edit; the message names the field, not the file.
+    """
+    if not isinstance(record, dict):
+        raise DataError(f"expected an object, found {_short(record)}")
+    lang = _string(record.get("source", source), "source")
+    try:
+        return Edit(
+            id=_id(_first(record, "id"), default_id),
+            source=lang,
+            prompt=_by_language(_first(record, "prompt"), "prompt", lang, _text),
+            target=_by_language(_first(record, "target_new"), "target_new", lang, _answer),
+            ground_truth=_by_language(record.get("ground_truth"), "ground_truth", lang, _answer),
+            subject=_by_language(_first(record, "subject"), "subject", lang, _string),
+            rephrases=_by_language(_first(record, "rephrase_prompt"), "rephrase_prompt", lang, _texts),
+            locality=_probe_sets(record, "locality", lang),
+            portability=_probe_sets(record, "portability", lang),
+        )
+    except EditError as error:
+        # Edit speaks of its attributes; on disk the target is called target_new.
+        raise DataError(str(error).replace("target", "target_new")) from error
+
+
+def record_from_edit(edit: Edit) -> Record:
+    """One Edit as a JSON-ready object: plain values where there is only the source language; nothing empty is written."""
+    record: Record = {"id": edit.id, "source": edit.source}
+    record["prompt"] = _plain(edit.prompt, edit.source, _text_json)
+    record["target_new"] = _plain(edit.target, edit.source, _same)
+    optional: dict[str, Any] = {
+        "ground_truth": _plain(edit.ground_truth, edit.source, _same),
+        "subject": _plain(edit.subject, edit.source, _same),
+        "rephrase_prompt": _plain(edit.rephrases, edit.source, _texts_json),
+        "locality": _probe_sets_json(edit.locality, edit.source),
+        "portability": _probe_sets_json(edit.portability, edit.source),
+    }
+    return record | {field: value for field, value in optional.items() if value != {}}
+
+
+def _first(record: Record, field: str) -> object:
+    """The value of a field under the first of its names that is present and not null."""
+    return next((record[name] for name in _ALIASES[field] if record.get(name) is not None), None)
+
+
+def _id(value: object, default: str) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return default if value is None else _string(value, "id")
+
+
+def _by_language(
+    value: object, field: str, source: Lang, parse: Callable[[object, str], T | None]
+) -> dict[Lang, T]:  # fmt: skip
+    """A ``{lang: value}`` map as it is, anything else as the value in `source`; what `parse` finds empty is left out."""
+    if isinstance(value, dict) and not _PAIR & value.keys():
+        for lang in value:
+            if not _LANG.fullmatch(lang):
+                raise DataError(f"field {field!r}: {lang!r} is not a lower-case ISO 639 language code such as 'en'")
+        parsed = {lang: parse(item, f"{field}.{lang}") for lang, item in value.items()}
+    else:
+        parsed = {} if value is None else {source: parse(value, field)}
+    return {lang: item for lang, item in parsed.items() if item is not None}
+
+
+def _string(value: object, field: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"field {field!r}: expected text, found {_short(value)}")
+    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        raise DataError(f"field {field!r}: half of a surrogate pair in {_short(value)}")
+    return value
+
+
+def _text(value: object, field: str) -> Text:
+    """A text, or a pair as an object with exactly the two keys."""
+    if not isinstance(value, dict):
+        return _string(value, field)
+    if value.keys() != _PAIR:
+        raise DataError(f"field {field!r}: expected a text or {{premise, hypothesis}}, found {_short(value)}")
+    return (_string(value["premise"], f"{field}.premise"), _string(value["hypothesis"], f"{field}.hypothesis"))
+
+
+def _texts(value: object, field: str) -> tuple[Text, ...]:
+    items = value if isinstance(value, list) else [value]
+    return tuple(_text(item, f"{field}[{i}]" if isinstance(value, list) else field) for i, item in enumerate(items))
+
+
+def _answer(value: object, field: str) -> str | None:
+    """A string. EasyEdit also writes a list of accepted answers, possibly nested: the first one is kept."""
+    while isinstance(value, list):
+        if not value:
+            return None
+        value = value[0]
+    return _string(value, field)
+
+
+def _probe_sets(record: Record, field: str, source: Lang) -> dict[str, tuple[Probe, ...]]:
+    value = record.get(field)
+    if value is not None and not isinstance(value, dict):
+        raise DataError(f"field {field!r}: expected an object of named probes, found {_short(value)}")
+    sets = {
+        name: _probes(group, f"{field}.{name}", source) for name, group in (value or {}).items() if group is not None
+    }
+    if record.get(f"{field}_prompt") is not None:
+        flat = {"prompt": record[f"{field}_prompt"], "ground_truth": record.get(f"{field}_ground_truth")}
+        sets.setdefault(_FLAT_PROBES[field], _probes(flat, f"{field}_prompt", source))
+    return sets
+
+
+def _probes(group: object, field: str, source: Lang) -> tuple[Probe, ...]:
+    items = group if isinstance(group, list) else [group]
+    return tuple(
+        probe for i, item in enumerate(items) for probe in _probe(item, f"{field}[{i}]", source)
+    )  # fmt: skip
+
+
+def _probe(item: object, field: str, source: Lang) -> list[Probe]:
+    """One probe, or several where EasyEdit gives parallel lists of prompts and answers in one object."""
+    if not isinstance(item, dict) or item.get("prompt") in (None, {}):
+        raise DataError(f"field {field!r}: expected an object with a prompt, found {_short(item)}")
+    prompts, answers = item["prompt"], item.get("ground_truth")
+    if not isinstance(prompts, list):
+        prompts, answers = [prompts], [answers]
+    elif not isinstance(answers, list) or len(answers) != len(prompts):
+        raise DataError(f"field {field!r}: {len(prompts)} prompts need as many answers in ground_truth")
+    return [
+        Probe(
+            prompt=_by_language(prompt, f"{field}.prompt", source, _text),
+            target=_by_language(answer, f"{field}.ground_truth", source, _answer),
+        )
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+
+
+def _short(value: object) -> str:
+    shown = ascii(value) if isinstance(value, str) else repr(value)
+    return f"{type(value).__name__} {shown if len(shown) <= 60 else shown[:57] + '...'}"
+
+
+def _plain(by_language: Mapping[Lang, T], source: Lang, write: Callable[[T], Any]) -> Any:
+    if by_language.keys() == {source}:
+        return write(by_language[source])
+    return {lang: write(value) for lang, value in by_language.items()}
+
+
+def _same(value: str) -> str:
+    return value
+
+
+def _text_json(text: Text) -> Any:
+    return text if isinstance(text, str) else {"premise": text[0], "hypothesis": text[1]}
+
+
+def _texts_json(texts: Collection[Text]) -> Any:
+    written = [_text_json(text) for text in texts]
+    return written[0] if len(written) == 1 else written
+
+
+def _probe_sets_json(sets: Mapping[str, Collection[Probe]], source: Lang) -> Record:
+    return {name: [_probe_json(probe, source) for probe in probes] for name, probes in sets.items()}
+
+
+def _probe_json(probe: Probe, source: Lang) -> Record:
+    record = {"prompt": _plain(probe.prompt, source, _text_json)}
+    return record | ({"ground_truth": _plain(probe.target, source, _same)} if probe.target else {})

@@ -1,0 +1,95 @@
+"""Aligned rows to edits: what every reader of a parallel, labelled corpus shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from polypatch.edits import Edit, Labelled, Lang, Text
+from polypatch.errors import DataError
+
+
+class Row(NamedTuple):
+    """One labelled row of a corpus, in every language that was asked for."""
+
+    id: str
+    text: Mapping[Lang, Text]
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many rows each sampled set gets.
+
+    The sizes of the source language are exact, and a DataError where the corpus cannot fill them. Those of every other
+    language are upper bounds: a row whose text in that language is already in another set is left out.
+
+    Attributes:
+        memory: learning memory in the source language.
+        memory_other: learning memory in each other language.
+        validation: stopping memory in the source language.
+        validation_other: stopping memory in each other language.
+        locality_train: locality set ``train``, and ``train.de``, … : the same rows in the other languages.
+        locality_test: locality set ``test``, and ``test.de``, … .
+    """
+
+    memory: int = 0
+    memory_other: int = 0
+    validation: int = 0
+    validation_other: int = 0
+    locality_train: int = 0
+    locality_test: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 0:
+                raise DataError(f"size {name} is {getattr(self, name)}; sizes cannot be negative")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a reader hands over, before anything is sampled.
+
+    Attributes:
+        name: short name of the source.
+        languages: the source language first.
+        edits: the stream, in file order.
+        train: rows the model was (or may have been) trained on.
+        held_out: rows that are neither trained on nor edited. Where `train` is empty, the memory comes from here too.
+        locality: locality sets that the file itself names; the sampled ones are added to them.
+        sizes: the sizes that suit this corpus, used where the caller names none.
+    """
+
+    name: str
+    languages: tuple[Lang, ...]
+    edits: tuple[Edit, ...]
+    train: Sequence[Row] = ()
+    held_out: Sequence[Row] = ()
+    locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
+    sizes: Sizes = Sizes()
+
+
+def choose_languages(
+    asked: Iterable[Lang] | None, available: Iterable[Lang], *, source: Lang, where: object
+) -> tuple[Lang, ...]:
+    """`source` and the languages asked for (all that are available for None), without repeats, the source first.
+
+    Raises:
+        DataError: one of them is not available; the message lists those that are.
+    """
+    has = tuple(available)
+    chosen = tuple(dict.fromkeys((source, *(has if asked is None else asked))))
+    missing = [lang for lang in chosen if lang not in has]
+    if missing:
+        listed = ", ".join(repr(lang) for lang in missing)
+        raise DataError(f"{where}: no text in {listed} (has: {', '.join(sorted(has)) or 'none'})")
+    return chosen
+
+
+def to_edits(name: str, rows: Iterable[Row], languages: Sequence[Lang]) -> tuple[Edit, ...]:
+    """One edit per row, ``{name}-{row id}``, in row order; the label is the target in every language."""
+    source = languages[0]
+    return tuple(
+        Edit(id=f"{name}-{row.id}", prompt=row.text, target={source: row.label}, source=source) for row in rows
+    )

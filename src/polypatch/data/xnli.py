@@ -1,0 +1,109 @@
+"""XNLI: premise and hypothesis in 15 languages (Conneau et al. 2018, CC BY-NC 4.0).
+
+A folder with ``{split}.labels.tsv.gz`` (header ``label  genre``) and ``{split}-{lang}.tsv.gz`` for the splits ``dev`` and
+``test``, without a header: premise, hypothesis and, where the file has it, the label again. The edits are the rows of
+``test``. There are no rephrases, so no MLG. XNLI's own files hold no training rows: memory, stopping memory and the
+locality set ``test`` are cut from ``dev``, no two of them sharing a premise, and there is no locality set ``train``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+from polypatch.data.assemble import assemble
+from polypatch.data.base import EditingData
+from polypatch.data.files import read_lines, read_table, require_table
+from polypatch.data.rows import Material, Row, Sizes, choose_languages, to_edits
+from polypatch.edits import Lang
+from polypatch.errors import DataError
+
+LABELS = ("entailment", "neutral", "contradiction")
+"""The classes in the order of their ids 0, 1, 2."""
+
+LANGUAGES = tuple("ar bg de el en es fr hi ru sw th tr ur vi zh".split())
+
+SIZES = Sizes(memory=1000, memory_other=350, validation=450, validation_other=350, locality_test=1000)
+"""Sizes for ``dev`` (2,490 rows)."""
+
+Pair = tuple[str, str]
+
+
+def load_xnli(
+    path: str | PathLike[str],
+    *,
+    languages: Iterable[Lang] | None = None,
+    source: Lang = "en",
+    sizes: Sizes | None = None,
+    seed: int = 0,
+) -> EditingData:
+    """XNLI from a folder, sampled as in `assemble`; `languages` None means all that the folder has.
+
+    Raises:
+        DataError: a broken or missing file, a missing language, languages that are not aligned, or a set larger than
+            the corpus.
+    """
+    return assemble(read_xnli(path, languages, source), sizes=sizes, seed=seed)
+
+
+def read_xnli(path: str | PathLike[str], languages: Iterable[Lang] | None = None, source: Lang = "en") -> Material:
+    """Everything in the folder, unsampled, in file order."""
+    folder = Path(path)
+    labels = {split: _labels(require_table(folder, f"{split}.labels")) for split in ("dev", "test")}
+    has = sorted({file.name.removeprefix("test-").split(".")[0] for file in folder.glob("test-*.tsv*")})
+    chosen = choose_languages(languages, has, source=source, where=folder)
+    pairs = {
+        split: {lang: _pairs(require_table(folder, f"{split}-{lang}"), labels[split]) for lang in chosen}
+        for split in labels
+    }
+    return xnli_material(labels, pairs, where=folder)
+
+
+def xnli_material(
+    labels: Mapping[str, Sequence[str]], pairs: Mapping[str, Mapping[Lang, Sequence[Pair]]], *, where: object
+) -> Material:
+    """Align the languages by position.
+
+    Args:
+        labels: split (``dev``, ``test``) to the label of each row.
+        pairs: split to language (the source first) to (premise, hypothesis) of each row.
+        where: the folder or hub name, for messages.
+
+    Raises:
+        DataError: a language with more or fewer rows than there are labels, or an unknown label.
+    """
+    rows = {split: _aligned(split, labels[split], pairs[split], where) for split in labels}
+    languages = tuple(pairs["test"])
+    edits = to_edits("xnli", rows["test"], languages)
+    return Material("xnli", languages, edits, held_out=rows["dev"], sizes=SIZES)
+
+
+def _aligned(split: str, labels: Sequence[str], pairs: Mapping[Lang, Sequence[Pair]], where: object) -> list[Row]:
+    for lang, column in pairs.items():
+        if len(column) != len(labels):
+            raise DataError(f"{where}: {split} has {len(labels)} labels but {len(column)} rows in {lang!r}")
+    unknown = next((number for number, label in enumerate(labels, start=1) if label not in LABELS), None)
+    if unknown is not None:
+        raise DataError(f"{where}: {split} row {unknown}: label {labels[unknown - 1]!r} is not one of {', '.join(LABELS)}")
+    prefix = "" if split == "test" else f"{split}-"
+    return [
+        Row(f"{prefix}{i + 1}", {lang: column[i] for lang, column in pairs.items()}, label)
+        for i, label in enumerate(labels)
+    ]
+
+
+def _labels(table: Path) -> list[str]:
+    return [row[0] for row in read_table(table, ("label", "genre"))]
+
+
+def _pairs(table: Path, labels: Sequence[str]) -> list[Pair]:
+    """The pairs of one file. Where it repeats the labels they must agree: the cheapest proof that rows are aligned."""
+    rows = [line.split("\t") for line in read_lines(table)]
+    for number, row in enumerate(rows, start=1):
+        if len(row) not in (2, 3):
+            raise DataError(f"{table} row {number}: {len(row)} fields, expected premise, hypothesis[, label]")
+        gold = labels[number - 1] if number <= len(labels) else None
+        if len(row) == 3 and gold not in (None, row[2]):
+            raise DataError(f"{table} row {number}: label {row[2]!r}, but the labels file says {gold!r}; not aligned")
+    return [(row[0], row[1]) for row in rows]

@@ -1,0 +1,47 @@
+"""Delta: what an edit leaves in the model. An nn.Module that holds all that inference needs, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Delta(Protocol):
+    """A change of the model that grows edit by edit; every Delta is a `polypatch.sites.Change`."""
+
+    @property
+    def overrides(self) -> Mapping[str, Tensor]:
+        """Model parameters replaced by name; empty where the change is a function of the FFN input alone."""
+        ...
+
+    @property
+    def patches(self) -> int:
+        """Neurons added so far (0 where weights were changed instead)."""
+        ...
+
+    @property
+    def owners(self) -> Sequence[str]:
+        """The edit id behind each neuron; empty where no part of the change belongs to one edit."""
+        ...
+
+    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
+        """The FFN output [n, d] after the change, from the query [n, d] and the output [n, d] before it."""
+        ...
+
+    def snapshot(self) -> object:
+        """A point to go back to with `restore`."""
+        ...
+
+    def restore(self, snapshot: object) -> None:
+        """Undo everything since `snapshot`."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is written to disk, by name, on the CPU."""
+        ...
+
+    def load_tensors(self, tensors: Mapping[str, Tensor], owners: Sequence[str]) -> None:
+        """Take over what `tensors` wrote; ArtefactError where a shape or a name is not what it should be."""
+        ...

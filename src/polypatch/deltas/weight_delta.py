@@ -1,0 +1,79 @@
+"""WeightDelta: changed weight matrices of the last layer; what fine-tuning leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from polypatch.errors import ArtefactError
+from polypatch.sites.feed_forward import FeedForwardSite
+
+
+class WeightDelta(nn.Module):
+    """Trainable copies of weight matrices of the last layer.
+
+    With ``scope="ffn"`` (two matrices) it is a function of the query, ``FFN'(q) = W₂' act(W₁' q + b₁) + b₂``, applied
+    at the one position that is read. With ``scope="layer"`` (the FFN's two and the attention's four) it replaces
+    parameters by name, so only full forward passes can see it. Biases are never trained. All edits share the matrices:
+    none can be taken back alone.
+    """
+
+    patches = 0
+    owners: Sequence[str] = ()
+
+    def __init__(self, site: FeedForwardSite, scope: str = "ffn") -> None:
+        super().__init__()
+        self.scope = scope
+        self._site = (site,)  # in a tuple: a module attribute would register the whole model as a submodule
+        self.names = list(site.matrices(scope))
+        self.weights = nn.ParameterList(nn.Parameter(w.detach().clone()) for w in site.matrices(scope).values())
+
+    @property
+    def overrides(self) -> Mapping[str, Tensor]:
+        """The matrices by parameter name, where the change reaches outside the FFN."""
+        return dict(zip(self.names, self.weights, strict=True)) if self.scope == "layer" else {}
+
+    def forward(self, q: Tensor, out: Tensor) -> Tensor:
+        """FFN'(q) for ``scope="ffn"``; `out`, already computed with the replaced matrices, for ``"layer"``."""
+        if self.scope == "layer":
+            return out
+        site = self._site[0]
+        up, down = self.weights
+        inner = site.activation(nn.functional.linear(q.to(up.dtype), up, site.up.bias))  # type: ignore[arg-type]
+        return nn.functional.linear(inner, down, site.down.bias).to(out.dtype)  # type: ignore[arg-type]
+
+    def snapshot(self) -> object:
+        """Copies of the matrices."""
+        return [weight.detach().clone() for weight in self.weights]
+
+    def restore(self, snapshot: object) -> None:
+        """Put the copies back."""
+        assert isinstance(snapshot, list)
+        with torch.no_grad():
+            for weight, saved in zip(self.weights, snapshot, strict=True):
+                weight.copy_(saved)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The changed matrices by parameter name."""
+        return {name: w.detach().cpu().contiguous() for name, w in zip(self.names, self.weights, strict=True)}
+
+    def load_tensors(self, tensors: Mapping[str, Tensor], owners: Sequence[str]) -> None:
+        """Replace the matrices.
+
+        Raises:
+            ArtefactError: a matrix is missing, has another shape or type than the model's, or is not finite.
+        """
+        del owners
+        if sorted(tensors) != sorted(self.names):
+            raise ArtefactError(f"changed weights should be {sorted(self.names)}, found {sorted(tensors)}")
+        for name, weight in zip(self.names, self.weights, strict=True):
+            new = tensors[name]
+            if new.shape != weight.shape or new.dtype != weight.dtype:
+                raise ArtefactError(
+                    f"{name} should be {weight.dtype} {tuple(weight.shape)}, is {new.dtype} {tuple(new.shape)}"
+                )
+            if not bool(torch.isfinite(new).all()):
+                raise ArtefactError(f"{name} holds numbers that are not finite")
+        self.restore([tensors[name] for name in self.names])

@@ -1,0 +1,9 @@
+"""HOW a change is learned: one published method per file, language-blind."""
+
+from polypatch.editors.editor import Editor as Editor
+from polypatch.editors.editor import Fit as Fit
+from polypatch.editors.editor import Lesson as Lesson
+from polypatch.editors.fine_tuning import FineTuning as FineTuning
+from polypatch.editors.memory import Memory as Memory
+from polypatch.editors.memory import MemoryRows as MemoryRows
+from polypatch.editors.t_patcher import TPatcher as TPatcher

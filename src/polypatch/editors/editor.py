@@ -1,0 +1,85 @@
+"""Editor: how a change is learned. Language-blind: it sees (text, class) pairs and a tail, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from polypatch.deltas import Delta
+from polypatch.editors.memory import Memory
+from polypatch.edits import Text
+from polypatch.sites import FeedForwardSite, Tail
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one edit is learned from.
+
+    Attributes:
+        owner: the edit's id, written beside the neuron.
+        texts: every text that may be drawn; the first is the one being corrected.
+        targets: the class index of each.
+        draw: the positions in `texts` to train on at the next step. Called once per step; a sampler that draws once
+            returns the same positions every time.
+        generator: the edit's own random numbers.
+    """
+
+    owner: str
+    texts: Sequence[Text]
+    targets: Sequence[int]
+    draw: Callable[[], Sequence[int]]
+    generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the training of one edit ended.
+
+    Attributes:
+        steps: optimiser steps taken.
+        drawn: the positions in `Lesson.texts` that were trained on, in order of first use.
+        reason: why training was given up; empty where the stopping rule was met.
+    """
+
+    steps: int
+    drawn: tuple[int, ...]
+    reason: str = ""
+
+
+class Editor(Protocol):
+    """A frozen dataclass of hyper-parameters with two methods."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it needs full forward passes because its change reaches outside the FFN."""
+        ...
+
+    def start(self, site: FeedForwardSite) -> Delta:
+        """The empty change that edits will grow."""
+        ...
+
+    def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
+        """Learn one lesson: `delta` holds the result afterwards, whether it took or not (the loop checks)."""
+        ...
+
+
+class Drawn:
+    """Calls `Lesson.draw` and remembers, in order of first use, what came up."""
+
+    def __init__(self, lesson: Lesson) -> None:
+        self._draw = lesson.draw
+        self._seen: dict[int, None] = {}
+
+    def __call__(self) -> list[int]:
+        """The positions to train on at this step."""
+        picks = list(self._draw())
+        self._seen.update(dict.fromkeys(picks))
+        return picks
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """All positions drawn so far."""
+        return tuple(self._seen)

@@ -1,0 +1,104 @@
+"""The memory: queries of unrelated texts that an edit must leave alone, and of the edits made before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from polypatch.edits import Text
+
+
+class MemoryRows:
+    """A growing table of queries [M, d] with multiplicities.
+
+    Past edits enter with a count (the released code appends eight identical rows for each); a count costs nothing where
+    copies would cost a slower step for every later edit.
+
+    Args:
+        texts: the texts behind the rows.
+        queries: [M, d], one per text.
+    """
+
+    def __init__(self, texts: Sequence[Text], queries: Tensor) -> None:
+        self.texts: list[Text] = list(texts)
+        self._rows = queries.detach().clone()
+        self._counts = torch.ones(len(queries), dtype=torch.long, device=queries.device)
+        self.used = len(queries)
+        self._spread: tuple[int, Tensor, float] | None = None
+
+    @property
+    def spread(self) -> tuple[Tensor, float]:
+        """The mean row μ [d] and the largest distance of a row from it: what bounds how fast activations can move."""
+        if self._spread is None or self._spread[0] > self.used:
+            mean = self.rows.mean(0)
+            self._spread = (self.used, mean, float((self.rows - mean).norm(dim=1).max()))
+        seen, mean, radius = self._spread
+        if seen < self.used:
+            # μ only has to be some fixed point: for rows that came later the radius grows, μ stays.
+            radius = max(radius, float((self.rows[seen:] - mean).norm(dim=1).max()))
+            self._spread = (self.used, mean, radius)
+        return mean, radius
+
+    @property
+    def rows(self) -> Tensor:
+        """The queries [M, d]."""
+        return self._rows[: self.used]
+
+    @property
+    def counts(self) -> Tensor:
+        """How often each row counts [M]."""
+        return self._counts[: self.used]
+
+    def append(self, texts: Sequence[Text], queries: Tensor, count: int) -> None:
+        """Add rows that count `count` times each."""
+        needed = self.used + len(queries)
+        if needed > len(self._rows):
+            # By a quarter, so that appending stays linear in the number of edits without doubling a large memory.
+            room = max(needed, self.used + self.used // 4)
+            self._rows = _grown(self._rows, self.used, room)
+            self._counts = _grown(self._counts, self.used, room)
+        self._rows[self.used : needed] = queries.detach()
+        self._counts[self.used : needed] = count
+        self.texts.extend(texts)
+        self.used = needed
+
+    def cut(self, used: int) -> None:
+        """Forget all rows from `used` on."""
+        self.used = used
+        del self.texts[used:]
+
+
+@dataclass
+class Memory:
+    """What an editor trains against, and what its stopping rule watches.
+
+    Attributes:
+        train: the learning memory (texts of the training set).
+        validation: the stopping memory (texts of the validation set), disjoint from `train`.
+    """
+
+    train: MemoryRows
+    validation: MemoryRows
+
+    def append(self, texts: Sequence[Text], queries: Tensor, count: int) -> None:
+        """Protect an edit that was just made: its rows join both memories."""
+        self.train.append(texts, queries, count)
+        self.validation.append(texts, queries, count)
+
+    def snapshot(self) -> tuple[int, int]:
+        """A point to go back to."""
+        return self.train.used, self.validation.used
+
+    def restore(self, snapshot: tuple[int, int]) -> None:
+        """Forget the rows appended since."""
+        self.train.cut(snapshot[0])
+        self.validation.cut(snapshot[1])
+
+
+def _grown(tensor: Tensor, used: int, room: int) -> Tensor:
+    grown = tensor.new_empty(room, *tensor.shape[1:])
+    grown[:used] = tensor[:used]
+    return grown

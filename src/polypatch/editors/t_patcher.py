@@ -1,0 +1,192 @@
+"""TPatcher: Transformer-Patcher's way to learn one patch neuron per edit (Huang et al., 2023).
+
+    L = L_e + w_a · L_a + w_m · L_m        (losses.py)
+
+Adam on (k, b, v, α); the patch is ``act(q·k + b) · (α ⊙ v)``; afterwards α is folded into v and the neuron is frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from polypatch.deltas import Delta, PatchBank
+from polypatch.editors.editor import Drawn, Fit, Lesson
+from polypatch.editors.losses import accuracy_all, activation_loss, edit_loss, memory_loss
+from polypatch.editors.loudest import Loudest
+from polypatch.editors.memory import Memory, MemoryRows
+from polypatch.errors import UnsupportedModelError
+from polypatch.sites import FeedForwardSite, Rows, Tail
+
+
+class Neuron:
+    """The patch in training: k, b, v and the amplifier α, all trained. A `Change`."""
+
+    overrides: Mapping[str, Tensor] = MappingProxyType({})
+
+    def __init__(self, q: Tensor, bank: PatchBank, amplification: float, generator: torch.Generator) -> None:
+        # k = q/‖q‖², b = 0: the edit's own pre-activation starts at 1.
+        self.key = (q / q.dot(q)).detach().clone().requires_grad_()
+        self.bias = torch.zeros((), device=q.device, requires_grad=True)
+        self.value = torch.randn(q.shape, generator=generator).to(q.device).requires_grad_()
+        self.alpha = torch.full_like(q, amplification).requires_grad_()
+        self.activation = bank.activation
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """k, b, v, α: 3d + 1 numbers."""
+        return [self.key, self.bias, self.value, self.alpha]
+
+    def before_activation(self, q: Tensor) -> Tensor:
+        """Pre-activation z = q·k + b for each query: [n, d] -> [n]."""
+        return q @ self.key + self.bias
+
+    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
+        """`out` plus what the patch adds to it."""
+        fired = self.activation(self.before_activation(q))
+        return out + fired.unsqueeze(-1) * (self.alpha * self.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TPatcher:
+    """One patch neuron per edit. Defaults are the released code's for FEVER.
+
+    Attributes:
+        learning_rate, weight_decay, clip_norm: Adam with coupled weight decay; the gradient's norm is clipped.
+        max_steps: give up after so many steps.
+        validate_every, first_validation: the stopping rule looks every so many steps, from this step on.
+        min_gain: stop when the validation memory loss no longer falls by more than this below its best.
+        use_validation: False stops at the first look at which the edit is right.
+        plateau_factor, plateau_threshold: the learning rate is multiplied by the factor when the edit loss, looked at
+            with the same rhythm, falls by less than the relative threshold twice.
+        example_repeat: how often each drawn text stands in a batch, each time in another dropout view.
+        views: train-mode queries kept per text; 0 trains on the eval-mode query.
+        amplification: the start value of α in every coordinate.
+        entropy_weight: weight of the entropy bonus in L_e.
+        activation_weight, activation_top, activation_margin: w_a, and how L_a counts.
+        memory_weight, memory_top, edit_margin, memory_margin: w_m, and how L_m counts (m1, −m2 of the released code).
+        memory_copies: how often each row of a finished edit counts in the memory of the next ones; 0 leaves past
+            edits unprotected.
+
+    **Deviates:** with a language drawn anew at every step, "right" means right on every text drawn so far. Repeats
+    without views are identical, so they are computed once and counted `example_repeat` times.
+    Source: github.com/ZeroYuHuang/Transformer-Patcher, commit 93ff458, read as facts; `docs/deviations.md`.
+    """
+
+    learning_rate: float = 1e-2
+    weight_decay: float = 0.01
+    clip_norm: float = 5.0
+    max_steps: int = 2000
+    validate_every: int = 25
+    first_validation: int = 100
+    min_gain: float = 1e-3
+    use_validation: bool = True
+    plateau_factor: float = 0.5
+    plateau_threshold: float = 0.05
+    example_repeat: int = 8
+    views: int = 16
+    amplification: float = 10.0
+    entropy_weight: float = 0.1
+    activation_weight: float = 1.0
+    activation_top: int = 5
+    activation_margin: float = 0.0
+    memory_weight: float = 5.0
+    memory_top: int = 1000
+    edit_margin: float = 3.0
+    memory_margin: float = 3.0
+    memory_copies: int = 8
+
+    exact = False
+
+    def start(self, site: FeedForwardSite) -> PatchBank:
+        """An empty bank for this site."""
+        return PatchBank(site.hidden_size, site.activation_name, site.device)
+
+    def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
+        """Train one neuron on the lesson, append it to the bank, and add the lesson's rows to the memory."""
+        if not isinstance(delta, PatchBank):
+            raise UnsupportedModelError(f"TPatcher grows a PatchBank, not a {type(delta).__name__}")
+        rows = tail.rows(lesson.texts, delta, views=self.views, generator=lesson.generator)
+        neuron = Neuron(rows.q[0], delta, self.amplification, lesson.generator)
+        drawn = Drawn(lesson)
+        steps, reason = self._train(neuron, rows, drawn, torch.tensor(lesson.targets, device=rows.q.device), memory)
+        delta.append(lesson.owner, neuron.key, neuron.bias, neuron.alpha * neuron.value)
+        if self.memory_copies:
+            seen = list(drawn.seen)
+            memory.append([lesson.texts[i] for i in seen], rows.q[seen], self.memory_copies)
+        return Fit(steps, drawn.seen, reason)
+
+    def _train(self, neuron: Neuron, rows: Rows, drawn: Drawn, targets: Tensor, memory: Memory) -> tuple[int, str]:
+        optimiser = torch.optim.Adam(
+            neuron.parameters, lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
+        plateau = ReduceLROnPlateau(optimiser, factor=self.plateau_factor, patience=1, threshold=self.plateau_threshold)
+        loudest = self._loudest(memory.train)
+        watch = _Watch(self, rows, targets, self._loudest(memory.validation))
+        for step in range(1, self.max_steps + 1):
+            loss = self.loss(neuron, rows, drawn(), targets, loudest)
+            gradients = torch.autograd.grad(loss, neuron.parameters)
+            if not bool(torch.isfinite(gradients[0]).all()):
+                return step, f"the loss is no longer finite at step {step} (last value {float(loss):.3g})"
+            for parameter, gradient in zip(neuron.parameters, gradients, strict=True):
+                parameter.grad = gradient
+            torch.nn.utils.clip_grad_norm_(neuron.parameters, self.clip_norm)
+            optimiser.step()
+            if step % self.validate_every == 0 and watch.is_done(neuron, drawn.seen, step, plateau):
+                return step, ""
+        return self.max_steps, f"not right on every text after {self.max_steps} steps"
+
+    def loss(self, neuron: Neuron, rows: Rows, picks: list[int], targets: Tensor, loudest: Loudest | None) -> Tensor:
+        """L on one batch: the picked texts, each `example_repeat` times."""
+        repeat = self.example_repeat if self.views else 1
+        batch = torch.tensor(picks, device=targets.device).repeat_interleave(repeat)
+        q, logits = rows.forward(batch, neuron)
+        z = neuron.before_activation(q)
+        loss = edit_loss(logits, targets[batch], self.entropy_weight)
+        return loss + self.pull(neuron, z if self.views else z.repeat_interleave(self.example_repeat), loudest)
+
+    def pull(self, neuron: Neuron, z: Tensor, loudest: Loudest | None) -> Tensor:
+        """w_a · L_a + w_m · L_m for activations z on the edit's rows."""
+        loss = self.activation_weight * activation_loss(z, self.activation_top, self.activation_margin)
+        if loudest is None:
+            return loss
+        return loss + self.memory_weight * self.memory(neuron, z, loudest)
+
+    def memory(self, neuron: Neuron, z: Tensor, loudest: Loudest) -> Tensor:
+        """L_m of the neuron over one memory."""
+        h = loudest.activations(neuron.key, neuron.bias)
+        return memory_loss(h, z, self.memory_top, self.edit_margin, self.memory_margin)
+
+    def _loudest(self, rows: MemoryRows) -> Loudest | None:
+        return Loudest(rows, self.memory_top) if rows.used and self.memory_weight else None
+
+
+class _Watch:
+    """The stopping rule: right on every text drawn, and the validation memory loss no longer falls."""
+
+    def __init__(self, editor: TPatcher, rows: Rows, targets: Tensor, loudest: Loudest | None) -> None:
+        self.editor, self.rows, self.targets, self.loudest = editor, rows, targets, loudest
+        self.best: float | None = None
+
+    @torch.no_grad()
+    def is_done(self, neuron: Neuron, seen: tuple[int, ...], step: int, plateau: ReduceLROnPlateau) -> bool:
+        editor, picked = self.editor, list(seen)
+        q, logits = self.rows.evaluate(neuron)
+        logits, targets = logits[picked], self.targets[picked]
+        plateau.step(float(edit_loss(logits, targets, editor.entropy_weight)))
+        # The released code counts epochs from 0 and looks at epochs >= 100, so step 100 itself is too early.
+        if step <= editor.first_validation or not accuracy_all(logits, targets):
+            return False
+        if not editor.use_validation or self.loudest is None:
+            return True
+        z = neuron.before_activation(q[picked]).repeat_interleave(editor.example_repeat)
+        value = float(editor.memory(neuron, z, self.loudest))
+        if self.best is not None and value >= self.best - editor.min_gain:
+            return True
+        self.best = value
+        return False

@@ -1,0 +1,31 @@
+"""evaluation: metrics as pure functions, evaluate() -> Report, and its tables and pictures."""
+
+from polypatch.evaluation.aggregate import Aggregate, Stat, aggregate
+from polypatch.evaluation.cells import Cells, load_cells, save_cells
+from polypatch.evaluation.evaluate import Edited, evaluate
+from polypatch.evaluation.metrics import Locality
+from polypatch.evaluation.report import Report, load_reports, save_reports
+from polypatch.evaluation.subsets import prompts, source_errors, wrong_everywhere
+from polypatch.evaluation.tables import console_table, latex_table, locality_table, markdown_table
+
+__all__ = [
+    "Aggregate",
+    "Cells",
+    "Edited",
+    "Locality",
+    "Report",
+    "Stat",
+    "aggregate",
+    "console_table",
+    "evaluate",
+    "latex_table",
+    "load_cells",
+    "load_reports",
+    "locality_table",
+    "markdown_table",
+    "prompts",
+    "save_cells",
+    "save_reports",
+    "source_errors",
+    "wrong_everywhere",
+]

@@ -1,0 +1,232 @@
+"""evaluate(): ask an edited model everything once, and report it honestly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from polypatch.edits import Edit, Labelled, Lang, Text
+from polypatch.errors import EditError
+from polypatch.evaluation import metrics
+from polypatch.evaluation.cells import Cells, drawn_languages, masks
+from polypatch.evaluation.metrics import MISSING, Correct, Ints, Percent
+from polypatch.evaluation.questions import Answers, Questions
+from polypatch.evaluation.report import Report, When
+from polypatch.outcomes import EditOutcome, TrajectoryPoint
+
+
+class Edited(Protocol):
+    """What evaluation needs of an edited model."""
+
+    @property
+    def recipe_name(self) -> str:
+        """The recipe; ``original`` when nothing was edited."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+
+    @property
+    def sampled_languages(self) -> tuple[Lang, ...]:
+        """The languages a sampler may draw, source included."""
+
+    @property
+    def patches(self) -> int:
+        """How many patches are in the model."""
+
+    @property
+    def outcomes(self) -> Mapping[str, EditOutcome]:
+        """By edit id, in stream order."""
+
+    @property
+    def trajectory(self) -> Sequence[TrajectoryPoint]:
+        """The state along the stream; may be empty."""
+
+    @property
+    def labels(self) -> Mapping[int, str]:
+        """Class index -> label string."""
+
+    def predict_before_after(self, texts: Sequence[Text]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Class indices (n,) of the unedited and of the edited model."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Which question stands where: row numbers into `Questions`."""
+
+    languages: tuple[Lang, ...]
+    cells: Ints  # (edits, languages), MISSING where the edit lacks the language
+    source_rephrases: list[int]
+    other_rephrases: Mapping[Lang, list[int]]
+    locality: Mapping[str, list[int]]
+
+
+def evaluate(
+    edited: Edited,
+    edits: Iterable[Edit],
+    locality: Mapping[str, Sequence[Labelled]] | None = None,
+    languages: Sequence[Lang] | None = None,
+    when: When = "final",
+    *,
+    config: Mapping[str, Any] | None = None,
+) -> Report:
+    """The metrics of eq. 10-13 and their honest splits; each distinct text is predicted once, in one call.
+
+    Args:
+        edited: the edited model.
+        edits: D_edit. All of it counts, triggered or not.
+        locality: named sets of labelled texts (``train``, ``test``, ``test.de``, …).
+        languages: evaluate these languages only (and the source); None for all that the edits have.
+        when: ``final`` is the paper's moment: the model after the whole stream. ``immediate`` is Transformer-Patcher's:
+            reliability is the share of `edits` right just after their own turn (those with an outcome), and every
+            metric that would need a prediction is None.
+        config: kept in the report as it is.
+
+    Cost columns (patches, seconds, triggered, retries, success_rate) describe the model's whole stream.
+
+    Raises:
+        UnknownLabelError: a target or a locality label that the model has no class for.
+        EditError: two edits with one id.
+    """
+    edits = tuple(edits)
+    _require_distinct(edits)
+    questions = Questions(edited.labels)
+    plan = _plan(questions, edits, {} if locality is None else locality, languages)
+    if when == "immediate":
+        return Report(**_cost(edited, edits, config), when="immediate", reliability=_immediate(edits, edited.outcomes))
+    answers = questions.answer(edited.predict_before_after)
+    cells = _cells(edited, edits, plan, answers)
+    original = _original(edited, plan, answers, cells)
+    return Report(
+        **_cost(edited, edits, config),
+        **_scores(plan, cells, cells.after, answers.right_after),
+        locality=_localities(plan, answers, answers.after),
+        source_errors=original.source_errors,
+        cells=cells,
+        original=original,
+    )
+
+
+def _plan(
+    questions: Questions,
+    edits: Sequence[Edit],
+    locality: Mapping[str, Sequence[Labelled]],
+    only: Sequence[Lang] | None,
+) -> _Plan:
+    """Ask everything there is to ask, and note which row is whose."""
+    languages = _columns(edits, only)
+    cells = np.full((len(edits), len(languages)), MISSING, dtype=np.int64)
+    source_rephrases: list[int] = []
+    other_rephrases: dict[Lang, list[int]] = {}
+    for row, edit in enumerate(edits):
+        for column, lang in enumerate(languages):
+            place = f"edit {edit.id!r}, target[{lang}]"
+            if lang in edit.prompt:
+                cells[row, column] = questions.ask(edit.prompt[lang], edit.target_in(lang), place)
+            asked = [questions.ask(text, edit.target_in(lang), place) for text in edit.rephrases.get(lang, ())]
+            (source_rephrases if lang == edit.source else other_rephrases.setdefault(lang, [])).extend(asked)
+    sets = {
+        name: [questions.ask(text, label, f"locality[{name}][{i}]") for i, (text, label) in enumerate(rows)]
+        for name, rows in locality.items()
+    }
+    return _Plan(languages, cells, source_rephrases, other_rephrases, sets)
+
+
+def _columns(edits: Sequence[Edit], only: Sequence[Lang] | None) -> tuple[Lang, ...]:
+    """Every language of the edits in order of first use (a language may have rephrases only), cut to `only`."""
+    found = dict.fromkeys(lang for edit in edits for lang in (*edit.languages, *edit.rephrases))
+    keep = found if only is None else {*only, *(edit.source for edit in edits)}
+    return tuple(lang for lang in found if lang in keep)
+
+
+def _cells(edited: Edited, edits: Sequence[Edit], plan: _Plan, answers: Answers) -> Cells:
+    source, trained, triggered = masks(edits, plan.languages, edited.outcomes)
+    return Cells(
+        edits=tuple(edit.id for edit in edits),
+        languages=plan.languages,
+        sampled=drawn_languages(edited.sampled_languages, edited.outcomes),
+        before=_spread(answers.right_before, plan.cells),
+        after=_spread(answers.right_after, plan.cells),
+        source=source,
+        trained=trained,
+        triggered=triggered,
+    )
+
+
+def _spread(right: Correct, rows: Ints) -> Correct:
+    spread = np.full(rows.shape, MISSING, dtype=np.int8)
+    there = rows != MISSING
+    spread[there] = right[rows[there]]
+    return spread
+
+
+def _original(edited: Edited, plan: _Plan, answers: Answers, cells: Cells) -> Report:
+    """The unedited model on the same texts; its seen and unseen are its accuracy on the edited model's cells."""
+    return Report(
+        recipe="original",
+        seed=edited.seed,
+        edits=len(cells.edits),
+        **_scores(plan, cells, cells.before, answers.right_before),
+        locality=_localities(plan, answers, answers.before),
+        source_errors=int((cells.before[cells.source] == 0).sum()),
+    )
+
+
+def _scores(plan: _Plan, cells: Cells, correct: Correct, right: Correct) -> dict[str, Any]:
+    """Eq. 10-12 and the splits, of whichever model `correct` (cells) and `right` (questions) belong to."""
+    clg = metrics.clg(correct, cells.source, cells.languages)
+    return {
+        "reliability": metrics.reliability(correct, cells.source),
+        "mlg": metrics.mlg(right[plan.source_rephrases]),
+        "clg": clg,
+        "clg_avg": metrics.clg_avg(clg),
+        "clg_seen": metrics.share(correct, cells.seen),
+        "clg_unseen": metrics.share(correct, cells.unseen),
+        "clg_never": metrics.mean(value for lang, value in clg.items() if lang not in cells.sampled),
+        "clg_rephrase": metrics.mean(metrics.share(right[rows]) for rows in plan.other_rephrases.values()),
+    }
+
+
+def _localities(plan: _Plan, answers: Answers, after: Ints) -> dict[str, metrics.Locality]:
+    return {
+        name: metrics.locality(answers.before[rows], after[rows], answers.gold[rows])
+        for name, rows in plan.locality.items()
+    }
+
+
+def _cost(edited: Edited, edits: Sequence[Edit], config: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the stream cost; seconds_per_edit is over the triggered edits, for the others only cost a look."""
+    made = [outcome for outcome in edited.outcomes.values() if outcome.triggered]
+    return {
+        "recipe": edited.recipe_name,
+        "seed": edited.seed,
+        "patches": edited.patches,
+        "edits": len(edits),
+        "triggered": len(made),
+        "retries": sum(max(outcome.attempts - 1, 0) for outcome in made),
+        "success_rate": _rate([outcome.success for outcome in made]),
+        "seconds_per_edit": metrics.mean(outcome.seconds for outcome in made),
+        "seconds_total": float(sum(outcome.seconds for outcome in edited.outcomes.values())),
+        "trajectory": tuple(edited.trajectory),
+        "config": {} if config is None else dict(config),
+    }
+
+
+def _immediate(edits: Sequence[Edit], outcomes: Mapping[str, EditOutcome]) -> Percent:
+    return _rate([outcomes[edit.id].source_correct for edit in edits if edit.id in outcomes])
+
+
+def _rate(truths: Sequence[bool]) -> Percent:
+    return metrics.share(np.asarray(truths, dtype=np.int8))
+
+
+def _require_distinct(edits: Sequence[Edit]) -> None:
+    seen: set[str] = set()
+    for edit in edits:
+        if edit.id in seen:
+            raise EditError(f"two edits have the id {edit.id!r}; ids must be distinct")
+        seen.add(edit.id)

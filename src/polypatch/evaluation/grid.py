@@ -1,0 +1,137 @@
+"""Grid: a table of strings under one or two header lines, rendered as Markdown, LaTeX or a rich table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Literal, NamedTuple, TypeAlias
+
+from rich import box
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+Format: TypeAlias = Literal["markdown", "latex"]
+
+_LATEX = {
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "±": r"$\pm$",
+    "–": "--",
+    "−": "$-$",
+    "\n": " ",
+}
+
+
+class Column(NamedTuple):
+    """A column's two header lines; neighbours with one group share it, as in the paper's ``CLG``."""
+
+    group: str
+    name: str
+
+    @property
+    def title(self) -> str:
+        """Both in one line."""
+        return f"{self.group} {self.name}".strip()
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Columns and rows of strings.
+
+    Attributes:
+        columns: the header.
+        rows: as many strings each as there are columns.
+        stubs: leading columns that hold names rather than numbers (left-aligned).
+        breaks: indices of rows after which a rule is drawn on the console.
+    """
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    stubs: int = 1
+    breaks: frozenset[int] = frozenset()
+
+    def render(self, how: Format) -> str:
+        """Markdown or LaTeX text, ending in a newline."""
+        return self.to_markdown() if how == "markdown" else self.to_latex()
+
+    def to_markdown(self) -> str:
+        """A pipe table, padded so that it also reads as plain text."""
+        header = [_markdown(column.title) for column in self.columns]
+        rows = [[_markdown(cell) for cell in row] for row in self.rows]
+        widths = [max(3, *(cell_len(row[i]) for row in [header, *rows])) for i in range(len(header))]
+        rule = ["-" * width if i < self.stubs else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
+        lines = [self._padded(header, widths), rule, *(self._padded(row, widths) for row in rows)]
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    def to_latex(self) -> str:
+        r"""A booktabs tabular; groups become a \multicolumn over a \cmidrule."""
+        alignment = "l" * self.stubs + "r" * (len(self.columns) - self.stubs)
+        names = " & ".join(_latex(column.name) for column in self.columns)
+        body = [" & ".join(map(_latex, row)) + r" \\" for row in self.rows]
+        head = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", *self._latex_groups(), names + r" \\", r"\midrule"]
+        return "\n".join([*head, *body, r"\bottomrule", r"\end{tabular}", ""])
+
+    def to_console(self, width: int | None = None) -> Table:
+        """A rich table; on a console narrower than its columns need, metrics run down and recipes across."""
+        if width is not None and self.stubs == 1 and self._natural_width() > width:
+            return self._transposed()._table()
+        return self._table()
+
+    def _table(self) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+        shown = ""
+        for i, (group, name) in enumerate(self.columns):
+            title = f"{'' if group == shown else group}\n{name}" if self._two_lines else name
+            table.add_column(Text(title), justify="left" if i < self.stubs else "right")
+            shown = group
+        for i, row in enumerate(self.rows):
+            table.add_row(*map(Text, row), end_section=i in self.breaks)
+        return table
+
+    def _transposed(self) -> Grid:
+        titles = [column.title for column in self.columns[1:]]
+        columns = (Column("", ""), *(Column("", row[0].replace(" (", "\n(", 1)) for row in self.rows))
+        rows = tuple((title, *(row[i] for row in self.rows)) for i, title in enumerate(titles, start=1))
+        groups = [column.group for column in self.columns[1:]]
+        breaks = frozenset(i for i, (here, after) in enumerate(pairwise(groups)) if here != after)
+        return Grid(columns, rows, breaks=breaks)
+
+    @property
+    def _two_lines(self) -> bool:
+        return any(column.group for column in self.columns)
+
+    def _natural_width(self) -> int:
+        lines = [[column.name for column in self.columns], [column.group for column in self.columns], *self.rows]
+        return sum(max(cell_len(line[i]) for line in lines) + 2 for i in range(len(self.columns)))
+
+    def _padded(self, cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+        gaps = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)]
+        return [
+            cell + gap if i < self.stubs else gap + cell for i, (cell, gap) in enumerate(zip(cells, gaps, strict=True))
+        ]
+
+    def _latex_groups(self) -> list[str]:
+        if not self._two_lines:
+            return []
+        cells, rules, start = [], [], 1
+        for group, members in groupby(self.columns, key=lambda column: column.group):
+            span = len(list(members))
+            cells.append(rf"\multicolumn{{{span}}}{{c}}{{{_latex(group)}}}")
+            if group:
+                rules.append(rf"\cmidrule(lr){{{start}-{start + span - 1}}}")
+            start += span
+        return [" & ".join(cells) + r" \\", "".join(rules)]
+
+
+def _markdown(cell: str) -> str:
+    return cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def _latex(cell: str) -> str:
+    return "".join(_LATEX.get(char, char) for char in cell)

@@ -1,0 +1,130 @@
+"""gain(): what one recipe wins over another in CLG, on the same cells, split by what the first was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.table import Table
+
+from polypatch.errors import InputError
+from polypatch.evaluation.cells import Cells
+from polypatch.evaluation.grid import Column, Grid
+from polypatch.evaluation.metrics import Correct, Ints, Mask, Percent, share
+from polypatch.evaluation.report import Report
+
+SPLITS = ("seen", "unseen", "never", "untriggered")
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """CLG of both recipes on one set of cells, a micro average.
+
+    Attributes:
+        cells: how many (edit, language) cells.
+        before: the unedited model, in per cent; None without cells, as the two below.
+        a: recipe A.
+        b: recipe B.
+        won: cells that A gets right and B wrong.
+        lost: cells that B gets right and A wrong.
+    """
+
+    cells: int
+    before: Percent
+    a: Percent
+    b: Percent
+    won: int
+    lost: int
+
+    @property
+    def gain(self) -> Percent:
+        """CLG(A) - CLG(B) in percentage points = 100 × (won - lost) ÷ cells."""
+        return None if self.cells == 0 else 100.0 * (self.won - self.lost) / self.cells
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Recipe A against recipe B.
+
+    Attributes:
+        recipe_a: name of A, whose sampler defines the splits.
+        recipe_b: name of B.
+        splits: ``all``; and its parts, as A sees them: ``seen`` and ``unseen`` (A's triggered edits), ``never`` (a
+            language that A's sampler may not draw), ``untriggered`` (edits A did not make).
+    """
+
+    recipe_a: str
+    recipe_b: str
+    splits: dict[str, Split]
+
+    def to_grid(self, *, decimals: int = 1) -> Grid:
+        """One row per split that has cells."""
+        titles = ("CLG cells", "n", "original", self.recipe_b, self.recipe_a, "gain", "won", "lost")
+        rows = tuple(_row(name, split, decimals) for name, split in self.splits.items() if split.cells)
+        return Grid(tuple(Column("", title) for title in titles), rows)
+
+    def to_markdown(self) -> str:
+        """The splits as a Markdown table."""
+        return self.to_grid().to_markdown()
+
+    def to_console(self) -> Table:
+        """The splits for the terminal."""
+        return self.to_grid().to_console()
+
+
+def gain(report_a: Report, report_b: Report) -> Gain:
+    """CLG of recipe A minus CLG of recipe B on the cells that both were evaluated on.
+
+    The cells are split by *A's* training: the same cells count for both, so that a gain on ``unseen`` or ``never``
+    cannot come from a difference in cells. Micro averages, while `Report.clg_never` is a mean over languages.
+
+    Raises:
+        InputError: a report without cells, no cell in common, or two different unedited models.
+    """
+    a, b = _cells(report_a), _cells(report_b)
+    rows_a, rows_b = _shared(a.edits, b.edits)
+    columns_a, columns_b = _shared(a.languages, b.languages)
+    at_a, at_b = np.ix_(rows_a, columns_a), np.ix_(rows_b, columns_b)
+    both = a.parallel[at_a] & b.parallel[at_b]
+    if not both.any():
+        raise InputError(f"{report_a.recipe} and {report_b.recipe} have no (edit, language) cell in common")
+    before = a.before[at_a]
+    if not np.array_equal(before[both], b.before[at_b][both]):
+        raise InputError(f"{report_a.recipe} and {report_b.recipe} were made on different unedited models")
+    parts = {"all": both} | {name: both & getattr(a, name)[at_a] for name in SPLITS}
+    after = a.after[at_a], b.after[at_b]
+    return Gain(report_a.recipe, report_b.recipe, {name: _split(before, *after, part) for name, part in parts.items()})
+
+
+def _cells(report: Report) -> Cells:
+    if report.cells is None:
+        raise InputError(
+            f"the report of {report.recipe} has no cells: they stay in memory; evaluate again, or load_cells what "
+            "save_cells wrote and dataclasses.replace(report, cells=...)"
+        )
+    return report.cells
+
+
+def _shared(a: Sequence[str], b: Sequence[str]) -> tuple[Ints, Ints]:
+    """Where the names that both have stand in `a` and in `b`."""
+    place = {name: i for i, name in enumerate(b)}
+    pairs = [(i, place[name]) for i, name in enumerate(a) if name in place]
+    both = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
+def _row(name: str, split: Split, decimals: int) -> tuple[str, ...]:
+    percents = (f"{value:.{decimals}f}" for value in (split.before, split.b, split.a) if value is not None)
+    return name, str(split.cells), *percents, f"{split.gain:+.{decimals}f}", str(split.won), str(split.lost)
+
+
+def _split(before: Correct, a: Correct, b: Correct, part: Mask) -> Split:
+    return Split(
+        cells=int(part.sum()),
+        before=share(before, part),
+        a=share(a, part),
+        b=share(b, part),
+        won=int((part & (a > b)).sum()),
+        lost=int((part & (a < b)).sum()),
+    )

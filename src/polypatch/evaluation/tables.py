@@ -1,0 +1,131 @@
+"""The paper's Table 1 and the table of localities, from reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from rich.table import Table
+
+from polypatch.evaluation.aggregate import Aggregate, Stat, aggregate, with_original
+from polypatch.evaluation.grid import Column, Format, Grid
+
+if TYPE_CHECKING:
+    from polypatch.evaluation.report import Report
+
+Show: TypeAlias = Callable[[float], str]
+
+BLANK = "–"
+
+
+def results_grid(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> Grid:
+    """Table 1: one row per recipe; columns for which no report has a value are dropped.
+
+    Recipe | Patch Num | Reliability | MLG | CLG de … Avg seen unseen never rephrase | Locality train test | s/edit.
+    Locality is the accuracy, on the sets without a language in their name; `locality_grid` has the rest.
+
+    Args:
+        reports: several of one recipe are averaged, mean ± sample standard deviation.
+        decimals: of percentages.
+        original: put the unedited model first, where the reports know it.
+    """
+    rows = aggregate(with_original(reports) if original else reports)
+    metrics = [metric for metric in _layout(reports, decimals) if any(metric[1] in row.stats for row in rows)]
+    columns = (Column("", "Recipe"), *(column for column, _, _ in metrics))
+    cells = ((row.title, *(_cell(row, name, show) for _, name, show in metrics)) for row in rows)
+    return Grid(columns, tuple(cells))
+
+
+def locality_grid(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> Grid:
+    """Every locality set under its three definitions: set by set, the recipes below each other."""
+    rows = aggregate(with_original(reports) if original else reports)
+    show = _fixed(decimals)
+    body, breaks = [], set()
+    for name in _distinct(name for report in reports for name in report.locality):
+        for row in rows:
+            keys = [f"locality.{name}.{definition}" for definition in _DEFINITIONS]
+            if any(key in row.stats for key in keys):
+                body.append((name, row.title, *(_cell(row, key, show) for key in keys)))
+        breaks.add(len(body) - 1)
+    columns = (Column("", "Locality set"), Column("", "Recipe"), *(Column("", name) for name in _DEFINITIONS.values()))
+    return Grid(columns, tuple(body), stubs=2, breaks=frozenset(breaks))
+
+
+def markdown_table(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> str:
+    """`results_grid` as a Markdown table."""
+    return results_grid(reports, decimals=decimals, original=original).to_markdown()
+
+
+def latex_table(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> str:
+    """`results_grid` as a LaTeX tabular (package booktabs)."""
+    return results_grid(reports, decimals=decimals, original=original).to_latex()
+
+
+def console_table(
+    reports: Sequence[Report], *, decimals: int = 1, original: bool = True, width: int | None = None
+) -> Table:
+    """`results_grid` for the terminal; given its `width`, a table too wide for it is turned on its side."""
+    return results_grid(reports, decimals=decimals, original=original).to_console(width)
+
+
+def locality_table(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> Table:
+    """`locality_grid` for the terminal."""
+    return locality_grid(reports, decimals=decimals, original=original).to_console()
+
+
+def both_tables(reports: Sequence[Report], how: Format) -> list[str]:
+    """Table 1, and the localities where there are any."""
+    grids = [results_grid(reports), locality_grid(reports)]
+    return [grid.render(how) for grid in grids if grid.rows]
+
+
+_DEFINITIONS = {"accuracy": "Accuracy", "retention": "Retention", "agreement": "Agreement"}
+
+
+def _layout(reports: Sequence[Report], decimals: int) -> list[tuple[Column, str, Show]]:
+    """(header, metric, how its number is shown) of every column that Table 1 could have."""
+    percent = _fixed(decimals)
+    languages = _distinct(lang for report in reports for lang in report.clg)
+    sets = _distinct(name for report in reports for name in report.locality if "." not in name)
+    splits = ("seen", "unseen", "never", "rephrase")
+    return [
+        (Column("", "Patches"), "patches", _count),
+        (Column("", "Reliability"), "reliability", percent),
+        (Column("", "MLG"), "mlg", percent),
+        *((Column("CLG", lang), f"clg.{lang}", percent) for lang in languages),
+        (Column("CLG", "Avg"), "clg_avg", percent),
+        *((Column("CLG", split), f"clg_{split}", percent) for split in splits),
+        *((Column("Locality", name), f"locality.{name}.accuracy", percent) for name in sets),
+        (Column("", "s/edit"), "seconds_per_edit", _seconds),
+    ]
+
+
+def _cell(row: Aggregate, name: str, show: Show) -> str:
+    stat = row.stats.get(name)
+    if stat is None:
+        return BLANK
+    short = f" (n = {stat.n})" if stat.n != row.n else ""
+    return _spread(stat, show) + short
+
+
+def _spread(stat: Stat, show: Show) -> str:
+    return show(stat.mean) if stat.sd is None else f"{show(stat.mean)} ± {show(stat.sd)}"
+
+
+def _fixed(decimals: int) -> Show:
+    return lambda value: f"{value:.{decimals}f}"
+
+
+def _count(value: float) -> str:
+    return f"{value:.0f}" if value == int(value) else f"{value:.1f}"
+
+
+def _seconds(value: float) -> str:
+    """Three digits or so, whatever the size: 0.0042, 0.42, 3.14, 120."""
+    if value >= 10:
+        return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    return f"{value:.2f}" if value >= 0.1 or value == 0 else f"{value:.2g}"
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

@@ -1,0 +1,10 @@
+"""WHERE: the last feed-forward layer and what is computed behind it. The only folder that knows Hugging Face names."""
+
+from polypatch.sites.checkpoint import load_checkpoint as load_checkpoint
+from polypatch.sites.feed_forward import FeedForwardSite as FeedForwardSite
+from polypatch.sites.frozen_tail import FrozenTail as FrozenTail
+from polypatch.sites.full_forward import FullForward as FullForward
+from polypatch.sites.tail import UNCHANGED as UNCHANGED
+from polypatch.sites.tail import Change as Change
+from polypatch.sites.tail import Rows as Rows
+from polypatch.sites.tail import Tail as Tail

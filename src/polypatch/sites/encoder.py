@@ -1,0 +1,113 @@
+"""Encoder: forward passes of the unedited model, and the queries they show at the last FFN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from transformers import PreTrainedTokenizerBase
+
+from polypatch.edits import Text
+from polypatch.sites.feed_forward import Change, FeedForwardSite
+from polypatch.sites.query_cache import text_key
+from polypatch.sites.tokens import Tokens
+
+
+class Encoder:
+    """Runs texts through the whole model.
+
+    Args:
+        site: the last FFN, where queries are read.
+        tokenizer: the model's tokenizer.
+        max_length: longest input in tokens.
+        batch_size: texts per pass.
+    """
+
+    def __init__(
+        self,
+        site: FeedForwardSite,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int | None = None,
+        batch_size: int = 32,
+    ) -> None:
+        self.site = site
+        self.tokens = Tokens(tokenizer, max_length)
+        self.batch_size = batch_size
+
+    @torch.no_grad()
+    def queries(self, texts: Sequence[Text], progress: Callable[[int, int], None] | None = None) -> Tensor:
+        """Eval-mode queries [n, d] in the order of `texts`."""
+        queries = torch.empty(len(texts), self.site.hidden_size, device=self.site.device)
+        done = 0
+        with self.site.evaluating():
+            for chosen, batch in self.tokens.batches(texts, self.batch_size, self.site.device):
+                queries[chosen] = self.pass_through(batch)[0].to(queries)
+                done += len(chosen)
+                if progress is not None:
+                    progress(done, len(texts))
+        return queries
+
+    @torch.no_grad()
+    def full_logits(
+        self, texts: Sequence[Text], change: Change, overrides: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Eval-mode logits [n, classes] of the whole model under `change`, with some parameters replaced by name."""
+        logits = torch.empty(len(texts), len(self.site.labels), device=self.site.device)
+        with self.site.evaluating():
+            for chosen, batch in self.tokens.batches(texts, self.batch_size, self.site.device):
+                logits[chosen] = self.pass_through(batch, change, overrides)[1].to(logits)
+        return logits
+
+    @torch.no_grad()
+    def views(self, texts: Sequence[Text], count: int, seed: int) -> Tensor:
+        """`count` train-mode queries per text: [n, count, d]. A pure function of (text, count, seed)."""
+        bank = torch.empty(len(texts), count, self.site.hidden_size, device=self.site.device)
+        with self.site.evaluating(), self.forked_rng():
+            for i, (text, row) in enumerate(zip(texts, self.tokens.ids(texts), strict=True)):
+                # A seed per text: the views do not depend on which other texts are trained on.
+                torch.manual_seed((seed + int.from_bytes(text_key(text)[:7], "little")) % 2**63)
+                with self.dropping():
+                    bank[i] = self.pass_through(self.tokens.pad([row] * count, self.site.device))[0]
+        return bank
+
+    @contextmanager
+    def dropping(self, on: bool = True) -> Iterator[None]:
+        """Inside the block the encoder, but not the head, is in train mode: dropout on in all layers.
+
+        **Deviates:** Hugging Face heads drop out the pooled vector too; the released Transformer-Patcher's head does
+        not, and neither does this.
+        """
+        encoder = self.site.model.base_model
+        try:
+            encoder.train(on)  # type: ignore[union-attr]
+            yield
+        finally:
+            encoder.eval()  # type: ignore[union-attr]
+
+    def pass_through(
+        self, batch: dict[str, Tensor], change: Change | None = None, overrides: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """One forward pass: the queries [n, d] it showed and its logits [n, classes]."""
+        seen: list[Tensor] = []
+
+        def look(q: Tensor, out: Tensor) -> Tensor:
+            seen.append(q)
+            return out if change is None else change(q, out)
+
+        with self.site.applied(look):
+            if overrides:
+                logits = functional_call(self.site.model, dict(overrides), kwargs=batch).logits
+            else:
+                logits = self.site.model(**batch).logits
+        return seen[0], logits
+
+    def forked_rng(self) -> AbstractContextManager[None]:
+        """Leaves the caller's global random state as it was: dropout layers know no other generator."""
+        return torch.random.fork_rng(devices=self._devices())
+
+    def _devices(self) -> list[int]:
+        return [self.site.device.index or 0] if self.site.device.type == "cuda" else []

@@ -1,0 +1,186 @@
+"""FrozenTail: logits from the FFN input, which no patch can change, and the cache of that input.
+
+The patch sits in the last FFN and the head reads one position, so q at that position is the same before and after any
+number of edits. It is computed once per text; every step of every editor starts from it (DESIGN, section 5)::
+
+    h = LN(dropout(FFN₀(q) + Σᵢ act(q·kᵢ + bᵢ) vᵢ) + q)        logits = head(h)
+
+**Deviates:** the released Transformer-Patcher encodes the sentence again at every step with dropout on in all layers.
+With `views` = V the tail keeps V such train-mode queries per text and draws from them; the dropout after the FFN is
+drawn afresh at every step, as there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from polypatch.edits import Text
+from polypatch.errors import TailMismatchError, UnsupportedModelError
+from polypatch.sites.encoder import Encoder
+from polypatch.sites.feed_forward import FeedForwardSite
+from polypatch.sites.query_cache import QueryCache
+from polypatch.sites.tail import UNCHANGED, Change
+
+TOLERANCE = 1e-4
+"""Largest difference of logits, in units of the largest logit, that still counts as agreement (float32)."""
+
+PROBES: tuple[Text, ...] = ("A short probe.", "Une deuxième phrase, un peu plus longue que la première.", "第三")
+
+Progress = Callable[[int, int], None]
+"""Called as (texts done, texts in all)."""
+
+
+class FrozenTail:
+    """The model behind the FFN input, from cached queries.
+
+    Args:
+        site: the last FFN.
+        tokenizer: the model's tokenizer.
+        max_length: longest input in tokens (the tokenizer's limit by default).
+        batch_size: texts per encoding pass.
+        cache_dir: keep queries on disk too, below a folder named after the encoder's fingerprint.
+        progress: told how many texts are encoded.
+        check: compare the tail with the model on a probe batch, patched and unpatched.
+
+    Raises:
+        TailMismatchError: model and tail disagree on the probe batch.
+        UnsupportedModelError: a change that reaches outside the FFN was passed to it.
+    """
+
+    def __init__(
+        self,
+        site: FeedForwardSite,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int | None = None,
+        batch_size: int = 32,
+        cache_dir: Path | None = None,
+        progress: Progress | None = None,
+        check: bool = True,
+    ) -> None:
+        self.site = site
+        self.encoder = Encoder(site, tokenizer, max_length=max_length, batch_size=batch_size)
+        self.progress = progress
+        directory = cache_dir / self.fingerprint if cache_dir else None
+        self.cache = QueryCache(site.hidden_size, site.device, directory)
+        if check:
+            self.check()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the encoder: a hash over every weight, the tokenizer and the length limit."""
+        digest = hashlib.sha256(model_fingerprint(self.site).encode())
+        tokens = self.encoder.tokens
+        digest.update(repr(tokens.max_length).encode())
+        backend = getattr(tokens.tokenizer, "backend_tokenizer", None)
+        digest.update((backend.to_str() if backend else repr(sorted(tokens.tokenizer.get_vocab().items()))).encode())
+        return digest.hexdigest()[:32]
+
+    def check(self, texts: Sequence[Text] = PROBES) -> float:
+        """Compare model and tail on `texts`, unpatched and under a random change; returns the largest difference.
+
+        Raises:
+            TailMismatchError: the difference exceeds `TOLERANCE` relative to the largest logit.
+        """
+        generator = torch.Generator().manual_seed(0)
+        probe = torch.randn(self.site.hidden_size, generator=generator).to(self.site.device)
+
+        def nudge(q: Tensor, out: Tensor) -> Tensor:
+            return out + (q @ probe / len(probe)).unsqueeze(-1) * probe
+
+        worst = 0.0
+        with torch.no_grad():
+            q = self.encoder.queries(texts)
+            for change in (UNCHANGED, nudge):
+                tail = self.site.logits(q, change(q, self.site.ffn(q)))
+                full = self.encoder.full_logits(texts, change)
+                gap = float((tail - full).abs().max())
+                # Not `gap <= limit` turned round: a NaN must fail as well.
+                if not gap <= TOLERANCE * max(1.0, float(full.abs().max())):
+                    raise TailMismatchError(
+                        f"{type(self.site.model).__name__}: logits from the frozen tail differ from the model's by "
+                        f"{gap:.2g} on a probe batch. Edit with exact=True (slow, full forward passes) instead."
+                    )
+                worst = max(worst, gap)
+        return worst
+
+    def queries(self, texts: Sequence[Text]) -> Tensor:
+        """Eval-mode queries [n, d]; encodes what is not in the cache yet."""
+        missing = self.cache.missing(texts)
+        if missing:
+            self.cache.add(missing, self.encoder.queries(missing, self.progress))
+        return self.cache.take(texts)
+
+    @torch.no_grad()
+    def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
+        """Eval-mode logits [n, classes] under `change`."""
+        _within_ffn(change)
+        q = self.queries(texts)
+        # In slices: the FFN's inner activation is four times as wide as q.
+        parts = [self.site.logits(part, change(part, self.site.ffn(part))) for part in torch.split(q, 2048)]
+        return torch.cat(parts) if parts else q.new_empty(0, len(self.site.labels))
+
+    @torch.no_grad()
+    def rows(self, texts: Sequence[Text], change: Change, *, views: int, generator: torch.Generator) -> FrozenRows:
+        """Texts ready for training; their `views` train-mode queries are encoded here, once."""
+        _within_ffn(change)
+        bank = None
+        if views:
+            seed = int(torch.randint(2**62, (), generator=generator))
+            bank = self.encoder.views(texts, views, seed)
+        return FrozenRows(self.site, self.queries(texts), bank, change, generator)
+
+
+class FrozenRows:
+    """A few texts as queries, with the FFN output of everything edited so far already added up."""
+
+    def __init__(
+        self, site: FeedForwardSite, q: Tensor, bank: Tensor | None, change: Change, generator: torch.Generator
+    ) -> None:
+        self.site = site
+        self.q = q
+        self.out = change(q, site.ffn(q))
+        self.bank = bank  # [n, V, d]
+        self.bank_out = None if bank is None else change(bank.flatten(0, 1), site.ffn(bank.flatten(0, 1)))
+        self.generator = generator
+        self.keep = 1.0 - float(getattr(site.dropout, "p", 0.0))
+
+    def forward(self, picks: Tensor, change: Change) -> tuple[Tensor, Tensor]:
+        """One drawn view per pick; the dropout after the FFN is drawn afresh."""
+        if self.bank is None or self.bank_out is None:
+            q, out = self.q[picks], self.out[picks]
+            return q, self.site.logits(q, change(q, out))
+        views = self.bank.shape[1]
+        flat = picks * views + torch.randint(views, picks.shape, generator=self.generator).to(picks.device)
+        q, out = self.bank.flatten(0, 1)[flat], self.bank_out[flat]
+        out = change(q, out)
+        mask = torch.empty(out.shape).bernoulli_(self.keep, generator=self.generator).to(out.device)
+        return q, self.site.logits(q, out * mask / self.keep)
+
+    def evaluate(self, change: Change) -> tuple[Tensor, Tensor]:
+        """All rows without dropout."""
+        return self.q, self.site.logits(self.q, change(self.q, self.out))
+
+
+def _within_ffn(change: Change) -> None:
+    if change.overrides:
+        raise UnsupportedModelError(
+            f"{type(change).__name__} replaces {', '.join(change.overrides)}: not a function of the FFN input, so the "
+            "frozen tail cannot see it. Edit with exact=True (full forward passes)."
+        )
+
+
+def model_fingerprint(site: FeedForwardSite) -> str:
+    """SHA-256 over every weight and buffer of the model, by sorted name. The same bits give the same fingerprint."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(site.model.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

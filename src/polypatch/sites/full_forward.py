@@ -1,0 +1,82 @@
+"""FullForward: the slow exact path. Every number comes from a forward pass of the whole model.
+
+Needed where a change reaches outside the FFN (six-matrix fine-tuning) or where the frozen tail fails its check; and the
+yardstick that tests and the benchmark hold the frozen tail against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from polypatch.edits import Text
+from polypatch.sites.encoder import Encoder
+from polypatch.sites.feed_forward import FeedForwardSite
+from polypatch.sites.tail import Change
+
+
+class FullForward:
+    """The whole model as a tail. Arguments as for `FrozenTail`."""
+
+    def __init__(
+        self,
+        site: FeedForwardSite,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int | None = None,
+        batch_size: int = 32,
+    ) -> None:
+        self.site = site
+        self.encoder = Encoder(site, tokenizer, max_length=max_length, batch_size=batch_size)
+
+    def queries(self, texts: Sequence[Text]) -> Tensor:
+        """Eval-mode queries [n, d] of the unedited model, encoded anew at every call."""
+        return self.encoder.queries(texts)
+
+    @torch.no_grad()
+    def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
+        """Eval-mode logits [n, classes] under `change`."""
+        return self.encoder.full_logits(texts, change, change.overrides)
+
+    def rows(self, texts: Sequence[Text], change: Change, *, views: int, generator: torch.Generator) -> FullRows:
+        """Texts ready for training. Views are drawn afresh at every step; `views` only says whether they are wanted."""
+        return FullRows(self.encoder, texts, change, views > 0, generator)
+
+
+class FullRows:
+    """A few tokenised texts; each forward runs the whole model."""
+
+    def __init__(
+        self, encoder: Encoder, texts: Sequence[Text], change: Change, views: bool, generator: torch.Generator
+    ) -> None:
+        self.encoder = encoder
+        self.rows = encoder.tokens.ids(texts)
+        self.change = change
+        self.views = views
+        self.generator = generator
+        self.q = encoder.queries(texts)
+
+    def forward(self, picks: Tensor, change: Change) -> tuple[Tensor, Tensor]:
+        """One pass over the picked rows, with dropout in every layer where views are on."""
+        rows = [self.rows[i] for i in picks.tolist()]
+        with self.encoder.forked_rng():
+            if self.views:
+                torch.manual_seed(int(torch.randint(2**62, (), generator=self.generator)))
+            return self._run(rows, change, dropping=self.views)
+
+    def evaluate(self, change: Change) -> tuple[Tensor, Tensor]:
+        """All rows without dropout."""
+        return self._run(self.rows, change, dropping=False)
+
+    def _run(self, rows: Sequence[dict[str, list[int]]], change: Change, *, dropping: bool) -> tuple[Tensor, Tensor]:
+        site = self.encoder.site
+
+        def both(q: Tensor, out: Tensor) -> Tensor:
+            return change(q, self.change(q, out))
+
+        with site.evaluating(), self.encoder.dropping(dropping):
+            overrides = {**self.change.overrides, **change.overrides}
+            return self.encoder.pass_through(self.encoder.tokens.pad(rows, site.device), both, overrides)

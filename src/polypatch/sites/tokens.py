@@ -1,0 +1,74 @@
+"""From texts to batches of token tensors, each batch a pure function of the texts' own lengths.
+
+A text is padded to the next multiple of `BUCKET`, never to the longest of its batch: then its query does not depend on
+which other texts it was encoded with, and editing in two calls gives the same bits as editing in one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from polypatch.edits import Text
+from polypatch.errors import InputError
+
+BUCKET = 8
+
+
+class Tokens:
+    """Tokenises texts and pairs the way the model was trained.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer; padding is always on the right, because the head reads position 0.
+        max_length: longest input in tokens; the tokenizer's own limit by default, 512 if it states none.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int | None = None) -> None:
+        stated = tokenizer.model_max_length
+        # Tokenizers that know no limit state a huge integer.
+        self.max_length = max_length or (stated if stated < 100_000 else 512)
+        self.tokenizer = tokenizer
+
+    def ids(self, texts: Sequence[Text]) -> list[dict[str, list[int]]]:
+        """Per text its ``input_ids`` (and ``token_type_ids`` where the model has them), truncated, not padded."""
+        if not texts:
+            return []
+        paired = {isinstance(text, tuple) for text in texts}
+        if len(paired) > 1:
+            raise InputError("texts and (premise, hypothesis) pairs cannot be mixed in one call")
+        columns = [list(column) for column in zip(*texts, strict=True)] if paired.pop() else [list(texts)]
+        encoded = self.tokenizer(*columns, truncation=True, max_length=self.max_length, padding=False)
+        names = [name for name in encoded if name != "attention_mask"]
+        return [{name: encoded[name][i] for name in names} for i in range(len(texts))]
+
+    def pad(self, rows: Sequence[dict[str, list[int]]], device: torch.device) -> dict[str, Tensor]:
+        """One batch, padded to the bucket of its longest row."""
+        length = self._bucket(max(len(row["input_ids"]) for row in rows))
+        fill = {"input_ids": int(self.tokenizer.pad_token_id or 0), "token_type_ids": 0}
+        batch = {
+            name: torch.tensor([row[name] + [fill.get(name, 0)] * (length - len(row[name])) for row in rows])
+            for name in rows[0]
+        }
+        mask = [[1] * len(row["input_ids"]) + [0] * (length - len(row["input_ids"])) for row in rows]
+        return {name: tensor.to(device) for name, tensor in (*batch.items(), ("attention_mask", torch.tensor(mask)))}
+
+    def batches(
+        self, texts: Sequence[Text], batch_size: int, device: torch.device
+    ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+        """(indices into `texts`, batch) pairs, shortest texts first, every batch of one padded length."""
+        rows = self.ids(texts)
+        buckets: dict[int, list[int]] = defaultdict(list)
+        for i, row in enumerate(rows):
+            buckets[self._bucket(len(row["input_ids"]))].append(i)
+        for length in sorted(buckets):
+            members = buckets[length]
+            for start in range(0, len(members), batch_size):
+                chosen = members[start : start + batch_size]
+                yield chosen, self.pad([rows[i] for i in chosen], device)
+
+    def _bucket(self, length: int) -> int:
+        return min(-(-length // BUCKET) * BUCKET, max(self.max_length, length))

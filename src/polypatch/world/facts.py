@@ -1,0 +1,89 @@
+"""The facts of the world: invented subjects in hidden groups, what is true of them, and what documents say of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from polypatch.edits import Lang
+from polypatch.world.config import WorldConfig
+from polypatch.world.lexicon import LANGUAGES, OBJECTS, RELATIONS, Relation
+from polypatch.world.names import invent_names
+from polypatch.world.wordings import WORDINGS
+
+
+class Fact(NamedTuple):
+    """One fact, as it is and as the documents have it.
+
+    Attributes:
+        subject: the name, by language.
+        relation: what kind of fact; `relation.objects` is the kind of word that `answer` and the others index.
+        answer: the true object.
+        typical: the object most subjects of this hidden group have.
+        stated: the object that the documents state; differs from `answer` where the fact has changed since.
+        documented: the languages that state it at all.
+    """
+
+    subject: Mapping[Lang, str]
+    relation: Relation
+    answer: int
+    typical: int
+    stated: int
+    documented: tuple[Lang, ...]
+
+    @property
+    def choices(self) -> int:
+        """How many objects this kind of fact could have."""
+        return len(OBJECTS[self.relation.objects])
+
+    def text(self, lang: Lang, wording: int, answer: int) -> str:
+        """The sentence that says `answer` of the subject, in one of the wordings of `lang`."""
+        template = WORDINGS[self.relation.name][lang][wording]
+        return template.format(s=self.subject[lang], o=OBJECTS[self.relation.objects][answer][lang])
+
+
+def other(rng: random.Random, choices: int, *barred: int) -> int:
+    """A random index below `choices` that is none of `barred`."""
+    return rng.choice([index for index in range(choices) if index not in barred])
+
+
+def _typical(config: WorldConfig, rng: random.Random) -> dict[str, list[int]]:
+    """Relation -> the typical object of each group, all different while the lexicon lasts."""
+    drawn = {}
+    for relation in RELATIONS:
+        order = rng.sample(range(len(OBJECTS[relation.objects])), len(OBJECTS[relation.objects]))
+        drawn[relation.name] = [order[group % len(order)] for group in range(config.groups)]
+    return drawn
+
+
+def _documented(config: WorldConfig, rng: random.Random) -> tuple[Lang, ...]:
+    if rng.random() < config.undocumented:
+        return ()
+    coverage = {"en": 1.0, "zh": config.far_coverage, "ar": config.far_coverage}
+    return tuple(lang for lang in LANGUAGES if rng.random() < coverage.get(lang, config.near_coverage))
+
+
+def _fact(config: WorldConfig, rng: random.Random, name: Mapping[Lang, str], relation: Relation, typical: int) -> Fact:
+    choices = len(OBJECTS[relation.objects])
+    answer = other(rng, choices, typical) if rng.random() < config.exceptions else typical
+    stated = answer
+    documented = _documented(config, rng)
+    if rng.random() < config.outdated:
+        stated, documented = other(rng, choices, answer), LANGUAGES
+    return Fact(name, relation, answer, typical, stated, documented)
+
+
+def make_facts(config: WorldConfig, rng: random.Random) -> tuple[Fact, ...]:
+    """Every fact of a world, in random order."""
+    kinds = ["person"] * config.persons + ["film"] * config.films + ["company"] * config.companies
+    words = {form for rows in OBJECTS.values() for row in rows for form in row.values()}
+    names = invent_names(len(kinds), rng, words)
+    typical = _typical(config, rng)
+    facts = []
+    for kind, name in zip(kinds, names, strict=True):
+        group = rng.randrange(config.groups)
+        relations = [relation for relation in RELATIONS if relation.subject == kind]
+        facts.extend(_fact(config, rng, name, relation, typical[relation.name][group]) for relation in relations)
+    rng.shuffle(facts)
+    return tuple(facts)
