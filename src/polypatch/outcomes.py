@@ -18,7 +18,7 @@ class EditOutcome:
         success: every row that was checked (the source and, where drawn, the sampled rows) is right right after the
             edit. True for an edit that needed no change. A False is never hidden: `reason` says what happened.
         source_correct: the source-language prompt is right right after the edit (Transformer-Patcher's success rate).
-        languages: the languages whose examples the editor was trained on, in order of first use; empty if not triggered.
+        languages: languages whose examples the editor was trained on, in order of first use; empty if not triggered.
         patches: neurons this edit added (0 for editors that change weights instead).
         steps: optimiser steps taken, over all attempts.
         attempts: training runs made (1 unless retried; 0 if not triggered).

@@ -7,92 +7,109 @@ from collections.abc import Iterable, Sequence
 
 from polypatch.data.base import EditingData
 from polypatch.data.rows import Material, Row, Sizes
-from polypatch.edits import Labelled, Lang, Text
+from polypatch.edits import Edit, Labelled, Lang, Text
 from polypatch.errors import DataError
 
 Groups = list[list[Row]]
-"""Rows in sampling order. The rows of one group (one premise) always go to the same set."""
+"""Rows in sampling order. The rows of one group (one premise) never go to two sets."""
 
 
 def assemble(material: Material, *, sizes: Sizes | None = None, seed: int = 0) -> EditingData:
     """Sample the sets around the edits.
 
-    `train` rows give the learning memory and the locality set ``train``; `held_out` rows the stopping memory and the
-    locality set ``test``. A corpus without `train` rows gives everything from `held_out`, and no set ``train``.
-    Rows whose text is also an edit's text, in that language, are in no set. Sampling is ``random.Random(seed)``: a
-    larger memory holds the smaller one, and a set does not depend on which other languages were asked for.
+    `train` rows give the learning memory and the locality set ``train``; `held_out` rows give the stopping memory and
+    the locality set ``test``. A corpus without `train` rows gives everything from `held_out`, and no set ``train``.
+    No text of an edit is in a set and no text is in two sets, whatever its language: "taxi" is one text. A larger
+    memory holds the smaller one and leaves the locality sets as they were.
 
     Raises:
         DataError: a set of the source language is larger than what the corpus has left.
     """
     sizes = material.sizes if sizes is None else sizes
+    source = material.languages[0]
     edited = {_key(edit.prompt[edit.source]) for edit in material.edits}
-    trained = {_key(row.text[material.languages[0]]) for row in material.train}
-    train = _shuffled(material.train, material.languages[0], edited, seed)
-    held_out = _shuffled(material.held_out, material.languages[0], edited | trained, seed)
-
-    near, train = _cut(train, sizes.locality_train)
-    far, held_out = _cut(held_out, sizes.locality_test)
-    if material.train:
-        watched, learned = held_out, train
-    else:
-        rows, learned = _cut(held_out, max(sizes.validation, sizes.validation_other))
-        watched = [[row] for row in rows]
+    trained = {_key(row.text[source]) for row in material.train}
+    train = _shuffled(material.train, source, edited, seed)
+    held_out = _shuffled(material.held_out, source, edited | trained, seed)
 
     draw = _Draw(material, seed)
-    # Locality first: a larger memory then never changes the sets that are scored.
-    locality = draw.labelled("train", near, sizes.locality_train) | draw.labelled("test", far, sizes.locality_test)
-    validation = draw.texts("validation", watched, sizes.validation, sizes.validation_other)
-    memory = draw.texts("memory", learned, sizes.memory, sizes.memory_other)
-    return EditingData(material.name, material.edits, memory, validation, {**material.locality, **locality})
+    # Locality first: the sets that are scored must not change with the memory.
+    near, train = draw.locality("train", train, sizes.locality_train)
+    far, held_out = draw.locality("test", held_out, sizes.locality_test)
+    if material.train:
+        watched, learned = _flat(held_out), _flat(train)
+    else:
+        watched, held_out = draw.front(held_out, max(sizes.validation, sizes.validation_other))
+        learned = _flat(held_out)
+    validation = draw.memory("validation", watched, sizes.validation, sizes.validation_other)
+    memory = draw.memory("memory", learned, sizes.memory, sizes.memory_other)
+    return EditingData(material.name, material.edits, memory, validation, {**material.locality, **near, **far})
 
 
 class _Draw:
-    """Hands out rows; a text that was handed out once, or is an edit's, is never handed out again in its language."""
+    """Hands out rows set by set, and remembers every text that an edit or a finished set holds."""
 
     def __init__(self, material: Material, seed: int) -> None:
         self.name = material.name
         self.source = material.languages[0]
         self.others = material.languages[1:]
         self.seed = seed
-        self.seen: dict[Lang, set[Text]] = {
-            lang: {edit.prompt[lang] for edit in material.edits if lang in edit.prompt} for lang in material.languages
-        }
+        self.taken: set[Text] = {text for edit in material.edits for text in _texts(edit)}
 
-    def labelled(self, name: str, rows: Sequence[Row], size: int) -> dict[str, list[Labelled]]:
-        """The locality set `name` in the source language and, the same rows, ``{name}.{lang}`` in every other."""
+    def locality(self, name: str, groups: Groups, size: int) -> tuple[dict[str, list[Labelled]], Groups]:
+        """The set `name` in the source language and, the same rows, ``{name}.{lang}`` in every other; what is left."""
+        rows, rest = self.front(groups, size)
         self._require(f"locality {name}", rows, size)
-        keys = {self.source: name} | {lang: f"{name}.{lang}" for lang in self.others}
-        drawn = {lang: self._fresh(rows, lang, size) for lang in keys}
-        return {keys[lang]: [Labelled(row.text[lang], row.label) for row in some] for lang, some in drawn.items() if some}
+        columns = {name: self._column(rows, self.source, size)}
+        columns |= {f"{name}.{lang}": self._column(rows, lang, size) for lang in self.others}
+        self.taken.update(text for column in columns.values() for text in column)
+        sets = {
+            key: [Labelled(text, row.label) for text, row in column.items()]
+            for key, column in columns.items()
+            if column
+        }
+        return sets, rest
 
-    def texts(self, name: str, groups: Groups, size: int, size_other: int) -> dict[Lang, list[Text]]:
+    def memory(self, name: str, rows: Sequence[Row], size: int, size_other: int) -> dict[Lang, list[Text]]:
         """The memory `name` by language. Each language has its own draw: real memories are not parallel."""
-        rows = [row for group in groups for row in group]
-        drawn = {self.source: self._fresh(rows, self.source, size)}
-        self._require(name, drawn[self.source], size)
+        columns = {self.source: self._column(rows, self.source, size)}
+        self._require(name, columns[self.source], size)
         for lang in self.others:
             order = random.Random(f"{self.seed} {name} {lang}").sample(rows, len(rows))
-            drawn[lang] = self._fresh(order, lang, size_other)
-        return {lang: [row.text[lang] for row in some] for lang, some in drawn.items() if some}
+            columns[lang] = self._column(order, lang, size_other)
+        self.taken.update(text for column in columns.values() for text in column)
+        return {lang: list(column) for lang, column in columns.items() if column}
 
-    def _fresh(self, rows: Iterable[Row], lang: Lang, at_most: int) -> list[Row]:
-        fresh: list[Row] = []
-        seen = self.seen[lang]
+    def front(self, groups: Groups, size: int) -> tuple[list[Row], Groups]:
+        """The first `size` rows whose source text is free, and the groups after them; a group that was cut is used."""
+        rows: list[Row] = []
+        for used, group in enumerate(groups):
+            if len(rows) >= size:
+                return rows[:size], groups[used:]
+            rows.extend(row for row in group if row.text[self.source] not in self.taken)
+        return rows[:size], []
+
+    def _column(self, rows: Iterable[Row], lang: Lang, at_most: int) -> dict[Text, Row]:
+        """The first `at_most` texts of `rows` in `lang` that are free, with their rows, without repeats."""
+        column: dict[Text, Row] = {}
         for row in rows:
-            if len(fresh) == at_most:
+            if len(column) == at_most:
                 break
-            if row.text[lang] not in seen:
-                seen.add(row.text[lang])
-                fresh.append(row)
-        return fresh
+            if row.text[lang] not in self.taken:
+                column.setdefault(row.text[lang], row)
+        return column
 
-    def _require(self, what: str, rows: Sequence[Row], size: int) -> None:
-        if len(rows) < size:
+    def _require(self, what: str, have: Sequence[Row] | dict[Text, Row], size: int) -> None:
+        if len(have) < size:
             raise DataError(
-                f"{self.name}: {size} rows asked for {what}, {len(rows)} are left after the sets before it; "
-                "pass smaller Sizes"
+                f"{self.name}: {size} rows asked for {what}, but only {len(have)} are left for it; pass smaller Sizes"
             )
+
+
+def _texts(edit: Edit) -> Iterable[Text]:
+    yield from edit.prompt.values()
+    for rephrases in edit.rephrases.values():
+        yield from rephrases
 
 
 def _key(text: Text) -> str:
@@ -112,11 +129,5 @@ def _shuffled(rows: Iterable[Row], source: Lang, taken: set[str], seed: int) -> 
     return shuffled
 
 
-def _cut(groups: Groups, size: int) -> tuple[list[Row], Groups]:
-    """The first `size` rows, and the groups after them; the rest of a group that was cut goes to no set."""
-    front: list[Row] = []
-    for used, group in enumerate(groups):
-        if len(front) >= size:
-            return front[:size], groups[used:]
-        front.extend(group)
-    return front[:size], []
+def _flat(groups: Groups) -> list[Row]:
+    return [row for group in groups for row in group]

@@ -18,8 +18,8 @@ class EditingData:
         edits: the stream, in file order; each edit holds every language that was asked for.
         memory: unlabelled texts by language that an edit must leave alone, to *train* with (the learning memory).
         validation: the same, held out: the stopping rule watches these (the stopping memory).
-        locality: named sets of labelled texts for the locality metrics: ``train``, ``test`` (source language) and, where
-            text exists, ``train.de``, ``test.de``, … Disjoint from `memory`, `validation` and `edits`.
+        locality: named sets of labelled texts for the locality metrics: ``train``, ``test`` (source language) and,
+            where text exists, ``train.de``, ``test.de``, … Disjoint from `memory`, `validation` and `edits`.
     """
 
     name: str

@@ -53,15 +53,12 @@ def load_massive(
 def read_massive(path: str | PathLike[str], languages: Iterable[Lang] | None = None, source: Lang = "en") -> Material:
     """Everything in the folder, unsampled, in file order."""
     folder = Path(path)
-    table = require_table(folder, "labels")
-    labels = {
-        row_id: (partition, intent)
-        for row_id, partition, _, intent in read_table(table, ("id", "partition", "scenario", "intent"))
-    }
+    columns = ("id", "partition", "scenario", "intent")
+    labels = {row[0]: (row[1], row[3]) for row in _unique(require_table(folder, "labels"), columns)}
     tables = {lang: find_table(folder, locale) for lang, locale in LOCALES.items()}
     found = {lang: table for lang, table in tables.items() if table is not None}
     chosen = choose_languages(languages, found, source=source, where=folder)
-    texts = {lang: {row[0]: row[1] for row in read_table(found[lang], ("id", "utt"))} for lang in chosen}
+    texts = {lang: {row[0]: row[1] for row in _unique(found[lang], ("id", "utt"))} for lang in chosen}
     return massive_material(labels, texts, where=folder)
 
 
@@ -91,3 +88,12 @@ def massive_material(
         parts[partition].append(row)
     edits = to_edits("massive", parts["test"], languages)
     return Material("massive", languages, edits, train=parts["train"], held_out=parts["dev"], sizes=SIZES)
+
+
+def _unique(table: Path, columns: tuple[str, ...]) -> list[list[str]]:
+    rows = read_table(table, columns)
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows, start=2):
+        if first.setdefault(row[0], number) != number:
+            raise DataError(f"{table} row {number}: id {row[0]!r} is already the id of row {first[row[0]]}")
+    return rows

@@ -29,6 +29,7 @@ _FLAT_PROBES: Mapping[str, str] = {"locality": "neighborhood", "portability": "o
 """EasyEdit's older files have one probe as ``{kind}_prompt`` and ``{kind}_ground_truth``: the set it then calls so."""
 
 _LANG = re.compile(r"[a-z]{2,3}")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character; no tokenizer can read it
 _PAIR = {"premise", "hypothesis"}
 
 
@@ -45,13 +46,17 @@ def edit_from_record(record: object, *, default_id: str, source: Lang = "en") ->
     """
     if not isinstance(record, dict):
         raise DataError(f"expected an object, found {_short(record)}")
-    lang = _string(record.get("source", source), "source")
+    lang = _string(record.get("source") or source, "source")
+    prompt: dict[Lang, Text] = _by_language(_first(record, "prompt"), "prompt", lang, _text)
+    target = _by_language(_first(record, "target_new"), "target_new", lang, _answer)
+    _require(prompt, "prompt", lang)
+    _require(target, "target_new", lang)
     try:
         return Edit(
             id=_id(_first(record, "id"), default_id),
             source=lang,
-            prompt=_by_language(_first(record, "prompt"), "prompt", lang, _text),
-            target=_by_language(_first(record, "target_new"), "target_new", lang, _answer),
+            prompt=prompt,
+            target=target,
             ground_truth=_by_language(record.get("ground_truth"), "ground_truth", lang, _answer),
             subject=_by_language(_first(record, "subject"), "subject", lang, _string),
             rephrases=_by_language(_first(record, "rephrase_prompt"), "rephrase_prompt", lang, _texts),
@@ -59,12 +64,11 @@ def edit_from_record(record: object, *, default_id: str, source: Lang = "en") ->
             portability=_probe_sets(record, "portability", lang),
         )
     except EditError as error:
-        # Edit speaks of its attributes; on disk the target is called target_new.
-        raise DataError(str(error).replace("target", "target_new")) from error
+        raise DataError(str(error)) from error
 
 
 def record_from_edit(edit: Edit) -> Record:
-    """One Edit as a JSON-ready object: plain values where there is only the source language; nothing empty is written."""
+    """One Edit as a JSON-ready object: plain values where there is only the source language, no empty fields."""
     record: Record = {"id": edit.id, "source": edit.source}
     record["prompt"] = _plain(edit.prompt, edit.source, _text_json)
     record["target_new"] = _plain(edit.target, edit.source, _same)
@@ -83,16 +87,20 @@ def _first(record: Record, field: str) -> object:
     return next((record[name] for name in _ALIASES[field] if record.get(name) is not None), None)
 
 
+def _require(by_language: Mapping[Lang, object], field: str, source: Lang) -> None:
+    if source not in by_language:
+        has = ", ".join(by_language) or "nothing"
+        raise DataError(f"field {field!r}: nothing in the source language {source!r} (has: {has})")
+
+
 def _id(value: object, default: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return default if value is None else _string(value, "id")
 
 
-def _by_language(
-    value: object, field: str, source: Lang, parse: Callable[[object, str], T | None]
-) -> dict[Lang, T]:  # fmt: skip
-    """A ``{lang: value}`` map as it is, anything else as the value in `source`; what `parse` finds empty is left out."""
+def _by_language(value: object, field: str, source: Lang, parse: Callable[[object, str], T | None]) -> dict[Lang, T]:
+    """A ``{lang: value}`` map as it is, anything else as the value in `source`; None from `parse` is left out."""
     if isinstance(value, dict) and not _PAIR & value.keys():
         for lang in value:
             if not _LANG.fullmatch(lang):
@@ -106,7 +114,7 @@ def _by_language(
 def _string(value: object, field: str) -> str:
     if not isinstance(value, str):
         raise DataError(f"field {field!r}: expected text, found {_short(value)}")
-    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+    if _SURROGATE.search(value):
         raise DataError(f"field {field!r}: half of a surrogate pair in {_short(value)}")
     return value
 
@@ -149,9 +157,7 @@ def _probe_sets(record: Record, field: str, source: Lang) -> dict[str, tuple[Pro
 
 def _probes(group: object, field: str, source: Lang) -> tuple[Probe, ...]:
     items = group if isinstance(group, list) else [group]
-    return tuple(
-        probe for i, item in enumerate(items) for probe in _probe(item, f"{field}[{i}]", source)
-    )  # fmt: skip
+    return tuple(probe for i, item in enumerate(items) for probe in _probe(item, f"{field}[{i}]", source))
 
 
 def _probe(item: object, field: str, source: Lang) -> list[Probe]:
@@ -159,8 +165,8 @@ def _probe(item: object, field: str, source: Lang) -> list[Probe]:
     if not isinstance(item, dict) or item.get("prompt") in (None, {}):
         raise DataError(f"field {field!r}: expected an object with a prompt, found {_short(item)}")
     prompts, answers = item["prompt"], item.get("ground_truth")
-    if not isinstance(prompts, list):
-        prompts, answers = [prompts], [answers]
+    if not isinstance(prompts, list) or len(prompts) == 1:
+        prompts, answers = (prompts if isinstance(prompts, list) else [prompts]), [answers]
     elif not isinstance(answers, list) or len(answers) != len(prompts):
         raise DataError(f"field {field!r}: {len(prompts)} prompts need as many answers in ground_truth")
     return [

@@ -1,9 +1,9 @@
 """XNLI: premise and hypothesis in 15 languages (Conneau et al. 2018, CC BY-NC 4.0).
 
-A folder with ``{split}.labels.tsv.gz`` (header ``label  genre``) and ``{split}-{lang}.tsv.gz`` for the splits ``dev`` and
-``test``, without a header: premise, hypothesis and, where the file has it, the label again. The edits are the rows of
-``test``. There are no rephrases, so no MLG. XNLI's own files hold no training rows: memory, stopping memory and the
-locality set ``test`` are cut from ``dev``, no two of them sharing a premise, and there is no locality set ``train``.
+A folder with ``{split}.labels.tsv.gz`` (header ``label  genre``) and ``{split}-{lang}.tsv.gz`` (no header: premise,
+hypothesis and, in some files, the label again) for the splits ``dev`` and ``test``. The edits are the rows of ``test``.
+There are no rephrases, so no MLG. XNLI's own files hold no training rows: memory, stopping memory and the locality set
+``test`` are cut from ``dev``, no two of them sharing a premise, and there is no locality set ``train``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from polypatch.errors import DataError
 LABELS = ("entailment", "neutral", "contradiction")
 """The classes in the order of their ids 0, 1, 2."""
 
-LANGUAGES = tuple("ar bg de el en es fr hi ru sw th tr ur vi zh".split())
+LANGUAGES = ("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
 
 SIZES = Sizes(memory=1000, memory_other=350, validation=450, validation_other=350, locality_test=1000)
 """Sizes for ``dev`` (2,490 rows)."""
@@ -85,7 +85,9 @@ def _aligned(split: str, labels: Sequence[str], pairs: Mapping[Lang, Sequence[Pa
             raise DataError(f"{where}: {split} has {len(labels)} labels but {len(column)} rows in {lang!r}")
     unknown = next((number for number, label in enumerate(labels, start=1) if label not in LABELS), None)
     if unknown is not None:
-        raise DataError(f"{where}: {split} row {unknown}: label {labels[unknown - 1]!r} is not one of {', '.join(LABELS)}")
+        raise DataError(
+            f"{where}: {split} row {unknown}: label {labels[unknown - 1]!r} is not one of {', '.join(LABELS)}"
+        )
     prefix = "" if split == "test" else f"{split}-"
     return [
         Row(f"{prefix}{i + 1}", {lang: column[i] for lang, column in pairs.items()}, label)

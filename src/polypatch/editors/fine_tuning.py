@@ -30,8 +30,8 @@ class FineTuning:
         kl_weight: weight of ``KL(original ‖ edited)`` on memory texts; 0 is the paper's row.
         kl_rows: memory texts per edit for that term.
 
-    **Deviates:** the released script divides its KL sum inside the loop, so that earlier batches count less; here it is a
-    plain mean over `kl_rows` texts drawn once per edit.
+    **Deviates:** the released script divides its KL sum inside the loop, so that earlier batches count less; here it
+    is a plain mean over `kl_rows` texts drawn once per edit.
     """
 
     learning_rate: float = 1e-5

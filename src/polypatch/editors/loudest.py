@@ -39,7 +39,10 @@ class Loudest:
         self._short, self._short_counts = self.rows, self.counts
         self._start: Tensor | None = None
         self._outside = -torch.inf
-        self._mean, self._radius = memory.spread if self._size < len(self.rows) else (None, 0.0)
+        # A memory no larger than the shortlist is read whole, and needs no bound.
+        self._mean: Tensor | None = None
+        if self._size < len(self.rows):
+            self._mean, self._radius = memory.spread
 
     def activations(self, key: Tensor, bias: Tensor) -> Tensor:
         """Activations h [R] in falling order, R = min(top, Σ counts), differentiable in `key` and `bias`.

@@ -49,7 +49,8 @@ class Neuron:
     def __call__(self, q: Tensor, out: Tensor) -> Tensor:
         """`out` plus what the patch adds to it."""
         fired = self.activation(self.before_activation(q))
-        return out + fired.unsqueeze(-1) * (self.alpha * self.value)
+        change: Tensor = fired.unsqueeze(-1) * (self.alpha * self.value)
+        return out + change
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from polypatch.evaluation.aggregate import Aggregate, Stat, aggregate
 from polypatch.evaluation.cells import Cells, load_cells, save_cells
 from polypatch.evaluation.evaluate import Edited, evaluate
 from polypatch.evaluation.metrics import Locality
+from polypatch.evaluation.paired import Gain, gain
 from polypatch.evaluation.report import Report, load_reports, save_reports
 from polypatch.evaluation.subsets import prompts, source_errors, wrong_everywhere
 from polypatch.evaluation.tables import console_table, latex_table, locality_table, markdown_table
@@ -12,12 +13,14 @@ __all__ = [
     "Aggregate",
     "Cells",
     "Edited",
+    "Gain",
     "Locality",
     "Report",
     "Stat",
     "aggregate",
     "console_table",
     "evaluate",
+    "gain",
     "latex_table",
     "load_cells",
     "load_reports",

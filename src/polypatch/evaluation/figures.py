@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
@@ -103,7 +104,8 @@ def save_figure(figure: Figure, path: str | Path, *, dpi: int = 160) -> Path:
         raise InputError(f"{path}: cannot write a figure as {suffix!r}; use one of {', '.join(FORMATS)}")
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     drawn = io.BytesIO()
-    figure.savefig(drawn, format=suffix, dpi=dpi, metadata=undated[suffix])
+    with rc_context({"svg.hashsalt": "polypatch"}):  # else an svg's ids are random
+        figure.savefig(drawn, format=suffix, dpi=dpi, metadata=undated[suffix])
     return write_atomic(path, drawn.getvalue())
 
 
@@ -139,7 +141,7 @@ def _label(axes: Any, x: float, stat: Stat, *, below: bool) -> None:
     axes.annotate(
         f"{stat.mean:.1f}",
         (x, stat.mean + side * (stat.sd or 0.0)),
-        (0, side * 6),
+        (0, side * 5),
         textcoords="offset points",
         ha="center",
         va="top" if below else "bottom",
@@ -193,8 +195,9 @@ def _legend(figure: Figure) -> None:
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    entry = 0.65 + 0.07 * max(map(len, found), default=0)  # inches: handle, gap, and the longest name
-    columns = max(1, min(len(found), int(figure.get_figwidth() / entry)))
+    widths = [0.65 + 0.07 * len(name) for name in found] or [1.0]  # inches: handle, gap and name
+    room = figure.get_figwidth()
+    columns = len(widths) if sum(widths) <= room else max(1, int(room / max(widths)))
     figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=columns, frameon=False)
 
 

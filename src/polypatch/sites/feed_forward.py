@@ -19,13 +19,17 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 from transformers.activations import ACT2FN
 
-from polypatch.errors import UnsupportedModelError
+from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.sites.families import FAMILIES, Family
 
 Change = Callable[[Tensor, Tensor], Tensor]
 """Δ: (q [n, d], out = FFN(q) [n, d]) -> the changed out [n, d]."""
+
+_MARK = "_carries_polypatch_edits"
 
 POSITION = 0
 """The position every supported head reads ([CLS] or <s>)."""
@@ -51,6 +55,9 @@ class FeedForwardSite:
         self.norm = layer.get_submodule(self.family.norm)
         self.activation_name: str = getattr(model.config, self.family.activation)
         self.activation: Callable[[Tensor], Tensor] = ACT2FN[self.activation_name]
+        self._attached: tuple[tuple[RemovableHandle, ...], dict[str, Tensor]] | None = None
+        self._originals: dict[str, Tensor] = {}
+        self._muted = 0
 
     @property
     def hidden_size(self) -> int:
@@ -74,7 +81,9 @@ class FeedForwardSite:
 
     def ffn(self, q: Tensor) -> Tensor:
         """FFN₀(q): the unedited layer (eq. 5-6). q: [n, d] -> [n, d]."""
-        return self.down(self.activation(self.up(q)))  # type: ignore[no-any-return]
+        # Not through the modules: their hooks are for whole sequences.
+        inner = self.activation(functional.linear(q, self.up.weight, self.up.bias))  # type: ignore[arg-type]
+        return functional.linear(inner, self.down.weight, self.down.bias)  # type: ignore[arg-type]
 
     def logits(self, q: Tensor, out: Tensor) -> Tensor:
         """The head's logits for FFN output `out` at query `q`: ``head(LN(out + q))``. [n, d] x 2 -> [n, classes]."""
@@ -90,46 +99,77 @@ class FeedForwardSite:
             for path in paths
         }
 
-    def attach(self, change: Change) -> Callable[[], None]:
-        """Apply `change` at position 0 in every forward pass of the model; returns the function that detaches it."""
+    @contextlib.contextmanager
+    def applied(self, change: Change) -> Iterator[None]:
+        """Inside the block every forward pass applies `change` at position 0, and nothing that is attached."""
+        with self.bare():
+            handles = self._hook(change)
+            try:
+                yield
+            finally:
+                for handle in handles:
+                    handle.remove()
+
+    def attach(self, change: Change, overrides: Mapping[str, Tensor]) -> None:
+        """Apply `change`, and replace the parameters named in `overrides`, in every forward pass until `detach`.
+
+        Raises:
+            InputError: the model carries edits already.
+        """
+        if getattr(self.model, _MARK, False):
+            raise InputError("the model carries edits already; call unload() on its EditedModel first")
+        setattr(self.model, _MARK, True)
+        self._attached = (self._hook(lambda q, out: out if self._muted else change(q, out)), dict(overrides))
+        self._swap_in()
+
+    def detach(self) -> None:
+        """Take off what `attach` put on; every parameter is the original again, bit for bit."""
+        if self._attached is not None:
+            self._swap_out()
+            for handle in self._attached[0]:
+                handle.remove()
+            self._attached = None
+            delattr(self.model, _MARK)
+
+    @contextlib.contextmanager
+    def bare(self) -> Iterator[None]:
+        """Inside the block the model is the unedited one, whatever is attached."""
+        if not self._muted:
+            self._swap_out()
+        self._muted += 1
+        try:
+            yield
+        finally:
+            self._muted -= 1
+            if not self._muted:
+                self._swap_in()
+
+    def _hook(self, change: Change) -> tuple[RemovableHandle, RemovableHandle]:
         captured: list[Tensor] = []
 
         def keep_query(_: nn.Module, args: tuple[Tensor, ...]) -> None:
             captured[:] = [args[0][:, POSITION]]
 
         def apply(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            changed = change(captured.pop(), output[:, POSITION])
+            out = output[:, POSITION]
+            changed = change(captured.pop(), out)
+            if changed is out:
+                return output
             # A fresh tensor: writing in place would change a value autograd still needs.
             return torch.cat([changed.unsqueeze(1).to(output.dtype), output[:, POSITION + 1 :]], dim=1)
 
-        handles = (self.up.register_forward_pre_hook(keep_query), self.down.register_forward_hook(apply))
+        return self.up.register_forward_pre_hook(keep_query), self.down.register_forward_hook(apply)
 
-        def detach() -> None:
-            for handle in handles:
-                handle.remove()
+    def _swap_in(self) -> None:
+        overrides = self._attached[1] if self._attached else {}
+        self._originals = {name: self.model.get_parameter(name).data for name in overrides}
+        for name, tensor in overrides.items():
+            self.model.get_parameter(name).data = tensor.data
 
-        return detach
-
-    @contextlib.contextmanager
-    def applied(self, change: Change) -> Iterator[None]:
-        """`attach` for the length of a ``with`` block."""
-        detach = self.attach(change)
-        try:
-            yield
-        finally:
-            detach()
-
-    @contextlib.contextmanager
-    def swapped(self, overrides: Mapping[str, Tensor]) -> Iterator[None]:
-        """Use other tensors for some parameters inside a ``with`` block; the originals come back bit for bit."""
-        originals = {name: self.model.get_parameter(name).data for name in overrides}
-        try:
-            for name, tensor in overrides.items():
-                self.model.get_parameter(name).data = tensor
-            yield
-        finally:
-            for name, tensor in originals.items():
-                self.model.get_parameter(name).data = tensor
+    def _swap_out(self) -> None:
+        for name, tensor in self._originals.items():
+            self.model.get_parameter(name).data = tensor
+        self._originals = {}
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from polypatch.edits import Edit, Labelled, Lang
 from polypatch.world.config import WorldConfig
-from polypatch.world.facts import Fact, other
+from polypatch.world.facts import Fact, answers_by_kind
 from polypatch.world.lexicon import LANGUAGES
-from polypatch.world.wordings import WORDINGS, plain
+from polypatch.world.wordings import ENGLISH_WORDINGS, WORDINGS, plain
 
 LABELS = ("SUPPORTS", "REFUTES")
 
@@ -52,43 +52,55 @@ class Splits(NamedTuple):
     edit_facts: frozenset[int]
 
 
-def wrong_answers(fact: Fact, count: int, misled: float, rng: random.Random) -> list[int]:
-    """`count` different wrong objects for `fact`; for an exception, with probability `misled`, first the typical one.
+def wrong_answers(fact: Fact, count: int, pool: Sequence[int], misled: float, rng: random.Random) -> list[int]:
+    """`count` different wrong objects for `fact`, first the one that people believe, if there is one.
 
-    Where the documents state an old object, that is the wrong object to claim.
+    That is the old object where the documents are outdated, and with probability `misled` the typical one where the
+    truth is an exception. The rest come from `pool`, the answers of other facts: drawn evenly from the lexicon, wrong
+    objects would be rare words, and a model would learn to know them by that.
     """
     wrong = [fact.stated] if fact.stated != fact.answer else []
     if not wrong and fact.typical != fact.answer and rng.random() < misled:
         wrong = [fact.typical]
     while len(wrong) < count:
-        wrong.append(other(rng, fact.choices, fact.answer, *wrong))
+        drawn = rng.choice(pool)
+        if drawn not in (fact.answer, *wrong):
+            wrong.append(drawn)
     return wrong
 
 
-def _claims(facts: Sequence[Fact], wordings: range, each: int, misled: float, rng: random.Random) -> tuple[Claim, ...]:
-    """`each` true claims (different wordings) and `each` false ones (different objects) for every fact, shuffled."""
-    claims = []
-    for fact in facts:
-        claims += [Claim(fact, fact.answer, wording) for wording in rng.sample(wordings, each)]
-        wrong = wrong_answers(fact, each, misled, rng)
-        claims += [Claim(fact, answer, rng.choice(wordings)) for answer in wrong]
-    rng.shuffle(claims)
-    return tuple(claims)
+class _Author:
+    """Makes claims about facts; knows all facts, to draw wrong objects as often as they are right elsewhere."""
+
+    def __init__(self, facts: Sequence[Fact], misled: float, rng: random.Random) -> None:
+        self._pools = answers_by_kind(facts)
+        self._misled = misled
+        self._rng = rng
+
+    def write(self, facts: Sequence[Fact], wordings: range, each: int) -> tuple[Claim, ...]:
+        """`each` true claims (different wordings) and `each` false ones (different objects) per fact, shuffled."""
+        claims = []
+        for fact in facts:
+            claims += [Claim(fact, fact.answer, wording) for wording in self._rng.sample(wordings, each)]
+            wrong = wrong_answers(fact, each, self._pools[fact.relation.objects], self._misled, self._rng)
+            claims += [Claim(fact, answer, self._rng.choice(wordings)) for answer in wrong]
+        self._rng.shuffle(claims)
+        return tuple(claims)
 
 
 def make_splits(facts: Sequence[Fact], config: WorldConfig, rng: random.Random) -> Splits:
     """Deal the facts to the splits and make their claims. Every split is half SUPPORTS, half REFUTES."""
-    ends = [config.edit_facts, config.edit_facts + config.test_facts]
-    ends.append(ends[-1] + config.val_facts)
-    edit, test, val, train = facts[: ends[0]], facts[ends[0] : ends[1]], facts[ends[1] : ends[2]], facts[ends[2] :]
-    trained = range(plain("en"))
-    held = range(plain("en"), 5)
+    author = _Author(facts, config.misled, rng)
+    edit_end = config.edit_facts
+    test_end = edit_end + config.test_facts
+    val_end = test_end + config.val_facts
+    plain_wordings, held_wordings = range(plain("en")), range(plain("en"), ENGLISH_WORDINGS)
     return Splits(
-        train=_claims(train, trained, 3, config.misled, rng),
-        val=_claims(val, trained, 3, config.misled, rng),
-        edit=_claims(edit, trained, 1, config.misled, rng),
-        test=_claims(test, held, 2, config.misled, rng),
-        edit_facts=frozenset(range(config.edit_facts)),
+        edit=author.write(facts[:edit_end], plain_wordings, 1),
+        test=author.write(facts[edit_end:test_end], held_wordings, 2),
+        val=author.write(facts[test_end:val_end], plain_wordings, 3),
+        train=author.write(facts[val_end:], plain_wordings, 3),
+        edit_facts=frozenset(range(edit_end)),
     )
 
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from polypatch.edits import Lang
 from polypatch.world.claims import Splits
-from polypatch.world.facts import Fact, other
+from polypatch.world.facts import Fact
 from polypatch.world.lexicon import LANGUAGES, OBJECTS
 from polypatch.world.wordings import WORDINGS, plain
 
@@ -90,20 +90,20 @@ class Reader:
         self._composer = composer
         self._rng = rng
         self._subjects: dict[str, list[Mapping[Lang, str]]] = {}
+        self._stated: dict[str, list[int]] = {}
         for document in documents:
             self._subjects.setdefault(document.fact.relation.subject, []).append(document.fact.subject)
+            self._stated.setdefault(document.fact.relation.objects, []).append(document.fact.stated)
 
     def _say(self, fact: Fact, lang: Lang, wording: int, replaced: str) -> Sentence:
         subject, answer = fact.subject, fact.stated
         if replaced == "{s}":
             subject = self._rng.choice(self._subjects[fact.relation.subject])
         if replaced == "{o}":
-            answer = other(self._rng, fact.choices, fact.stated)
+            answer = self._rng.choice(self._stated[fact.relation.objects])
         template = WORDINGS[fact.relation.name][lang][wording]
         marked = "" if subject is fact.subject and answer == fact.stated else replaced
-        return self._composer.sentence(
-            template, subject[lang], OBJECTS[fact.relation.objects][answer][lang], marked
-        )
+        return self._composer.sentence(template, subject[lang], OBJECTS[fact.relation.objects][answer][lang], marked)
 
     def _draw_slot(self) -> str:
         draw = self._rng.random()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from polypatch.edits import Lang
@@ -49,11 +49,11 @@ def other(rng: random.Random, choices: int, *barred: int) -> int:
 
 
 def _typical(config: WorldConfig, rng: random.Random) -> dict[str, list[int]]:
-    """Relation -> the typical object of each group, all different while the lexicon lasts."""
+    """Kind of object -> the typical one of each hidden group, all different while the lexicon lasts."""
     drawn = {}
-    for relation in RELATIONS:
-        order = rng.sample(range(len(OBJECTS[relation.objects])), len(OBJECTS[relation.objects]))
-        drawn[relation.name] = [order[group % len(order)] for group in range(config.groups)]
+    for kind, rows in OBJECTS.items():
+        order = rng.sample(range(len(rows)), len(rows))
+        drawn[kind] = [order[group % len(order)] for group in range(config.groups)]
     return drawn
 
 
@@ -84,6 +84,14 @@ def make_facts(config: WorldConfig, rng: random.Random) -> tuple[Fact, ...]:
     for kind, name in zip(kinds, names, strict=True):
         group = rng.randrange(config.groups)
         relations = [relation for relation in RELATIONS if relation.subject == kind]
-        facts.extend(_fact(config, rng, name, relation, typical[relation.name][group]) for relation in relations)
+        facts.extend(_fact(config, rng, name, relation, typical[relation.objects][group]) for relation in relations)
     rng.shuffle(facts)
     return tuple(facts)
+
+
+def answers_by_kind(facts: Iterable[Fact]) -> dict[str, list[int]]:
+    """Kind of object -> the true objects of all facts of that kind, each as often as it is true."""
+    answers: dict[str, list[int]] = {}
+    for fact in facts:
+        answers.setdefault(fact.relation.objects, []).append(fact.answer)
+    return answers

@@ -37,7 +37,9 @@ def finetune(
             logits = model(input_ids=batch.ids, attention_mask=batch.attention).logits
             loss = F.cross_entropy(logits, labels[chosen])
             if config.keep:
-                loss = loss + config.keep * loss_of(objectives, draw(reader, config.batch, config.pair_share), generator)
+                loss = loss + config.keep * loss_of(
+                    objectives, draw(reader, config.batch, config.pair_share), generator
+                )
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(objectives.parameters(), 1.0)

@@ -54,7 +54,9 @@ class Objectives(nn.Module):
 
     def forward(self, batch: Batch, generator: torch.Generator) -> torch.Tensor:
         """10 × replaced-entity loss + 0.1 × masked-token loss."""
-        masked = (torch.rand(batch.ids.shape, generator=generator) < 0.1) & (batch.replaced == 0)
+        masked = (
+            torch.rand(batch.ids.shape, generator=generator) < float(__import__("os").environ.get("MR", ".1"))
+        ) & (batch.replaced == 0)
         ids = batch.ids.masked_fill(masked, MASK)
         states = self.model.bert(
             input_ids=ids, token_type_ids=batch.segments, attention_mask=batch.attention
@@ -63,7 +65,9 @@ class Objectives(nn.Module):
         detection = F.binary_cross_entropy_with_logits(self.replaced(states[seen])[:, 0], batch.replaced[seen].float())
         embedding = self.model.bert.embeddings.word_embeddings.weight
         recall = F.cross_entropy(self.transform(states[masked]) @ embedding.T, batch.ids[masked])
-        return 10.0 * detection + 0.1 * recall
+        import os
+
+        return 10.0 * detection + float(os.environ.get("MLM", ".1")) * recall
 
 
 def draw(reader: Reader, size: int, pair_share: float) -> list[Batch]:
@@ -89,7 +93,12 @@ def pretrain(
     """Train in place, one-cycle learning rate, without dropout (it costs time and, in so few steps, accuracy)."""
     objectives.eval()
     optimizer = torch.optim.AdamW(objectives.parameters(), lr=config.pretrain_lr, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.pretrain_lr, total_steps=config.pretrain_steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        config.pretrain_lr,
+        total_steps=config.pretrain_steps,
+        pct_start=float(__import__("os").environ.get("PS", ".3")),
+    )
     for _ in range(config.pretrain_steps):
         loss = loss_of(objectives, draw(reader, config.pretrain_batch, config.pair_share), generator)
         optimizer.zero_grad()

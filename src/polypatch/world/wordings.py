@@ -214,6 +214,10 @@ WORDINGS: Final[dict[str, dict[Lang, tuple[str, ...]]]] = {name: _parse(rows) fo
 """Relation -> language -> its templates."""
 
 
+ENGLISH_WORDINGS: Final = 5
+"""How many wordings English has for every relation."""
+
+
 def plain(lang: Lang) -> int:
     """How many leading templates of `lang` may be trained on and edited; the rest are kept for rephrases."""
     return 3 if lang == "en" else 1
