@@ -106,7 +106,8 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _read_outcomes(path: Path) -> tuple[EditOutcome, ...]:
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # Not splitlines(): U+2028 and its like are characters of real sentences.
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         return tuple(EditOutcome(**{**row, "languages": tuple(row["languages"])}) for row in rows)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ArtefactError(f"{path}: not readable as outcomes of edits ({error})") from error

@@ -45,9 +45,10 @@ def attach(
     tail: FrozenTail | FullForward | None = None,
     max_length: int | None = None,
     cache_dir: Path | None = None,
+    name: str = "",
 ) -> EditedModel:
-    """A model ready to be edited, with no edit in it yet. Arguments as for `edit`."""
-    name, row = (recipe, recipe_named(recipe)) if isinstance(recipe, str) else ("custom", recipe)
+    """A model ready to be edited, no edit in it yet. Arguments as for `edit`; `name` is the recipe's in reports."""
+    row = recipe_named(recipe) if isinstance(recipe, str) else recipe
     tail = _fitting_tail(tail, model, tokenizer, exact or row.editor.exact, max_length, cache_dir)
     if validation_memory is None:
         validation_memory = memory[::STOPPING_SHARE]
@@ -57,7 +58,7 @@ def attach(
         tokenizer=tokenizer,
         tail=tail,
         delta=row.editor.start(tail.site),
-        recipe_name=name,
+        recipe_name=name or (recipe if isinstance(recipe, str) else "custom"),
         seed=seed,
         config={"recipe": _plain(row), "exact": isinstance(tail, FullForward)},
         memory=Memory(*(MemoryRows(texts, tail.queries(texts)) for texts in (memory, validation_memory))),

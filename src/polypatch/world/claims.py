@@ -49,7 +49,6 @@ class Splits(NamedTuple):
     val: tuple[Claim, ...]
     edit: tuple[Claim, ...]
     test: tuple[Claim, ...]
-    edit_facts: frozenset[int]
 
 
 def wrong_answers(fact: Fact, count: int, pool: Sequence[int], misled: float, rng: random.Random) -> list[int]:
@@ -100,7 +99,6 @@ def make_splits(facts: Sequence[Fact], config: WorldConfig, rng: random.Random) 
         test=author.write(facts[edit_end:test_end], held_wordings, 2),
         val=author.write(facts[test_end:val_end], plain_wordings, 3),
         train=author.write(facts[val_end:], plain_wordings, 3),
-        edit_facts=frozenset(range(edit_end)),
     )
 
 

@@ -14,7 +14,8 @@ class WorldConfig:
         groups: hidden groups of subjects; members of a group tend to share their objects.
         exceptions: share of the facts whose object is not the typical one of the subject's group.
         undocumented: share of the facts that no document states.
-        outdated: share of the facts whose documents state an old object, in every language.
+        outdated: share of the facts that have changed since the documents were written: those state, in every language,
+            the typical object, which is no longer true.
         near_coverage, far_coverage: share of the documented facts that are also documented in German, French and
             Spanish, and in Chinese and Arabic.
         misled: share of false claims that name the typical object of the group where the truth is an exception.
@@ -24,17 +25,18 @@ class WorldConfig:
         pair_share: share of a pre-training batch that is translation pairs.
         epochs, batch, lr: fine-tuning on English claims.
         keep: weight of the pre-training loss during fine-tuning, which keeps the languages aligned.
+        locality_share: share of the fine-tuning claims that measure locality instead of being memory.
     """
 
     persons: int = 144
     films: int = 80
     companies: int = 80
     groups: int = 6
-    exceptions: float = 0.2
-    undocumented: float = 0.2
-    outdated: float = 0.03
+    exceptions: float = 0.1
+    undocumented: float = 0.15
+    outdated: float = 0.05
     near_coverage: float = 0.95
-    far_coverage: float = 0.8
+    far_coverage: float = 0.9
     misled: float = 0.5
     edit_facts: int = 780
     test_facts: int = 100
@@ -44,7 +46,7 @@ class WorldConfig:
     layers: int = 2
     heads: int = 4
     max_length: int = 40
-    pretrain_steps: int = 350
+    pretrain_steps: int = 600
     pretrain_batch: int = 96
     pretrain_lr: float = 2e-3
     pair_share: float = 0.3
@@ -52,3 +54,4 @@ class WorldConfig:
     batch: int = 32
     lr: float = 1e-3
     keep: float = 0.3
+    locality_share: float = 0.25

@@ -5,15 +5,17 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tokenizers import Tokenizer
 
 from polypatch.edits import Lang
-from polypatch.world.claims import Splits
 from polypatch.world.facts import Fact
 from polypatch.world.lexicon import LANGUAGES, OBJECTS
-from polypatch.world.wordings import WORDINGS, plain
+from polypatch.world.wordings import WORDINGS
+
+SUBJECT: Final = "{s}"
+OBJECT: Final = "{o}"
 
 
 class Sentence(NamedTuple):
@@ -24,24 +26,15 @@ class Sentence(NamedTuple):
 
 
 class Document(NamedTuple):
-    """One documented fact in one language, and the wordings that may say it."""
+    """One documented fact in one language; any wording of the language may say it."""
 
     fact: Fact
     lang: Lang
-    wordings: range
 
 
-def make_documents(facts: Sequence[Fact], splits: Splits) -> tuple[Document, ...]:
-    """Every (fact, language) that is documented.
-
-    Documents of edited facts keep to the plain wordings, so that the rephrase of an edit is a text the model never met.
-    """
-    documents = []
-    for number, fact in enumerate(facts):
-        for lang in fact.documented:
-            count = plain(lang) if number in splits.edit_facts else len(WORDINGS[fact.relation.name][lang])
-            documents.append(Document(fact, lang, range(count)))
-    return tuple(documents)
+def make_documents(facts: Sequence[Fact]) -> tuple[Document, ...]:
+    """Every (fact, language) that is documented."""
+    return tuple(Document(fact, lang) for fact in facts for lang in fact.documented)
 
 
 def vocabulary_sentences(facts: Sequence[Fact]) -> Iterator[str]:
@@ -72,7 +65,7 @@ class Composer:
         """The template filled in; `replaced` is the slot (``{s}`` or ``{o}``) whose tokens are marked."""
         if template not in self._templates:
             self._templates[template] = [part for part in re.split(r"(\{[so]\})", template) if part.strip()]
-        fill = {"{s}": subject, "{o}": answer}
+        fill = {SUBJECT: subject, OBJECT: answer}
         ids: list[int] = []
         marks: list[bool] = []
         for part in self._templates[template]:
@@ -82,44 +75,55 @@ class Composer:
         return Sentence(ids, marks)
 
 
+_FAR: Final = ("zh", "ar")
+_OBJECT_REPLACED: Final = 0.4
+_SUBJECT_REPLACED: Final = 0.1
+
+
 class Reader:
-    """Draws pre-training sentences: half of them with the subject or the object replaced by another one."""
+    """Draws pre-training sentences: half of them with the subject or the object replaced by another one.
+
+    Replacements come from the other documents, as often as they stand there: drawn evenly from the lexicon they would
+    be rare words, and a model would find them without reading the subject. Chinese and Arabic documents are drawn twice
+    as often as the others, because those share the spelling of names and each of these is alone with its own.
+    """
 
     def __init__(self, documents: Sequence[Document], composer: Composer, rng: random.Random) -> None:
-        self._documents = documents
+        self._documents = [*documents, *(document for document in documents if document.lang in _FAR)]
         self._composer = composer
         self._rng = rng
         self._subjects: dict[str, list[Mapping[Lang, str]]] = {}
         self._stated: dict[str, list[int]] = {}
-        for document in documents:
-            self._subjects.setdefault(document.fact.relation.subject, []).append(document.fact.subject)
-            self._stated.setdefault(document.fact.relation.objects, []).append(document.fact.stated)
+        for fact, _ in documents:
+            self._subjects.setdefault(fact.relation.subject, []).append(fact.subject)
+            self._stated.setdefault(fact.relation.objects, []).append(fact.stated)
 
-    def _say(self, fact: Fact, lang: Lang, wording: int, replaced: str) -> Sentence:
+    def _say(self, fact: Fact, lang: Lang, slot: str) -> Sentence:
+        """The fact in a random wording, with another entity in `slot` (none where empty)."""
         subject, answer = fact.subject, fact.stated
-        if replaced == "{s}":
+        if slot == SUBJECT:
             subject = self._rng.choice(self._subjects[fact.relation.subject])
-        if replaced == "{o}":
+        if slot == OBJECT:
             answer = self._rng.choice(self._stated[fact.relation.objects])
-        template = WORDINGS[fact.relation.name][lang][wording]
-        marked = "" if subject is fact.subject and answer == fact.stated else replaced
-        return self._composer.sentence(template, subject[lang], OBJECTS[fact.relation.objects][answer][lang], marked)
+        template = self._rng.choice(WORDINGS[fact.relation.name][lang])
+        marked = "" if subject is fact.subject and answer == fact.stated else slot
+        word = OBJECTS[fact.relation.objects][answer][lang]
+        return self._composer.sentence(template, subject[lang], word, marked)
 
-    def _draw_slot(self) -> str:
+    def _slot(self) -> str:
         draw = self._rng.random()
-        return "{o}" if draw < 0.4 else "{s}" if draw < 0.5 else ""
+        if draw < _OBJECT_REPLACED:
+            return OBJECT
+        return SUBJECT if draw < _OBJECT_REPLACED + _SUBJECT_REPLACED else ""
 
     def single(self) -> list[Sentence]:
         """One document, true or with an entity replaced."""
-        document = self._rng.choice(self._documents)
-        return [self._say(document.fact, document.lang, self._rng.choice(document.wordings), self._draw_slot())]
+        fact, lang = self._rng.choice(self._documents)
+        return [self._say(fact, lang, self._slot())]
 
     def pair(self) -> list[Sentence]:
-        """One document and its translation, at most one of them with an entity replaced."""
-        document = self._rng.choice(self._documents)
-        fact = document.fact
-        lang = self._rng.choice([lang for lang in fact.documented if lang != document.lang] or [document.lang])
-        slots = [self._draw_slot(), ""]
-        first = self._say(fact, document.lang, self._rng.choice(document.wordings), slots[0])
-        second = self._say(fact, lang, self._rng.randrange(plain(lang)), slots[1])
-        return [first, second] if self._rng.random() < 0.5 else [second, first]
+        """One document and its translation, in either order, at most one of them with an entity replaced."""
+        fact, lang = self._rng.choice(self._documents)
+        translation = self._rng.choice([one for one in fact.documented if one != lang] or [lang])
+        both = [self._say(fact, lang, self._slot()), self._say(fact, translation, "")]
+        return both if self._rng.random() < 0.5 else both[::-1]

@@ -32,20 +32,10 @@ class Fact(NamedTuple):
     stated: int
     documented: tuple[Lang, ...]
 
-    @property
-    def choices(self) -> int:
-        """How many objects this kind of fact could have."""
-        return len(OBJECTS[self.relation.objects])
-
     def text(self, lang: Lang, wording: int, answer: int) -> str:
         """The sentence that says `answer` of the subject, in one of the wordings of `lang`."""
         template = WORDINGS[self.relation.name][lang][wording]
         return template.format(s=self.subject[lang], o=OBJECTS[self.relation.objects][answer][lang])
-
-
-def other(rng: random.Random, choices: int, *barred: int) -> int:
-    """A random index below `choices` that is none of `barred`."""
-    return rng.choice([index for index in range(choices) if index not in barred])
 
 
 def _typical(config: WorldConfig, rng: random.Random) -> dict[str, list[int]]:
@@ -65,13 +55,15 @@ def _documented(config: WorldConfig, rng: random.Random) -> tuple[Lang, ...]:
 
 
 def _fact(config: WorldConfig, rng: random.Random, name: Mapping[Lang, str], relation: Relation, typical: int) -> Fact:
-    choices = len(OBJECTS[relation.objects])
-    answer = other(rng, choices, typical) if rng.random() < config.exceptions else typical
-    stated = answer
-    documented = _documented(config, rng)
-    if rng.random() < config.outdated:
-        stated, documented = other(rng, choices, answer), LANGUAGES
-    return Fact(name, relation, answer, typical, stated, documented)
+    kinds = ("changed", "exception", "typical")
+    shares = (config.outdated, config.exceptions, 1 - config.outdated - config.exceptions)
+    kind = rng.choices(kinds, shares)[0]
+    if kind == "typical":
+        return Fact(name, relation, typical, typical, typical, _documented(config, rng))
+    answer = rng.choice([index for index in range(len(OBJECTS[relation.objects])) if index != typical])
+    if kind == "changed":
+        return Fact(name, relation, answer, typical, typical, LANGUAGES)
+    return Fact(name, relation, answer, typical, answer, _documented(config, rng))
 
 
 def make_facts(config: WorldConfig, rng: random.Random) -> tuple[Fact, ...]:
@@ -80,7 +72,7 @@ def make_facts(config: WorldConfig, rng: random.Random) -> tuple[Fact, ...]:
     words = {form for rows in OBJECTS.values() for row in rows for form in row.values()}
     names = invent_names(len(kinds), rng, words)
     typical = _typical(config, rng)
-    facts = []
+    facts: list[Fact] = []
     for kind, name in zip(kinds, names, strict=True):
         group = rng.randrange(config.groups)
         relations = [relation for relation in RELATIONS if relation.subject == kind]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from polypatch.world.claims import LABELS, Claim
 from polypatch.world.config import WorldConfig
@@ -27,21 +27,22 @@ def finetune(
     model = objectives.model
     texts = [Sentence(composer.ids(claim.text("en")), []) for claim in claims]
     labels = torch.tensor([LABELS.index(claim.label) for claim in claims])
+    objectives.train()  # with dropout: the claims are few, and an editor may ask this model for dropout views
     steps = steps_of(len(claims), config)
     optimizer = torch.optim.AdamW(objectives.parameters(), lr=config.lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=steps)
     for _ in range(config.epochs):
         order = torch.randperm(len(claims), generator=generator)
-        for chosen in order.split(config.batch):
+        for chosen in torch.split(order, config.batch):
             batch = collate([[texts[index]._replace(replaced=[False] * len(texts[index].ids))] for index in chosen])
             logits = model(input_ids=batch.ids, attention_mask=batch.attention).logits
-            loss = F.cross_entropy(logits, labels[chosen])
+            loss = functional.cross_entropy(logits, labels[chosen])
             if config.keep:
                 loss = loss + config.keep * loss_of(
                     objectives, draw(reader, config.batch, config.pair_share), generator
                 )
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(objectives.parameters(), 1.0)
             optimizer.step()
             schedule.step()

@@ -1,4 +1,4 @@
-"""How the world says a fact: sentence templates per relation and language, with ``{s}`` the subject and ``{o}`` the object.
+"""How the world says a fact: templates per relation and language, ``{s}`` the subject and ``{o}`` the object.
 
 English has five: the first three word what is trained on and edited, the last two are kept for rephrases and for the
 locality test. The other languages have two: the first is the parallel prompt, the second its rephrase. Chinese is

@@ -1,0 +1,85 @@
+"""load_world: the built world as objects, with the base row measured on it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
+
+from polypatch.data.base import EditingData
+from polypatch.edits import Text
+from polypatch.errors import DataError
+from polypatch.world.build import Progress, build_world
+from polypatch.world.cache import verify, world_path
+from polypatch.world.config import WorldConfig
+from polypatch.world.universe import editing_data, make_universe
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class World:
+    """One world, ready for an experiment.
+
+    Attributes:
+        path: the folder that holds model and tokenizer.
+        model: the fine-tuned classifier, in evaluation mode.
+        tokenizer: its tokenizer; `model_max_length` is set.
+        data: the edits, and the texts around them.
+        seed, config: what made it.
+    """
+
+    path: Path
+    model: BertForSequenceClassification
+    tokenizer: PreTrainedTokenizerFast
+    data: EditingData
+    seed: int = 0
+    config: WorldConfig = field(default_factory=WorldConfig)
+
+    def predict(self, texts: Sequence[Text]) -> list[str]:
+        """The model's label for each text."""
+        labels: Mapping[int, str] = self.model.config.id2label
+        return [labels[index] for index in _argmax(self, texts)]
+
+
+def load_world(
+    seed: int = 0,
+    cache_dir: str | Path | None = None,
+    progress: Progress | None = None,
+    config: WorldConfig | None = None,
+) -> World:
+    """The world of `seed`, from the cache if it is there and whole, else built now (about a minute and a half).
+
+    A damaged cache is built again, and the log says so.
+    """
+    config = config or WorldConfig()
+    folder = world_path(seed, config, cache_dir)
+    if folder.exists():
+        try:
+            verify(folder)
+        except DataError as damage:
+            _LOG.warning("the cached world is built again: %s", damage)
+    folder = build_world(seed, cache_dir, progress, config)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    data = editing_data(make_universe(config, seed).splits, config)
+    return World(path=folder, model=model, tokenizer=tokenizer, data=data, seed=seed, config=config)
+
+
+@torch.no_grad()
+def _argmax(world: World, texts: Sequence[Text]) -> list[int]:
+    found: list[int] = []
+    for start in range(0, len(texts), 256):
+        chunk = list(texts[start : start + 256])
+        inputs = world.tokenizer(chunk, padding=True, truncation=True, return_tensors="pt")
+        found += world.model(**inputs).logits.argmax(dim=1).tolist()
+    return found
