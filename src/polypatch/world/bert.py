@@ -49,9 +49,10 @@ def lsi(counts: torch.Tensor, size: int, scale: float) -> torch.Tensor:
     weighted = weighted / weighted.norm(dim=1, keepdim=True).clamp(min=1e-9)
     _, vectors = torch.linalg.eigh(weighted.T @ weighted)
     leading = vectors[:, -size:].flip(1)
-    rows: torch.Tensor = weighted @ leading
+    rows = weighted @ leading
     rows = torch.nn.functional.pad(rows, (0, size - rows.shape[1]))
-    return (rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-9) * scale).float()
+    scaled: torch.Tensor = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-9) * scale
+    return scaled.float()
 
 
 @torch.no_grad()

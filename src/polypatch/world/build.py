@@ -18,7 +18,7 @@ from polypatch.world.config import WorldConfig
 from polypatch.world.documents import Composer, Document, Reader, vocabulary_sentences
 from polypatch.world.finetune import finetune, steps_of
 from polypatch.world.pretrain import Objectives, pretrain
-from polypatch.world.tokenizer import train_tokenizer
+from polypatch.world.tokenizer import silent, train_tokenizer
 from polypatch.world.universe import Universe, make_universe
 
 
@@ -58,8 +58,9 @@ class _Trained:
 
     def save(self, folder: Path) -> None:
         """Write both as transformers does."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        with silent():
+            self.model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
 
 
 @contextmanager

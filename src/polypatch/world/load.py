@@ -21,6 +21,7 @@ from polypatch.errors import DataError
 from polypatch.world.build import Progress, build_world
 from polypatch.world.cache import verify, world_path
 from polypatch.world.config import WorldConfig
+from polypatch.world.tokenizer import silent
 from polypatch.world.universe import editing_data, make_universe
 
 _LOG = logging.getLogger(__name__)
@@ -69,8 +70,9 @@ def load_world(
         except DataError as damage:
             _LOG.warning("the cached world is built again: %s", damage)
     folder = build_world(seed, cache_dir, progress, config)
-    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with silent():
+        model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     data = editing_data(make_universe(config, seed).splits, config)
     return World(path=folder, model=model, tokenizer=tokenizer, data=data, seed=seed, config=config)
 

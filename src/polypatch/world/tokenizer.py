@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
@@ -11,6 +12,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import WordPieceTrainer
 from transformers import PreTrainedTokenizerFast
+from transformers.utils import logging
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -36,3 +38,15 @@ def train_tokenizer(sentences: Iterable[str], vocabulary: int, max_length: int) 
         model_max_length=max_length,
         **{f"{name[1:-1].lower()}_token": name for name in SPECIALS},
     )
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Switch off the progress bars that transformers draws on saving and loading, and put the caller's choice back."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
