@@ -1,7 +1,74 @@
-"""polypatch: one fix, every language."""
+"""polypatch: one fix, every language. This file is the whole public surface.
 
-from polypatch._version import __version__ as __version__
-from polypatch.edited_model import EditedModel as EditedModel
-from polypatch.edits import Edit as Edit
-from polypatch.sequence import edit as edit
-from polypatch.sequence import edit_stream as edit_stream
+Names are imported on first use, so that ``import polypatch`` and ``polypatch --help`` do not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from polypatch._version import __version__
+
+if TYPE_CHECKING:
+    from polypatch.data import EditingData as EditingData
+    from polypatch.data import load_data as load_data
+    from polypatch.data import load_edits as load_edits
+    from polypatch.edited_model import EditedModel as EditedModel
+    from polypatch.editors import FineTuning as FineTuning
+    from polypatch.editors import TPatcher as TPatcher
+    from polypatch.edits import Edit as Edit
+    from polypatch.errors import PolypatchError as PolypatchError
+    from polypatch.evaluation import Report as Report
+    from polypatch.evaluation import evaluate as evaluate
+    from polypatch.outcomes import EditOutcome as EditOutcome
+    from polypatch.recipes import RECIPES as RECIPES
+    from polypatch.recipes import Recipe as Recipe
+    from polypatch.samplers import AllLanguages as AllLanguages
+    from polypatch.samplers import OnlyLanguages as OnlyLanguages
+    from polypatch.samplers import SourceOnly as SourceOnly
+    from polypatch.samplers import SourcePlusRandom as SourcePlusRandom
+    from polypatch.sequence import Watch as Watch
+    from polypatch.sequence import attach as attach
+    from polypatch.sequence import edit as edit
+    from polypatch.sequence import edit_stream as edit_stream
+    from polypatch.sites import load_checkpoint as load_checkpoint
+    from polypatch.triggers import Trigger as Trigger
+    from polypatch.world import load_world as load_world
+
+_HOME = {
+    "AllLanguages": "samplers",
+    "Edit": "edits",
+    "EditOutcome": "outcomes",
+    "EditedModel": "edited_model",
+    "EditingData": "data",
+    "FineTuning": "editors",
+    "OnlyLanguages": "samplers",
+    "PolypatchError": "errors",
+    "RECIPES": "recipes",
+    "Recipe": "recipes",
+    "Report": "evaluation",
+    "SourceOnly": "samplers",
+    "SourcePlusRandom": "samplers",
+    "TPatcher": "editors",
+    "Trigger": "triggers",
+    "Watch": "sequence",
+    "attach": "sequence",
+    "edit": "sequence",
+    "edit_stream": "sequence",
+    "evaluate": "evaluation",
+    "load_checkpoint": "sites",
+    "load_data": "data",
+    "load_edits": "data",
+    "load_world": "world",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'polypatch' has no attribute {name!r}")
+    return getattr(import_module(f"polypatch.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -37,7 +37,9 @@ class Attempt:
                 self._restore(before)
             fit, trained = self._learn(attempt)
             steps += fit.steps
-            wrong = [e.lang for e, right in zip(trained, self._right(trained), strict=True) if not right]
+            # An editor that took no step drew nothing, and must not pass for right because nothing was looked at.
+            checked = trained or sampled
+            wrong = [e.lang for e, right in zip(checked, self._right(checked), strict=True) if not right]
             if not wrong:
                 break
             reason = f"still wrong in {', '.join(wrong)}" + (f": {fit.reason}" if fit.reason else "")

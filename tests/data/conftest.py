@@ -1,7 +1,6 @@
-"""Two tiny corpora in the layouts of MASSIVE and XNLI, written here, and the place of the real ones."""
+"""Two tiny corpora in the layouts of MASSIVE and XNLI, written here."""
 
 import gzip
-import os
 from pathlib import Path
 
 import pytest
@@ -80,14 +79,4 @@ def xnli_folder(tmp_path: Path) -> Path:
             pairs = xnli_pairs(split, lang)
             rows = [(*pair, label) for pair, label in zip(pairs, gold, strict=True)] if split == "dev" else pairs
             write_table(folder / f"{split}-{lang}.tsv.gz", rows)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder with the real data and checkpoint, or a skip."""
-    default = Path(__file__).resolve().parents[2].parent / "shared"
-    folder = Path(os.environ.get("POLYPATCH_SHARED", default))
-    if not (folder / "data").is_dir():
-        pytest.skip(f"no real data at {folder} (set POLYPATCH_SHARED)")
     return folder

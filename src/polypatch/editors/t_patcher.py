@@ -132,11 +132,11 @@ class TPatcher:
         for step in range(1, self.max_steps + 1):
             loss = self.loss(neuron, rows, drawn(), targets, loudest)
             gradients = torch.autograd.grad(loss, neuron.parameters)
-            if not bool(torch.isfinite(gradients[0]).all()):
-                return step, f"the loss is no longer finite at step {step} (last value {float(loss):.3g})"
             for parameter, gradient in zip(neuron.parameters, gradients, strict=True):
                 parameter.grad = gradient
-            torch.nn.utils.clip_grad_norm_(neuron.parameters, self.clip_norm)
+            norm = torch.nn.utils.clip_grad_norm_(neuron.parameters, self.clip_norm)
+            if not bool(norm.isfinite()):
+                return step, f"the gradient is no longer finite at step {step} (loss {float(loss.detach()):.3g})"
             optimiser.step()
             if step % self.validate_every == 0 and watch.is_done(neuron, drawn.seen, step, plateau):
                 return step, ""

@@ -53,6 +53,8 @@ class FeedForwardSite:
         self.down = layer.get_submodule(self.family.down)
         self.dropout = layer.get_submodule(self.family.dropout)
         self.norm = layer.get_submodule(self.family.norm)
+        encoder = set(model.base_model.modules())  # type: ignore[union-attr]
+        self._head_dropouts = [m for m in model.modules() if isinstance(m, nn.Dropout) and m not in encoder]
         self.activation_name: str = getattr(model.config, self.family.activation)
         self.activation: Callable[[Tensor], Tensor] = ACT2FN[self.activation_name]
         self._attached: tuple[tuple[RemovableHandle, ...], dict[str, Tensor]] | None = None
@@ -86,8 +88,18 @@ class FeedForwardSite:
         return functional.linear(inner, self.down.weight, self.down.bias)  # type: ignore[arg-type]
 
     def logits(self, q: Tensor, out: Tensor) -> Tensor:
-        """The head's logits for FFN output `out` at query `q`: ``head(LN(out + q))``. [n, d] x 2 -> [n, classes]."""
-        return self.family.head(self.model, self.norm(out + q))
+        """The head's logits for FFN output `out` at query `q`: ``head(LN(out + q))``. [n, d] x 2 -> [n, classes].
+
+        Without the head's dropout, also where the caller's model is in train mode.
+        """
+        modes = [dropout.training for dropout in self._head_dropouts]
+        try:
+            for dropout in self._head_dropouts:
+                dropout.training = False
+            return self.family.head(self.model, self.norm(out + q))
+        finally:
+            for dropout, mode in zip(self._head_dropouts, modes, strict=True):
+                dropout.training = mode
 
     def matrices(self, scope: str) -> dict[str, nn.Parameter]:
         """The weight matrices of the last layer by full parameter name: ``"ffn"`` (two) or ``"layer"`` (six)."""

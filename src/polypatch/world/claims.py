@@ -9,7 +9,7 @@ from typing import NamedTuple
 from polypatch.edits import Edit, Labelled, Lang
 from polypatch.world.config import WorldConfig
 from polypatch.world.facts import Fact, answers_by_kind
-from polypatch.world.lexicon import LANGUAGES
+from polypatch.world.lexicon import LANGUAGES, OBJECTS
 from polypatch.world.wordings import ENGLISH_WORDINGS, WORDINGS, plain
 
 LABELS = ("SUPPORTS", "REFUTES")
@@ -58,9 +58,11 @@ def wrong_answers(fact: Fact, count: int, pool: Sequence[int], misled: float, rn
     truth is an exception. The rest come from `pool`, the answers of other facts: drawn evenly from the lexicon, wrong
     objects would be rare words, and a model would learn to know them by that.
     """
-    wrong = [fact.stated] if fact.stated != fact.answer else []
+    wrong = [fact.stated] if fact.changed else []
     if not wrong and fact.typical != fact.answer and rng.random() < misled:
         wrong = [fact.typical]
+    if len({*pool, fact.answer}) <= count:  # a very small world has too few answers
+        pool = range(len(OBJECTS[fact.relation.objects]))
     while len(wrong) < count:
         drawn = rng.choice(pool)
         if drawn not in (fact.answer, *wrong):
@@ -87,18 +89,35 @@ class _Author:
         return tuple(claims)
 
 
-def make_splits(facts: Sequence[Fact], config: WorldConfig, rng: random.Random) -> Splits:
-    """Deal the facts to the splits and make their claims. Every split is half SUPPORTS, half REFUTES."""
-    author = _Author(facts, config.misled, rng)
+class Dealt(NamedTuple):
+    """The facts by the split that may speak of them."""
+
+    edit: Sequence[Fact]
+    test: Sequence[Fact]
+    val: Sequence[Fact]
+    train: Sequence[Fact]
+
+
+def deal(facts: Sequence[Fact], config: WorldConfig) -> Dealt:
+    """Deal the facts to the splits. Facts that have changed since go to the edits: when the rest was labelled, they had
+    not changed yet.
+    """
+    ordered = sorted(facts, key=lambda fact: not fact.changed)
     edit_end = config.edit_facts
     test_end = edit_end + config.test_facts
     val_end = test_end + config.val_facts
+    return Dealt(ordered[:edit_end], ordered[edit_end:test_end], ordered[test_end:val_end], ordered[val_end:])
+
+
+def make_splits(dealt: Dealt, misled: float, rng: random.Random) -> Splits:
+    """Make the claims of every split. Each is half SUPPORTS, half REFUTES."""
+    author = _Author([fact for facts in dealt for fact in facts], misled, rng)
     plain_wordings, held_wordings = range(plain("en")), range(plain("en"), ENGLISH_WORDINGS)
     return Splits(
-        edit=author.write(facts[:edit_end], plain_wordings, 1),
-        test=author.write(facts[edit_end:test_end], held_wordings, 2),
-        val=author.write(facts[test_end:val_end], plain_wordings, 3),
-        train=author.write(facts[val_end:], plain_wordings, 3),
+        edit=author.write(dealt.edit, plain_wordings, 1),
+        test=author.write(dealt.test, held_wordings, 2),
+        val=author.write(dealt.val, plain_wordings, 3),
+        train=author.write(dealt.train, plain_wordings, 3),
     )
 
 

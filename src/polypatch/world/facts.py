@@ -12,6 +12,8 @@ from polypatch.world.lexicon import LANGUAGES, OBJECTS, RELATIONS, Relation
 from polypatch.world.names import invent_names
 from polypatch.world.wordings import WORDINGS
 
+CHANGED = "changed"
+
 
 class Fact(NamedTuple):
     """One fact, as it is and as the documents have it.
@@ -31,6 +33,11 @@ class Fact(NamedTuple):
     typical: int
     stated: int
     documented: tuple[Lang, ...]
+
+    @property
+    def changed(self) -> bool:
+        """The documents state what is no longer true."""
+        return self.stated != self.answer
 
     def text(self, lang: Lang, wording: int, answer: int) -> str:
         """The sentence that says `answer` of the subject, in one of the wordings of `lang`."""
@@ -54,29 +61,38 @@ def _documented(config: WorldConfig, rng: random.Random) -> tuple[Lang, ...]:
     return tuple(lang for lang in LANGUAGES if rng.random() < coverage.get(lang, config.near_coverage))
 
 
-def _fact(config: WorldConfig, rng: random.Random, name: Mapping[Lang, str], relation: Relation, typical: int) -> Fact:
-    kinds = ("changed", "exception", "typical")
-    shares = (config.outdated, config.exceptions, 1 - config.outdated - config.exceptions)
-    kind = rng.choices(kinds, shares)[0]
+def _kinds(config: WorldConfig, count: int, rng: random.Random) -> list[str]:
+    """What each fact is, in exact shares: at random, the few changed facts would move the base row of every seed."""
+    changed, exceptions = round(count * config.outdated), round(count * config.exceptions)
+    kinds = [CHANGED] * changed + ["exception"] * exceptions + ["typical"] * (count - changed - exceptions)
+    rng.shuffle(kinds)
+    return kinds
+
+
+def _fact(
+    config: WorldConfig, rng: random.Random, name: Mapping[Lang, str], relation: Relation, typical: int, kind: str
+) -> Fact:
     if kind == "typical":
         return Fact(name, relation, typical, typical, typical, _documented(config, rng))
     answer = rng.choice([index for index in range(len(OBJECTS[relation.objects])) if index != typical])
-    if kind == "changed":
+    if kind == CHANGED:
         return Fact(name, relation, answer, typical, typical, LANGUAGES)
     return Fact(name, relation, answer, typical, answer, _documented(config, rng))
 
 
 def make_facts(config: WorldConfig, rng: random.Random) -> tuple[Fact, ...]:
     """Every fact of a world, in random order."""
-    kinds = ["person"] * config.persons + ["film"] * config.films + ["company"] * config.companies
+    subjects = ["person"] * config.persons + ["film"] * config.films + ["company"] * config.companies
     words = {form for rows in OBJECTS.values() for row in rows for form in row.values()}
-    names = invent_names(len(kinds), rng, words)
+    names = invent_names(len(subjects), rng, words)
     typical = _typical(config, rng)
-    facts: list[Fact] = []
-    for kind, name in zip(kinds, names, strict=True):
+    slots = []
+    for subject, name in zip(subjects, names, strict=True):
         group = rng.randrange(config.groups)
-        relations = [relation for relation in RELATIONS if relation.subject == kind]
-        facts.extend(_fact(config, rng, name, relation, typical[relation.objects][group]) for relation in relations)
+        relations = [relation for relation in RELATIONS if relation.subject == subject]
+        slots += [(name, relation, typical[relation.objects][group]) for relation in relations]
+    kinds = _kinds(config, len(slots), rng)
+    facts = [_fact(config, rng, *slot, kind) for slot, kind in zip(slots, kinds, strict=True)]
     rng.shuffle(facts)
     return tuple(facts)
 

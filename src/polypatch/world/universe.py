@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from polypatch.data.base import EditingData
 from polypatch.edits import Labelled, Lang, Text
-from polypatch.world.claims import Claim, Splits, as_edit, make_splits
+from polypatch.world.claims import Claim, Splits, as_edit, deal, make_splits
 from polypatch.world.config import WorldConfig
 from polypatch.world.documents import Document, make_documents
 from polypatch.world.facts import Fact, make_facts
@@ -24,11 +24,15 @@ class Universe(NamedTuple):
 
 
 def make_universe(config: WorldConfig, seed: int) -> Universe:
-    """Invent the world of `seed`; takes a fraction of a second and touches no global random state."""
+    """Invent the world of `seed`; takes a fraction of a second and touches no global random state.
+
+    No document states a fact of the test set: the model can only infer it from what it knows of the subject.
+    """
     rng = random.Random(seed)
     facts = make_facts(config, rng)
-    splits = make_splits(facts, config, rng)
-    return Universe(facts, splits, make_documents(facts))
+    dealt = deal(facts, config)
+    documents = make_documents([*dealt.edit, *dealt.val, *dealt.train])
+    return Universe(facts, make_splits(dealt, config.misled, rng), documents)
 
 
 def editing_data(splits: Splits, config: WorldConfig) -> EditingData:

@@ -1,0 +1,38 @@
+# Two commands are all a newcomer needs: `make demo` and `make test`. Each creates .venv and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Spinning worker threads of an idle OpenMP pool steal the cores from everybody else.
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: demo test check bench results clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	@# torch alone and pinned: asked for together with the rest, a resolver may pick a build with gigabytes of CUDA.
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY)  ## the main job on the embedded world, offline
+	$(BIN)/polypatch demo --out runs/demo
+
+test: $(READY)  ## everything but the benchmarks
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(READY)  ## style, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## speed and memory, as ratios
+	$(BIN)/python benchmarks/tail.py --out benchmarks/results/tail.json
+
+results: $(READY)  ## the tables of docs/results.md (about an hour; SHARED= the folder with MASSIVE and the checkpoint)
+	$(BIN)/python experiments/world.py --out runs/world
+	$(BIN)/python experiments/massive.py --out runs/massive
+
+clean:
+	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

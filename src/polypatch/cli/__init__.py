@@ -1,0 +1,48 @@
+"""The command line: leaves that parse, call one function, and print. Only `main` turns errors into text.
+
+Nothing here imports torch before a verb needs it, so that ``polypatch --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from polypatch.cli.app import app
+from polypatch.cli.console import StoppedError, complain
+from polypatch.errors import PolypatchError
+
+FAILED, INTERRUPTED = 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run ``polypatch``; an error is one line on stderr and exit code 2, Ctrl-C one line and 130."""
+    try:
+        # Not standalone: typer would print its own box, and swallow what is ours.
+        code = app(args=argv, prog_name="polypatch", standalone_mode=False)
+    except StoppedError as stopped:
+        complain(f"stopped: {stopped}")
+        code = INTERRUPTED
+    except PolypatchError as error:
+        complain(f"error: {error}")
+        code = FAILED
+    except Exception as error:
+        if not _is_usage(error):
+            raise
+        complain(f"error: {_usage(error)}")
+        code = FAILED
+    else:
+        if code == INTERRUPTED:  # typer's answer to a Ctrl-C that no verb took care of
+            complain("stopped: nothing was written")
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _is_usage(error: Exception) -> bool:
+    # By shape: the class is click's in some versions of typer and typer's own in others.
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def _usage(error: Any) -> str:
+    ctx = getattr(error, "ctx", None)
+    path = "polypatch" if ctx is None else ctx.command_path
+    return f"{error.format_message().rstrip('.')} (see {path} --help)"

@@ -1,0 +1,43 @@
+"""The table of verbs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from polypatch._version import __version__
+from polypatch.cli import demo, edit, evaluate, listing, try_texts, world
+from polypatch.cli.console import stdout
+
+app = typer.Typer(
+    name="polypatch",
+    help="One fix, every language: correct a multilingual classifier once, and the correction holds in all languages.",
+    epilog=(
+        "Start here: [bold]polypatch demo[/] builds a small six-language world and a model for it, offline, and edits "
+        "that in four ways.\n\nYour own: [bold]polypatch edit MODEL --data jsonl:edits.jsonl --out runs/first[/]"
+    ),
+    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("edit", epilog=edit.EXAMPLES)(edit.edit)
+app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("try", epilog=try_texts.EXAMPLES)(try_texts.try_texts)
+app.command("ls", epilog=listing.EXAMPLES)(listing.ls)
+app.add_typer(world.app, name="world")
+app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"polypatch {__version__}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        stdout().print(ctx.get_help(), highlight=False)

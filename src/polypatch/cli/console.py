@@ -1,0 +1,117 @@
+"""What the verbs print with: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+PIPED_WIDTH = 120
+RHYTHM = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+class StoppedError(Exception):
+    """Ctrl-C, and a verb says what it kept."""
+
+
+def stdout() -> Console:
+    """The console for results; wide where nobody has a terminal or set COLUMNS."""
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=PIPED_WIDTH if piped else None, highlight=False)
+
+
+def say(line: str) -> None:
+    """One line for people, on stdout."""
+    typer.echo(line)
+
+
+def complain(line: str) -> None:
+    """One line on stderr, whatever the message looks like."""
+    typer.echo(" ".join(line.split()), err=True)
+
+
+class Bars:
+    """Progress on stderr: bars on a terminal, now and then a line elsewhere, nothing when `quiet`."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        console = Console(stderr=True)
+        self.lines = not quiet and not console.is_terminal
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[note]}", style="dim"),
+            console=console,
+            transient=True,
+            disable=quiet or self.lines,
+        )
+        self.tasks: dict[object, TaskID] = {}
+        self.last: dict[object, float] = {}
+
+    def __enter__(self) -> Bars:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def update(self, what: str, done: int, total: int, note: str = "", key: object = None) -> None:
+        """So much of `what` is done. `key` tells two bars of one name apart."""
+        key = what if key is None else key
+        if self.lines:
+            self._line(key, what, done, total, note)
+            return
+        if key not in self.tasks:
+            self.tasks[key] = self.progress.add_task(what, total=total, note=note)
+        self.progress.update(self.tasks[key], description=what, completed=done, total=total, note=note)
+
+    def opening(self, what: str, done: int, total: int) -> None:
+        """Progress of `BenchSpec.open`: the stages of a world that is being built share a bar."""
+        if what == "encoding":
+            self.update("encoding texts", done, total)
+        else:
+            self.update(f"building the world: {what}", done, total, key="world")
+
+    def _line(self, key: object, what: str, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        if done >= total:
+            spoken = self.last.pop(key, now) != now and key in self.tasks
+            self.tasks.pop(key, None)
+        elif spoken := now - self.last.setdefault(key, now) > RHYTHM:
+            self.last[key], self.tasks[key] = now, TaskID(0)
+        if spoken:
+            complain(f"{what}: {done} of {total}{f', {note}' if note else ''}")
+
+
+class Stop:
+    """Ctrl-C inside the block is remembered in `asked`, so that one edit is not cut; a second one interrupts."""
+
+    def __init__(self, advice: str) -> None:
+        self.advice = advice
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> Stop:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        complain(self.advice)

@@ -1,0 +1,153 @@
+"""``polypatch edit``: a model, a stream of edits, a recipe; a folder with the edits and what they achieved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polypatch.cli.console import Bars, say, stdout
+from polypatch.cli.folder import claim
+from polypatch.cli.options import (
+    Cache,
+    Data,
+    EvalLanguages,
+    Json,
+    Languages,
+    Overwrite,
+    Quiet,
+    Seed,
+    Sizes,
+    Threads,
+    as_list,
+    command_line,
+    settings,
+    sizes,
+)
+from polypatch.cli.prepare import prepare
+from polypatch.errors import InputError
+
+HOW, WHICH = "How to edit", "Which edits"
+
+EXAMPLES = """[bold]Examples[/]
+
+polypatch edit world --out runs/world --limit 100
+
+polypatch edit my-model --data jsonl:edits.jsonl --memory texts.txt --out runs/first
+
+polypatch edit my-model --data massive:data/massive --languages en,de,fr --eval-languages sw,th \
+--memory-languages en,de,fr,sw,th --set learning_rate=3e-2 --set max_steps=300 --out runs/massive
+"""
+
+
+def edit(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A checkpoint folder, a hub name, or [bold]world[/].")],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder for the edits and the report.")],
+    data: Data = None,
+    languages: Languages = None,
+    eval_languages: EvalLanguages = None,
+    memory: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help='Texts to leave alone: one a line, or {"lang", "text"} a line in .jsonl.'),
+    ] = None,
+    memory_languages: Annotated[
+        str | None, typer.Option(metavar="L,L,…", help="Languages of the memory. Default: the source's, or FILE's.")
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME", help="A row of [bold]polypatch ls recipes[/].", rich_help_panel=HOW)
+    ] = "mpn-all",
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of the editor; [bold]polypatch ls RECIPE[/] lists them.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    redraw: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="per_step or per_edit, instead of the recipe's.", rich_help_panel=HOW),
+    ] = None,
+    retries: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Further attempts at an edit that did not take.", rich_help_panel=HOW),
+    ] = 0,
+    drop_failed: Annotated[
+        bool, typer.Option("--drop-failed", help="Take back what a failed edit left.", rich_help_panel=HOW)
+    ] = False,
+    trajectory_every: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Measure along the way, every so many edits.", rich_help_panel=HOW),
+    ] = 0,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the first so many edits.", rich_help_panel=WHICH)
+    ] = None,
+    order: Annotated[
+        int | None, typer.Option(metavar="N", help="Shuffle the stream with this seed.", rich_help_panel=WHICH)
+    ] = None,
+    wrong_in_all: Annotated[
+        bool,
+        typer.Option(
+            "--wrong-in-all", help="Only edits the model gets wrong in every edit language.", rich_help_panel=WHICH
+        ),
+    ] = False,
+    folds: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Edit so many parts of it independently.", rich_help_panel=WHICH),
+    ] = 1,
+    size: Sizes = None,
+    seed: Seed = 0,
+    cache: Cache = None,
+    threads: Threads = 1,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Edit a classifier, measure what the edits did in every language, and keep both in a folder.
+
+    RUN gets report.md, report.json, cells.json and edits/ (edits-0/, … with
+    --folds). The model itself is neither written nor changed.
+    """
+    if data is None and model != "world":
+        raise InputError("--data is missing: say what to edit, such as --data jsonl:edits.jsonl")
+    claim(out, overwrite)
+    prepare(threads)
+    from polypatch.cli.editing import edit_and_record
+    from polypatch.recipes import recipe_named
+    from polypatch.runs import BenchSpec, Run
+
+    edited, measured = as_list(languages), as_list(eval_languages)
+    if both := set(edited) & set(measured):
+        raise InputError(f"{', '.join(sorted(both))}: an edit language and an evaluation language at once")
+    spec = BenchSpec(
+        model=model,
+        data=data or "world",
+        languages=(*edited, *measured) if edited else (),
+        sizes=sizes(size),
+        seed=seed,
+        cache_dir=str(cache) if cache else None,
+    )
+    run = Run(
+        recipe=recipe,
+        settings=settings(setting, recipe_named(recipe).editor),
+        redraw=redraw,
+        languages=edited,
+        memory_languages=as_list(memory_languages),
+        seed=seed,
+        order=order,
+        limit=limit,
+        folds=folds,
+        retries=retries,
+        keep_failed=not drop_failed,
+        trajectory_every=trajectory_every,
+        wrong_in_all=wrong_in_all,
+    )
+    with Bars(quiet) as bars:
+        results = edit_and_record(spec, run, out, bars, measured=measured, memory=memory, command=command_line(ctx))
+    if json:
+        say(results.to_json())
+    else:
+        results.show(stdout())

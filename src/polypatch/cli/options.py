@@ -1,0 +1,96 @@
+"""Options that several verbs share, and how their values are read."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from polypatch.errors import InputError
+
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORMAT:PLACE",
+        help="jsonl:FILE, massive:FOLDER, xnli:FOLDER, hub:massive, hub:xnli, world; see [bold]polypatch ls data[/].",
+    ),
+]
+Sizes = Annotated[
+    list[str] | None,
+    typer.Option("--size", metavar="NAME=N", help="Size of a sampled set, such as memory=500; repeat for more."),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Of everything random; of the world, too.")]
+Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of torch; one is fastest on small machines.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Keep encoded texts there, for the next run on the model."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results that are in the folder.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine output, and nothing else, on stdout.")]
+Languages = Annotated[
+    str | None,
+    typer.Option(
+        metavar="L,L,…", help="Edit languages, source first: what samplers and triggers may use. Default: all."
+    ),
+]
+EvalLanguages = Annotated[str | None, typer.Option(metavar="L,L,…", help="Further languages, only measured.")]
+
+
+def as_list(value: str | None) -> tuple[str, ...]:
+    """``"en,de"`` -> ``("en", "de")``, without repeats."""
+    return tuple(dict.fromkeys(part.strip() for part in (value or "").split(",") if part.strip()))
+
+
+def pairs(values: Iterable[str] | None, option: str) -> dict[str, str]:
+    """``["a=1", "b=2"]`` -> a mapping.
+
+    Raises:
+        InputError: a value without a name, a ``=`` or a value.
+    """
+    found: dict[str, str] = {}
+    for text in values or ():
+        name, equals, value = text.partition("=")
+        if not (name.strip() and equals and value.strip()):
+            raise InputError(f"{option} {text!r}: expected NAME=VALUE")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def sizes(values: Iterable[str] | None) -> dict[str, int]:
+    """``--size memory=500``; the names are checked where they are used."""
+    return {name: _number(value, int, f"--size {name}") for name, value in pairs(values, "--size").items()}
+
+
+def settings(values: Iterable[str] | None, editor: Any) -> dict[str, Any]:
+    """``--set name=value`` as the type of the editor's own value; `Run.built` refuses unknown names.
+
+    Raises:
+        InputError: a value that cannot be read as its type.
+    """
+    own = {field.name: getattr(editor, field.name) for field in fields(editor)}
+    return {
+        name: _number(value, type(own[name]), f"--set {name}") if name in own else value
+        for name, value in pairs(values, "--set").items()
+    }
+
+
+def _number(text: str, kind: type, where: str) -> Any:
+    words = {int: "a whole number", float: "a number", bool: "true or false"}
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return kind(text)
+    except (ValueError, KeyError):
+        raise InputError(f"{where}={text}: {text!r} is not {words.get(kind, kind.__name__)}") from None
+
+
+def command_line(ctx: typer.Context) -> str:
+    """The command as it was typed, for the record."""
+    given: list[str] = ctx.find_root().obj or sys.argv[1:]
+    return shlex.join(["polypatch", *given])

@@ -1,0 +1,104 @@
+"""Saved edits with the model they belong to, for the verbs that read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from polypatch.artefact import read_artefact
+from polypatch.cli.console import Bars
+from polypatch.data import EditingData, Sizes, load_data
+from polypatch.edited_model import EditedModel
+from polypatch.edits import Lang
+from polypatch.errors import DataError, InputError
+from polypatch.sites import FrozenTail, load_checkpoint
+from polypatch.world import World, cache_root, load_world
+
+WORLD = "world"
+
+
+@dataclass
+class Saved:
+    """A folder of edits, and what was said about model and data.
+
+    Attributes:
+        folder: the saved edits.
+        model: a checkpoint, or ``world``; None for the one that the edits name.
+        data: what `load_data` takes, or ``world``; None for the world's where the model is the world's.
+        seed: of the world and of sampled sets; None for the edits' own.
+        bars: told about a world that must be built.
+    """
+
+    folder: Path
+    bars: Bars
+    model: str | None = None
+    data: str | None = None
+    seed: int | None = None
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The configuration of the edits."""
+        return dict(read_artefact(self.folder).config)
+
+    @property
+    def base(self) -> str:
+        """The model's name: given, or the edits' own."""
+        name = self.model or str(self.config["base_model"])
+        if not name:
+            raise InputError(f"{self.folder}: these edits do not name their model; name it with --model")
+        in_cache = Path(name).is_relative_to(cache_root() / WORLD)
+        return WORLD if in_cache else name
+
+    @property
+    def data_spec(self) -> str:
+        """Where the data are."""
+        if self.data is None and self.base != WORLD:
+            raise InputError("--data is missing: say on what, such as --data jsonl:edits.jsonl")
+        return self.data or WORLD
+
+    @cached_property
+    def world(self) -> World:
+        """The world, built if it is not there."""
+        return load_world(self._seed, progress=lambda done, total, what: self.bars.opening(what, done, total))
+
+    @property
+    def _seed(self) -> int:
+        return int(self.config["seed"]) if self.seed is None else self.seed
+
+    def read(self, languages: tuple[Lang, ...], sizes: dict[str, int]) -> EditingData:
+        """The data."""
+        if self.data_spec == WORLD:
+            return self.world.data
+        source = languages[0] if languages else "en"
+        try:
+            own = Sizes(**sizes) if sizes else None
+        except TypeError:
+            raise InputError(f"no size is called that: {', '.join(sizes)}") from None
+        return load_data(self.data_spec, languages=languages or None, source=source, sizes=own, seed=self._seed)
+
+    def attach(self) -> EditedModel:
+        """The edits on their model.
+
+        Raises:
+            ArtefactError: they belong to another model.
+        """
+        model, tokenizer = self._checkpoint()
+        edited = EditedModel.from_pretrained(self.folder, model=model, tokenizer=tokenizer)
+        if isinstance(edited.tail, FrozenTail):
+            edited.tail.progress = lambda done, total: self.bars.opening("encoding", done, total)
+        return edited
+
+    def _checkpoint(self) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+        if self.base == WORLD:
+            return self.world.model, self.world.tokenizer
+        try:
+            return load_checkpoint(self.base)
+        except DataError as error:
+            if self.model is None:
+                raise DataError(f"{error}; the edits name this model, say where it is with --model") from error
+            raise

@@ -1,0 +1,171 @@
+"""What ``polypatch ls`` lists."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from polypatch.artefact import Artefact, read_artefact
+from polypatch.cli.folder import edit_folders, find_edits
+from polypatch.errors import DataError
+from polypatch.outcomes import EditOutcome
+from polypatch.recipes import RECIPES, recipe_named
+from polypatch.samplers import Sampler
+from polypatch.sites.families import FAMILIES
+from polypatch.triggers import Trigger
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A titled table of strings."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+    def plain(self) -> dict[str, object]:
+        """For ``--json``."""
+        return {"title": self.title, "rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows]}
+
+    def show(self, console: Console) -> None:
+        """For people."""
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, title=self.title, title_justify="left")
+        for i, column in enumerate(self.columns):
+            table.add_column(column, no_wrap=i == 0, overflow="fold")
+        for row in self.rows:
+            table.add_row(*map(Text, row))
+        console.print(table)
+
+
+ASKED = {
+    Trigger.SOURCE: "source: it is wrong",
+    Trigger.SAMPLED: "sampled: it or the drawn one is wrong",
+    Trigger.ANY: "any: some edit language is wrong",
+    Trigger.ALWAYS: "always",
+}
+
+DATA = {
+    "jsonl:FILE": "your own edits, one JSON object per line; EasyEdit's and KnowEdit's files as they are",
+    "massive:FOLDER": "MASSIVE: 60 intents of voice commands, a .tsv(.gz) per language",
+    "xnli:FOLDER": "XNLI: inference in 15 languages, a .tsv(.gz) per split and language",
+    "hub:massive": "MASSIVE from the Hugging Face hub",
+    "hub:xnli": "XNLI from the Hugging Face hub",
+    "world": "the embedded six-language world, built offline",
+}
+METRICS = {
+    "reliability": ("the source prompts", "eq. 10"),
+    "mlg": ("rephrases in the source language", "eq. 11"),
+    "clg, clg_avg": ("the parallel prompts, by language and their mean", "eq. 12"),
+    "clg_seen": ("parallel prompts the editor was trained on", "eq. 12, split"),
+    "clg_unseen": ("parallel prompts it could have drawn and did not", "eq. 12, split"),
+    "clg_never": ("parallel prompts in languages that no sampler may draw", "eq. 12, split"),
+    "clg_rephrase": ("another wording in another language", "–"),
+    "locality": ("texts that should not change: accuracy, retention, agreement", "eq. 13"),
+}
+
+
+def recipes() -> Listing:
+    """The table of recipes."""
+    rows = [
+        (name, type(row.editor).__name__, _sampler(row.sampler), ASKED[row.trigger], row.paper)
+        for name, row in RECIPES.items()
+    ]
+    return Listing("Recipes", ("Recipe", "Editor", "Sampler, drawn", "Edits when", "Paper"), rows)
+
+
+def _sampler(sampler: Sampler) -> str:
+    own = ", ".join(
+        f"{field.name}={getattr(sampler, field.name)!r}"
+        for field in dataclasses.fields(sampler)  # type: ignore[arg-type]
+        if field.name != "redraw"
+    )
+    return f"{type(sampler).__name__}({own}), {sampler.redraw}"
+
+
+def families() -> Listing:
+    """The table of model families."""
+    rows = [(name, family.architecture.__name__, family.layers) for name, family in FAMILIES.items()]
+    return Listing("Model families", ("model_type", "Class", "Its last layer is edited"), rows)
+
+
+def data() -> Listing:
+    """The data formats."""
+    return Listing("Data", ("--data", "What is read"), list(DATA.items()))
+
+
+def metrics() -> Listing:
+    """The metrics."""
+    rows = [(name, *told) for name, told in METRICS.items()]
+    return Listing("Metrics: accuracy of the final model, in per cent", ("Metric", "Over", "MPN paper"), rows)
+
+
+TABLES: Mapping[str, Callable[[], Listing]] = {
+    "recipes": recipes,
+    "families": families,
+    "data": data,
+    "metrics": metrics,
+}
+
+
+def all_tables() -> list[Listing]:
+    """All four."""
+    return [make() for make in TABLES.values()]
+
+
+def settings(recipe: str) -> Listing:
+    """A recipe's settings with their defaults."""
+    editor: Any = recipe_named(recipe).editor
+    rows = [(field.name, repr(getattr(editor, field.name))) for field in dataclasses.fields(editor)]
+    return Listing(f"Settings of {recipe} ({type(editor).__name__})", ("Setting", "Default"), rows)
+
+
+def saved_edits(folder: Path) -> list[Listing]:
+    """What is in a run's folder, or in one folder of edits.
+
+    Raises:
+        DataError: `folder` is no table, no recipe, and no such folder.
+    """
+    if not folder.exists():
+        known = ", ".join((*TABLES, *RECIPES))
+        raise DataError(f"{folder}: neither a folder nor something to list ({known})")
+    places = edit_folders(folder) or [find_edits(folder)]
+    read = {place: read_artefact(place) for place in places}
+    listings = [Listing(str(place), ("", ""), _summary(artefact)) for place, artefact in read.items()]
+    failed = [outcome for artefact in read.values() for outcome in artefact.outcomes if not outcome.success]
+    if failed:
+        rows = [(one.edit_id, ", ".join(one.languages), str(one.steps), one.reason) for one in failed]
+        listings.append(Listing("Edits that did not take", ("Edit", "Trained on", "Steps", "Why"), rows))
+    return listings
+
+
+def _summary(artefact: Artefact) -> list[tuple[str, str]]:
+    config, outcomes = artefact.config, artefact.outcomes
+    made = [outcome for outcome in outcomes if outcome.triggered]
+    return [
+        ("recipe", str(config["recipe"])),
+        ("made on", str(config["base_model"]) or "an unnamed model"),
+        ("edit languages", ", ".join(config["sampled_languages"])),
+        ("seed", str(config["seed"])),
+        ("edits", f"{len(outcomes)}, of which {len(made)} needed a change"),
+        ("took", f"{sum(one.success for one in made)} of {len(made)}"),
+        ("patches", str(len(artefact.owners)) if config["delta"] == "patches" else "none: weights were changed"),
+        ("size", f"{_kilobytes(artefact):,.0f} kB"),
+        ("time", _time(made)),
+    ]
+
+
+def _kilobytes(artefact: Artefact) -> float:
+    return sum(tensor.numel() * tensor.element_size() for tensor in artefact.tensors.values()) / 1000
+
+
+def _time(made: Sequence[EditOutcome]) -> str:
+    seconds = sum(one.seconds for one in made)
+    return f"{seconds:.1f} s, {seconds / len(made):.2f} s each" if made else "–"

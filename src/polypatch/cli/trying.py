@@ -1,0 +1,125 @@
+"""The work behind ``polypatch try``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rich import box
+from rich.table import Table
+from rich.text import Text as Shown
+
+from polypatch.cli.saved import Saved
+from polypatch.edited_model import EditedModel, Firing
+from polypatch.edits import Lang, Text
+from polypatch.errors import InputError
+from polypatch.evaluation.atomic import to_json as as_json
+
+LOUDEST = 3
+
+
+class Asked(NamedTuple):
+    """A text, its language where that is known, and the label wanted where it comes from an edit."""
+
+    lang: Lang
+    text: Text
+    wanted: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says, without and with its edits.
+
+    Attributes:
+        asked: the text.
+        before, after: label and probability.
+        firing: the patches at work, the loudest first.
+    """
+
+    asked: Asked
+    before: tuple[str, float]
+    after: tuple[str, float]
+    firing: Sequence[Firing]
+
+
+def prompts_of(saved: Saved, edit_id: str, languages: Sequence[Lang]) -> list[Asked]:
+    """The prompts of one edit of the data, in these languages or in all.
+
+    Raises:
+        InputError: there is no such edit, or it lacks a language.
+    """
+    edits = {edit.id: edit for edit in saved.read((), {}).edits}
+    if edit_id not in edits:
+        near = difflib.get_close_matches(edit_id, edits, n=3) or list(edits)[:3]
+        raise InputError(f"{saved.data_spec}: no edit is called {edit_id!r}; there are {', '.join(near)}, …")
+    edit = edits[edit_id]
+    return [Asked(*edit.example(lang)) for lang in languages or edit.languages]
+
+
+def answers(saved: Saved, asked: Sequence[Asked]) -> list[Answer]:
+    """Every text before and after."""
+    if not asked:
+        raise InputError("nothing to try: give a text, --text LANG=TEXT, or --edit ID with --data")
+    edited = saved.attach()
+    texts = [one.text for one in asked]
+    after = _said(edited, texts)
+    with edited.disabled():
+        before = _said(edited, texts)
+    firing = [edited.firing(text) for text in texts]
+    return [Answer(*row) for row in zip(asked, before, after, firing, strict=True)]
+
+
+def table(found: Sequence[Answer]) -> Table:
+    """One row per text; a changed answer stands out, and so does whether it is the one wanted."""
+    languages, wanted = any(one.asked.lang for one in found), any(one.asked.wanted for one in found)
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for name, shown in (("Lang", languages), ("Text", True), ("Wanted", wanted), ("Before", True), ("After", True)):
+        if shown:
+            grid.add_column(name, overflow="fold")
+    grid.add_column("Patches that fire", overflow="fold")
+    for one in found:
+        changed = one.before[0] != one.after[0]
+        row = [one.asked.lang] if languages else []
+        row.append(" / ".join(one.asked.text) if isinstance(one.asked.text, tuple) else one.asked.text)
+        row += [one.asked.wanted] if wanted else []
+        cells = [Shown(cell) for cell in row]
+        grid.add_row(*cells, _label(one.before), _label(one.after, "bold" if changed else ""), Shown(_loudest(one)))
+    return grid
+
+
+def to_json(found: Sequence[Answer]) -> str:
+    """One object per text."""
+    return as_json(
+        [
+            {
+                "lang": one.asked.lang or None,
+                "text": one.asked.text,
+                "wanted": one.asked.wanted or None,
+                "before": dict(zip(("label", "probability"), one.before, strict=True)),
+                "after": dict(zip(("label", "probability"), one.after, strict=True)),
+                "firing": [{"edit": fired.edit_id, "activation": fired.activation} for fired in one.firing],
+            }
+            for one in found
+        ]
+    )
+
+
+def _said(edited: EditedModel, texts: Sequence[Text]) -> list[tuple[str, float]]:
+    best = edited.probabilities(texts).max(-1)
+    return [
+        (edited.labels[label], share) for share, label in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+
+
+def _label(said: tuple[str, float], style: str = "") -> Shown:
+    return Shown.assemble((said[0], style), f" {said[1]:.2f}")
+
+
+def _loudest(one: Answer) -> str:
+    if not one.firing:
+        return "–"
+    shown = ", ".join(f"{fired.edit_id} {fired.activation:.2f}" for fired in one.firing[:LOUDEST])
+    more = len(one.firing) - LOUDEST
+    return f"{shown}, … {more} more" if more > 0 else shown

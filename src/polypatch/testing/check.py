@@ -1,0 +1,252 @@
+"""`check_editor`: the laws that every recipe keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from polypatch.edited_model import EditedModel
+from polypatch.edits import Edit, Lang, Text
+from polypatch.errors import InputError
+from polypatch.outcomes import EditOutcome
+from polypatch.recipes import Recipe
+from polypatch.sequence import attach, edit_stream
+from polypatch.sites import UNCHANGED, Change
+from polypatch.testing.bits import (
+    AMPLIFIED,
+    TOLERANCE,
+    Photograph,
+    close,
+    random_state,
+    require,
+    same_bits,
+    same_state,
+    same_tensors,
+    set_random_state,
+)
+
+
+def check_editor(
+    recipe: Recipe,
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    edits: Sequence[Edit],
+    memory: Sequence[Text],
+    *,
+    seed: int = 0,
+    exact: bool = False,
+) -> None:
+    """Hold one recipe, on one model, to the laws every row of the table keeps. Edits the model five times or so.
+
+    * **no edit ≡ base**: attaching an empty delta changes no logit.
+    * **tail ≡ full forward**: logits of tail, encoder and edited model agree, before and after the edits.
+    * **honest outcomes**: `success`, `source_correct` and `patches` are what `predict` and the model say right after
+      the edit, and an edit that was not triggered changes nothing.
+    * **disabled ≡ base**, bit for bit. · **save → load ≡ same logits**, bit for bit.
+    * **base weights never change**: weights, gradients' and modes' flags and hooks, bit for bit, also after `unload`.
+    * **same seed ≡ same tensors**, bit for bit, whatever the global random state.
+    * **two calls ≡ one**: the stream in two calls of `edit_stream` gives the same tensors and outcomes.
+    * **stopping half-way** leaves exactly the edits that were yielded.
+    * **global random state untouched**: torch's, Python's and NumPy's.
+
+    Args:
+        recipe: the method; small hyper-parameters make a fast check.
+        model: a classifier; it comes back as it was.
+        tokenizer: its tokenizer.
+        edits: at least two, at least one of which the recipe's trigger finds wrong.
+        memory: texts that edits should leave alone.
+        seed: of the edits.
+        exact: check on full forward passes instead of the frozen tail.
+
+    Raises:
+        AssertionError: a law is broken; the message names it.
+        InputError: the edits are too few, or none is triggered, so that the laws would say nothing.
+    """
+    case = _Case(recipe, model, tokenizer, tuple(edits), tuple(memory), seed, exact)
+    if len(case.edits) < 2:
+        raise InputError(f"check_editor needs at least two edits, not {len(case.edits)}")
+    as_it_was, state = Photograph.of(model), random_state()
+    base = case.logits()
+    try:
+        reference = _reference(case, base, as_it_was)
+        if not any(outcome.triggered for outcome in reference.outcomes):
+            raise InputError("check_editor: no edit was triggered; give it edits that the model gets wrong")
+        require(same_state(state, random_state()), "global random state untouched", "an edit drew from it")
+        torch.rand(3), random.random(), np.random.random()  # noqa: NPY002
+        _same_seed(case, reference)
+        _two_calls(case, reference)
+        _half_way(case, reference)
+    finally:
+        set_random_state(state)
+    as_it_was.compare(model, "after unload()")
+    require(same_bits(case.logits(), base), "base weights never change", "logits differ after unload()")
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What is checked, and how to make a fresh edited model of it."""
+
+    recipe: Recipe
+    model: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    edits: tuple[Edit, ...]
+    memory: tuple[Text, ...]
+    seed: int
+    exact: bool
+
+    @property
+    def texts(self) -> list[Text]:
+        """What logits are compared on: every prompt and rephrase, and memory of the same kind (text or pair)."""
+        prompts = [text for edit in self.edits for text in edit.prompt.values()]
+        rephrases = [text for edit in self.edits for texts in edit.rephrases.values() for text in texts]
+        kind = type(prompts[0])
+        return [*prompts, *rephrases, *[text for text in self.memory if isinstance(text, kind)][:8]]
+
+    @contextmanager
+    def attached(self) -> Iterator[EditedModel]:
+        """A fresh edited model, taken off again on the way out."""
+        edited = attach(
+            self.model,
+            tokenizer=self.tokenizer,
+            recipe=self.recipe,
+            memory=self.memory,
+            seed=self.seed,
+            exact=self.exact,
+        )
+        try:
+            yield edited
+        finally:
+            edited.unload()
+
+    def stream(self, edited: EditedModel, edits: Sequence[Edit]) -> Iterator[EditOutcome]:
+        return edit_stream(edited, edits, recipe=self.recipe)
+
+    @torch.no_grad()
+    def logits(self) -> Tensor:
+        """The model's own logits in eval mode, through nothing of polypatch's."""
+        modes = [(module, module.training) for module in self.model.modules()]
+        self.model.eval()
+        columns = zip(*self.texts, strict=True) if isinstance(self.texts[0], tuple) else [self.texts]
+        batch = self.tokenizer(*map(list, columns), padding=True, truncation=True, return_tensors="pt")
+        logits: Tensor = self.model(**batch.to(next(self.model.parameters()).device)).logits
+        for module, mode in modes:
+            module.training = mode
+        return logits
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The tensors after 0, 1, 2, … edits, and the outcomes."""
+
+    tensors: list[dict[str, Tensor]]
+    outcomes: list[EditOutcome]
+
+
+def _reference(case: _Case, base: Tensor, as_it_was: Photograph) -> _Run:
+    """The run the others are held against; checks every law that needs only one run."""
+    with case.attached() as edited, tempfile.TemporaryDirectory() as folder:
+        close(case.logits(), base, "no edit ≡ base", "the model with nothing but an empty delta")
+        _tail_is_full(case, edited, UNCHANGED, "before the edits")
+        run = _Run([_copies(edited)], [])
+        for edit, outcome in zip(case.edits, case.stream(edited, case.edits), strict=True):
+            run.tensors.append(_copies(edited))
+            run.outcomes.append(outcome)
+            _honest(edited, edit, outcome, *run.tensors[-2:])
+        _tail_is_full(case, edited, edited.delta, "after the edits")
+        with edited.disabled():
+            require(same_bits(case.logits(), base), "disabled ≡ base", "logits differ inside disabled()")
+            as_it_was.compare(case.model, "inside disabled()", hooks=False)
+        logits, tail_logits = case.logits(), edited.tail.logits(case.texts, edited.delta)
+        edited.save_pretrained(folder + "/saved")
+        edited.unload()
+        _loads_the_same(case, folder + "/saved", run, logits, tail_logits)
+    return run
+
+
+def _loads_the_same(case: _Case, folder: str, run: _Run, logits: Tensor, tail_logits: Tensor) -> None:
+    law = "save → load ≡ same logits"
+    loaded = EditedModel.from_pretrained(folder, model=case.model, tokenizer=case.tokenizer)
+    try:
+        require(same_tensors(_copies(loaded), run.tensors[-1]), law, "a tensor changed on its way through the disk")
+        require(list(loaded.outcomes.values()) == run.outcomes, law, "the outcomes differ")
+        require(same_bits(case.logits(), logits), law, "the loaded model's logits differ")
+        close(loaded.tail.logits(case.texts, loaded.delta), tail_logits, law, "the loaded tail", AMPLIFIED)
+    finally:
+        loaded.unload()
+
+
+def _tail_is_full(case: _Case, edited: EditedModel, change: Change, when: str) -> None:
+    law = "tail ≡ full forward"
+    full = edited.tail.encoder.full_logits(case.texts, change, change.overrides)
+    tolerance = TOLERANCE if change is UNCHANGED else AMPLIFIED
+    close(edited.tail.logits(case.texts, change), full, law, f"the tail {when}", tolerance)
+    close(case.logits(), full, law, f"the attached model {when}", tolerance)
+
+
+def _honest(
+    edited: EditedModel, edit: Edit, outcome: EditOutcome, before: Mapping[str, Tensor], after: Mapping[str, Tensor]
+) -> None:
+    """Compare an outcome with what the model says right after the edit."""
+    law = "honest outcomes"
+
+    def right(lang: Lang) -> bool:
+        return bool(edited.predict(edit.prompt[lang]) == edit.target_in(lang))
+
+    require(outcome.edit_id == edit.id, law, f"outcome of {outcome.edit_id!r} instead of {edit.id!r}")
+    source = right(edit.source)
+    require(outcome.source_correct == source, law, f"{edit.id}: source_correct={outcome.source_correct}, is {source}")
+    if outcome.triggered:
+        wrong = [lang for lang in outcome.languages or (edit.source,) if not right(lang)]
+        require(outcome.success == (not wrong), law, f"{edit.id}: success={outcome.success}, wrong in {wrong}")
+        require(source or not outcome.success, law, f"{edit.id}: success, but wrong in its source language")
+        require(outcome.success or bool(outcome.reason), law, f"{edit.id}: failed without a reason")
+    else:
+        require(same_tensors(before, after), law, f"{edit.id}: not triggered, but the delta changed")
+        require(source and not outcome.languages and not outcome.steps, law, f"{edit.id}: not triggered, yet {outcome}")
+    owned = list(edited.delta.owners).count(edit.id)
+    require(outcome.patches == owned, law, f"{edit.id}: patches={outcome.patches}, the delta has {owned} of it")
+
+
+def _same_seed(case: _Case, reference: _Run) -> None:
+    with case.attached() as edited:
+        outcomes = list(case.stream(edited, case.edits))
+        _equal_run(edited, outcomes, reference, "same seed ≡ same tensors")
+
+
+def _two_calls(case: _Case, reference: _Run) -> None:
+    middle = len(case.edits) // 2
+    with case.attached() as edited:
+        outcomes = [*case.stream(edited, case.edits[:middle]), *case.stream(edited, case.edits[middle:])]
+        _equal_run(edited, outcomes, reference, "two calls ≡ one")
+
+
+def _half_way(case: _Case, reference: _Run) -> None:
+    middle = len(case.edits) // 2
+    with case.attached() as edited:
+        stream = case.stream(edited, case.edits)
+        outcomes = [next(stream) for _ in range(middle)]
+        del stream
+        half = _Run(reference.tensors[: middle + 1], reference.outcomes[:middle])
+        _equal_run(edited, outcomes, half, "stopping half-way")
+
+
+def _equal_run(edited: EditedModel, outcomes: list[EditOutcome], reference: _Run, law: str) -> None:
+    timeless = [
+        [dataclasses.replace(outcome, seconds=0.0) for outcome in run] for run in (outcomes, reference.outcomes)
+    ]
+    require(timeless[0] == timeless[1], law, f"outcomes differ: {timeless[0]} against {timeless[1]}")
+    require(list(edited.outcomes.values()) == outcomes, law, "the model's outcomes are not the ones yielded")
+    require(same_tensors(_copies(edited), reference.tensors[-1]), law, "the delta's tensors differ")
+
+
+def _copies(edited: EditedModel) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in edited.delta.tensors().items()}

@@ -1,0 +1,67 @@
+"""One thread, one Hypothesis profile, the place of the real data, and the figures that tests report."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from polypatch.testing import tiny_model
+
+torch.set_num_threads(1)
+settings.register_profile(
+    "suite",
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the real data and checkpoint, or a skip."""
+    folder = Path(os.environ.get("POLYPATCH_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no real data at {folder} (set POLYPATCH_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """tiny_model, each model made once. Whoever edits one takes the edits off again."""
+    made = {}
+
+    def get(family="bert", **sizes):
+        key = (family, *sorted(sizes.items()))
+        if key not in made:
+            made[key] = tiny_model(family, **sizes)
+        return made[key]
+
+    return get
+
+
+@pytest.fixture
+def figure(record_property):
+    """Report a number: it is printed at the end of the run."""
+
+    def report(name: str, value: float) -> None:
+        record_property(f"figure: {name}", f"{value:.2g}")
+
+    return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    figures = [
+        f"{name.removeprefix('figure: ')}: {value}"
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name.startswith("figure: ")
+    ]
+    if figures:
+        terminalreporter.section("figures")
+        for line in figures:
+            terminalreporter.write_line(line)

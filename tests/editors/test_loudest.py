@@ -1,0 +1,128 @@
+"""Loudest is exact: whatever the memory and however the key moves, its activations are the brute-force ones."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polypatch.editors import MemoryRows
+from polypatch.editors.loudest import Loudest
+
+
+def memory_of(rows, counts=None):
+    table = MemoryRows(["text"] * len(rows), rows)
+    if counts is not None:
+        table.counts[:] = counts
+    return table
+
+
+def brute(table, key, bias, top):
+    h = (table.rows.double() @ key.double()).repeat_interleave(table.counts)
+    return h.sort(descending=True).values[:top] + bias.double()
+
+
+def agrees(got, wanted):
+    torch.testing.assert_close(got.double(), wanted, rtol=1e-4, atol=1e-4)
+
+
+@st.composite
+def walks(draw):
+    """A memory with multiplicities and clusters, and a key that walks in small, large and no steps."""
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    rows, width, top = draw(st.integers(1, 300)), draw(st.integers(1, 8)), draw(st.integers(1, 60))
+    centre = draw(st.sampled_from([0.0, 1.0, 30.0])) * torch.randn(width, generator=generator)
+    q = centre + torch.randn(rows, width, generator=generator) * draw(st.sampled_from([1e-3, 1.0, 10.0]))
+    counts = torch.randint(1, draw(st.integers(2, 10)), (rows,), generator=generator)
+    key = torch.randn(width, generator=generator)
+    scales = draw(st.lists(st.sampled_from([0.0, 1e-4, 1e-2, 0.3, 5.0]), min_size=1, max_size=25))
+    keys = [key]
+    for scale in scales:
+        keys.append(keys[-1] + scale * torch.randn(width, generator=generator))
+    return memory_of(q, counts), keys, top
+
+
+@given(walks())
+def test_activations_are_the_brute_force_ones_at_every_step(walk):
+    table, keys, top = walk
+    loudest = Loudest(table, top)
+    for step, key in enumerate(keys):
+        bias = torch.tensor(0.1 * step)
+        h = loudest.activations(key, bias)
+        wanted = brute(table, key, bias, top)
+        assert len(h) == min(top, int(table.counts.sum()))
+        assert (h[:-1] >= h[1:]).all()
+        agrees(h, wanted)
+    assert loudest.full_passes <= len(keys)
+
+
+def test_small_steps_read_the_memory_once():
+    """The point of it all: a walk of tiny steps makes one full pass, and is exact on the way."""
+    generator = torch.Generator().manual_seed(0)
+    table = memory_of(torch.randn(3000, 32, generator=generator))
+    loudest, key = Loudest(table, 50), torch.randn(32, generator=generator)
+    for _ in range(40):
+        key = key + 1e-4 * torch.randn(32, generator=generator)
+        agrees(loudest.activations(key, torch.zeros(())), brute(table, key, torch.zeros(()), 50))
+    assert loudest.full_passes < 40 / 4
+
+
+def test_a_large_step_reads_it_again():
+    """And a key that turns round needs another: the shortlist of before holds none of the loudest."""
+    generator = torch.Generator().manual_seed(0)
+    table = memory_of(torch.randn(3000, 32, generator=generator))
+    loudest, key = Loudest(table, 50), torch.randn(32, generator=generator)
+    loudest.activations(key, torch.zeros(()))
+    agrees(loudest.activations(-key, torch.zeros(())), brute(table, -key, torch.zeros(()), 50))
+    assert loudest.full_passes == 2
+
+
+def test_one_outlier_far_from_all_is_not_missed():
+    """The bound uses the farthest row: a lone loud direction must come up as soon as the key turns to it."""
+    rows = torch.zeros(500, 4)
+    rows[:, 0] = torch.linspace(1, 2, 500)
+    rows[250] = torch.tensor([0.0, 100.0, 0.0, 0.0])
+    loudest = Loudest(memory_of(rows), 5)
+    for turn in torch.linspace(0, 0.2, 60):
+        key = torch.tensor([1.0, float(turn), 0.0, 0.0])
+        agrees(loudest.activations(key, torch.zeros(())), brute(memory_of(rows), key, torch.zeros(()), 5))
+
+
+@pytest.mark.parametrize("queried", ["before", "between"])
+def test_rows_that_replaced_others_count_in_the_bound(queried):
+    """Rows cut off and replaced by others (a retry) are other rows: nothing remembered of the old ones may be used."""
+    generator = torch.Generator().manual_seed(0)
+    table = memory_of(0.01 * torch.randn(400, 4, generator=generator))
+    Loudest(table, 5)
+    table.append(["old"] * 4, 0.01 * torch.randn(4, 4, generator=generator), 8)
+    if queried == "between":
+        Loudest(table, 5)
+    table.cut(400)
+    far = torch.zeros(4, 4)
+    far[:, 1] = 50.0
+    table.append(["new"] * 4, far, 8)
+    loudest = Loudest(table, 5)
+    for turn in torch.linspace(-0.01, 0.01, 60):
+        key = torch.tensor([1.0, float(turn), 0.0, 0.0])
+        agrees(loudest.activations(key, torch.zeros(())), brute(table, key, torch.zeros(()), 5))
+
+
+@given(st.integers(1, 30), st.lists(st.integers(1, 12), min_size=1, max_size=12))
+def test_memory_rows_grow_and_shrink_like_a_list(start, sizes):
+    """append and cut against plain lists."""
+    generator = torch.Generator().manual_seed(start)
+    rows = torch.randn(start, 3, generator=generator)
+    table, wanted, counts = MemoryRows([str(i) for i in range(start)], rows), [*rows], [1] * start
+    texts = [str(i) for i in range(start)]
+    for size in sizes:
+        if size % 4 == 0 and len(wanted) > size:
+            table.cut(len(wanted) - size)
+            del wanted[-size:], counts[-size:], texts[-size:]
+            continue
+        more = torch.randn(size, 3, generator=generator)
+        table.append([f"n{size}"] * size, more, size)
+        wanted, counts, texts = [*wanted, *more], counts + [size] * size, texts + [f"n{size}"] * size
+    assert torch.equal(table.rows, torch.stack(wanted))
+    assert table.counts.tolist() == counts
+    assert table.texts == texts
+    mean, radius = table.spread
+    assert radius >= float((table.rows - mean).norm(dim=1).max()) * (1 - 1e-6)

@@ -1,0 +1,108 @@
+"""Every row of the table, on every model family, keeps the laws of `polypatch.testing.check_editor`."""
+
+import dataclasses
+
+import pytest
+
+from polypatch.editors import FineTuning, TPatcher
+from polypatch.recipes import RECIPES, Recipe
+from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
+from polypatch.sites.families import FAMILIES
+from polypatch.testing import check_editor, tiny_edits, tiny_texts
+from polypatch.triggers import Trigger
+
+
+def quick(recipe, views):
+    """The recipe with small numbers: without views the full stopping rule, with views the one without validation."""
+    if isinstance(recipe.editor, TPatcher):
+        changes = {"max_steps": 40, "first_validation": 10, "validate_every": 5, "use_validation": not views}
+    else:
+        changes = {"max_steps": 25, "learning_rate": 3e-3}
+    return dataclasses.replace(recipe, editor=dataclasses.replace(recipe.editor, views=views, **changes))
+
+
+def check(tiny, family, recipe, **arguments):
+    model, tokenizer = tiny(family)
+    check_editor(recipe, model, tokenizer, tiny_edits(3), tiny_texts(40), **arguments)
+
+
+@pytest.mark.parametrize("views", [0, 4])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_keeps_the_laws_on_every_family(tiny, name, family, views):
+    check(tiny, family, quick(RECIPES[name], views))
+
+
+EXACT = {
+    "six matrices": Recipe(FineTuning(scope="layer")),
+    "six matrices, two languages": Recipe(FineTuning(scope="layer"), SourcePlusRandom(), Trigger.SAMPLED),
+    "t-patcher": RECIPES["t-patcher"],
+    "mpn-only": RECIPES["mpn-only"],
+}
+
+
+@pytest.mark.parametrize("views", [0, 2])
+@pytest.mark.parametrize("family", ["xlm-roberta", "distilbert"])
+@pytest.mark.parametrize("name", EXACT)
+def test_full_forward_passes_keep_the_laws(tiny, name, family, views):
+    recipe = quick(EXACT[name], views)
+    editor = dataclasses.replace(recipe.editor, max_steps=20, example_repeat=2)
+    check(tiny, family, dataclasses.replace(recipe, editor=editor), exact=True)
+
+
+PATCHER = TPatcher(memory_top=20)
+VARIANTS = {
+    "kl": Recipe(FineTuning(kl_weight=0.5, kl_rows=8)),
+    "one other language per edit": Recipe(PATCHER, SourcePlusRandom(k=1, redraw="per_edit"), Trigger.SAMPLED),
+    "two other languages per step": Recipe(PATCHER, SourcePlusRandom(k=2), Trigger.SAMPLED),
+    "all languages": Recipe(PATCHER, AllLanguages(), Trigger.ANY),
+    "only German": Recipe(PATCHER, OnlyLanguages(("de",)), Trigger.SOURCE),
+    "always": Recipe(PATCHER, SourcePlusRandom(), Trigger.ALWAYS),
+    "no memory loss": Recipe(TPatcher(memory_weight=0.0)),
+    "past edits unprotected": Recipe(TPatcher(memory_copies=0)),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants_keep_the_laws(tiny, name):
+    check(tiny, "bert", quick(VARIANTS[name], 3))
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu_new", "silu"])
+def test_other_activations_keep_the_laws(activation):
+    """The patch uses the FFN's own activation, whatever it is."""
+    from polypatch.testing import tiny_model
+
+    model, tokenizer = tiny_model("bert")
+    model.config.hidden_act = activation
+    rebuilt = type(model)(model.config)
+    rebuilt.load_state_dict(model.state_dict())
+    check_editor(quick(RECIPES["t-patcher"], 2), rebuilt.eval(), tokenizer, tiny_edits(3), tiny_texts(30))
+
+
+def test_a_model_in_train_mode_with_frozen_parts_comes_back_as_it_was(tiny):
+    """requires_grad and train flags are the caller's: editing restores them as they were, not as it likes them."""
+    from polypatch.testing import tiny_model
+
+    model, tokenizer = tiny_model("bert")
+    model.train()
+    model.bert.encoder.layer[0].eval()
+    model.bert.embeddings.requires_grad_(False)
+    for name in ("mpn-all", "fine-tuning"):
+        check_editor(quick(RECIPES[name], 2), model, tokenizer, tiny_edits(3), tiny_texts(30))
+
+
+def test_pairs_keep_the_laws(tiny):
+    """(premise, hypothesis) pairs are texts too."""
+    pairs = [
+        dataclasses.replace(
+            edit,
+            prompt={lang: (text, f"pair {text}") for lang, text in edit.prompt.items()},
+            rephrases={lang: tuple((text, "again") for text in texts) for lang, texts in edit.rephrases.items()},
+        )
+        for edit in tiny_edits(3)
+    ]
+    memory = [(text, text[::-1]) for text in tiny_texts(20)]
+    for family in ("bert", "roberta"):
+        model, tokenizer = tiny(family)
+        check_editor(quick(RECIPES["mpn-only"], 2), model, tokenizer, pairs, memory)
