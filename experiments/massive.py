@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import Progress
+
 from polypatch.evaluation import gain, markdown_table, save_reports
 from polypatch.evaluation.figures import clg_figure, save_figure
 from polypatch.runs import BenchSpec, Event, Run, execute
-from rich.console import Console
-from rich.progress import Progress
 
 DRAWN = ("en", "de", "fr", "es", "zh", "ar")
 MEASURED = ("ru", "tr", "sw", "ur", "el", "hi", "th", "vi")

@@ -12,15 +12,18 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import Progress
+
 from polypatch.cli.demo_runs import TABLE_1, TABLE_3
 from polypatch.evaluation import gain, locality_table, markdown_table, save_reports
 from polypatch.evaluation.figures import clg_figure, save_figure
 from polypatch.runs import BenchSpec, Event, Run, execute
-from rich.console import Console
-from rich.progress import Progress
 
-PER_EDIT = tuple(
-    replace(run, redraw="per_edit", title=f"{run.name}, drawn once") for run in TABLE_1 if run.recipe.startswith("mpn")
+PER_STEP = tuple(
+    replace(run, redraw="per_step", title=f"{run.name}, drawn anew at every step")
+    for run in TABLE_1
+    if run.recipe.startswith("mpn")
 )
 
 
@@ -30,7 +33,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
-    tables = {"table1": (*TABLE_1, *PER_EDIT), "table3": TABLE_3}
+    tables = {"table1": (*TABLE_1, *PER_STEP), "table3": TABLE_3}
     console = Console(width=180)
     for name, rows in tables.items():
         reports = []
@@ -49,7 +52,7 @@ def main() -> None:
 
 
 def _seed(rows: tuple[Run, ...], seed: int, out: Path, jobs: int) -> list:
-    runs = [replace(run, seed=seed) for run in rows]
+    runs = [replace(run, seed=seed, order=seed) for run in rows]
     with Progress() as progress:
         task = progress.add_task(f"seed {seed}", total=None)
 

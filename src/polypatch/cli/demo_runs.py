@@ -6,22 +6,34 @@ from dataclasses import replace
 
 from polypatch.runs import Run
 
-PATCHES = {"learning_rate": 3e-2, "max_steps": 100, "first_validation": 25}
-"""The published defaults take 2,000 steps at 1e-2; a small model is done sooner."""
+PATCHES = {
+    "views": 0,
+    "example_repeat": 1,
+    "learning_rate": 6e-2,
+    "first_validation": 30,
+    "validate_every": 10,
+    "max_steps": 200,
+}
+"""Where the world's model is too small for the published defaults (`docs/deviations.md`, "Small models").
+
+The learning rate is the published 1e-2 scaled by 768 ÷ 128: Adam moves each coordinate of a key by about the rate at
+every step, so a narrow model's activations move slower. No dropout views: they are as far from the query as other
+sentences are. Chosen on the first 200 edits of seed 0, English only.
+"""
+
+FINE_TUNING = {"views": 0, "learning_rate": 1e-3}
+"""The published rate of 1e-5 takes hundreds of steps per edit in a model this small."""
 
 LANGUAGES = ("en", "de", "fr", "es", "zh", "ar")
-LIMIT = 300
 
-TABLE_1: tuple[Run, ...] = tuple(
-    Run(recipe=recipe, settings=settings, languages=LANGUAGES, order=0, limit=LIMIT)
-    for recipe, settings in (
-        ("fine-tuning", {"learning_rate": 1e-3, "max_steps": 100}),
-        ("t-patcher", PATCHES),
-        ("mpn-only", PATCHES),
-        ("mpn-all", PATCHES),
-    )
+TABLE_1: tuple[Run, ...] = (
+    Run(recipe="fine-tuning", settings=FINE_TUNING, languages=LANGUAGES, order=0),
+    Run(recipe="t-patcher", settings=PATCHES, languages=LANGUAGES, order=0),
+    # Drawn once per edit, so that languages an edit was and was not trained on can be told apart.
+    Run(recipe="mpn-only", settings=PATCHES, redraw="per_edit", languages=LANGUAGES, order=0),
+    Run(recipe="mpn-all", settings=PATCHES, redraw="per_edit", languages=LANGUAGES, order=0),
 )
 """The paper's rows."""
 
-TABLE_3: tuple[Run, ...] = tuple(replace(run, wrong_in_all=True, limit=60) for run in TABLE_1)
+TABLE_3: tuple[Run, ...] = tuple(replace(run, wrong_in_all=True) for run in TABLE_1)
 """The same on the edits that the unedited model gets wrong in every language."""

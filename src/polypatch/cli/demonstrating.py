@@ -16,9 +16,10 @@ from polypatch.cli.folder import writing
 from polypatch.cli.results import LEGEND, markdown_list, show_agreement
 from polypatch.evaluation import Gain, Report, console_table, gain, markdown_table, save_reports
 from polypatch.evaluation.aggregate import with_original
-from polypatch.evaluation.atomic import to_json, write_atomic
 from polypatch.evaluation.figures import clg_figure, save_figure
+from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.tables import locality_grid
+from polypatch.files import write_atomic
 from polypatch.runs import BenchSpec, Event, Run, execute
 
 MPN, BASELINE = "mpn-all", "t-patcher"

@@ -31,7 +31,7 @@ def ls(
     """List the recipes, the model families, the data formats, the metrics; or the edits in a folder."""
     prepare()
     from polypatch.cli import tables
-    from polypatch.evaluation.atomic import to_json
+    from polypatch.evaluation.strict_json import to_json
     from polypatch.recipes import RECIPES
 
     if what is None:

@@ -15,10 +15,11 @@ from polypatch.cli.folder import CELLS, MARKDOWN, REPORT, writing
 from polypatch.data import EditingData
 from polypatch.evaluation import Report, aggregate, console_table, markdown_table, save_cells, save_reports
 from polypatch.evaluation.aggregate import with_original
-from polypatch.evaluation.atomic import to_json, write_atomic
 from polypatch.evaluation.figures import save_figure, trajectory_figure
 from polypatch.evaluation.grid import Column, Grid
+from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.tables import BLANK, locality_grid
+from polypatch.files import write_atomic
 from polypatch.outcomes import EditOutcome
 from polypatch.runs import BenchSpec, Run
 

@@ -37,11 +37,12 @@ class Listing:
 
     def show(self, console: Console) -> None:
         """For people."""
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, title=self.title, title_justify="left")
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_header=any(self.columns))
         for i, column in enumerate(self.columns):
             table.add_column(column, no_wrap=i == 0, overflow="fold")
         for row in self.rows:
             table.add_row(*map(Text, row))
+        console.print(Text(self.title, style="bold"))
         console.print(table)
 
 

@@ -15,7 +15,7 @@ from polypatch.cli.saved import Saved
 from polypatch.edited_model import EditedModel, Firing
 from polypatch.edits import Lang, Text
 from polypatch.errors import InputError
-from polypatch.evaluation.atomic import to_json as as_json
+from polypatch.evaluation.strict_json import to_json as as_json
 
 LOUDEST = 3
 

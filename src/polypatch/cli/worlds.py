@@ -17,7 +17,7 @@ from polypatch.cli.console import Bars
 from polypatch.cli.folder import writing
 from polypatch.data.record import record_from_edit
 from polypatch.edits import Edit, Lang
-from polypatch.evaluation.atomic import to_json
+from polypatch.evaluation.strict_json import to_json
 from polypatch.world import World, WorldConfig, WorldSummary, build_world, describe, load_world, world_path
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from polypatch.errors import DataError
+from polypatch.files import write_atomic
 
 
 def read_text(path: Path) -> str:
@@ -81,20 +81,14 @@ def require_table(folder: Path, stem: str) -> Path:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` beside `path`, then move it there: a reader sees the old file or the new one, never a half.
+    """`polypatch.files.write_atomic` with a reader's errors.
 
     Raises:
         DataError: the folder is missing or cannot be written to.
     """
-    # Not tempfile: its files are private (0600), and the move would make the user's file private too.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: cannot be written (no folder {path.parent})")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_atomic(path, content)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -11,8 +11,9 @@ import numpy as np
 
 from polypatch.edits import Edit, Lang
 from polypatch.errors import DataError
-from polypatch.evaluation.atomic import to_json, write_atomic
 from polypatch.evaluation.metrics import MISSING, Correct, Mask
+from polypatch.evaluation.strict_json import to_json
+from polypatch.files import write_atomic
 from polypatch.outcomes import EditOutcome
 
 _MARKS = {"1": 1, "0": 0, ".": MISSING}

@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 
 from polypatch.errors import InputError
 from polypatch.evaluation.aggregate import Aggregate, Stat, aggregate, with_original
-from polypatch.evaluation.atomic import write_atomic
+from polypatch.files import write_atomic
 
 if TYPE_CHECKING:
     from polypatch.evaluation.report import Report

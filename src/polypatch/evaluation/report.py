@@ -11,9 +11,10 @@ from typing import Any, Literal, TypeAlias
 from polypatch.edits import Lang
 from polypatch.errors import DataError
 from polypatch.evaluation import tables
-from polypatch.evaluation.atomic import plain, to_json, write_atomic
 from polypatch.evaluation.cells import Cells
 from polypatch.evaluation.metrics import Locality, Percent
+from polypatch.evaluation.strict_json import plain, to_json
+from polypatch.files import write_atomic
 from polypatch.outcomes import TrajectoryPoint
 
 When: TypeAlias = Literal["final", "immediate"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
 
@@ -34,10 +35,11 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
             name, config=config, revision=revision, dtype="float32", output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"{name}: neither a checkpoint folder nor a model the hub can give ({reason})") from error
     _require_trained(str(name), report)
+    _require_words(str(name), tokenizer)
     return model.eval(), tokenizer
 
 
@@ -57,6 +59,12 @@ def _require_trained(name: str, report: dict[str, Any]) -> None:
             f"{name}: no trained classification head: the checkpoint lacks {', '.join(missing[:4])}"
             f"{', …' if len(missing) > 4 else ''}. Fine-tune it as a sequence classifier first."
         )
+
+
+def _require_words(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a tokenizer that transformers made up for want of files: to it every word is the unknown one."""
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise DataError(f"{name}: no tokenizer files in it; save the model's tokenizer there with save_pretrained")
 
 
 def quiet_transformers() -> None:

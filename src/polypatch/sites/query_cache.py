@@ -8,8 +8,6 @@ put in place atomically, so two processes can share it and a kill leaves nothing
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from torch import Tensor
 
 from polypatch.edits import Text
 from polypatch.errors import DataError
+from polypatch.files import write_atomic
 
 _SUFFIX = ".queries.safetensors"
 
@@ -92,7 +91,7 @@ class QueryCache:
         table = torch.from_numpy(np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, 32).copy())
         payload = save({"keys": table, "queries": queries.detach().to("cpu", torch.float32).contiguous()})
         name = hashlib.sha256(b"".join(keys)).hexdigest()[:24] + _SUFFIX
-        write_atomically(directory / name, payload)
+        write_atomic(directory / name, payload)
 
     def _read(self, shard: Path) -> None:
         try:
@@ -107,17 +106,3 @@ class QueryCache:
             )
         fresh = [i for i, key in enumerate(keys.numpy()) if key.tobytes() not in self._index]
         self._append([keys[i].numpy().tobytes() for i in fresh], queries[fresh])
-
-
-def write_atomically(path: Path, payload: bytes) -> None:
-    """Write a file so that it is either absent or whole: a sibling temporary file, then one rename."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

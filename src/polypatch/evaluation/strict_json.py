@@ -1,29 +1,12 @@
-"""Files that are either the old one or the new one, never half of it; and JSON in which NaN never appears."""
+"""Strict JSON: NaN never appears in it."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import uuid
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
-
-
-def write_atomic(path: str | Path, content: bytes) -> Path:
-    """Write `content` beside `path` and rename it into place (`os.replace`); missing folders are made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # a plain open and not `tempfile`, whose files only their owner may read
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        draft.write_bytes(content)
-        os.replace(draft, path)  # noqa: PTH105 (the documented atomic primitive)
-    finally:
-        draft.unlink(missing_ok=True)
-    return path
 
 
 def to_json(value: object, *, indent: int | None = 2) -> str:
