@@ -2,8 +2,8 @@
 
     python experiments/world.py --out runs/world [--jobs 2]
 
-Each seed is a world of its own (facts, sentences, base model) and a seed of everything random in the edits. A row that is
-finished is not done again: stop and start as you like.
+Each seed is a world of its own (facts, sentences, base model) and a seed of everything random in the edits. A row that
+is finished is not done again: stop and start as you like.
 """
 
 from __future__ import annotations

@@ -114,6 +114,7 @@ def _require_source(edit: Edit, name: str, by_language: Mapping[Lang, object]) -
 
 
 def _require_text(edit_id: str, place: str, text: Text) -> None:
-    parts = text if isinstance(text, tuple) else (text,)
-    if not parts or not all(isinstance(part, str) and part.strip() for part in parts):
+    pair = isinstance(text, tuple) and len(text) == 2 and not place.startswith("target")
+    parts = text if pair else (text,)
+    if not all(isinstance(part, str) and part.strip() for part in parts):
         raise EditError(f"edit {edit_id!r}: {place} is empty or not text: {text!r}")

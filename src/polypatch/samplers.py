@@ -81,5 +81,5 @@ class OnlyLanguages:
     def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:
         """The source, then `languages` in their order."""
         del rng
-        chosen = [lang for lang in self.languages if lang in edit.prompt and lang != edit.source]
-        return tuple(edit.example(lang) for lang in (edit.source, *chosen))
+        chosen = (lang for lang in self.languages if lang in edit.prompt)
+        return tuple(edit.example(lang) for lang in dict.fromkeys((edit.source, *chosen)))

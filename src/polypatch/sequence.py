@@ -166,7 +166,7 @@ def edit(
             edited, edits, recipe=recipe, languages=languages, retries=retries, keep_failed=keep_failed, watch=watch
         ):
             pass
-    except Exception:
+    except BaseException:  # Ctrl-C as well: nobody else holds what could take the edits off again
         edited.unload()
         raise
     return edited

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from golden import reference
-from polypatch.editors import MemoryRows
+from polypatch.editors import MemoryRows, loudest
 from polypatch.editors.losses import accuracy_all, activation_loss, edit_loss, kl_to_original, memory_loss
-from polypatch.editors.loudest import Loudest
 
 
 def randoms(*shape, seed=0, scale=1.0):
@@ -116,39 +115,40 @@ def test_accuracy_all():
     assert not accuracy_all(logits, torch.tensor([1, 1]))
 
 
+@pytest.mark.parametrize("told", [False, True], ids=["all", "only what pairs need"])
 @pytest.mark.parametrize(("memory", "batch", "top"), SHAPES)
-def test_gradients_through_the_loudest_are_those_of_the_whole_memory(memory, batch, top):
+def test_gradients_through_the_loudest_are_those_of_the_whole_memory(memory, batch, top, told, monkeypatch):
     """The loss and its gradients in k and b, through the shortlist, equal autograd over all rows in float64."""
+    monkeypatch.setattr(loudest, "SHORTLIST", 1)
     width = 6
     q = tensor(randoms(memory, width, seed=1))
     edit_rows = tensor(randoms(batch, width, seed=2))
-    rows = MemoryRows(["text"] * memory, q)
-    loudest = Loudest(rows, top)
-    key, bias = (tensor(randoms(*shape, seed=3)).requires_grad_() for shape in ((width,), ()))
-    for _ in range(2):  # the second call is answered from the shortlist
-        h, z = loudest.activations(key, bias), edit_rows @ key + bias
-        loss = memory_loss(h, z, top)
+    found = loudest.Loudest(MemoryRows(["text"] * memory, q), top)
+    for step in range(3):  # later calls are answered from what the first one read
+        key, bias = tensor(randoms(width, seed=3) + 0.01 * step).requires_grad_(), tensor(0.3).requires_grad_()
+        z = edit_rows @ key + bias
+        loss = memory_loss(found.activations(key, bias, z) if told else found.activations(key, bias), z, top)
         got = torch.autograd.grad(loss, (key, bias))
-    whole, z = q @ key + bias, edit_rows @ key + bias
-    pairs = (whole.unsqueeze(1) - z.unsqueeze(0)).flatten()
-    stacked = whole.repeat(batch)
-    brute = sum((x.sort(descending=True).values[:top] + 3).exp().mean() for x in (pairs, stacked))
-    wanted = torch.autograd.grad(brute, (key, bias))
-    close(loss.detach(), brute.detach(), 1e-12)
-    for one, two in zip(got, wanted, strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-12)
+        whole, z = q @ key + bias, edit_rows @ key + bias
+        pairs = (whole.unsqueeze(1) - z.unsqueeze(0)).flatten()
+        stacked = whole.repeat(batch)
+        brute = sum((x.sort(descending=True).values[:top] + 3).exp().mean() for x in (pairs, stacked))
+        wanted = torch.autograd.grad(brute, (key, bias))
+        close(loss.detach(), brute.detach(), 1e-12)
+        for one, two in zip(got, wanted, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-11)
 
 
 def test_gradients_agree_with_finite_differences():
     """And the gradient of the formula itself, by central differences in float64."""
     q, edit_rows, key = randoms(20, 4, seed=1), randoms(3, 4, seed=2), randoms(4, seed=3)
-    loudest = Loudest(MemoryRows([""] * 20, tensor(q)), 7)
+    found = loudest.Loudest(MemoryRows([""] * 20, tensor(q)), 7)
 
     def by_formula(k):
         return reference.memory_loss(q @ k, edit_rows @ k, 7, 3.0, -3.0)
 
     k = tensor(key).requires_grad_()
-    loss = memory_loss(loudest.activations(k, torch.zeros((), dtype=k.dtype)), tensor(edit_rows) @ k, 7)
+    loss = memory_loss(found.activations(k, torch.zeros((), dtype=k.dtype)), tensor(edit_rows) @ k, 7)
     (got,) = torch.autograd.grad(loss, k)
     step = 1e-6 * np.eye(4)
     wanted = [(by_formula(key + step[i]) - by_formula(key - step[i])) / 2e-6 for i in range(4)]

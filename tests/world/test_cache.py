@@ -127,3 +127,15 @@ def test_a_damaged_world_is_built_again_and_said(tiny_world, tiny_config, tmp_pa
     assert "built again" in caplog.text
     verify(again.path)
     assert json.loads((again.path / CHECKSUMS).read_text()) == json.loads((tiny_world.path / CHECKSUMS).read_text())
+
+
+def test_a_cache_that_cannot_be_written_names_the_fix(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DataError, match="POLYPATCH_CACHE"):
+        put(tmp_path / "file" / "w", _write("x"))
+
+
+def test_a_file_in_the_place_of_the_world_is_replaced(tmp_path):
+    (tmp_path / "w").write_text("not a folder")
+    put(tmp_path / "w", _write("x"))
+    verify(tmp_path / "w")

@@ -5,6 +5,7 @@ Nothing here imports torch before a verb needs it, so that ``polypatch --help`` 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -17,9 +18,10 @@ FAILED, INTERRUPTED = 2, 130
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run ``polypatch``; an error is one line on stderr and exit code 2, Ctrl-C one line and 130."""
+    given = sys.argv[1:] if argv is None else list(argv)
     try:
         # Not standalone: typer would print its own box, and swallow what is ours.
-        code = app(args=argv, prog_name="polypatch", standalone_mode=False)
+        code = app(args=given, obj=given, prog_name="polypatch", standalone_mode=False)
     except StoppedError as stopped:
         complain(f"stopped: {stopped}")
         code = INTERRUPTED

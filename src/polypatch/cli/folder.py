@@ -19,7 +19,7 @@ def claim(folder: Path, overwrite: bool) -> None:
     Raises:
         InputError: it holds results, is a file, or cannot be written to.
     """
-    held = [path.name for path in (*_files(folder), *edit_folders(folder))]
+    held = results_in(folder)
     if held and not overwrite:
         raise InputError(f"{folder} holds results ({', '.join(held[:3])}); take another --out, or add --overwrite")
     probe = folder / ".polypatch-probe"
@@ -27,6 +27,11 @@ def claim(folder: Path, overwrite: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
+
+
+def results_in(folder: Path) -> list[str]:
+    """The names of the results in a folder."""
+    return [path.name for path in (*_files(folder), *edit_folders(folder))]
 
 
 def clear(folder: Path) -> None:

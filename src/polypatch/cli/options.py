@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -92,5 +91,4 @@ def _number(text: str, kind: type, where: str) -> Any:
 
 def command_line(ctx: typer.Context) -> str:
     """The command as it was typed, for the record."""
-    given: list[str] = ctx.find_root().obj or sys.argv[1:]
-    return shlex.join(["polypatch", *given])
+    return shlex.join(["polypatch", *ctx.find_root().obj])

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from polypatch._version import __version__
-from polypatch.cli.folder import CELLS, MARKDOWN, REPORT, writing
+from polypatch.cli.folder import CELLS, MARKDOWN, REPORT, results_in, writing
 from polypatch.data import EditingData
 from polypatch.evaluation import Report, aggregate, console_table, markdown_table, save_cells, save_reports
 from polypatch.evaluation.aggregate import with_original
@@ -97,7 +97,7 @@ class Results:
         if len(self.failed) > 3:
             console.print(f"  … and {len(self.failed) - 3} more")
         if self.folder is not None:
-            console.print(f"Written to {self.folder}: report.md, report.json, cells.json, edits", soft_wrap=True)
+            console.print(f"Written to {self.folder}: {', '.join(results_in(self.folder))}", soft_wrap=True)
 
 
 def show_agreement(reports: Sequence[Report], console: Console) -> None:

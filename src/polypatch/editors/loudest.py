@@ -1,13 +1,14 @@
-"""Loudest: the memory rows with the largest activations, exactly, without reading the whole memory at every step.
+"""Loudest: the memory rows that enter the memory loss, exactly, without reading the whole memory at every step.
 
-The memory loss needs the `top` largest of h_i = q_i·k + b, M of them, at every step: at M = 40,000 and d = 768 that is
-123 MB read per step, nearly all of an edit's time. Between two full passes only a shortlist is read, and a bound says
-when that is still exact. With μ the mean row and t₀ the step of the last full pass,
+The loss wants the largest of h_i = q_i·k + b, M of them, at every step. Reading all rows is 123 MB at M = 40,000 and
+d = 768, nearly all of an edit's time; yet a hundred rows settle the loss, and a key in training moves in few
+directions. So the memory is read once per direction: e_1, e_2, … are orthonormal, a_ij = q_i·e_j is remembered, and
 
-    h_i(t) = h_i(t₀) + μ·Δk + (q_i − μ)·Δk + Δb  ≤  h_i(t₀) + μ·Δk + ‖q_i − μ‖·‖Δk‖ + Δb        (Δ: since t₀)
+    k = Σ_j c_j e_j + r        q_i·k = Σ_j c_j a_ij + q_i·r  ≤  Σ_j c_j a_ij + ρ_i ‖r‖        ρ_i² = ‖q_i‖² − Σ_j a_ij²
 
-so as long as the `top`-th activation on the shortlist is above that bound's largest value outside it, no row outside
-can belong among the `top`; otherwise the full pass is made again.
+bounds every row, by Cauchy-Schwarz in the directions not read yet. The rows on a shortlist are evaluated at every step.
+As long as the bound of no other row reaches the quietest activation that is wanted, the answer is exact; otherwise the
+memory is read along r, which closes the gap in the bound, and the shortlist is drawn up anew.
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ from torch import Tensor
 
 from polypatch.editors.memory import MemoryRows
 
-SHORTLIST = 3
-"""Rows on the shortlist, in units of `top`."""
+SHORTLIST = 2**20
+"""Numbers on the shortlist: what a core reads in about a tenth of a millisecond. A memory no larger is read whole."""
+
+DIRECTIONS = 64
+"""Directions remembered before all are forgotten; an edit of a few hundred steps needs about twenty."""
+
+ROUNDING = 1e-5
+"""Slack in units of ‖q‖·‖k‖: both sides of the bound are float32 sums over the same numbers, in another order."""
 
 
 class Loudest:
@@ -26,7 +33,7 @@ class Loudest:
 
     Args:
         memory: the rows; must not change while this object lives.
-        top: how many activations, multiplicities counted, are wanted.
+        top: how many activations, or how many pairs of an activation and an edit row, are wanted.
 
     Attributes:
         full_passes: how often the whole memory was read.
@@ -35,47 +42,93 @@ class Loudest:
     def __init__(self, memory: MemoryRows, top: int) -> None:
         self.rows, self.counts, self.top = memory.rows, memory.counts, top
         self.full_passes = 0
-        self._size = min(SHORTLIST * top, len(self.rows))
-        self._short, self._short_counts = self.rows, self.counts
-        self._start: Tensor | None = None
-        self._outside = -torch.inf
-        # A memory no larger than the shortlist is read whole, and needs no bound.
-        self._mean: Tensor | None = None
-        if self._size < len(self.rows):
-            self._mean, self._radius = memory.spread
+        size = max(top, SHORTLIST // self.rows.shape[1])
+        # Any shortlist will do to begin with: the first look at the bound replaces it.
+        self._short, self._short_counts = self.rows[:size], self.counts[:size]
+        self._listed = torch.arange(len(self._short), device=self.rows.device)
+        self._counted = bool((self.counts != 1).any())
+        self._read = _Directions(self.rows, memory.lengths) if size < len(self.rows) else None
 
-    def activations(self, key: Tensor, bias: Tensor) -> Tensor:
-        """Activations h [R] in falling order, R = min(top, Σ counts), differentiable in `key` and `bias`.
+    def activations(self, key: Tensor, bias: Tensor, z: Tensor | None = None) -> Tensor:
+        """Activations h [R] in falling order, differentiable in `key` and `bias`. A row that counts c times stands so.
 
-        A row that counts c times stands c times.
+        R = min(top, Σ counts). Given the edit's activations z [B], only the rows that can be among the `top` largest
+        pairs h_i − z_j, a tenth of them (see `_quietest`).
         """
-        loud, order = self._shortlisted(key)
-        if self._mean is not None and not self._is_exact(key.detach(), loud.detach()):
-            self._full_pass(key.detach())
-            loud, order = self._shortlisted(key)
-        counts = self._short_counts[order]
-        if int(counts.max()) > 1:
-            loud = loud.repeat_interleave(counts)[: self.top]
-        return loud + bias
-
-    def _shortlisted(self, key: Tensor) -> tuple[Tensor, Tensor]:
-        h = self._short @ key
-        loud, order = h.topk(min(self.top, len(h)))
-        return loud, order
+        still = key.detach()
+        order, quietest = self._wanted(still, z)
+        if self._read is not None:
+            bounds = self._read.bounds(still).index_fill_(0, self._listed, -torch.inf)
+            # Not `>=` turned round: a NaN must be read again as well.
+            if not bool(bounds.max() < quietest):
+                self._draw_up(still)
+                order, _ = self._wanted(still, z)
+        h = torch.addmv(bias, self._short.index_select(0, order), key)
+        # Sums over fewer rows may round differently: two rows that are all but equal may change places.
+        return h.sort(descending=True).values
 
     @torch.no_grad()
-    def _full_pass(self, key: Tensor) -> None:
-        self.full_passes += 1
-        # One row more than the shortlist holds: everything outside is at most as loud as that row.
-        loud, order = (self.rows @ key).topk(self._size + 1)
-        self._short, self._short_counts = self.rows[order[:-1]], self.counts[order[:-1]]
-        self._outside, self._start = float(loud[-1]), key.clone()
+    def _wanted(self, key: Tensor, z: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Shortlisted rows in falling order, each as often as it counts, and the activation that rows have to reach."""
+        h = self._short @ key
+        h, order = h.topk(min(self.top, len(h)))
+        if self._counted:
+            counts = self._short_counts[order]
+            h, order = h.repeat_interleave(counts)[: self.top], order.repeat_interleave(counts)[: self.top]
+        quietest = h[-1] if z is None else self._quietest(h, z)
+        return order[: len(h) - int((h < quietest).sum())], quietest
 
-    def _is_exact(self, key: Tensor, loud: Tensor) -> bool:
-        if self._start is None or self._mean is None:
-            return False
-        moved = key - self._start
-        bound = self._outside + float(self._mean @ moved) + self._radius * float(moved.norm())
-        # Counts only make the wanted list shorter, so the `top`-th distinct row is a safe one to compare. The slack
-        # covers the rounding of two matrix products over the same numbers.
-        return float(loud[-1]) >= bound + 1e-5 * (1.0 + abs(bound))
+    def _quietest(self, h: Tensor, z: Tensor) -> Tensor:
+        """What a row must reach to be in one of the `top` largest pairs.
+
+        The n loudest rows and the m lowest z make n·m pairs of at least h_(n) − z_(m). Where n·m ≥ `top`, a row whose
+        best pair h_i − z_(1) is below that is in none of the largest; the tightest such m decides.
+        """
+        low = z.sort().values
+        loudest = (self.top - 1) // torch.arange(1, len(z) + 1, device=z.device)  # n − 1 for m = 1, 2, …
+        few = loudest >= len(h)
+        pairs = h[loudest.clamp(max=len(h) - 1)] - low
+        return low[0] + pairs.masked_fill(few, -torch.inf).max()
+
+    @torch.no_grad()
+    def _draw_up(self, key: Tensor) -> None:
+        assert self._read is not None
+        self.full_passes += 1
+        self._read.along(key)
+        self._listed = self._read.bounds(key).topk(len(self._short)).indices
+        self._short, self._short_counts = self.rows.index_select(0, self._listed), self.counts[self._listed]
+
+
+class _Directions:
+    """What has been read of a memory: its rows' components along orthonormal directions, and the length left over."""
+
+    def __init__(self, rows: Tensor, lengths: Tensor) -> None:
+        self.rows = rows
+        self.squares = lengths.square() * (1 + ROUNDING)
+        self.slack = ROUNDING * float(lengths.max())
+        self.basis = rows.new_empty(DIRECTIONS, rows.shape[1])
+        self.components = rows.new_empty(DIRECTIONS, len(rows))
+        self.used, self.left = 0, self.squares.sqrt()
+
+    def bounds(self, key: Tensor) -> Tensor:
+        """An upper bound of q_i·k for every row: [M]."""
+        basis = self.basis[: self.used]
+        c = basis @ key
+        r = key - c @ basis
+        known = torch.addmv(self.left * r.norm(), self.components[: self.used].T, c)
+        return known.add_(self.slack * key.norm())
+
+    def along(self, key: Tensor) -> None:
+        """Read the memory along the part of the key that no direction holds."""
+        if self.used == DIRECTIONS:
+            self.used = 0
+        basis = self.basis[: self.used]
+        r = key - (basis @ key) @ basis
+        # Twice is enough: what is left of the other directions after one pass is rounding, magnified.
+        r = r / r.norm()
+        r = r - (basis @ r) @ basis
+        self.basis[self.used] = r / r.norm()
+        torch.mv(self.rows, self.basis[self.used], out=self.components[self.used])
+        self.used += 1
+        read = self.components[: self.used].square().sum(0)
+        self.left = (self.squares - read).clamp_(min=0).sqrt_()

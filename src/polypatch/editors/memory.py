@@ -27,20 +27,12 @@ class MemoryRows:
         self._rows = queries.detach().clone()
         self._counts = torch.ones(len(queries), dtype=torch.long, device=queries.device)
         self.used = len(queries)
-        self._spread: tuple[int, Tensor, float] | None = None
+        self._lengths = self._rows.norm(dim=1)
 
     @property
-    def spread(self) -> tuple[Tensor, float]:
-        """The mean row μ [d] and the largest distance of a row from it: what bounds how fast activations can move."""
-        if self._spread is None or self._spread[0] > self.used:
-            mean = self.rows.mean(0)
-            self._spread = (self.used, mean, float((self.rows - mean).norm(dim=1).max()))
-        seen, mean, radius = self._spread
-        if seen < self.used:
-            # μ only has to be some fixed point: for rows that came later the radius grows, μ stays.
-            radius = max(radius, float((self.rows[seen:] - mean).norm(dim=1).max()))
-            self._spread = (self.used, mean, radius)
-        return mean, radius
+    def lengths(self) -> Tensor:
+        """The norm of each row [M]."""
+        return self._lengths[: self.used]
 
     @property
     def rows(self) -> Tensor:
@@ -59,8 +51,10 @@ class MemoryRows:
             # By a quarter, so that appending stays linear in the number of edits without doubling a large memory.
             room = max(needed, self.used + self.used // 4)
             self._rows = _grown(self._rows, self.used, room)
+            self._lengths = _grown(self._lengths, self.used, room)
             self._counts = _grown(self._counts, self.used, room)
         self._rows[self.used : needed] = queries.detach()
+        self._lengths[self.used : needed] = queries.detach().norm(dim=1)
         self._counts[self.used : needed] = count
         self.texts.extend(texts)
         self.used = needed

@@ -160,7 +160,7 @@ class TPatcher:
 
     def memory(self, neuron: Neuron, z: Tensor, loudest: Loudest) -> Tensor:
         """L_m of the neuron over one memory."""
-        h = loudest.activations(neuron.key, neuron.bias)
+        h = loudest.activations(neuron.key, neuron.bias, z)
         return memory_loss(h, z, self.memory_top, self.edit_margin, self.memory_margin)
 
     def _loudest(self, rows: MemoryRows) -> Loudest | None:

@@ -108,7 +108,8 @@ class Grid:
 
     def _natural_width(self) -> int:
         lines = [[column.name for column in self.columns], [column.group for column in self.columns], *self.rows]
-        return sum(max(cell_len(line[i]) for line in lines) + 2 for i in range(len(self.columns)))
+        # Two of padding and one of rule per column, and the table's own edge.
+        return 1 + sum(max(cell_len(line[i]) for line in lines) + 3 for i in range(len(self.columns)))
 
     def _padded(self, cells: Sequence[str], widths: Sequence[int]) -> list[str]:
         gaps = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)]

@@ -32,7 +32,12 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
         config = AutoConfig.from_pretrained(name, revision=revision)
         _require_known(str(name), config.model_type)
         model, report = AutoModelForSequenceClassification.from_pretrained(
-            name, config=config, revision=revision, dtype="float32", output_loading_info=True
+            name,
+            config=config,
+            revision=revision,
+            dtype="float32",
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they come back in the report, and are refused below
         )
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
     except (OSError, ValueError, SafetensorError) as error:

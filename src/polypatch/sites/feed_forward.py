@@ -41,11 +41,13 @@ class FeedForwardSite:
     Raises:
         UnsupportedModelError: the architecture is not in `FAMILIES`, has no K-class head, or chunks its FFN; the
             message says what was looked for.
+        InputError: the model carries edits already.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.family = _family_of(model)
+        _require_free(model)
         layers = model.get_submodule(self.family.layers)
         self.layer_path = f"{self.family.layers}.{len(layers) - 1}"  # type: ignore[arg-type]
         layer = model.get_submodule(self.layer_path)
@@ -128,8 +130,7 @@ class FeedForwardSite:
         Raises:
             InputError: the model carries edits already.
         """
-        if getattr(self.model, _MARK, False):
-            raise InputError("the model carries edits already; call unload() on its EditedModel first")
+        _require_free(self.model)
         setattr(self.model, _MARK, True)
         self._attached = (self._hook(lambda q, out: out if self._muted else change(q, out)), dict(overrides))
         self._swap_in()
@@ -196,6 +197,11 @@ class FeedForwardSite:
                 module.training = mode
             for parameter, flag in wanted:
                 parameter.requires_grad_(flag)
+
+
+def _require_free(model: nn.Module) -> None:
+    if getattr(model, _MARK, False):
+        raise InputError("the model carries edits already; call unload() on its EditedModel first")
 
 
 def _family_of(model: nn.Module) -> Family:

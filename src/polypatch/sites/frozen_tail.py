@@ -13,6 +13,7 @@ drawn afresh at every step, as there.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -79,8 +80,7 @@ class FrozenTail:
         digest = hashlib.sha256(model_fingerprint(self.site).encode())
         tokens = self.encoder.tokens
         digest.update(repr(tokens.max_length).encode())
-        backend = getattr(tokens.tokenizer, "backend_tokenizer", None)
-        digest.update((backend.to_str() if backend else repr(sorted(tokens.tokenizer.get_vocab().items()))).encode())
+        digest.update(_tokenizer_state(tokens.tokenizer).encode())
         return digest.hexdigest()[:32]
 
     def check(self, texts: Sequence[Text] = PROBES) -> float:
@@ -175,6 +175,16 @@ def _within_ffn(change: Change) -> None:
             f"{type(change).__name__} replaces {', '.join(change.overrides)}: not a function of the FFN input, so the "
             "frozen tail cannot see it. Edit with exact=True (full forward passes)."
         )
+
+
+def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Everything that decides how a text is cut, as text."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return repr(sorted(tokenizer.get_vocab().items()))
+    state = json.loads(backend.to_str())
+    # Left there by whichever call came last; ours sets both itself.
+    return json.dumps({**state, "truncation": None, "padding": None})
 
 
 def model_fingerprint(site: FeedForwardSite) -> str:

@@ -99,7 +99,8 @@ class QueryCache:
             keys, queries = tensors["keys"], tensors["queries"]
         except (SafetensorError, KeyError, OSError) as error:
             raise DataError(f"{shard}: not a readable shard of queries ({error}); delete the file") from error
-        if keys.shape != (len(queries), 32) or queries.shape[1:] != self._rows.shape[1:] or keys.dtype != torch.uint8:
+        wanted = (len(keys) if keys.dim() else 0, self._rows.shape[1])
+        if queries.shape != wanted or keys.shape[1:] != (32,) or keys.dtype != torch.uint8:
             raise DataError(
                 f"{shard}: keys {tuple(keys.shape)} and queries {tuple(queries.shape)} do not belong to an encoder of "
                 f"width {self._rows.shape[1]}; delete the file"

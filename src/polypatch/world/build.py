@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from polypatch.world.pretrain import Objectives, pretrain
 from polypatch.world.tokenizer import silent, train_tokenizer
 from polypatch.world.universe import Universe, make_universe
 
+_LOG = logging.getLogger(__name__)
+
 
 class Progress(Protocol):
     """Called after every training step: how many steps are done, of how many, and in which stage."""
@@ -37,14 +40,20 @@ def build_world(
 ) -> Path:
     """Build the world of `seed` unless the cache holds it whole; a damaged one is built again.
 
-    Takes about a minute and a half of one core. The folder loads with `AutoModelForSequenceClassification` and
-    `AutoTokenizer`. Same seed, same tensors, on the same versions of torch and of the machine's maths library.
+    The log names what was damaged. Takes about a minute and a half of one core. The folder loads with
+    `AutoModelForSequenceClassification` and `AutoTokenizer`. Same seed, same tensors, on the same versions of torch and
+    of the machine's maths library.
+
+    Raises:
+        DataError: the cache cannot be written to.
     """
     config = config or WorldConfig()
     folder = world_path(seed, config, cache_dir)
     try:
         verify(folder)
-    except DataError:
+    except DataError as damage:
+        if folder.exists():
+            _LOG.warning("the cached world is built again: %s", damage)
         put(folder, lambda path: _make(seed, config, progress).save(path))
     return folder
 

@@ -17,7 +17,8 @@ from polypatch.errors import DataError
 from polypatch.world.config import WorldConfig
 
 CHECKSUMS = "checksums.json"
-_NOT_RECIPE = {"__init__.py", "cache.py", "describe.py"}
+_NOT_RECIPE = {"__init__.py", "cache.py", "load.py", "describe.py"}
+_ATTEMPTS = 3
 
 
 def cache_root() -> Path:
@@ -68,8 +69,12 @@ def verify(folder: Path) -> None:
 @contextmanager
 def _workshop(beside: Path) -> Iterator[Path]:
     """A temporary sibling of `beside`, removed on the way out, Ctrl-C included."""
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{beside.name}-", dir=beside.parent))
+    try:
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{beside.name}-", dir=beside.parent))
+    except OSError as error:
+        fix = "set POLYPATCH_CACHE to a folder that you can write to"
+        raise DataError(f"cannot write to the cache {beside.parent} ({error.strerror}): {fix}") from error
     try:
         yield folder
     finally:
@@ -81,18 +86,31 @@ def put(folder: Path, write: Callable[[Path], None]) -> None:
 
     Whatever stands at `folder` is replaced if damaged. If another process has put a whole world there meanwhile, that
     one stays: the same seed gives the same world.
+
+    Raises:
+        DataError: the cache cannot be written to.
     """
     with _workshop(folder) as workshop:
         made = workshop / "world"
         made.mkdir()
         write(made)
         (made / CHECKSUMS).write_text(json.dumps(_digests(made), indent=1), encoding="utf-8")
-        with suppress(OSError):  # a folder is there: look at it before touching it
-            made.rename(folder)
-            return
+        for attempt in range(_ATTEMPTS):
+            if _place(made, folder, workshop / f"damaged-{attempt}"):
+                return
+        made.rename(folder)  # says what is in the way
+
+
+def _place(made: Path, folder: Path, aside: Path) -> bool:
+    """Rename `made` to `folder`, or find a whole world there; else move what is there `aside` and return False."""
+    try:
+        made.rename(folder)
+    except OSError:
         try:
             verify(folder)
         except DataError:
-            # moved aside, not deleted in place: a reader never meets a half-deleted world
-            folder.rename(workshop / "damaged")
-            made.rename(folder)
+            # moved, not deleted in place, so that no reader meets half a world; another builder may have been faster
+            with suppress(OSError):
+                folder.rename(aside)
+            return False
+    return True

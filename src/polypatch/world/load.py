@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +16,10 @@ from transformers import (
 
 from polypatch.data.base import EditingData
 from polypatch.edits import Text
-from polypatch.errors import DataError
 from polypatch.world.build import Progress, build_world
-from polypatch.world.cache import verify, world_path
 from polypatch.world.config import WorldConfig
 from polypatch.world.tokenizer import silent
 from polypatch.world.universe import editing_data, make_universe
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,12 +58,6 @@ def load_world(
     A damaged cache is built again, and the log says so.
     """
     config = config or WorldConfig()
-    folder = world_path(seed, config, cache_dir)
-    if folder.exists():
-        try:
-            verify(folder)
-        except DataError as damage:
-            _LOG.warning("the cached world is built again: %s", damage)
     folder = build_world(seed, cache_dir, progress, config)
     with silent():
         model = AutoModelForSequenceClassification.from_pretrained(folder).eval()

@@ -1,8 +1,10 @@
 """How the world says a fact: templates per relation and language, ``{s}`` the subject and ``{o}`` the object.
 
 English has five: the first three word what is trained on and edited, the last two are kept for rephrases and for the
-locality test. The other languages have two: the first is the parallel prompt, the second its rephrase. Chinese is
-written with spaces between words, because the world's tokenizer splits on spaces only.
+locality test: no claim that a classifier or an editor trains on is worded so. (Pre-training documents use every
+wording, as running text does, so a true rephrase may have been read there.) The other languages have two: the first is
+the parallel prompt, the second its rephrase. Chinese is written with spaces between words, because the world's
+tokenizer splits on spaces only.
 """
 
 from __future__ import annotations

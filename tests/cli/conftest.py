@@ -1,0 +1,99 @@
+"""A tiny checkpoint, a file of edits for it, and `polypatch` called as a user calls it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from polypatch.cli import main
+from polypatch.data import write_jsonl
+from polypatch.testing import tiny_edits, tiny_model, tiny_texts
+
+FAST = (
+    "--set",
+    "max_steps=20",
+    "--set",
+    "views=0",
+    "--set",
+    "first_validation=5",
+    "--set",
+    "validate_every=5",
+    "--quiet",
+)
+
+
+@dataclass
+class Ran:
+    """What a command left: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self):
+        """Standard output as JSON, all of it."""
+        return json.loads(self.out)
+
+    def refused(self) -> str:
+        """The one line of an error; anything else fails the test."""
+        assert self.code == 2, (self.code, self.err)
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("error: ")
+        assert "Traceback" not in self.err
+        assert self.out == ""
+        return lines[0].removeprefix("error: ")
+
+
+@pytest.fixture
+def polypatch(capsys, monkeypatch):
+    """Run a command line in this process."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def call(*argv) -> Ran:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(arg) for arg in argv])
+        out, err = capsys.readouterr()
+        return Ran(left.value.code, out, err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """A tiny random BERT with three classes, on disk."""
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    model, tokenizer = tiny_model("bert")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory) -> Path:
+    """edits.jsonl (six edits in en, de and sw), memory.txt and memory.jsonl."""
+    folder = tmp_path_factory.mktemp("files")
+    write_jsonl(tiny_edits(6, ("en", "de", "sw")), folder / "edits.jsonl")
+    texts = tiny_texts(40)
+    (folder / "memory.txt").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    rows = [{"lang": ("en", "de")[i % 2], "text": text} for i, text in enumerate(texts)]
+    (folder / "memory.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def edited(checkpoint, files, tmp_path_factory) -> Path:
+    """The folder of a finished run; read it, do not write to it."""
+    out = tmp_path_factory.mktemp("runs") / "first"
+    with pytest.raises(SystemExit) as left:
+        main(
+            [
+                *("edit", str(checkpoint), "--out", str(out), "--languages", "en,de", "--eval-languages", "sw", *FAST),
+                *("--set", "memory_weight=0"),  # lets patches fire, untrained as they are
+                *("--data", f"jsonl:{files / 'edits.jsonl'}", "--memory", str(files / "memory.txt")),
+            ]
+        )
+    assert left.value.code == 0
+    return out

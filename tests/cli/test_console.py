@@ -1,0 +1,38 @@
+"""Progress where there is no terminal, and Ctrl-C."""
+
+import os
+import signal
+
+import pytest
+
+from polypatch.cli import console
+
+
+def test_without_a_terminal_a_long_task_says_a_line_now_and_then(capsys, monkeypatch):
+    now = iter(range(0, 100, 4))
+    monkeypatch.setattr("polypatch.cli.console.time.monotonic", lambda: next(now))
+    with console.Bars() as bars:
+        for done in range(1, 9):
+            bars.update("editing", done, 8, note="3 patches")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["editing: 4 of 8, 3 patches", "editing: 7 of 8, 3 patches", "editing: 8 of 8, 3 patches"]
+
+
+def test_a_short_task_and_a_quiet_one_say_nothing(capsys, monkeypatch):
+    with console.Bars() as bars:
+        bars.update("encoding", 1, 2)
+        bars.update("encoding", 2, 2)
+    now = iter(range(0, 1000, 60))
+    monkeypatch.setattr("polypatch.cli.console.time.monotonic", lambda: next(now))
+    with console.Bars(quiet=True) as bars:
+        for done in range(1, 9):
+            bars.update("editing", done, 8)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_second_ctrl_c_interrupts():
+    with console.Stop("once more gives up") as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)

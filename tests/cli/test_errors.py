@@ -1,0 +1,182 @@
+"""What newcomers do wrong: every time one line that says what and where, exit code 2, no traceback."""
+
+import json
+
+import pytest
+from transformers import BertConfig, BertModel, GPT2Config, GPT2ForSequenceClassification
+
+from polypatch.data import write_jsonl
+from polypatch.testing import tiny_edits
+
+
+@pytest.fixture
+def edit(polypatch, checkpoint, files, tmp_path):
+    def refused(*more, model=checkpoint, data=f"jsonl:{files / 'edits.jsonl'}"):
+        given = () if data is None else ("--data", data)
+        return polypatch("edit", model, *given, "--out", tmp_path / "run", "--quiet", *more).refused()
+
+    return refused
+
+
+def test_no_data(edit):
+    assert "--data is missing" in edit(data=None)
+
+
+def test_an_unknown_data_format(edit):
+    message = edit(data="csv:edits.csv")
+    assert "'csv'" in message
+    assert "jsonl" in message
+
+
+def test_data_without_a_place(edit):
+    assert "jsonl:PLACE" in edit(data="jsonl")
+
+
+def test_a_missing_file(edit, tmp_path):
+    assert f"{tmp_path / 'gone.jsonl'}: no such file" in edit(data=f"jsonl:{tmp_path / 'gone.jsonl'}")
+
+
+def test_a_missing_folder(edit, tmp_path):
+    assert "no such folder" in edit(data=f"massive:{tmp_path / 'gone'}")
+
+
+def test_an_empty_file(edit, tmp_path):
+    (tmp_path / "empty.jsonl").touch()
+    assert "holds no edits" in edit(data=f"jsonl:{tmp_path / 'empty.jsonl'}")
+
+
+def test_a_line_that_is_not_json(edit, tmp_path):
+    (tmp_path / "bad.jsonl").write_text('{"prompt": "a", "target_new": "class-0"}\n{"prompt"\n')
+    assert "row 2" in edit(data=f"jsonl:{tmp_path / 'bad.jsonl'}")
+
+
+def test_a_language_the_data_have_not(edit):
+    message = edit("--languages", "en,fr")
+    assert "'fr'" in message
+    assert "de, en, sw" in message
+
+
+def test_an_evaluation_language_the_data_have_not(edit):
+    assert "'fr'" in edit("--eval-languages", "fr")
+
+
+def test_a_language_that_is_both(edit):
+    assert "de" in edit("--languages", "en,de", "--eval-languages", "de")
+
+
+def test_a_memory_language_without_memory(edit):
+    assert "'de'" in edit("--memory-languages", "de")
+
+
+def test_a_memory_file_that_is_not_there(edit, tmp_path):
+    assert "gone.txt" in edit("--memory", tmp_path / "gone.txt")
+
+
+@pytest.mark.parametrize("line", ["hello", '{"lang": "en"}', '{"lang": "en", "text": 3}', '["en", "a"]'])
+def test_a_memory_file_in_another_form(edit, tmp_path, line):
+    (tmp_path / "memory.jsonl").write_text(f"{line}\n")
+    assert "row 1" in edit("--memory", tmp_path / "memory.jsonl")
+
+
+def test_an_empty_memory_file(edit, tmp_path):
+    (tmp_path / "memory.txt").write_text("\n\n")
+    assert "holds no texts" in edit("--memory", tmp_path / "memory.txt")
+
+
+def test_a_label_the_model_has_not(edit, tmp_path):
+    write_jsonl(tiny_edits(4, classes=30), tmp_path / "other.jsonl")
+    assert "no label" in edit(data=f"jsonl:{tmp_path / 'other.jsonl'}")
+
+
+def test_an_unknown_recipe(edit):
+    assert "mpn-all" in edit("--recipe", "rome")
+
+
+def test_an_unknown_setting(edit):
+    message = edit("--set", "lerning_rate=1")
+    assert "'lerning_rate'" in message
+    assert "learning_rate" in message
+
+
+@pytest.mark.parametrize(
+    "given", ["learning_rate", "learning_rate=", "=3", "learning_rate=fast", "max_steps=1.5", "use_validation=maybe"]
+)
+def test_a_malformed_setting(edit, given):
+    assert given.partition("=")[2] in edit("--set", given)
+
+
+def test_a_value_that_the_editor_refuses(edit):
+    assert "'all'" in edit("--recipe", "fine-tuning", "--set", "scope=all")
+
+
+def test_an_unknown_redraw(edit):
+    assert "per_step" in edit("--redraw", "daily")
+
+
+@pytest.mark.parametrize("given", ["memory", "memory=many", "mem=3"])
+def test_a_malformed_size(edit, given):
+    assert "mem" in edit("--size", given)
+
+
+def test_more_folds_than_edits(edit):
+    assert "7 folds" in edit("--folds", 7)
+
+
+def test_a_model_that_is_not_there(edit, tmp_path):
+    (tmp_path / "nothing").mkdir()
+    assert "config.json" in edit(model=tmp_path / "nothing")
+
+
+def test_a_model_without_a_classification_head(edit, checkpoint, tmp_path):
+    BertModel(BertConfig.from_pretrained(checkpoint)).save_pretrained(tmp_path / "headless")
+    assert "no trained classification head" in edit(model=tmp_path / "headless")
+
+
+def test_a_model_of_another_kind(edit, tmp_path):
+    config = GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=10, n_positions=8)
+    GPT2ForSequenceClassification(config).save_pretrained(tmp_path / "gpt")
+    assert "'gpt2'" in edit(model=tmp_path / "gpt")
+
+
+def test_the_world_with_other_data(edit):
+    assert "'world' for both" in edit(model="world")
+
+
+def test_a_folder_that_cannot_be_written(polypatch, checkpoint, tmp_path):
+    (tmp_path / "file").touch()
+    ran = polypatch("edit", tmp_path / "no-model", "--data", "jsonl:x", "--out", tmp_path / "file" / "run")
+    assert "cannot be written to" in ran.refused()  # said before the model was looked for
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("edti",), "edti"),
+        (("edit",), "MODEL"),
+        (("edit", "world"), "--out"),
+        (("edit", "world", "--out", "x", "--fold", "2"), "--fold"),
+        (("edit", "world", "--out", "x", "--limit", "0"), "--limit"),
+        (("edit", "world", "--out", "x", "--seed", "one"), "--seed"),
+        (("world", "destroy"), "destroy"),
+    ],
+)
+def test_a_slip_of_the_keyboard(polypatch, argv, said):
+    message = polypatch(*argv).refused()
+    assert said in message
+    assert "--help" in message
+
+
+@pytest.mark.parametrize("verb", ["eval", "try", "ls"])
+def test_a_run_that_is_not_there(polypatch, tmp_path, verb):
+    assert "gone" in polypatch(verb, tmp_path / "gone").refused()
+
+
+@pytest.mark.parametrize("verb", ["eval", "try", "ls"])
+def test_a_folder_without_edits(polypatch, tmp_path, verb):
+    assert "no saved edits" in polypatch(verb, tmp_path).refused()
+
+
+def test_a_damaged_folder_of_edits(polypatch, edited, tmp_path):
+    config = json.loads((edited / "edits" / "edit_config.json").read_text())
+    (tmp_path / "edit_config.json").write_text(json.dumps({**config, "seed": "x"}))
+    assert "seed" in polypatch("ls", tmp_path).refused()

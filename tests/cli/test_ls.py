@@ -1,0 +1,50 @@
+import pytest
+
+from polypatch.cli import tables
+from polypatch.data import FORMATS
+from polypatch.evaluation import Report
+from polypatch.recipes import RECIPES
+from polypatch.sites.families import FAMILIES
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [("recipes", RECIPES), ("families", FAMILIES), ("data", ["jsonl:FILE", "world"]), ("metrics", ["reliability"])],
+)
+def test_the_tables(polypatch, what, names):
+    ran = polypatch("ls", what)
+    assert ran.code == 0
+    assert all(name in ran.out for name in names)
+    (listing,) = polypatch("ls", what, "--json").json()
+    assert len(listing["rows"]) >= len(names)
+
+
+def test_all_tables_at_once(polypatch):
+    assert len(polypatch("ls", "--json").json()) == 4
+
+
+def test_nothing_is_missing_from_the_hand_written_tables():
+    assert {name.partition(":")[0] for name in tables.DATA} == {*FORMATS, "world"}
+    listed = {name for names in tables.METRICS for name in names.split(", ")}
+    assert listed <= Report.__dataclass_fields__.keys()
+    assert {name for name in Report.__dataclass_fields__ if name.startswith("clg")} <= listed
+
+
+def test_a_recipes_settings(polypatch):
+    ran = polypatch("ls", "mpn-all")
+    assert "learning_rate" in ran.out
+    assert "0.01" in ran.out
+
+
+def test_a_run(polypatch, edited):
+    ran = polypatch("ls", edited)
+    assert ran.code == 0
+    for word in ("mpn-all", "en, de", "6, of which"):
+        assert word in ran.out
+    (summary, *failed) = polypatch("ls", edited / "edits", "--json").json()
+    assert len(summary["rows"]) >= 8
+    assert all(row["Why"] for listing in failed for row in listing["rows"])
+
+
+def test_neither_a_table_nor_a_folder(polypatch, tmp_path):
+    assert "recipes" in polypatch("ls", tmp_path / "gone").refused()

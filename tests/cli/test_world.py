@@ -1,0 +1,128 @@
+"""The world's verbs and the demo, on a world so small that it knows nothing."""
+
+import json
+from functools import partial
+
+import pytest
+
+from polypatch.artefact import read_artefact
+from polypatch.world import WorldConfig
+
+TINY = partial(
+    WorldConfig,
+    persons=8,
+    films=6,
+    companies=6,
+    edit_facts=40,
+    test_facts=8,
+    val_facts=6,
+    vocabulary=1500,
+    hidden=32,
+    heads=2,
+    pretrain_steps=3,
+    pretrain_batch=10,
+    epochs=1,
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("worlds")
+
+
+@pytest.fixture(autouse=True)
+def tiny_world(monkeypatch, cache):
+    monkeypatch.setenv("POLYPATCH_CACHE", str(cache))
+    for module in ("polypatch.world.build", "polypatch.world.load", "polypatch.cli.worlds"):
+        monkeypatch.setattr(f"{module}.WorldConfig", TINY)
+
+
+def test_a_world_is_built_once_and_again_by_force(polypatch, tmp_path):
+    place = ("--cache-dir", tmp_path, "--seed", 5, "--quiet")
+    first = polypatch("world", "build", *place, "--json").json()
+    assert first["new"]
+    assert not polypatch("world", "build", *place, "--json").json()["new"]
+    assert "--force" in polypatch("world", "build", *place).out
+    assert polypatch("world", "build", *place, "--force", "--json").json()["new"]
+
+
+def test_a_cache_that_cannot_be_written(polypatch, tmp_path):
+    (tmp_path / "file").touch()
+    assert "cannot write" in polypatch("world", "build", "--cache-dir", tmp_path / "file", "--quiet").refused()
+
+
+def test_a_world_on_show(polypatch):
+    ran = polypatch("world", "show", "--edits", 2, "--quiet")
+    assert ran.code == 0, ran.err
+    for word in ("Right before any edit", "locality train", "SUPPORTS", "ar", "The model says"):
+        assert word in ran.out
+    shown = polypatch("world", "show", "--edits", 2, "--json").json()
+    assert len(shown["examples"]) == 2
+    assert set(shown["examples"][0]["prompt"]) == set(shown["accuracy"])
+
+
+def test_the_world_is_edited_measured_and_tried_without_naming_model_or_data(polypatch, tmp_path):
+    out = tmp_path / "run"
+    ran = polypatch(
+        "edit", "world", "--out", out, "--limit", 3, "--set", "max_steps=5", "--json", "--languages", "en,de"
+    )
+    assert ran.code == 0, ran.err
+    assert set(ran.json()[1]["clg"]) == {"de", "fr", "es", "zh", "ar"}
+    assert ran.json()[1]["clg_never"] is not None
+    again = polypatch("eval", out, "--json")
+    assert again.json()[1]["clg"] == ran.json()[1]["clg"]
+    first = read_artefact(out / "edits").outcomes[0].edit_id
+    tried = polypatch("try", out, "--edit", first, "--json")
+    assert [answer["lang"] for answer in tried.json()] == ["en", "de", "fr", "es", "zh", "ar"]
+    assert "'xx'" in polypatch("edit", "world", "--out", tmp_path / "b", "--languages", "en,xx").refused()
+
+
+@pytest.fixture
+def short_tables(monkeypatch):
+    from dataclasses import replace
+
+    from polypatch.cli import demo_runs
+
+    for name in ("TABLE_1", "TABLE_3"):
+        runs = [replace(run, settings={"max_steps": 5, "views": 0}) for run in getattr(demo_runs, name)]
+        monkeypatch.setattr(f"polypatch.cli.demonstrating.{name}", tuple(runs))
+
+
+def test_the_demo_writes_both_tables_and_the_picture(polypatch, short_tables, tmp_path):
+    out = tmp_path / "demo"
+    ran = polypatch("demo", "--out", out, "--limit", 4, "--jobs", 1, "--quiet")
+    assert ran.code == 0, ran.err
+    recipes = ["original", "fine-tuning", "t-patcher", "mpn-only", "mpn-all"]
+    for name in ("report.json", "table3.json"):
+        assert [row["recipe"] for row in json.loads((out / name).read_text(encoding="utf-8"))] == recipes
+    assert (out / "clg.png").read_bytes().startswith(b"\x89PNG")
+    assert not (out / "rows").exists()
+    for word in ("Table 1", "Table 3", "What mpn-all gains over t-patcher", "Locality"):
+        assert word in ran.out
+        assert word in (out / "report.md").read_text(encoding="utf-8")
+    assert set(polypatch("demo", "--out", out, "--limit", 4, "--jobs", 1, "--json").json()) == {
+        "table1",
+        "table3",
+        "gain",
+    }
+
+
+def test_an_interrupted_demo_goes_on_where_it_stopped(polypatch, short_tables, tmp_path, monkeypatch):
+    from polypatch.runs import Workbench
+
+    done, run = [], Workbench.run
+
+    def counted(self, wanted, on_outcome=None):
+        if len(done) == 3:
+            done.append("stopped")
+            raise KeyboardInterrupt
+        done.append(wanted.name)
+        return run(self, wanted, on_outcome)
+
+    monkeypatch.setattr(Workbench, "run", counted)
+    argv = ("demo", "--out", tmp_path, "--limit", 4, "--jobs", 1, "--quiet")
+    ran = polypatch(*argv)
+    assert ran.code == 130
+    assert "the same command goes on" in ran.err
+    assert polypatch(*argv).code == 0
+    assert len(done) == 3 + 1 + 5

@@ -1,0 +1,147 @@
+"""The query cache: rows come back bit for bit, from memory and from disk, and a broken shard is said to be one."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from polypatch.errors import DataError
+from polypatch.sites import FeedForwardSite, FrozenTail
+from polypatch.sites.query_cache import QueryCache, text_key
+from polypatch.testing import tiny_texts
+from properties.strategies import texts as any_text
+
+CPU = torch.device("cpu")
+
+
+def rows(n, width=4, seed=0):
+    return torch.randn(n, width, generator=torch.Generator().manual_seed(seed))
+
+
+@given(st.lists(any_text, max_size=30), st.data())
+def test_what_was_added_is_taken(tmp_path_factory, texts, data):
+    """In any portions, in any order of asking, from memory and from a second cache over the same folder."""
+    folder = tmp_path_factory.mktemp("cache")
+    cache, rest = QueryCache(4, CPU, folder), list(texts)
+    wanted = dict(zip(texts, rows(len(texts)), strict=True))  # the last row of a text that occurs twice
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        missing = cache.missing(rest[:size])
+        assert len({text_key(text) for text in missing}) == len(missing)
+        if missing:
+            cache.add(missing, torch.stack([wanted[text] for text in missing]))
+        rest = rest[size:]
+    asked = data.draw(st.permutations(texts))
+    for reader in (cache, QueryCache(4, CPU, folder)):
+        assert reader.missing(asked) == []
+        assert len(reader) == len(set(texts))
+        taken = reader.take(asked)
+        assert taken.shape == (len(asked), 4)
+        assert all(torch.equal(row, wanted[text]) for row, text in zip(taken, asked, strict=True))
+
+
+@given(st.lists(any_text, unique=True, min_size=2, max_size=20))
+def test_no_two_texts_share_a_key(texts):
+    assert len({text_key(text) for text in texts}) == len(texts)
+
+
+def test_pairs_are_not_their_concatenation():
+    inputs = ["ab", ("a", "b"), ("ab", ""), ("", "ab"), "a\x00b", ("a", "b\x00"), "\ud800"]
+    assert len({text_key(text) for text in inputs}) == len(inputs)
+
+
+def test_two_caches_share_a_folder(tmp_path):
+    """Both write, overlapping; a third sees the union, and no temporary file is left."""
+    one, two = QueryCache(4, CPU, tmp_path), QueryCache(4, CPU, tmp_path)
+    q = rows(4)
+    one.add(["a", "b", "c"], q[:3])
+    two.add(["b", "d"], q[[1, 3]])
+    one.add(["d"], q[3:])
+    assert one.missing(["e", "a"]) == ["e"]
+    third = QueryCache(4, CPU, tmp_path)
+    assert len(third) == 4
+    assert torch.equal(third.take(["d", "c", "b", "a"]), q.flip(0))
+    assert all(path.name.endswith(".queries.safetensors") for path in tmp_path.iterdir())
+
+
+KEYS = torch.zeros(3, 32, dtype=torch.uint8)
+BROKEN = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-7]),
+    "empty": lambda path: path.write_bytes(b""),
+    "noise": lambda path: path.write_bytes(b"\xff" * 200),
+    "another width": lambda path: save_file({"keys": KEYS, "queries": rows(3, 5)}, path),
+    "fewer keys": lambda path: save_file({"keys": torch.zeros(2, 32, dtype=torch.uint8), "queries": rows(3)}, path),
+    "short keys": lambda path: save_file({"keys": torch.zeros(3, 16, dtype=torch.uint8), "queries": rows(3)}, path),
+    "keys of another type": lambda path: save_file({"keys": torch.zeros(3, 32), "queries": rows(3)}, path),
+    "no keys": lambda path: save_file({"queries": rows(3)}, path),
+    "one number": lambda path: save_file({"keys": torch.zeros(32, dtype=torch.uint8), "queries": torch.ones(())}, path),
+    "a dimension too few": lambda path: save_file({"keys": KEYS, "queries": torch.ones(3)}, path),
+}
+
+
+@pytest.mark.parametrize("damage", BROKEN)
+def test_a_broken_shard_is_a_data_error(tmp_path, damage):
+    """Named by its path, with the fix; never a traceback, never a wrong row."""
+    QueryCache(4, CPU, tmp_path).add(["a", "b", "c"], rows(3))
+    (shard,) = tmp_path.iterdir()
+    BROKEN[damage](shard)
+    with pytest.raises(DataError, match=rf"{shard.name}.*delete the file"):
+        QueryCache(4, CPU, tmp_path)
+
+
+@given(st.binary(max_size=60), st.integers(0, 400))
+def test_random_damage_is_a_data_error_or_harmless(tmp_path_factory, noise, place):
+    """Bytes overwritten anywhere: the shard is refused, or it is read as a table of the right shape."""
+    folder = tmp_path_factory.mktemp("cache")
+    QueryCache(4, CPU, folder).add(["a", "b", "c"], rows(3))
+    (shard,) = folder.iterdir()
+    raw = bytearray(shard.read_bytes())
+    raw[place : place + len(noise)] = noise
+    shard.write_bytes(bytes(raw))
+    try:
+        cache = QueryCache(4, CPU, folder)
+    except DataError:
+        return
+    assert len(cache) <= 3
+
+
+@pytest.mark.parametrize("family", ["bert", "xlm-roberta"])
+def test_a_tail_over_a_folder_encodes_once(tiny, family, tmp_path):
+    """A second tail finds every query on disk, bit for bit, and encodes nothing; another model finds none."""
+    model, tokenizer = tiny(family)
+    texts = tiny_texts(9)
+    first = FrozenTail(FeedForwardSite(model), tokenizer, cache_dir=tmp_path).queries(texts)
+    told = []
+    again = FrozenTail(FeedForwardSite(model), tokenizer, cache_dir=tmp_path, progress=lambda *done: told.append(done))
+    assert torch.equal(again.queries(texts), first)
+    assert not told
+    other, its_tokenizer = tiny(family, seed=1)
+    assert len(FrozenTail(FeedForwardSite(other), its_tokenizer, cache_dir=tmp_path).cache) == 0
+
+
+LENGTHS = ["ba", "ba be", *tiny_texts(38, seed=4), "ba be bi bo bu " * 30]
+
+
+@pytest.mark.parametrize("sizes", [{"hidden": 32}, {"hidden": 128, "layers": 3}])
+@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
+def test_a_query_does_not_depend_on_its_batch(tiny, family, sizes):
+    """Law: a text's q is the same bits alone, among few and among many, in any order: two calls ≡ one stands on it."""
+    model, tokenizer = tiny(family, **sizes)
+    encoder = FrozenTail(FeedForwardSite(model), tokenizer, check=False).encoder
+    together = encoder.queries(LENGTHS)
+    assert torch.equal(encoder.queries(LENGTHS[::-1]).flip(0), together)
+    for n in (1, 2, 3, 5, 17):
+        assert torch.equal(encoder.queries(LENGTHS[:n]), together[:n]), n
+        assert torch.equal(encoder.queries(LENGTHS[-n:]), together[-n:]), n
+
+
+@pytest.mark.real
+def test_a_query_does_not_depend_on_its_batch_in_a_real_checkpoint(shared):
+    from polypatch.sites import load_checkpoint
+
+    model, tokenizer = load_checkpoint(shared / "models" / "mini-mbert-massive")
+    encoder = FrozenTail(FeedForwardSite(model), tokenizer, check=False).encoder
+    together = encoder.queries(LENGTHS)
+    for n in (1, 2, 3, 5, 17):
+        assert torch.equal(encoder.queries(LENGTHS[:n]), together[:n]), n

@@ -1,0 +1,78 @@
+"""Batches: every text once, padded to its own bucket on the right, whatever stands beside it."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polypatch.errors import InputError
+from polypatch.sites.families import FAMILIES
+from polypatch.sites.tokens import BUCKET, Tokens
+from polypatch.testing import tiny_model
+
+CPU = torch.device("cpu")
+TOKENIZERS = {family: tiny_model(family)[1] for family in FAMILIES}
+sentences = st.lists(st.sampled_from(["ba", "be", "gigo", "x", "?"]), min_size=1, max_size=80).map(" ".join)
+
+
+@given(
+    st.sampled_from(sorted(FAMILIES)), st.lists(sentences, min_size=1, max_size=12), st.integers(1, 5), st.booleans()
+)
+def test_batches_hold_every_text_once_in_its_own_bucket(family, texts, size, paired):
+    """Law: a row's padded length is a function of the text alone."""
+    tokenizer = TOKENIZERS[family]
+    tokens = Tokens(tokenizer)
+    inputs = [(text, "be bo") for text in texts] if paired else texts
+    alone = [tokens.ids([text])[0] for text in inputs]
+    seen = []
+    for chosen, batch in tokens.batches(inputs, size, CPU):
+        assert 1 <= len(chosen) <= size
+        seen += chosen
+        assert set(batch) == {"attention_mask", *alone[0]}
+        for i, text in enumerate(chosen):
+            ids = alone[text]["input_ids"]
+            length = batch["input_ids"].shape[1]
+            assert length == min(-(-len(ids) // BUCKET) * BUCKET, 64)
+            assert batch["input_ids"][i].tolist() == ids + [tokenizer.pad_token_id] * (length - len(ids))
+            assert batch["attention_mask"][i].tolist() == [1] * len(ids) + [0] * (length - len(ids))
+            if "token_type_ids" in batch:
+                kinds = alone[text]["token_type_ids"]
+                assert batch["token_type_ids"][i].tolist() == kinds + [0] * (length - len(ids))
+    assert sorted(seen) == list(range(len(inputs)))
+
+
+@given(sentences, st.integers(4, 70))
+def test_long_texts_are_cut_at_the_limit(text, limit):
+    """Never longer than the limit, also where the limit is no multiple of the bucket; the end mark stays."""
+    tokens = Tokens(TOKENIZERS["bert"], limit)
+    (row,) = tokens.ids([text])
+    assert len(row["input_ids"]) <= limit
+    assert row["input_ids"][-1] == TOKENIZERS["bert"].sep_token_id
+    ((_, batch),) = tokens.batches([text], 4, CPU)
+    assert batch["input_ids"].shape[1] <= max(limit, len(row["input_ids"]))
+
+
+def test_padding_is_on_the_right_whatever_the_tokenizer_prefers():
+    """The head reads position 0."""
+    _, tokenizer = tiny_model("bert")
+    tokenizer.padding_side = "left"
+    (batch,) = [batch for _, batch in Tokens(tokenizer).batches(["ba", "ba be"], 4, CPU)]
+    assert (batch["input_ids"][:, 0] == tokenizer.cls_token_id).all()
+
+
+def test_limits_come_from_the_tokenizer_or_are_512():
+    _, tokenizer = tiny_model("bert")
+    assert Tokens(tokenizer).max_length == 64
+    assert Tokens(tokenizer, 10).max_length == 10
+    tokenizer.model_max_length = int(1e30)
+    assert Tokens(tokenizer).max_length == 512
+
+
+def test_texts_and_pairs_do_not_mix():
+    with pytest.raises(InputError, match="mixed"):
+        Tokens(TOKENIZERS["bert"]).ids(["ba", ("ba", "be")])
+
+
+def test_no_texts_are_no_batches():
+    assert Tokens(TOKENIZERS["bert"]).ids([]) == []
+    assert list(Tokens(TOKENIZERS["bert"]).batches([], 4, CPU)) == []

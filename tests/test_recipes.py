@@ -1,0 +1,64 @@
+"""The table: every row is a method with published defaults, and unknown names are refused with the names there are."""
+
+import dataclasses
+
+import pytest
+
+from polypatch.editors import Editor, FineTuning, TPatcher
+from polypatch.errors import UnknownRecipeError
+from polypatch.recipes import RECIPES, recipe_named
+from polypatch.samplers import SourceOnly, SourcePlusRandom
+from polypatch.triggers import Trigger
+
+
+def test_the_four_published_methods():
+    """MPN changes only what is sampled and when an edit is needed; the editor is Transformer-Patcher's."""
+    assert RECIPES["t-patcher"].editor == RECIPES["mpn-only"].editor == RECIPES["mpn-all"].editor == TPatcher()
+    assert RECIPES["t-patcher"].sampler == RECIPES["fine-tuning"].sampler == SourceOnly()
+    assert RECIPES["mpn-only"].sampler == RECIPES["mpn-all"].sampler == SourcePlusRandom(k=1)
+    assert {name: row.trigger for name, row in RECIPES.items()} == {
+        "fine-tuning": Trigger.SOURCE,
+        "t-patcher": Trigger.SOURCE,
+        "mpn-only": Trigger.SAMPLED,
+        "mpn-all": Trigger.ANY,
+    }
+    assert all(row.paper for row in RECIPES.values())
+
+
+def test_defaults_are_the_released_code_s():
+    """Transformer-Patcher for FEVER, commit 93ff458; fine-tuning as in its ft.py."""
+    published = {
+        "learning_rate": 1e-2, "weight_decay": 0.01, "clip_norm": 5.0, "max_steps": 2000, "validate_every": 25,
+        "first_validation": 100, "min_gain": 1e-3, "use_validation": True, "plateau_factor": 0.5,
+        "plateau_threshold": 0.05, "example_repeat": 8, "amplification": 10.0, "entropy_weight": 0.1,
+        "activation_weight": 1.0, "activation_top": 5, "activation_margin": 0.0, "memory_weight": 5.0,
+        "memory_top": 1000, "edit_margin": 3.0, "memory_margin": 3.0, "memory_copies": 8,
+    }  # fmt: skip
+    ours = dataclasses.asdict(TPatcher())
+    assert {name: ours[name] for name in published} == published
+    assert set(ours) - set(published) == {"views"}
+    tuning = FineTuning()
+    assert (tuning.learning_rate, tuning.max_steps, tuning.example_repeat, tuning.kl_weight) == (1e-5, 2000, 8, 0.0)
+    assert tuning.scope == "ffn"
+
+
+@pytest.mark.parametrize("row", RECIPES.values(), ids=RECIPES)
+def test_hyper_parameters_are_frozen_keyword_only_and_defaulted(row):
+    editor: Editor = row.editor
+    fields = dataclasses.fields(editor)
+    assert all(field.kw_only and field.default is not dataclasses.MISSING for field in fields)
+    assert hash(editor) == hash(dataclasses.replace(editor))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        editor.max_steps = 1
+    assert type(editor)() == editor
+
+
+def test_unknown_names_are_refused():
+    assert recipe_named("mpn-all") is RECIPES["mpn-all"]
+    with pytest.raises(UnknownRecipeError, match=r"'mpn'.*fine-tuning, t-patcher, mpn-only, mpn-all"):
+        recipe_named("mpn")
+
+
+def test_scope_is_one_of_two():
+    with pytest.raises(ValueError, match="'head'"):
+        FineTuning(scope="head")
