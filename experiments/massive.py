@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import Progress
 
@@ -56,6 +57,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=None)
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
+    # Two threads on a small machine are slower than one.
+    torch.set_num_threads(1)
     spec = BenchSpec(
         model=str(args.shared / "models" / "mini-mbert-massive"),
         data=f"massive:{args.shared / 'data' / 'massive'}",

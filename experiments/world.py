@@ -12,19 +12,18 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import Progress
 
 from polypatch.cli.demo_runs import TABLE_1, TABLE_3
-from polypatch.evaluation import gain, locality_table, markdown_table, save_reports
+from polypatch.evaluation import Report, gain, locality_table, markdown_table, save_reports
 from polypatch.evaluation.figures import clg_figure, save_figure
 from polypatch.runs import BenchSpec, Event, Run, execute
 
-PER_STEP = tuple(
-    replace(run, redraw="per_step", title=f"{run.name}, drawn anew at every step")
-    for run in TABLE_1
-    if run.recipe.startswith("mpn")
-)
+MPN = tuple(run for run in TABLE_1 if run.recipe.startswith("mpn"))
+PER_STEP = tuple(replace(run, redraw="per_step", title=f"{run.name}, drawn anew at every step") for run in MPN)
+TABLES = {"table1": TABLE_1, "table3": TABLE_3, "redraw": (*MPN, *PER_STEP)}
 
 
 def main() -> None:
@@ -32,26 +31,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/world"))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     args = parser.parse_args()
-    tables = {"table1": (*TABLE_1, *PER_STEP), "table3": TABLE_3}
-    console = Console(width=180)
-    for name, rows in tables.items():
-        reports = []
-        for seed in range(args.seeds):
-            reports += _seed(rows, seed, args.out, args.jobs)
+    # Two threads on a small machine are slower than one.
+    torch.set_num_threads(1)
+    console = Console(width=200)
+    for name in args.tables:
+        reports = [r for seed in range(args.seeds) for r in _seed(TABLES[name], seed, args.out, args.jobs)]
         save_reports(reports, args.out / f"{name}.json")
-        (args.out / f"{name}.md").write_text(markdown_table(reports), encoding="utf-8")
-        console.print(markdown_table(reports), highlight=False)
+        console.print(f"{name}\n{markdown_table(reports)}", highlight=False)
         console.print(locality_table(reports))
         if name == "table1":
             save_figure(clg_figure(reports), args.out / "clg.png")
             by_name = {(report.recipe, report.seed): report for report in reports}
             for (recipe, seed), report in by_name.items():
                 if recipe.startswith("mpn"):
-                    console.print(f"{recipe}, seed {seed}\n{gain(report, by_name['t-patcher', seed]).to_markdown()}")
+                    won = gain(report, by_name["t-patcher", seed]).to_markdown()
+                    console.print(f"{recipe}, seed {seed}\n{won}", highlight=False)
 
 
-def _seed(rows: tuple[Run, ...], seed: int, out: Path, jobs: int) -> list:
+def _seed(rows: tuple[Run, ...], seed: int, out: Path, jobs: int) -> list[Report]:
     runs = [replace(run, seed=seed, order=seed) for run in rows]
     with Progress() as progress:
         task = progress.add_task(f"seed {seed}", total=None)

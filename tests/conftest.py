@@ -1,4 +1,4 @@
-"""One thread, one Hypothesis profile, the place of the real data, and the figures that tests report."""
+"""Checked annotations, one thread, one Hypothesis profile, the place of the real data, and the figures of tests."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
 
-from polypatch.testing import tiny_model
+# Where numbers are made, arguments and results are checked against their annotations. Not everywhere: to check a
+# sequence, beartype draws from Python's global random state, which tests here watch; and it cannot check protocols.
+CHECKED = ["polypatch.editors.losses", "polypatch.editors.loudest"]
+install_import_hook(CHECKED, "beartype.beartype")
+
+from polypatch.testing import tiny_model  # noqa: E402
 
 torch.set_num_threads(1)
 settings.register_profile(

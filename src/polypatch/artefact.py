@@ -97,11 +97,20 @@ def _read_config(path: Path) -> dict[str, Any]:
     for name, kind in _FIELDS.items():
         if not isinstance(config.get(name, ...), kind):
             raise ArtefactError(f"{path}: {name} is missing or not of type {kind}")
+    _require_sense(path, config)
+    return config
+
+
+def _require_sense(path: Path, config: Mapping[str, Any]) -> None:
+    """Check what types alone do not say."""
     if not all(isinstance(owner, str) for owner in (*config["owners"], *config["sampled_languages"])):
         raise ArtefactError(f"{path}: owners and sampled_languages must be lists of strings")
     if config["delta"] not in ("patches", "weights"):
         raise ArtefactError(f"{path}: delta should be 'patches' or 'weights', is {config['delta']!r}")
-    return config
+    if config["scope"] not in ((None,) if config["delta"] == "patches" else ("ffn", "layer")):
+        raise ArtefactError(f"{path}: scope {config['scope']!r} does not belong to {config['delta']}")
+    if config["max_length"] < 1:
+        raise ArtefactError(f"{path}: max_length should be at least 1, is {config['max_length']}")
 
 
 def _read_outcomes(path: Path) -> tuple[EditOutcome, ...]:

@@ -31,8 +31,27 @@ def test_a_short_task_and_a_quiet_one_say_nothing(capsys, monkeypatch):
 
 
 def test_a_second_ctrl_c_interrupts():
-    with console.Stop("once more gives up") as stop:
+    heard = []
+    with console.Stop(lambda: heard.append("once")) as stop:
+        assert not stop.asked
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.asked
+        assert heard == ["once"]
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_on_a_terminal_there_are_bars_and_lines_above_them(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with console.Bars() as bars:
+        bars.opening("pre-training", 1, 2)
+        bars.opening("encoding", 2, 2)
+        bars.opening("encoding", 1, 9)
+        bars.update("t-patcher", 3, 4, note="2 patches")
+        bars.say("note: [no] markup")
+        assert set(bars.tasks) == {"world", "encoding", "t-patcher"}
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    for word in ("building the world: pre-training", "3/4", "2 patches", "note: [no] markup"):
+        assert word in shown.err

@@ -13,7 +13,9 @@ from polypatch.testing import tiny_edits
 def edit(polypatch, checkpoint, files, tmp_path):
     def refused(*more, model=checkpoint, data=f"jsonl:{files / 'edits.jsonl'}"):
         given = () if data is None else ("--data", data)
-        return polypatch("edit", model, *given, "--out", tmp_path / "run", "--quiet", *more).refused()
+        message = polypatch("edit", model, *given, "--out", tmp_path / "deep" / "run", "--quiet", *more).refused()
+        assert not (tmp_path / "deep").exists()  # a mistake leaves nothing behind
+        return message
 
     return refused
 
@@ -127,6 +129,11 @@ def test_a_model_that_is_not_there(edit, tmp_path):
     assert "config.json" in edit(model=tmp_path / "nothing")
 
 
+@pytest.mark.parametrize("name", ["./my-model", "/no/my-model", "a/b/my-model"])
+def test_a_model_folder_that_is_not_there_is_not_looked_for_on_the_hub(edit, name):
+    assert f"{name}: no such folder" in edit(model=name)
+
+
 def test_a_model_without_a_classification_head(edit, checkpoint, tmp_path):
     BertModel(BertConfig.from_pretrained(checkpoint)).save_pretrained(tmp_path / "headless")
     assert "no trained classification head" in edit(model=tmp_path / "headless")
@@ -142,9 +149,9 @@ def test_the_world_with_other_data(edit):
     assert "'world' for both" in edit(model="world")
 
 
-def test_a_folder_that_cannot_be_written(polypatch, checkpoint, tmp_path):
+def test_a_folder_that_cannot_be_written(polypatch, tmp_path):
     (tmp_path / "file").touch()
-    ran = polypatch("edit", tmp_path / "no-model", "--data", "jsonl:x", "--out", tmp_path / "file" / "run")
+    ran = polypatch("edit", "no-model", "--data", "jsonl:x", "--out", tmp_path / "file" / "run")
     assert "cannot be written to" in ran.refused()  # said before the model was looked for
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -75,12 +76,19 @@ class Bars:
             self.tasks[key] = self.progress.add_task(what, total=total, note=note)
         self.progress.update(self.tasks[key], description=what, completed=done, total=total, note=note)
 
+    def say(self, line: str) -> None:
+        """One line on stderr, above the bars."""
+        if self.progress.disable:
+            complain(line)
+        else:
+            self.progress.console.print(line, highlight=False, markup=False)
+
     def opening(self, what: str, done: int, total: int) -> None:
         """Progress of `BenchSpec.open`: the stages of a world that is being built share a bar."""
-        if what == "encoding":
-            self.update("encoding texts", done, total)
-        else:
-            self.update(f"building the world: {what}", done, total, key="world")
+        key, title = (what, "encoding texts") if what == "encoding" else ("world", f"building the world: {what}")
+        self.update(title, done, total, key=key)
+        if done >= total and not self.lines:  # there may be more to encode later
+            self.progress.remove_task(self.tasks.pop(key))
 
     def _line(self, key: object, what: str, done: int, total: int, note: str) -> None:
         now = time.monotonic()
@@ -96,8 +104,8 @@ class Bars:
 class Stop:
     """Ctrl-C inside the block is remembered in `asked`, so that one edit is not cut; a second one interrupts."""
 
-    def __init__(self, advice: str) -> None:
-        self.advice = advice
+    def __init__(self, warn: Callable[[], None]) -> None:
+        self.warn = warn
         self.asked = False
         self._before: Any = None
 
@@ -114,4 +122,4 @@ class Stop:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        complain(self.advice)
+        self.warn()

@@ -69,7 +69,7 @@ class Demonstration:
         console.print(f"[bold]Table 1[/]  {_stream(self.table1)}")
         console.print(console_table(self.table1, width=console.width))
         if any(row.edits for row in self.table3):
-            console.print(f"[bold]Table 3[/]  {_stream(self.table3)}, wrong in all six languages before")
+            console.print(f"[bold]Table 3[/]  {_all_wrong(self.table3)}")
             console.print(console_table(self.table3, width=console.width))
         console.print(f"[bold]What {MPN} gains over {BASELINE}[/]  CLG, by what {MPN} was trained on")
         console.print(self.gain.to_console())
@@ -83,7 +83,7 @@ class Demonstration:
     def _markdown(self) -> str:
         parts = ["# The demo: one fix, every language\n", f"```\n{self.command}\n```\n", f"{_sentence(self.table1)}\n"]
         parts += [f"## Table 1: {_stream(self.table1)}\n", markdown_table(self.table1), f"{LEGEND}\n"]
-        parts += [f"## Table 3: {_stream(self.table3)}, wrong in all languages before\n", markdown_table(self.table3)]
+        parts += [f"## Table 3: {_all_wrong(self.table3)}\n", markdown_table(self.table3)]
         parts += [f"## What {MPN} gains over {BASELINE}\n", self.gain.to_markdown(), "![CLG](clg.png)\n"]
         parts += ["## Locality, set by set\n", locality_grid(self.table1).to_markdown(), "## Settings\n"]
         parts += [markdown_list({run.name: str(dict(run.settings)) for run in TABLE_1})]
@@ -123,7 +123,11 @@ def _title(run: Run) -> str:
 
 def _stream(reports: Sequence[Report]) -> str:
     first = reports[0]
-    return f"{first.edits} edits, of which {first.source_errors} are wrong in English before"
+    return f"{first.edits} edits, {first.source_errors} of them wrong in English before"
+
+
+def _all_wrong(reports: Sequence[Report]) -> str:
+    return f"{reports[0].edits} edits that are wrong in every language before"
 
 
 def _sentence(reports: Sequence[Report]) -> str:

@@ -22,6 +22,7 @@ from polypatch.cli.options import (
     Threads,
     as_list,
     command_line,
+    require_model,
     settings,
     sizes,
 )
@@ -113,6 +114,7 @@ def edit(
     """
     if data is None and model != "world":
         raise InputError("--data is missing: say what to edit, such as --data jsonl:edits.jsonl")
+    require_model(model)
     claim(out, overwrite)
     prepare(threads)
     from polypatch.cli.editing import edit_and_record

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from polypatch.cli.console import Bars, Stop, StoppedError, complain
+from polypatch.cli.console import Bars, Stop, StoppedError
 from polypatch.cli.folder import EDITS, clear, writing
 from polypatch.cli.memory_file import read_memory, with_memory
 from polypatch.cli.results import Results, facts_of
@@ -47,7 +47,7 @@ def edit_and_record(
         raise InputError(f"{bench.data.name}: no edit is wrong in all of {', '.join(run.languages)}; nothing to do")
     parts = folds(stream, run.folds, run.seed)
     if not bench.data.memory:
-        complain("note: the data have no memory, so nothing keeps other answers as they are; give texts with --memory")
+        bars.say("note: the data have no memory, so nothing keeps other answers as they are; give texts with --memory")
     clear(folder)
     reports, outcomes = [], []
     count = _Count(bars, run.name, len(stream))
@@ -66,7 +66,7 @@ def _one_fold(
 ) -> tuple[Report, list[EditOutcome]]:
     edited = bench.attach(run)
     try:
-        with Stop("stopping after this edit; Ctrl-C once more gives it up") as stop:
+        with Stop(count.stopping) as stop:
             for outcome in bench.edit(edited, run, edits):
                 count.add(outcome)
                 if stop.asked:
@@ -87,7 +87,7 @@ def _keep(edited: EditedModel, where: Path) -> None:
 
 
 class _Count:
-    """The bar over edits."""
+    """The bar over edits, and what it says at a Ctrl-C."""
 
     def __init__(self, bars: Bars, name: str, total: int) -> None:
         self.bars, self.name, self.total = bars, name, total
@@ -99,10 +99,14 @@ class _Count:
         self.patches += outcome.patches
         self.triggered += outcome.triggered
         self.took += outcome.triggered and outcome.success
-        note = f"{self.patches} patches"
+        note = "1 patch" if self.patches == 1 else f"{self.patches} patches"
         if self.triggered:
             note += f", {100 * self.took / self.triggered:.0f} % took"
         self.bars.update(self.name, self.done, self.total, note)
+
+    def stopping(self) -> None:
+        """Ctrl-C was heard."""
+        self.bars.say("stopping after this edit; Ctrl-C once more gives it up")
 
 
 def _check(run: Run) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from polypatch._version import __version__
-from polypatch.cli.console import complain
 from polypatch.cli.results import Results
 from polypatch.cli.saved import Saved
 from polypatch.data import check_labels
@@ -29,7 +28,9 @@ def evaluate_saved(
     handled = tuple(edit for edit in data.edits if edit.id in edited.outcomes)
     edits = handled if handled and not every_edit else data.edits
     if len(edits) < len(data.edits):
-        complain(f"note: {len(edits)} of {len(data.edits)} edits of the data were handled; --every-edit measures all")
+        saved.bars.say(
+            f"note: {len(edits)} of {len(data.edits)} edits of the data were handled; --every-edit measures all"
+        )
     config = {"data": saved.data_spec, "model": saved.base, "command": command, **edited.config}
     report = evaluate(edited, edits, locality=data.locality, languages=languages or None, config=config)
     facts = {

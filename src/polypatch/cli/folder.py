@@ -23,10 +23,13 @@ def claim(folder: Path, overwrite: bool) -> None:
     if held and not overwrite:
         raise InputError(f"{folder} holds results ({', '.join(held[:3])}); take another --out, or add --overwrite")
     probe = folder / ".polypatch-probe"
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
+        for path in new:  # a mistake found later should not leave an empty folder
+            path.rmdir()
 
 
 def results_in(folder: Path) -> list[str]:

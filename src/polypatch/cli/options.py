@@ -46,6 +46,18 @@ def as_list(value: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in (value or "").split(",") if part.strip()))
 
 
+def require_model(name: str) -> str:
+    """`name`, unless it can only be a folder and there is none: a hub would be asked for it, for half a minute.
+
+    Raises:
+        InputError: no such folder.
+    """
+    local = name.startswith((".", "/", "~")) or name.count("/") > 1
+    if local and not Path(name).exists():
+        raise InputError(f"{name}: no such folder; MODEL is a checkpoint's folder, a hub name, or world")
+    return name
+
+
 def pairs(values: Iterable[str] | None, option: str) -> dict[str, str]:
     """``["a=1", "b=2"]`` -> a mapping.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 
@@ -15,3 +16,4 @@ def prepare(threads: int = 1) -> None:
 
     torch.set_num_threads(threads)
     quiet_transformers()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # else every retry of an unknown name is a line

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch.artefact import read_artefact
 from polypatch.cli.console import Bars
+from polypatch.cli.options import require_model
 from polypatch.data import EditingData, Sizes, load_data
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Lang
@@ -97,8 +98,8 @@ class Saved:
         if self.base == WORLD:
             return self.world.model, self.world.tokenizer
         try:
-            return load_checkpoint(self.base)
-        except DataError as error:
+            return load_checkpoint(require_model(self.base))
+        except InputError as error:
             if self.model is None:
-                raise DataError(f"{error}; the edits name this model, say where it is with --model") from error
+                raise DataError(f"{error}. The edits name this model: say where it is with --model") from error
             raise

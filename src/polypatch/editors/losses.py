@@ -5,6 +5,8 @@ Symbols: z [B] are the patch's pre-activations q·k + b on the edit's rows, h [M
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -21,10 +23,10 @@ def edit_loss(logits: Tensor, targets: Tensor, entropy_weight: float = 0.0) -> T
     **Deviates:** the released FEVER model has one logit and a binary cross-entropy; K = 2 classes with a softmax are
     the same model with the logit difference as that logit, K > 2 its natural extension.
     """
-    loss = functional.cross_entropy(logits, targets)
+    log_p = logits.log_softmax(-1)
+    loss = functional.nll_loss(log_p, targets)
     if entropy_weight:
-        log_p = logits.log_softmax(-1)
-        loss = loss + entropy_weight * (log_p.exp() * log_p).sum(-1).mean()
+        loss = loss + entropy_weight / len(logits) * (log_p.exp() * log_p).sum()
     return loss
 
 
@@ -40,23 +42,22 @@ def memory_loss(h: Tensor, z: Tensor, top: int = 1000, edit_margin: float = 3.0,
     `top` largest ``exp(h_i + memory_margin)`` where every h_i counts B times, as the released code stacks them.
 
     Args:
-        h: activations of the memory's loudest rows, in falling order. At least ``min(top, M)`` of them: a pair's score
-            falls with h_i, so the `top` largest pairs, and the `top` largest h_i, can involve no other row.
+        h: activations of the memory's loudest rows, in falling order: ``min(top, M)`` of them, for a pair's score falls
+            with h_i, or as many as `Loudest.activations` finds to be enough for this z.
         z: [B] activations on the edit's rows.
         top: pairs that enter each mean.
         edit_margin: m1; the memory has to stay this far below the edit.
         memory_margin: −m2; the memory has to stay this far below zero. The released code has m2 = −3, subtracted.
     """
-    pairs = (h.unsqueeze(1) - z.unsqueeze(0)).flatten()
-    below_edit = pairs.topk(min(top, len(pairs))).values.add(edit_margin).exp().mean()
-    # The B-fold stack is never built: `whole` rows enter B times, one more enters `rest` times.
+    pairs = (h.unsqueeze(1) - z).flatten()
     count = min(top, len(pairs))
+    below_edit = pairs.topk(count, sorted=False).values.exp().mean()
+    # The B-fold stack is never built: `whole` rows enter B times, one more enters `rest` times.
     whole, rest = divmod(count, len(z))
-    silent = h.add(memory_margin).exp()
-    below_zero = silent[:whole].sum() * len(z)
+    silent = h[:whole].exp().sum() * len(z)
     if rest:
-        below_zero = below_zero + rest * silent[whole]
-    return below_edit + below_zero / count
+        silent = silent + h[whole].exp() * rest
+    return math.exp(edit_margin) * below_edit + math.exp(memory_margin) / count * silent
 
 
 def kl_to_original(original: Tensor, edited: Tensor) -> Tensor:

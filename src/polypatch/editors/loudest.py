@@ -18,8 +18,8 @@ from torch import Tensor
 
 from polypatch.editors.memory import MemoryRows
 
-SHORTLIST = 2**20
-"""Numbers on the shortlist: what a core reads in about a tenth of a millisecond. A memory no larger is read whole."""
+SHORTLIST = 1024
+"""Rows on the shortlist, or `top` if that is more. A memory no larger is read whole at every step."""
 
 DIRECTIONS = 64
 """Directions remembered before all are forgotten; an edit of a few hundred steps needs about twenty."""
@@ -42,11 +42,12 @@ class Loudest:
     def __init__(self, memory: MemoryRows, top: int) -> None:
         self.rows, self.counts, self.top = memory.rows, memory.counts, top
         self.full_passes = 0
-        size = max(top, SHORTLIST // self.rows.shape[1])
+        size = max(top, SHORTLIST)
         # Any shortlist will do to begin with: the first look at the bound replaces it.
         self._short, self._short_counts = self.rows[:size], self.counts[:size]
         self._listed = torch.arange(len(self._short), device=self.rows.device)
         self._counted = bool((self.counts != 1).any())
+        self._nth = self.rows.new_empty(0, dtype=torch.long)  # n − 1 for m = 1, 2, … (see `_quietest`)
         self._read = _Directions(self.rows, memory.lengths) if size < len(self.rows) else None
 
     def activations(self, key: Tensor, bias: Tensor, z: Tensor | None = None) -> Tensor:
@@ -55,7 +56,7 @@ class Loudest:
         R = min(top, Σ counts). Given the edit's activations z [B], only the rows that can be among the `top` largest
         pairs h_i − z_j, a tenth of them (see `_quietest`).
         """
-        still = key.detach()
+        still, z = key.detach(), None if z is None else z.detach()
         order, quietest = self._wanted(still, z)
         if self._read is not None:
             bounds = self._read.bounds(still).index_fill_(0, self._listed, -torch.inf)
@@ -67,7 +68,6 @@ class Loudest:
         # Sums over fewer rows may round differently: two rows that are all but equal may change places.
         return h.sort(descending=True).values
 
-    @torch.no_grad()
     def _wanted(self, key: Tensor, z: Tensor | None) -> tuple[Tensor, Tensor]:
         """Shortlisted rows in falling order, each as often as it counts, and the activation that rows have to reach."""
         h = self._short @ key
@@ -75,7 +75,7 @@ class Loudest:
         if self._counted:
             counts = self._short_counts[order]
             h, order = h.repeat_interleave(counts)[: self.top], order.repeat_interleave(counts)[: self.top]
-        quietest = h[-1] if z is None else self._quietest(h, z)
+        quietest = h[-1] if z is None or len(h) < self.top else self._quietest(h, z)
         return order[: len(h) - int((h < quietest).sum())], quietest
 
     def _quietest(self, h: Tensor, z: Tensor) -> Tensor:
@@ -85,12 +85,10 @@ class Loudest:
         best pair h_i − z_(1) is below that is in none of the largest; the tightest such m decides.
         """
         low = z.sort().values
-        loudest = (self.top - 1) // torch.arange(1, len(z) + 1, device=z.device)  # n − 1 for m = 1, 2, …
-        few = loudest >= len(h)
-        pairs = h[loudest.clamp(max=len(h) - 1)] - low
-        return low[0] + pairs.masked_fill(few, -torch.inf).max()
+        if len(self._nth) != len(z):
+            self._nth = (self.top - 1) // torch.arange(1, len(z) + 1, device=z.device)
+        return low[0] + (h[self._nth] - low).max()
 
-    @torch.no_grad()
     def _draw_up(self, key: Tensor) -> None:
         assert self._read is not None
         self.full_passes += 1

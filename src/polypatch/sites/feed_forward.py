@@ -94,14 +94,14 @@ class FeedForwardSite:
 
         Without the head's dropout, also where the caller's model is in train mode.
         """
-        modes = [dropout.training for dropout in self._head_dropouts]
+        dropping = [dropout for dropout in self._head_dropouts if dropout.training]
         try:
-            for dropout in self._head_dropouts:
+            for dropout in dropping:
                 dropout.training = False
             return self.family.head(self.model, self.norm(out + q))
         finally:
-            for dropout, mode in zip(self._head_dropouts, modes, strict=True):
-                dropout.training = mode
+            for dropout in dropping:
+                dropout.training = True
 
     def matrices(self, scope: str) -> dict[str, nn.Parameter]:
         """The weight matrices of the last layer by full parameter name: ``"ffn"`` (two) or ``"layer"`` (six)."""

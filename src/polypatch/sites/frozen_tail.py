@@ -147,22 +147,22 @@ class FrozenRows:
         self.site = site
         self.q = q
         self.out = change(q, site.ffn(q))
-        self.bank = bank  # [n, V, d]
-        self.bank_out = None if bank is None else change(bank.flatten(0, 1), site.ffn(bank.flatten(0, 1)))
+        self.views = 0 if bank is None else bank.shape[1]
+        if bank is not None:
+            self.bank = bank.flatten(0, 1)  # [n · V, d]
+            self.bank_out = change(self.bank, site.ffn(self.bank))
         self.generator = generator
         self.keep = 1.0 - float(getattr(site.dropout, "p", 0.0))
 
     def forward(self, picks: Tensor, change: Change) -> tuple[Tensor, Tensor]:
         """One drawn view per pick; the dropout after the FFN is drawn afresh."""
-        if self.bank is None or self.bank_out is None:
+        if not self.views:
             q, out = self.q[picks], self.out[picks]
             return q, self.site.logits(q, change(q, out))
-        views = self.bank.shape[1]
-        flat = picks * views + torch.randint(views, picks.shape, generator=self.generator).to(picks.device)
-        q, out = self.bank.flatten(0, 1)[flat], self.bank_out[flat]
-        out = change(q, out)
-        mask = torch.empty(out.shape).bernoulli_(self.keep, generator=self.generator).to(out.device)
-        return q, self.site.logits(q, out * mask / self.keep)
+        drawn = picks * self.views + torch.randint(self.views, picks.shape, generator=self.generator).to(picks.device)
+        q, out = self.bank.index_select(0, drawn), self.bank_out.index_select(0, drawn)
+        mask = torch.empty(out.shape).bernoulli_(self.keep, generator=self.generator).div_(self.keep)
+        return q, self.site.logits(q, change(q, out) * mask.to(out.device))
 
     def evaluate(self, change: Change) -> tuple[Tensor, Tensor]:
         """All rows without dropout."""

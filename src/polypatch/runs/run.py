@@ -1,0 +1,87 @@
+"""Run: one row of a table, as plain data: sent to other processes, written into reports, recognised on resuming."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from polypatch.edits import Lang
+from polypatch.errors import InputError
+from polypatch.recipes import Recipe, recipe_named
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One row of a table.
+
+    Attributes:
+        recipe: row of the table of recipes.
+        settings: hyper-parameters of its editor that differ from the row's.
+        redraw: ``"per_step"`` or ``"per_edit"`` instead of the row's sampler's.
+        languages: what samplers and triggers may use, the source first; empty for every language of the edits.
+        memory_languages: in which languages there is memory; empty for the source alone, as in the paper.
+        seed: of everything random in the edits.
+        order: shuffles the stream with this seed; None keeps the order of the file.
+        limit: so many edits of the (shuffled) stream; None for all.
+        folds: split the stream into so many folders that are edited independently.
+        retries, keep_failed: see `edit_stream`.
+        trajectory_every: measure the trajectory every so many edits; 0 for never.
+        wrong_in_all: only the edits that the unedited model gets wrong in every one of `languages` (Table 3).
+        title: the row's name in tables; the recipe's by default.
+    """
+
+    recipe: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    redraw: str | None = None
+    languages: tuple[Lang, ...] = ()
+    memory_languages: tuple[Lang, ...] = ()
+    seed: int = 0
+    order: int | None = None
+    limit: int | None = None
+    folds: int = 1
+    retries: int = 0
+    keep_failed: bool = True
+    trajectory_every: int = 0
+    wrong_in_all: bool = False
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """The row's name."""
+        return self.title or self.recipe
+
+    @property
+    def key(self) -> str:
+        """A name for files: the same run has the same key, any other another."""
+        return f"{self.recipe}-seed{self.seed}-{short_hash(dataclasses.asdict(self))}"
+
+    def built(self) -> Recipe:
+        """The recipe with this run's settings.
+
+        Raises:
+            UnknownRecipeError: no such row.
+            InputError: a setting that the row's editor or sampler does not have.
+        """
+        row = recipe_named(self.recipe)
+        known = {f.name for f in dataclasses.fields(row.editor)}  # type: ignore[arg-type]
+        for name in self.settings:
+            if name not in known:
+                raise InputError(
+                    f"{self.recipe}: its editor has no setting {name!r}; it has {', '.join(sorted(known))}"
+                )
+        editor = replace(row.editor, **self.settings)  # type: ignore[type-var]
+        sampler = row.sampler
+        if self.redraw is not None:
+            if self.redraw not in ("per_step", "per_edit"):
+                raise InputError(f"redraw must be per_step or per_edit, not {self.redraw!r}")
+            sampler = replace(sampler, redraw=self.redraw)  # type: ignore[type-var]
+        return replace(row, editor=editor, sampler=sampler)
+
+
+def short_hash(plain: object) -> str:
+    """Ten hexadecimal digits that stand for plain data."""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:10]

@@ -1,0 +1,187 @@
+"""Workbench: one model with its data. Every text is encoded once, and all runs share that."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from polypatch.data import EditingData, Sizes, check_labels, load_data
+from polypatch.edited_model import EditedModel
+from polypatch.edits import Edit, Lang
+from polypatch.errors import InputError
+from polypatch.evaluation import Report, evaluate, prompts, wrong_everywhere
+from polypatch.outcomes import EditOutcome
+from polypatch.runs.run import Run
+from polypatch.sequence import Watch, attach, edit_stream, folds, shuffled
+from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, load_checkpoint
+from polypatch.world import load_world
+
+Progress = Callable[[str, int, int], None]
+"""Called as (what is being done, done, in all)."""
+
+OnOutcome = Callable[[EditOutcome, int, int], None]
+"""Called after each edit as (outcome, edits done, edits in all)."""
+
+WORLD = "world"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSpec:
+    """Which model and which data, as plain data; `open` loads them.
+
+    Attributes:
+        model: a checkpoint folder, a hub name, or ``world``.
+        data: what `load_data` takes (``massive:FOLDER``), or ``world``.
+        languages: the languages to read, the source first; empty for all there are.
+        sizes: sizes of memory and locality sets that differ from the data's defaults.
+        seed: of the world, or of the sampling of memory and locality sets.
+        cache_dir: where queries are kept on disk; None keeps them in memory.
+        world_dir: the cache that holds the world; None for the user's.
+    """
+
+    model: str = WORLD
+    data: str = WORLD
+    languages: tuple[Lang, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    seed: int = 0
+    cache_dir: str | None = None
+    world_dir: str | None = None
+
+    def open(self, progress: Progress | None = None) -> Workbench:
+        """Load model and data; builds the world where it is not there yet."""
+
+        def stage(name: str) -> Callable[[int, int], None] | None:
+            return None if progress is None else lambda done, total: progress(name, done, total)
+
+        cache = Path(self.cache_dir) if self.cache_dir else None
+        if WORLD in (self.model, self.data):
+            if self.model != self.data:
+                raise InputError("the world's model goes with the world's data: give 'world' for both or for neither")
+            building = None if progress is None else lambda done, total, what: progress(what, done, total)
+            world = load_world(self.seed, self.world_dir, building)
+            return Workbench(world.model, world.tokenizer, world.data, cache_dir=cache, encoding=stage("encoding"))
+        data = load_data(
+            self.data,
+            languages=self.languages or None,
+            source=self.languages[0] if self.languages else "en",
+            sizes=_sizes(self.sizes),
+            seed=self.seed,
+        )
+        model, tokenizer = load_checkpoint(self.model)
+        return Workbench(model, tokenizer, data, cache_dir=cache, encoding=stage("encoding"))
+
+
+class Workbench:
+    """One model with its data; every text is encoded once and shared by all runs.
+
+    Args:
+        model: the classifier.
+        tokenizer: its tokenizer.
+        data: the stream of edits and the texts around it.
+        cache_dir: keep the queries on disk, for the next process.
+        encoding: told how many texts are encoded, as (done, in all).
+
+    Raises:
+        UnknownLabelError: a label of the data that the model has no class for.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: PreTrainedTokenizerBase,
+        data: EditingData,
+        *,
+        cache_dir: Path | None = None,
+        encoding: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.model, self.tokenizer, self.data = model, tokenizer, data
+        site = FeedForwardSite(model)
+        check_labels(data.edits, site.classes)
+        self.tail = FrozenTail(site, tokenizer, cache_dir=cache_dir, progress=encoding)
+
+    def encode(self) -> int:
+        """Encode every text of the data in one pass; returns how many were not in the cache yet."""
+        data = self.data
+        texts = [text for edit in data.edits for text in edit.prompt.values()]
+        texts += [text for edit in data.edits for row in edit.rephrases.values() for text in row]
+        texts += [row.text for rows in data.locality.values() for row in rows]
+        texts += [text for memory in (data.memory, data.validation) for rows in memory.values() for text in rows]
+        missing = self.tail.cache.missing(texts)
+        self.tail.queries(missing)
+        return len(missing)
+
+    def stream(self, run: Run) -> list[Edit]:
+        """The edits of a run, in its order."""
+        edits = shuffled(self.data.edits, run.order) if run.order is not None else list(self.data.edits)
+        if run.wrong_in_all:
+            texts = prompts(edits, run.languages or None)
+            predicted = self.tail.logits(texts, UNCHANGED).argmax(-1).tolist()
+            labels = [self.tail.site.labels[i] for i in predicted]
+            edits = list(wrong_everywhere(edits, dict(zip(texts, labels, strict=True)), run.languages or None))
+        return edits[: run.limit]
+
+    def run(self, run: Run, on_outcome: OnOutcome | None = None) -> list[Report]:
+        """Do a run: one report per fold. The model is unedited again afterwards, also after an interruption."""
+        stream = self.stream(run)
+        parts = folds(stream, run.folds, run.seed) if run.folds > 1 else [stream]
+        reports, done = [], 0
+        for part in parts:
+            edited = self.attach(run)
+            try:
+                for outcome in self.edit(edited, run, part):
+                    done += 1
+                    if on_outcome is not None:
+                        on_outcome(outcome, done, len(stream))
+                reports.append(self.report(edited, run, part))
+            finally:
+                edited.unload()
+        return reports
+
+    def attach(self, run: Run) -> EditedModel:
+        """The model with no edit in it yet, and its memory."""
+        source = self.data.edits[0].source if self.data.edits else "en"
+        languages = run.memory_languages or ((source,) if self.data.memory else ())
+        return attach(
+            self.model,
+            tokenizer=self.tokenizer,
+            recipe=run.built(),
+            memory=self.data.memory_texts(languages),
+            validation_memory=self.data.validation_texts(languages),
+            seed=run.seed,
+            tail=self.tail,
+            name=run.name,
+        )
+
+    def edit(self, edited: EditedModel, run: Run, edits: Sequence[Edit]) -> Iterator[EditOutcome]:
+        """The run's edits on an attached model: a generator of outcomes."""
+        watched = {name: rows for name, rows in self.data.locality.items() if "." not in name}
+        watch = Watch(every=run.trajectory_every, locality=watched) if run.trajectory_every else None
+        return edit_stream(
+            edited,
+            edits,
+            recipe=run.built(),
+            languages=run.languages or None,
+            retries=run.retries,
+            keep_failed=run.keep_failed,
+            watch=watch,
+        )
+
+    def report(self, edited: EditedModel, run: Run, edits: Sequence[Edit]) -> Report:
+        """The metrics of an edited model on its stream and on the locality sets."""
+        config = {"run": dataclasses.asdict(run), "data": self.data.name, **edited.config}
+        return evaluate(edited, edits, locality=self.data.locality, config=config)
+
+
+def _sizes(given: Mapping[str, int]) -> Sizes | None:
+    if not given:
+        return None
+    known = {f.name for f in dataclasses.fields(Sizes)}
+    for name in given:
+        if name not in known:
+            raise InputError(f"no size is called {name!r}; there are {', '.join(sorted(known))}")
+    return Sizes(**given)
