@@ -1,178 +1,237 @@
-"""The frozen tail against full forward passes, and time per edit as patches pile up, on an mBERT-sized BERT.
+"""How much faster editing is from cached queries than with forward passes, and what 2,000 edits do to the time of one.
 
-    python benchmarks/tail.py [--quick] [--out benchmarks/results/tail.json]
-
-One MPN edit is a batch of two texts (the source and one other language) and 150 optimiser steps, the earliest stop of
-the published rule, against a memory of 40,000 rows and a stopping memory of 10,000. Both sides run the same code and
-the same losses; only the tail differs. Without views a batch is two rows (equal repeats are computed once, on both
-sides), with 16 views it is sixteen rows, each in another dropout view.
-
-Cached edits are run whole. A full edit would take minutes: it is run for a few steps and for a few more, and the
-difference gives the price of a step; the file says of how many. Cached and full are run in turn, so that a drifting
-machine slows both.
+One edit of MPN (a source text and one in another language) on a random mBERT-sized BERT: `FrozenTail` against
+`FullForward`, the same editor, losses, steps and memory. Variants take turns in one process; figures are medians.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import statistics
 import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+
+# Spinning workers of an idle pool steal the core from whatever runs next; read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
+from mbert_sized import mbert_sized, random_text, realistic_queries
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
+from torch import Tensor
 
-from polypatch.deltas import PatchBank
 from polypatch.editors import Lesson, Memory, MemoryRows, TPatcher
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, Tail
-from world_size import LENGTH, VOCABULARY, mbert_sized, random_text, realistic_queries
-
-STEPS = 150
-NEVER = 10**9
 
 
-class Sizes(NamedTuple):
-    """How much of everything."""
+@dataclass(frozen=True)
+class Size:
+    """What is measured, and how often.
+
+    Attributes:
+        memory, validation: rows of the two memories.
+        past: edits made before, for the growth: as many patches, and two rows of count 8 each in both memories.
+        steps: of one edit; 150 is the earliest at which the default stopping rule ends one.
+        full_steps: steps that the full path is measured over; the rest is multiplied.
+        repeats: rounds; in each every variant has its turn.
+    """
 
     memory: int = 40_000
     validation: int = 10_000
+    past: int = 2_000
+    steps: int = 150
+    full_steps: int = 12
     repeats: int = 5
-    few: int = 2
-    more: int = 8
-    patches: tuple[int, ...] = (0, 500, 1000, 2000)
 
 
-QUICK = Sizes(memory=8_000, validation=2_000, repeats=1, few=1, more=3, patches=(0, 200))
+QUICK = Size(memory=8_000, validation=2_000, full_steps=3, repeats=2)
+VIEWS = (0, 16)
 
 
 class Bench:
-    """The model, two texts, a memory and a bank, and the two ways to make an edit."""
+    """The model, both tails, and a memory with the spread of a trained model's."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, size: Size) -> None:
+        self.size = size
+        self.rng = random.Random(0)
         model, tokenizer = mbert_sized()
-        self.sizes, self.rng = sizes, random.Random(0)
         self.site = FeedForwardSite(model)
-        self.frozen = FrozenTail(self.site, tokenizer)
+        self.cached = FrozenTail(self.site, tokenizer)
         self.full = FullForward(self.site, tokenizer)
-        self.texts = [random_text(self.rng) for _ in range(2)]
-        rows = realistic_queries(self.frozen.queries(self.texts)[0], sizes.memory + sizes.validation)
-        self.rows = rows.split([sizes.memory, sizes.validation])
-        self.bank = PatchBank(self.site.hidden_size, self.site.activation_name)
-        self.memory = Memory(*(MemoryRows([""] * len(part), part) for part in self.rows))
+        anchor = self.cached.queries([random_text(self.rng)])[0]
+        rows = realistic_queries(anchor, size.memory + size.validation + 2 * size.past)
+        kept, held_out, self.past_rows = rows.split([size.memory, size.validation, 2 * size.past])
+        self.memory = Memory(MemoryRows([""] * len(kept), kept), MemoryRows([""] * len(held_out), held_out))
+        self.generator = torch.Generator().manual_seed(0)
 
-    def edit(self, tail: Tail, views: int, steps: int) -> float:
-        """Seconds of one edit of exactly so many steps; what it leaves behind is taken back."""
-        editor = TPatcher(views=views, max_steps=steps, first_validation=NEVER)
-        before = self.bank.snapshot(), self.memory.snapshot()
-        # Wrong on purpose: no step is spared.
-        lesson = Lesson("edit", self.texts, [1, 1], lambda: (0, 1), torch.Generator().manual_seed(0))
-        started = time.perf_counter()
-        fit = editor.learn(self.bank, lesson, tail, self.memory)
-        seconds = time.perf_counter() - started
-        assert fit.steps == steps, fit
-        self.bank.restore(before[0])
-        self.memory.restore(before[1])
-        return seconds
+    def remember_past_edits(self) -> None:
+        """Put the past edits into both memories."""
+        self.memory.append([""] * len(self.past_rows), self.past_rows, TPatcher().memory_copies)
 
-    def full_edit(self, views: int) -> float:
-        """Seconds of a full edit of `STEPS` steps, from two short ones."""
-        few, more = (self.edit(self.full, views, steps) for steps in (self.sizes.few, self.sizes.more))
-        per_step = (more - few) / (self.sizes.more - self.sizes.few)
-        return few + (STEPS - self.sizes.few) * per_step
+    def seconds(self, tail: Tail, views: int, steps: int, patches: int = 0) -> float:
+        """One edit of `steps` steps of two new texts, towards the class that the model does not predict."""
+        texts = [random_text(self.rng) for _ in range(2)]
+        editor = TPatcher(views=views, max_steps=steps)
+        bank = editor.start(self.site)
+        if patches:
+            keys, values = self.past_rows[:patches] / self.past_rows.shape[1], torch.randn(patches, self.site.hidden_size)
+            tensors = {"keys": keys, "biases": torch.full((patches,), -3.0), "values": values}
+            bank.load_tensors(tensors, [str(i) for i in range(patches)])
+        before = self.memory.snapshot()
+        lesson = Lesson("edit", texts, [1, 1], lambda: (0, 1), self.generator)
+        start = time.perf_counter()
+        steps_taken = editor.learn(bank, lesson, tail, self.memory).steps
+        seconds = time.perf_counter() - start
+        self.memory.restore(before)
+        return seconds * steps / steps_taken
 
-    def pile_up(self, patches: int) -> None:
-        """Grow bank and memory to so many past edits, two texts each, as eight rows each in the memory."""
-        missing = patches - self.bank.patches
-        if missing <= 0:
-            return
-        generator = torch.Generator().manual_seed(patches)
-        rows = self.rows[0][torch.randint(len(self.rows[0]), (2 * missing,), generator=generator)]
-        rows = rows + 0.1 * torch.randn(rows.shape, generator=generator)
-        for i in range(missing):
-            key = rows[2 * i] / rows[2 * i].square().sum()
-            self.bank.append(f"past-{self.bank.patches}", key, torch.tensor(-5.0), 0.01 * rows[2 * i + 1])
-        self.memory.append([""] * len(rows), rows, TPatcher().memory_copies)
+    def setup(self, views: int) -> float:
+        """What a full edit does before its first step: encode the texts."""
+        texts = [random_text(self.rng) for _ in range(2)]
+        start = time.perf_counter()
+        self.full.rows(texts, TPatcher().start(self.site), views=views, generator=self.generator)
+        return time.perf_counter() - start
 
 
-def speed(bench: Bench, progress: Progress) -> dict[str, dict[str, float]]:
-    found = {}
-    for views in (0, 16):
-        bench.edit(bench.frozen, views, 5)  # warm-up
-        cached, full = [], []
-        for _ in progress.track(range(bench.sizes.repeats), description=f"cached and full, {views} views"):
-            cached.append(bench.edit(bench.frozen, views, STEPS))
-            full.append(bench.full_edit(views))
-        ratios = [slow / fast for slow, fast in zip(full, cached, strict=True)]
-        found[f"views{views}"] = {
-            "cached": statistics.median(cached),
-            "full": statistics.median(full),
-            "speedup": statistics.median(ratios),
-            "speedup_least": min(ratios),
-            "speedup_most": max(ratios),
-        }
-    return found
+def with_threads(threads: int, measure: Callable[[], float]) -> float:
+    torch.set_num_threads(threads)
+    return measure()
 
 
-def growth(bench: Bench, progress: Progress) -> dict[int, float]:
-    """Seconds of a cached edit (no views) by the number of patches, relative to an edit of the bare model in turn."""
-    bare = without_edits(bench)
-    ratios: dict[int, float] = {}
-    for patches in progress.track(bench.sizes.patches, description="time per edit as patches pile up"):
-        bench.pile_up(patches)
-        pairs = [
-            (bench.edit(bench.frozen, 0, STEPS), bare.edit(bare.frozen, 0, STEPS)) for _ in range(bench.sizes.repeats)
-        ]
-        ratios[patches] = statistics.median(grown / empty for grown, empty in pairs)
-    return ratios
+def better_threads(bench: Bench, tick: Callable[[], None]) -> dict[str, int]:
+    """One thread or all of them, for each path the better."""
+    choices = sorted({1, os.cpu_count() or 1})
+    seconds: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for _ in range(3):
+        for threads in choices:
+            torch.set_num_threads(threads)
+            seconds["cached", threads].append(bench.seconds(bench.cached, 16, bench.size.steps // 3))
+            seconds["full", threads].append(bench.seconds(bench.full, 16, 2))
+            tick()
+    return {
+        path: min(choices, key=lambda threads: statistics.median(seconds[path, threads])) for path in ("cached", "full")
+    }
 
 
-def without_edits(bench: Bench) -> Bench:
-    """The same bench with an empty bank and a memory of its own, sharing the model and the encoded texts."""
-    fresh = object.__new__(Bench)
-    fresh.__dict__ |= bench.__dict__
-    fresh.bank = PatchBank(bench.site.hidden_size, bench.site.activation_name)
-    fresh.memory = Memory(*(MemoryRows([""] * len(part), part) for part in bench.rows))
-    return fresh
+def dense_step(rows: list[Tensor], key: Tensor, z: Tensor) -> float:
+    """Seconds of the released code's memory loss: the list of rows concatenated, every pair scored, all with gradient.
+
+    Written anew from its description; forward and backward.
+    """
+    key = key.detach().requires_grad_()
+    start = time.perf_counter()
+    h = torch.cat(rows) @ key
+    pairs = (h.unsqueeze(0) - z.unsqueeze(1)).flatten()
+    loss = pairs.topk(1000).values.add(3).exp().mean() + h.repeat(len(z)).topk(1000).values.add(3).exp().mean()
+    loss.backward()
+    return time.perf_counter() - start
+
+
+def measure(bench: Bench, threads: dict[str, int], tick: Callable[[], None]) -> dict[str, list[float]]:
+    """Every variant once per round: seconds per edit."""
+    size, seconds = bench.size, defaultdict(list)
+    released = list(bench.memory.train.rows.clone().split(1))
+    for round_ in range(size.repeats + 1):
+        found = {}
+        torch.set_num_threads(threads["full"])
+        for views in VIEWS:
+            setup = bench.setup(views)
+            measured = bench.seconds(bench.full, views, size.full_steps)
+            found[f"full views{views}"] = setup + (measured - setup) / size.full_steps * size.steps
+        torch.set_num_threads(threads["cached"])
+        for views in VIEWS:
+            found[f"cached views{views}"] = bench.seconds(bench.cached, views, size.steps)
+            tick()
+        found["released memory loss"] = dense_step(released, bench.past_rows[0] / 100, torch.zeros(16))
+        if round_:  # the first round warms up
+            for name, value in found.items():
+                seconds[name].append(value)
+    return seconds
+
+
+def measure_growth(bench: Bench, threads: int, tick: Callable[[], None]) -> list[tuple[float, float]]:
+    """Seconds per edit on the untouched model and after the past edits, in turns."""
+    torch.set_num_threads(threads)
+    fresh, pairs = bench.memory.snapshot(), []
+    for round_ in range(bench.size.repeats + 1):
+        young = bench.seconds(bench.cached, 16, bench.size.steps)
+        bench.remember_past_edits()
+        old = bench.seconds(bench.cached, 16, bench.size.steps, patches=bench.size.past)
+        bench.memory.restore(fresh)
+        tick()
+        if round_:
+            pairs.append((young, old))
+    return pairs
+
+
+def run(size: Size) -> dict[str, object]:
+    rounds = size.repeats + 1
+    with Progress(transient=True) as progress:
+        task = progress.add_task("an mBERT-sized model and its memory", total=6 + 3 * rounds + 1)
+        tick = lambda: progress.advance(task)  # noqa: E731
+        bench = Bench(size)
+        tick()
+        progress.update(task, description="one thread or all")
+        threads = better_threads(bench, tick)
+        progress.update(task, description="cached against full")
+        seconds = measure(bench, threads, tick)
+        progress.update(task, description="2,000 edits later")
+        growth = measure_growth(bench, threads["cached"], tick)
+    return summary(size, threads, {name: statistics.median(values) for name, values in seconds.items()}, growth)
+
+
+def summary(size: Size, threads: dict[str, int], seconds: dict[str, float], growth: list) -> dict[str, object]:
+    cached = {f"views{views}": seconds[f"cached views{views}"] for views in VIEWS}
+    full = {f"views{views}": seconds[f"full views{views}"] for views in VIEWS}
+    return {
+        "speedup": {name: round(full[name] / cached[name], 1) for name in cached},
+        "seconds_per_edit": {"cached": round(cached["views16"], 3), "full": round(full["views16"], 2)},
+        "growth_2000": round(statistics.median(old for _, old in growth) / statistics.median(new for new, _ in growth), 3),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "seconds": {"cached": rounded(cached), "full": rounded(full)},
+        "ms_per_step": {
+            "cached": rounded(cached, 1e3 / size.steps),
+            "full": rounded(full, 1e3 / size.steps),
+            "released_memory_loss_alone": round(1e3 * seconds["released memory loss"], 1),
+        },
+        "full_measured_steps": size.full_steps,
+        "threads": threads,
+        "size": asdict(size),
+    }
+
+
+def rounded(numbers: dict[str, float], factor: float = 1.0) -> dict[str, float]:
+    return {name: round(factor * number, 3) for name, number in numbers.items()}
+
+
+def show(result: dict) -> None:
+    table = Table("path", *(f"{views} views" for views in VIEWS), title="seconds per edit")
+    for path in ("full", "cached"):
+        table.add_row(path, *(f"{result['seconds'][path][f'views{views}']:.3g}" for views in VIEWS))
+    table.add_row("times faster", *(f"{result['speedup'][f'views{views}']:g}" for views in VIEWS))
+    console = Console()
+    console.print(table)
+    console.print(f"after 2,000 edits an edit takes {result['growth_2000']:g} times as long; peak {result['peak_mb']} MB")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small memory, one repeat: to see that it runs")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/tail.json"))
-    parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    sizes = QUICK if args.quick else Sizes()
-    with Progress() as progress:
-        bench = Bench(sizes)
-        found = speed(bench, progress)
-        grown = growth(bench, progress)
-    result = {
-        "speedup": {name: round(row["speedup"], 1) for name, row in found.items()},
-        "seconds_per_edit": {side: round(found["views0"][side], 3) for side in ("cached", "full")},
-        "growth_2000": round(grown[max(grown)], 2),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "all": {name: {key: round(value, 3) for key, value in row.items()} for name, row in found.items()},
-        "growth": {str(patches): round(ratio, 2) for patches, ratio in grown.items()},
-        "setting": {
-            "model": f"BERT 12 x 768, vocabulary {VOCABULARY}, length {LENGTH}, random weights",
-            "memory": sizes.memory,
-            "validation_memory": sizes.validation,
-            "steps": STEPS,
-            "full_steps_timed": sizes.more - sizes.few,
-            "repeats": sizes.repeats,
-            "threads": args.threads,
-            "quick": args.quick,
-        },
-    }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    Console().print_json(data=result)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a small memory and two rounds: does it run?")
+    parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
+    arguments = parser.parse_args()
+    result = run(QUICK if arguments.quick else Size())
+    show(result)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
