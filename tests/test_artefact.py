@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
@@ -85,6 +85,7 @@ def test_it_holds_the_edits_and_not_the_model(bert, folders):
 ids = st.text(min_size=1, max_size=20).filter(lambda name: name.isprintable() or "\u2028" in name)
 
 
+@settings(max_examples=12)
 @given(st.lists(ids, unique=True, min_size=1, max_size=5))
 def test_any_edit_id_survives_the_disk(bert, tmp_path_factory, names):
     """Line separators, quotes, right-to-left marks: one line of JSON per edit, whatever it is called."""

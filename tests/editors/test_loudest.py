@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polypatch.editors import MemoryRows, loudest
@@ -62,6 +62,7 @@ def test_activations_are_the_brute_force_ones_at_every_step(walk):
     assert found.full_passes <= len(keys)
 
 
+@settings(max_examples=25)
 @given(walks(), st.integers(1, 12), st.integers(0, 99))
 def test_the_loss_of_the_rows_found_is_the_loss_of_all(walk, batch, seed):
     """Told the edit's own activations, it leaves out rows that can be in no pair that counts, and no other."""
