@@ -58,8 +58,11 @@ class Attempt:
 
     def _learn(self, attempt: int) -> tuple[Fit, tuple[Example, ...]]:
         """One training run, and the examples it was trained on."""
-        sampler, rng = self.recipe.sampler, self._rng(attempt)
+        sampler, rng = self.recipe.sampler, self._rng(0)
+        # The first draw is the trigger's, also in a retry: drawing another language would be giving up on this one.
         first = sampler(self.edit, rng)
+        if attempt:
+            rng = self._rng(attempt)
         every_step = sampler.redraw == "per_step"
         pool = tuple(self.edit.example(lang) for lang in self.edit.languages) if every_step else first
         position = {example.lang: i for i, example in enumerate(pool)}

@@ -92,13 +92,24 @@ def test_small_steps_read_the_memory_once():
 
 
 def test_a_large_step_reads_it_again():
-    """And a key that turns round needs another: the shortlist of before holds none of the found."""
+    """A key that turns away needs another pass: the shortlist of before holds none of the found."""
     generator = torch.Generator().manual_seed(0)
     table = memory_of(torch.randn(3000, 32, generator=generator))
     found, key = Loudest(table, 50), torch.randn(32, generator=generator)
     found.activations(key, torch.zeros(()))
-    agrees(found.activations(-key, torch.zeros(())), brute(table, -key, torch.zeros(()), 50))
+    away = torch.randn(32, generator=generator)
+    agrees(found.activations(away, torch.zeros(())), brute(table, away, torch.zeros(()), 50))
     assert found.full_passes == 2
+
+
+def test_a_direction_is_read_once():
+    """Turned round or stretched, a key lies along what was read already: another shortlist, but no other pass."""
+    generator = torch.Generator().manual_seed(0)
+    table = memory_of(torch.randn(3000, 32, generator=generator))
+    found, key = Loudest(table, 50), torch.randn(32, generator=generator)
+    for scale in (1.0, -1.0, 0.0, 7.0):
+        agrees(found.activations(scale * key, torch.zeros(())), brute(table, scale * key, torch.zeros(()), 50))
+    assert found.full_passes == 1
 
 
 def test_one_outlier_far_from_all_is_not_missed():

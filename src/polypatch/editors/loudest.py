@@ -87,12 +87,11 @@ class Loudest:
         low = z.sort().values
         if len(self._nth) != len(z):
             self._nth = (self.top - 1) // torch.arange(1, len(z) + 1, device=z.device)
-        return low[0] + (h[self._nth] - low).max()
+        return (h[self._nth] - (low - low[0])).max()
 
     def _draw_up(self, key: Tensor) -> None:
         assert self._read is not None
-        self.full_passes += 1
-        self._read.along(key)
+        self.full_passes += self._read.along(key)
         self._listed = self._read.bounds(key).topk(len(self._short)).indices
         self._short, self._short_counts = self.rows.index_select(0, self._listed), self.counts[self._listed]
 
@@ -104,8 +103,9 @@ class _Directions:
         self.rows = rows
         self.squares = lengths.square() * (1 + ROUNDING)
         self.slack = ROUNDING * float(lengths.max())
-        self.basis = rows.new_empty(DIRECTIONS, rows.shape[1])
-        self.components = rows.new_empty(DIRECTIONS, len(rows))
+        directions = min(DIRECTIONS, rows.shape[1])
+        self.basis = rows.new_empty(directions, rows.shape[1])
+        self.components = rows.new_empty(directions, len(rows))
         self.used, self.left = 0, self.squares.sqrt()
 
     def bounds(self, key: Tensor) -> Tensor:
@@ -116,12 +116,14 @@ class _Directions:
         known = torch.addmv(self.left * r.norm(), self.components[: self.used].T, c)
         return known.add_(self.slack * key.norm())
 
-    def along(self, key: Tensor) -> None:
-        """Read the memory along the part of the key that no direction holds."""
-        if self.used == DIRECTIONS:
+    def along(self, key: Tensor) -> bool:
+        """Read the memory along the part of the key that no direction holds; False where that is rounding only."""
+        if self.used == len(self.basis):
             self.used = 0
         basis = self.basis[: self.used]
         r = key - (basis @ key) @ basis
+        if not bool(r.norm() > 0.1 * ROUNDING * key.norm()):
+            return False
         # Twice is enough: what is left of the other directions after one pass is rounding, magnified.
         r = r / r.norm()
         r = r - (basis @ r) @ basis
@@ -130,3 +132,4 @@ class _Directions:
         self.used += 1
         read = self.components[: self.used].square().sum(0)
         self.left = (self.squares - read).clamp_(min=0).sqrt_()
+        return True

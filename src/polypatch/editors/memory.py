@@ -27,7 +27,7 @@ class MemoryRows:
         self._rows = queries.detach().clone()
         self._counts = torch.ones(len(queries), dtype=torch.long, device=queries.device)
         self.used = len(queries)
-        self._lengths = self._rows.norm(dim=1)
+        self._lengths: Tensor = self._rows.norm(dim=1)
 
     @property
     def lengths(self) -> Tensor:

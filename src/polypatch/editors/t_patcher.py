@@ -7,7 +7,6 @@ Adam on (k, b, v, α); the patch is ``act(q·k + b) · (α ⊙ v)``; afterwards 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -35,7 +34,7 @@ class Neuron:
         value = torch.randn(q.shape, generator=generator).to(q.device)
         # One vector with four views into it: clipped and stepped as one, which a small model's step time shows.
         self.numbers = torch.cat([q / q.dot(q), q.new_zeros(1), value, torch.full_like(q, amplification)]).detach()
-        key, bias, value, alpha = self.numbers.split([len(q), 1, len(q), len(q)])
+        key, bias, value, alpha = torch.split(self.numbers, [len(q), 1, len(q), len(q)])
         self.key, self.bias, self.value, self.alpha = (
             part.detach().requires_grad_() for part in (key, bias.squeeze(), value, alpha)
         )
