@@ -44,15 +44,15 @@ def memory_loss(h: Tensor, z: Tensor, top: int = 1000, edit_margin: float = 3.0,
     Args:
         h: activations of the memory's loudest rows, in falling order: ``min(top, M)`` of them, for a pair's score falls
             with h_i, or as many as `Loudest.activations` finds to be enough for this z.
-        z: [B] activations on the edit's rows.
+        z: [B] activations on the edit's rows; exp(−z) has to be finite, here as in `activation_loss`.
         top: pairs that enter each mean.
         edit_margin: m1; the memory has to stay this far below the edit.
         memory_margin: −m2; the memory has to stay this far below zero. The released code has m2 = −3, subtracted.
     """
     pairs = h.detach().unsqueeze(1) - z.detach()
     count = min(top, pairs.numel())
-    # Which pairs and rows enter carries no gradient. Given that, L_m = Σ_i exp(h_i) (Σ_j enters_ij exp(−z_j) + weight_i),
-    # five nodes on the tape; in a small model every node more is felt in the time of a step.
+    # Which pairs and rows enter has no gradient. With that, L_m = Σ_i exp(h_i) (Σ_j enters_ij exp(−z_j) + weight_i):
+    # five nodes on the tape, where one for each mean and each exponential takes a small model half as long again.
     chosen = pairs.flatten().topk(count, sorted=False).indices
     enters = torch.zeros_like(pairs).flatten().index_fill_(0, chosen, math.exp(edit_margin) / count).view_as(pairs)
     # The B-fold stack is never built: `whole` rows enter B times, one more enters `rest` times.

@@ -1,7 +1,7 @@
 """Loudest: the memory rows that enter the memory loss, exactly, without reading the whole memory at every step.
 
 The loss wants the largest of h_i = q_i·k + b, M of them, at every step. Reading all rows is 123 MB at M = 40,000 and
-d = 768, nearly all of an edit's time; yet a hundred rows settle the loss, and a key in training moves in few
+d = 768, most of an edit's time; yet a hundred rows settle the loss, and a key in training moves in few
 directions. So the memory is read once per direction: e_1, e_2, … are orthonormal, a_ij = q_i·e_j is remembered, and
 
     k = Σ_j c_j e_j + r        q_i·k = Σ_j c_j a_ij + q_i·r  ≤  Σ_j c_j a_ij + ρ_i ‖r‖        ρ_i² = ‖q_i‖² − Σ_j a_ij²
@@ -60,8 +60,7 @@ class Loudest:
         order, quietest = self._wanted(still, z)
         if self._read is not None:
             bounds = self._read.bounds(still).index_fill_(0, self._listed, -torch.inf)
-            # Not `>=` turned round: a NaN must be read again as well.
-            if not bool(bounds.max() < quietest):
+            if not bool(bounds.max() < quietest):  # a NaN is never below
                 self._draw_up(still)
                 order, _ = self._wanted(still, z)
         h = torch.addmv(bias, self._short.index_select(0, order), key)
@@ -118,12 +117,12 @@ class _Directions:
 
     def along(self, key: Tensor) -> bool:
         """Read the memory along the part of the key that no direction holds; False where that is rounding only."""
-        if self.used == len(self.basis):
-            self.used = 0
         basis = self.basis[: self.used]
         r = key - (basis @ key) @ basis
-        if not bool(r.norm() > 0.1 * ROUNDING * key.norm()):
+        if not bool(r.norm() > 0.1 * ROUNDING * key.norm()):  # a NaN is never above
             return False
+        if self.used == len(self.basis):
+            self.used, basis, r = 0, self.basis[:0], key
         # Twice is enough: what is left of the other directions after one pass is rounding, magnified.
         r = r / r.norm()
         r = r - (basis @ r) @ basis
