@@ -79,7 +79,7 @@ class Bench:
         self.memory.append([""] * len(self.past_rows), self.past_rows, TPatcher().memory_copies)
 
     def seconds(self, tail: Tail, views: int, steps: int, patches: int = 0) -> float:
-        """One edit of `steps` steps of two new texts, towards the class that the model does not predict."""
+        """One edit of `steps` steps of two new texts, towards class 1, which these random weights predict for neither."""
         texts = [random_text(self.rng) for _ in range(2)]
         editor = TPatcher(views=views, max_steps=steps)
         bank = editor.start(self.site)
@@ -90,10 +90,11 @@ class Bench:
         before = self.memory.snapshot()
         lesson = Lesson("edit", texts, [1, 1], lambda: (0, 1), self.generator)
         start = time.perf_counter()
-        steps_taken = editor.learn(bank, lesson, tail, self.memory).steps
+        fit = editor.learn(bank, lesson, tail, self.memory)
         seconds = time.perf_counter() - start
         self.memory.restore(before)
-        return seconds * steps / steps_taken
+        assert fit.steps == steps, fit.reason
+        return seconds
 
     def setup(self, views: int) -> float:
         """What a full edit does before its first step: encode the texts."""

@@ -21,7 +21,7 @@ Chosen on seed 0, on up to 1,000 edits with one language and with two; seeds 1 a
 """
 
 LIMIT = 500
-"""Edits of the shuffled stream in Table 1. With more, patches break more of what was right: docs/results.md has 1,000."""
+"""Edits of the shuffled stream in Table 1; with more, patches break more of what was right (docs/results.md)."""
 
 FINE_TUNING = {"views": 0}
 """At the published rate. Ten to a hundred times faster rates end in a collapse within 1,000 edits."""
