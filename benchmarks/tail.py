@@ -79,7 +79,7 @@ class Bench:
         self.memory.append([""] * len(self.past_rows), self.past_rows, TPatcher().memory_copies)
 
     def seconds(self, tail: Tail, views: int, steps: int, patches: int = 0) -> float:
-        """One edit of `steps` steps of two new texts, towards class 1, which these random weights predict for neither."""
+        """One edit of `steps` steps of two new texts, towards class 1, which these weights predict for neither."""
         texts = [random_text(self.rng) for _ in range(2)]
         editor = TPatcher(views=views, max_steps=steps)
         bank = editor.start(self.site)
