@@ -29,6 +29,7 @@ class Scribe:
     draws: int = 1
     lessons: list = field(default_factory=list)
     exact = False
+    memory_copies = 2
 
     def start(self, site):
         return PatchBank(site.hidden_size, site.activation_name)
@@ -51,7 +52,6 @@ class Scribe:
             break
         else:
             delta.append(lesson.owner, torch.zeros(q.shape[1]), noise - 100, torch.zeros(q.shape[1]))
-        memory.append([lesson.texts[i] for i in drawn], q[list(drawn)], 2)
         return Fit(7, drawn)
 
 
@@ -89,7 +89,7 @@ def wrong_edits(tiny, n=4, languages=("en", "de", "fr", "zh"), right=()):
 
 
 def run(edited, edits, recipe, **arguments):
-    return list(edit_stream(edited, edits, recipe=recipe, **arguments))
+    return list(edit_stream(edited, edits, recipe=recipe, **{"keep_failed": True, **arguments}))
 
 
 @pytest.mark.parametrize(
@@ -193,6 +193,26 @@ def test_retries_use_fresh_random_numbers_and_leave_one_patch(tiny, attached):
     assert len({noise for _, _, noise in recipe.editor.lessons}) == 3
 
 
+def test_what_was_trained_on_joins_both_memories(tiny, attached):
+    """Rows drawn, each counted as often as the editor says, in the order of their first use; others do not."""
+    (one,) = wrong_edits(tiny, 1)
+    recipe = Recipe(Scribe(), OnlyLanguages(("fr",)))
+    edited = attached(recipe)
+    used = edited.memory.snapshot()
+    run(edited, [one], recipe)
+    texts = [one.prompt["en"], one.prompt["fr"]]
+    for rows, before in zip((edited.memory.train, edited.memory.validation), used, strict=True):
+        assert rows.texts[before:] == texts
+        assert rows.counts.tolist() == [1] * before + [2, 2]
+        assert torch.equal(rows.rows[before:], edited.tail.queries(texts))
+    forgetful = Recipe(dataclasses.replace(TPatcher(max_steps=5, views=0), memory_copies=0))
+    edited.unload()
+    edited = attached(forgetful)
+    run(edited, [one], forgetful)
+    assert edited.patches == 1
+    assert edited.memory.snapshot() == used
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_failures_are_said_and_kept_or_taken_back(tiny, attached, keep):
     (one, two) = wrong_edits(tiny, 2, ("en", "de"))
@@ -223,7 +243,7 @@ def test_a_trajectory_is_measured_every_so_often_and_at_the_end(tiny, attached):
     recipe = Recipe(Scribe(fails=2))
     edited = attached(recipe)
     seen = []
-    for outcome in edit_stream(edited, edits, recipe=recipe, watch=Watch(every=2, locality=watched)):
+    for outcome in edit_stream(edited, edits, recipe=recipe, watch=Watch(every=2, locality=watched), keep_failed=True):
         past = edits[: int(outcome.edit_id[1:]) + 1]
         right = edited.predict([e.prompt["en"] for e in past])
         local = edited.predict([row.text for row in watched["some"]])
@@ -269,7 +289,7 @@ def test_edit_is_attach_and_a_whole_stream(tiny):
     model, tokenizer = tiny("bert")
     edits, memory = wrong_edits(tiny, 2), tiny_texts(20)
     recipe = dataclasses.replace(RECIPES["mpn-all"], editor=TPatcher(max_steps=20, views=2))
-    whole = edit(model, edits, tokenizer=tokenizer, recipe=recipe, memory=memory, seed=3)
+    whole = edit(model, edits, tokenizer=tokenizer, recipe=recipe, memory=memory, seed=3, keep_failed=True)
     tensors = {name: tensor.clone() for name, tensor in whole.delta.tensors().items()}
     whole.unload()
     edited = attach(model, tokenizer=tokenizer, recipe=recipe, memory=memory, seed=3)

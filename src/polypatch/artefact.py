@@ -1,21 +1,25 @@
-"""The folder on disk that holds edits, described as data.
+"""The folder on disk that holds edits, described as data. Written whole or not at all; read without running any of it.
 
 ::
 
-    edit_config.json     format version, recipe, seed, site, base model and its fingerprint, settings
+    edit_config.json     what was edited and how: `FIELDS`; SHA-256 of every other file, and of itself
     edits.safetensors    the tensors of the delta
-    provenance.jsonl     one line per edit: its outcome; ``owners`` in the configuration maps neurons to edits
+    provenance.jsonl     one line per edit, in order: `ROW`
+    report.json          what the edits achieved, the rows of a report; absent where nothing was measured
+    README.md            the model card, for people and hubs; not read back
+
+**Format 1** had neither checksums, model card, report nor requests, and kept `owners` in the configuration. It is read;
+what is written is format 2.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +27,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from polypatch.errors import ArtefactError
-from polypatch.outcomes import EditOutcome
+from polypatch.card import model_card
+from polypatch.data.record import edit_from_record, record_from_edit
+from polypatch.errors import ArtefactError, DataError
+from polypatch.files import read_plain, sha256, strict_json, write_synced
+from polypatch.outcomes import EditOutcome, EditRecord
 
-FORMAT_VERSION = 1
-CONFIG, TENSORS, PROVENANCE = "edit_config.json", "edits.safetensors", "provenance.jsonl"
+FORMAT_VERSION = 2
+CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
+    "edit_config.json",
+    "edits.safetensors",
+    "provenance.jsonl",
+    "report.json",
+    "README.md",
+)
 
-_FIELDS: dict[str, type | tuple[type, ...]] = {
+Types = type | tuple[type, ...]
+
+_COMMON: dict[str, Types] = {
     "format_version": int,
     "recipe": str,
     "seed": int,
@@ -40,96 +55,238 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "base_model": str,
     "base_fingerprint": str,
     "max_length": int,
-    "owners": list,
     "settings": dict,
 }
+FIELDS: dict[int, dict[str, Types]] = {
+    1: {**_COMMON, "owners": list},
+    2: {
+        **_COMMON,
+        "polypatch_version": str,
+        "base_revision": (str, type(None)),
+        "hidden_size": int,
+        "activation": str,
+        "labels": list,
+        "checksums": dict,
+        "checksum": str,
+    },
+}
+"""Format version -> the fields of `edit_config.json` and their types: all of these and no others."""
+
+ROW = ("id", "neurons", "request", "outcome", "reverted")
+"""The fields of a line of `provenance.jsonl`: the edit's id; its rows in the tensors (none for changed weights); the
+edit itself as in `polypatch.data`, null where not known; its `EditOutcome`; when it was reverted, or the empty string.
+"""
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """What the folder holds."""
+    """What the folder holds.
+
+    Attributes:
+        tensors: of the delta.
+        owners: the edit id behind each neuron.
+        records: the history, in order.
+        config: the fields of `edit_config.json` that are not about the files themselves.
+        report: rows of `report.json`; None where nothing was measured.
+    """
 
     tensors: Mapping[str, Tensor]
     owners: tuple[str, ...]
-    outcomes: tuple[EditOutcome, ...]
+    records: tuple[EditRecord, ...]
     config: Mapping[str, Any]
+    report: Sequence[Mapping[str, Any]] | None = field(default=None)
+
+    @property
+    def outcomes(self) -> tuple[EditOutcome, ...]:
+        """What became of each edit that was not reverted."""
+        return tuple(record.outcome for record in self.records if not record.reverted)
 
 
 def write_artefact(folder: Path, artefact: Artefact) -> Path:
-    """Write the folder; it is either absent, the old one, or the whole new one."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    config = {"format_version": FORMAT_VERSION, **artefact.config, "owners": list(artefact.owners)}
-    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    """Write the folder; it is either absent, the old one, or the whole new one.
+
+    Raises:
+        ArtefactError: `folder` exists and holds something else, or the disk refuses.
+    """
     try:
-        (staging / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        (staging / TENSORS).write_bytes(save(dict(artefact.tensors), metadata={"format": "pt"}))
-        lines = (json.dumps(dataclasses.asdict(o), ensure_ascii=False) for o in artefact.outcomes)
-        (staging / PROVENANCE).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _settle(folder)
+        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.new-"))
+    except OSError as error:
+        raise ArtefactError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    try:
+        for name, content in _contents(artefact).items():
+            write_synced(staging / name, content)
         staging.chmod(0o755)
         _put_in_place(staging, folder)
-    except BaseException:
+    except OSError as error:
+        raise ArtefactError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    finally:
         shutil.rmtree(staging, ignore_errors=True)
-        raise
     return folder
 
 
-def read_artefact(folder: Path) -> Artefact:
+def read_artefact(folder: Path, *, follow_links: bool = False) -> Artefact:
     """Read and check the folder. Runs no code from it.
 
+    Args:
+        folder: the folder.
+        follow_links: accept files that are links, as in a hub's cache.
+
     Raises:
-        ArtefactError: a file is missing or malformed, or written by a later format.
+        ArtefactError: a file is missing, malformed, not a plain file, or not the one that was written.
     """
-    config = _read_config(folder / CONFIG)
+    if not folder.exists() and _aside(folder).exists():
+        folder = _aside(folder)  # a kill between two renames: the old edits are whole
+    config = _read_config(folder / CONFIG, follow_links)
+    checksums: Mapping[str, str] = config.get("checksums", {})
+
+    def content(name: str) -> bytes:
+        raw = read_plain(folder / name, follow_links, ArtefactError)
+        if config["format_version"] > 1 and sha256(raw) != checksums.get(name):
+            raise ArtefactError(f"{folder / name}: was changed after it was written (another SHA-256 than in {CONFIG})")
+        return raw
+
     try:
-        tensors = load((folder / TENSORS).read_bytes())
-    except (OSError, SafetensorError) as error:
+        tensors = load(content(TENSORS))
+    # Beside its own error, the parser lets out what a header's numbers do to Python.
+    except (SafetensorError, KeyError, ValueError, TypeError, OverflowError, RuntimeError) as error:
+        if isinstance(error, ArtefactError):
+            raise
         raise ArtefactError(f"{folder / TENSORS}: not readable ({error})") from error
-    return Artefact(tensors, tuple(config["owners"]), _read_outcomes(folder / PROVENANCE), config)
+    owners, records = _read_provenance(folder / PROVENANCE, content(PROVENANCE), config)
+    report = strict_json(content(REPORT), f"{folder / REPORT}", ArtefactError) if REPORT in checksums else None
+    return Artefact(tensors, owners, records, config, report)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtefactError(f"{path}: not a readable configuration of saved edits ({error})") from error
-    if not isinstance(config, dict) or config.get("format_version") != FORMAT_VERSION:
-        raise ArtefactError(f"{path}: format_version should be {FORMAT_VERSION}; this version reads no other")
-    for name, kind in _FIELDS.items():
-        if not isinstance(config.get(name, ...), kind):
+def _contents(artefact: Artefact) -> dict[str, bytes]:
+    """Every file by name, the configuration with the checksums of the others."""
+    files = {TENSORS: save(dict(artefact.tensors), metadata={"format": "pt"})}
+    rows = (_row(record, artefact.owners) for record in artefact.records)
+    files[PROVENANCE] = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode()
+    if artefact.report is not None:
+        files[REPORT] = (json.dumps(list(artefact.report), indent=2, ensure_ascii=False) + "\n").encode()
+    config = {name: artefact.config[name] for name in FIELDS[FORMAT_VERSION] if name in artefact.config}
+    config |= {"format_version": FORMAT_VERSION, "checksums": {name: sha256(raw) for name, raw in files.items()}}
+    config.pop("checksum", None)
+    config["checksum"] = _own_checksum(config)
+    files[CONFIG] = (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()
+    files[CARD] = model_card(config, artefact.records, artefact.report).encode()
+    return files
+
+
+def _row(record: EditRecord, owners: Sequence[str]) -> dict[str, Any]:
+    name = record.outcome.edit_id
+    return {
+        "id": name,
+        "neurons": [i for i, owner in enumerate(owners) if owner == name],
+        "request": None if record.edit is None else record_from_edit(record.edit),
+        "outcome": {k: v for k, v in dataclasses.asdict(record.outcome).items() if k != "edit_id"},
+        "reverted": record.reverted,
+    }
+
+
+def _own_checksum(config: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in config.items() if name != "checksum"}
+    return sha256(json.dumps(rest, sort_keys=True).encode())
+
+
+def _read_config(path: Path, follow_links: bool) -> dict[str, Any]:
+    config: dict[str, Any] = strict_json(read_plain(path, follow_links, ArtefactError), str(path), ArtefactError)
+    version = config.get("format_version") if isinstance(config, dict) else None
+    if type(version) is not int or version not in FIELDS:
+        known = ", ".join(map(str, FIELDS))
+        raise ArtefactError(f"{path}: format_version is {version!r}; this polypatch reads {known}")
+    fields = FIELDS[version]
+    for name, kind in fields.items():
+        value = config.get(name, ...)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
             raise ArtefactError(f"{path}: {name} is missing or not of type {kind}")
+    if unknown := sorted(config.keys() - fields.keys()):
+        raise ArtefactError(f"{path}: {unknown[0]!r} is no field of format {version}")
+    if version > 1 and config["checksum"] != _own_checksum(config):
+        raise ArtefactError(f"{path}: was changed after it was written (its checksum is another)")
     _require_sense(path, config)
     return config
 
 
 def _require_sense(path: Path, config: Mapping[str, Any]) -> None:
     """Check what types alone do not say."""
-    if not all(isinstance(owner, str) for owner in (*config["owners"], *config["sampled_languages"])):
-        raise ArtefactError(f"{path}: owners and sampled_languages must be lists of strings")
+    for name in ("owners", "sampled_languages", "labels"):
+        if not all(isinstance(item, str) for item in config.get(name, ())):
+            raise ArtefactError(f"{path}: {name} must be a list of strings")
     if config["delta"] not in ("patches", "weights"):
         raise ArtefactError(f"{path}: delta should be 'patches' or 'weights', is {config['delta']!r}")
     if config["scope"] not in ((None,) if config["delta"] == "patches" else ("ffn", "layer")):
         raise ArtefactError(f"{path}: scope {config['scope']!r} does not belong to {config['delta']}")
-    if config["max_length"] < 1:
-        raise ArtefactError(f"{path}: max_length should be at least 1, is {config['max_length']}")
+    for name in ("max_length", "hidden_size"):
+        if config.get(name, 1) < 1:
+            raise ArtefactError(f"{path}: {name} should be at least 1, is {config[name]}")
 
 
-def _read_outcomes(path: Path) -> tuple[EditOutcome, ...]:
+def _read_provenance(
+    path: Path, raw: bytes, config: Mapping[str, Any]
+) -> tuple[tuple[str, ...], tuple[EditRecord, ...]]:
     try:
         # Not splitlines(): U+2028 and its like are characters of real sentences.
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        return tuple(EditOutcome(**{**row, "languages": tuple(row["languages"])}) for row in rows)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        lines = [line for line in raw.decode().split("\n") if line]
+        rows = [strict_json(line.encode(), f"{path} row {i}", ArtefactError) for i, line in enumerate(lines, start=1)]
+        if config["format_version"] == 1:
+            return tuple(config["owners"]), tuple(EditRecord(None, _outcome(row["edit_id"], row)) for row in rows)
+        records = tuple(_record(row) for row in rows)
+        if len({record.outcome.edit_id for record in records}) != len(records):
+            raise ArtefactError(f"{path}: an edit occurs twice")
+        return _owners(path, rows), records
+    except (DataError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, ArtefactError):
+            raise
         raise ArtefactError(f"{path}: not readable as outcomes of edits ({error})") from error
 
 
+def _record(row: Mapping[str, Any]) -> EditRecord:
+    request, reverted = row["request"], row["reverted"]
+    edit = None if request is None else edit_from_record(request, default_id=row["id"])
+    if not isinstance(reverted, str) or (edit is not None and edit.id != row["id"]):
+        raise ValueError(f"edit {row['id']!r}: reverted or the request's id is not what it should be")
+    return EditRecord(edit, _outcome(row["id"], row["outcome"]), reverted)
+
+
+def _outcome(name: str, fields: Mapping[str, Any]) -> EditOutcome:
+    if not isinstance(name, str):
+        raise TypeError(f"an edit's id must be a string, not {name!r}")
+    return EditOutcome(**{**fields, "edit_id": name, "languages": tuple(fields["languages"])})
+
+
+def _owners(path: Path, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    by_neuron = {neuron: row["id"] for row in rows for neuron in row["neurons"]}
+    count = sum(len(row["neurons"]) for row in rows)
+    if sorted(by_neuron) != list(range(count)):
+        raise ArtefactError(f"{path}: the neurons of the edits are not 0 to {count - 1}, each once")
+    return tuple(by_neuron[i] for i in range(count))
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _settle(folder: Path) -> None:
+    """Clear up what a kill in the middle of an earlier write left."""
+    if _aside(folder).exists():
+        if folder.exists():
+            shutil.rmtree(_aside(folder))
+        else:
+            _aside(folder).rename(folder)
+    for staging in folder.parent.glob(f".{folder.name}.new-*"):
+        shutil.rmtree(staging, ignore_errors=True)
+
+
 def _put_in_place(staging: Path, folder: Path) -> None:
-    """Rename, moving an older folder aside first; a kill in between leaves both, never a mixture."""
+    """Rename, moving an older folder aside first; after a kill in between, `read_artefact` finds the old one."""
     if not folder.exists():
         staging.rename(folder)
         return
     if not (folder / CONFIG).is_file():
         raise ArtefactError(f"{folder}: exists and holds no saved edits; refusing to replace it")
-    aside = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-    folder.rename(aside)
+    folder.rename(_aside(folder))
     staging.rename(folder)
-    shutil.rmtree(aside)
+    shutil.rmtree(_aside(folder))

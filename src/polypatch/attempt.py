@@ -1,60 +1,117 @@
-"""One edit of the stream: look whether it is needed, learn it, look whether it took."""
+"""One edit of the stream: look whether it is needed, learn it, look whether it took and what it cost."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
 
 import torch
 
-from polypatch.edited_model import EditedModel
+from polypatch.deltas import Delta
 from polypatch.editors import Fit, Lesson, Memory
 from polypatch.edits import Edit, Example
-from polypatch.outcomes import EditOutcome
+from polypatch.guard import Watchman
+from polypatch.outcomes import TAKEN_BACK, EditOutcome
 from polypatch.recipes import Recipe
+from polypatch.sites import Tail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How an edit is judged.
+
+    Attributes:
+        retries: further attempts, with fresh random numbers, at an edit that did not take or cost too much.
+        keep_failed: keep what a failed edit left in the model (the released code does); False takes it back. What
+            costs more than a guard allows is taken back in any case.
+    """
+
+    retries: int = 0
+    keep_failed: bool = False
+
+
+class Editable(Protocol):
+    """What one edit needs of an edited model."""
+
+    delta: Delta
+    seed: int
+
+    @property
+    def tail(self) -> Tail:
+        """The model behind the FFN input."""
+        ...
+
+    def class_of(self, label: str) -> int:
+        """The class index of a label."""
+        ...
 
 
 class Attempt:
-    """One edit: look, learn, look again."""
+    """One edit: look, learn, look again.
 
-    def __init__(self, edited: EditedModel, recipe: Recipe, edit: Edit) -> None:
-        self.edited, self.recipe, self.edit = edited, recipe, edit
-        assert edited.memory is not None  # edit_stream has checked
-        self.memory: Memory = edited.memory
+    Args:
+        edited: the model; its delta is changed.
+        memory: what the edit must leave alone; a finished edit joins it.
+        recipe: the method.
+        edit: the correction.
+        watchman: the guard at work; None for none.
+    """
+
+    def __init__(
+        self, edited: Editable, memory: Memory, recipe: Recipe, edit: Edit, watchman: Watchman | None = None
+    ) -> None:
+        self.edited, self.memory, self.recipe, self.edit, self.watchman = edited, memory, recipe, edit, watchman
         self.started = time.perf_counter()
 
-    def run(self, retries: int, keep_failed: bool) -> EditOutcome:
+    def run(self, rules: Rules) -> EditOutcome:
         """Apply the edit if its trigger asks for it; says what became of it."""
         sampled = self.recipe.sampler(self.edit, self._rng(0))
         asked = self.recipe.trigger.examples(self.edit, sampled)
         if not self.recipe.trigger.fires(self._right(asked)):
             return self._outcome(triggered=False, success=True)
         before = self.edited.delta.snapshot(), self.memory.snapshot()
-        patches, steps, reason = self.edited.patches, 0, ""
-        for attempt in range(retries + 1):
+        patches, steps = self.edited.delta.patches, 0
+        for attempt in range(rules.retries + 1):
             if attempt:
                 self._restore(before)
             fit, trained = self._learn(attempt)
             steps += fit.steps
             # An editor that took no step drew nothing, and must not pass for right because nothing was looked at.
-            checked = trained or sampled
-            wrong = [e.lang for e, right in zip(checked, self._right(checked), strict=True) if not right]
-            if not wrong:
+            reason = self._wrong(trained or sampled, fit)
+            drop = self.watchman.drop(self.edited.delta) if self.watchman else None
+            costly = self._too_costly(drop)
+            if not reason and not costly:
                 break
-            reason = f"still wrong in {', '.join(wrong)}" + (f": {fit.reason}" if fit.reason else "")
-        if wrong and not keep_failed:
+        reason = "; ".join(part for part in (reason, costly) if part)
+        if reason and (costly or not rules.keep_failed):
             self._restore(before)
-            reason += " (taken back)"
+            reason += f" {TAKEN_BACK}"
+        elif self.watchman and drop is not None:
+            self.watchman.settle(drop)
         return self._outcome(
             triggered=True,
-            success=not wrong,
+            success=not reason,
             languages=tuple(example.lang for example in trained),
-            patches=self.edited.patches - patches,
+            patches=self.edited.delta.patches - patches,
             steps=steps,
             attempts=attempt + 1,
-            reason=reason if wrong else "",
+            reason=reason,
+            locality_drop=drop,
         )
+
+    def _wrong(self, checked: Sequence[Example], fit: Fit) -> str:
+        wrong = [e.lang for e, right in zip(checked, self._right(checked), strict=True) if not right]
+        return f"still wrong in {', '.join(wrong)}" + (f": {fit.reason}" if fit.reason else "") if wrong else ""
+
+    def _too_costly(self, drop: float | None) -> str:
+        if self.watchman is None or drop is None or not self.watchman.over_budget(drop):
+            return ""
+        budget = self.watchman.guard.max_locality_drop
+        return f"cost {drop:.2f} points of locality on the probe texts, more than max_locality_drop = {budget:g}"
 
     def _learn(self, attempt: int) -> tuple[Fit, tuple[Example, ...]]:
         """One training run, and the examples it was trained on."""
@@ -81,7 +138,9 @@ class Attempt:
             generator=torch.Generator().manual_seed(self._rng(attempt, "torch").getrandbits(63)),
         )
         fit = self.recipe.editor.learn(self.edited.delta, lesson, self.edited.tail, self.memory)
-        return fit, tuple(pool[i] for i in fit.drawn)
+        trained = tuple(pool[i] for i in fit.drawn)
+        remember(self.memory, self.edited.tail, self.recipe, trained)
+        return fit, trained
 
     def _right(self, examples: Sequence[Example]) -> list[bool]:
         if not examples:
@@ -105,5 +164,19 @@ class Attempt:
             edit_id=self.edit.id,
             source_correct=correct,
             seconds=time.perf_counter() - self.started,
+            finished=now(),
             **fields,  # type: ignore[arg-type]
         )
+
+
+def remember(memory: Memory, tail: Tail, recipe: Recipe, trained: Sequence[Example]) -> None:
+    """Protect an edit that was just made: what it was trained on joins the memory of the next ones."""
+    copies = recipe.editor.memory_copies
+    if copies and trained:
+        texts = [example.text for example in trained]
+        memory.append(texts, tail.queries(texts), copies)
+
+
+def now() -> str:
+    """The time as ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

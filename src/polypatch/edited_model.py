@@ -1,4 +1,4 @@
-"""EditedModel: a Hugging Face model that carries edits. It predicts, explains, and can be switched back."""
+"""EditedModel: a Hugging Face model that carries edits: predicts, explains, takes more, gives them back."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.artefact import Artefact, read_artefact, write_artefact
-from polypatch.deltas import Delta, PatchBank, WeightDelta
+from polypatch.artefact import Artefact, write_artefact
+from polypatch.attempt import Rules
+from polypatch.deltas import Delta, PatchBank
 from polypatch.editors import Memory
-from polypatch.edits import Lang, Text
-from polypatch.errors import ArtefactError, UnknownLabelError
-from polypatch.outcomes import EditOutcome, TrajectoryPoint
-from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
+from polypatch.edits import Edit, Lang, Text
+from polypatch.errors import InputError, UnknownLabelError
+from polypatch.explanation import Explanation, explain, firing
+from polypatch.explanation import Firing as Firing
+from polypatch.guard import Guard
+from polypatch.opening import artefact_of, open_artefact, push_artefact
+from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
+from polypatch.recipes import Recipe, recipe_to_plain
+from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, MergeCost, merge_cost, widened
+from polypatch.sites import replaced as replaced_weights
 from polypatch.sites.frozen_tail import model_fingerprint
-
-
-@dataclass(frozen=True)
-class Firing:
-    """One patch at work in one text: the edit it belongs to, and its activation act(q·k + b)."""
-
-    edit_id: str
-    activation: float
+from polypatch.stream import Watch, apply, remember_again, revert
 
 
 @dataclass
@@ -44,26 +44,33 @@ class EditedModel:
         tokenizer: its tokenizer.
         tail: what editing and evaluation compute from.
         delta: what the edits left in the model.
+        recipe: how further edits are made; None where a loaded folder names none that this polypatch knows.
         recipe_name: row of the table that made the edits; ``"original"`` before the first.
         seed: of the edits.
         sampled_languages: the languages a sampler could draw, the source first.
-        outcomes: what became of each edit, in stream order.
+        records: the history: every edit that was handled, what became of it, and whether it was reverted.
         trajectory: how the model stood every so many edits, where that was asked for.
         config: the hyper-parameters behind the edits, as plain data.
-        memory: what later edits of the same stream must leave alone; None in a model loaded from disk.
+        memory: what later edits of the same stream must leave alone; None in a model loaded without one.
+        rules, guard: how the last edits were judged.
+        report: rows of the report that was saved with these edits; None after any change of them.
     """
 
     model: nn.Module
     tokenizer: PreTrainedTokenizerBase
     tail: FrozenTail | FullForward
     delta: Delta
+    recipe: Recipe | None = None
     recipe_name: str = "original"
     seed: int = 0
     sampled_languages: tuple[Lang, ...] = ()
-    outcomes: dict[str, EditOutcome] = field(default_factory=dict)
+    records: dict[str, EditRecord] = field(default_factory=dict)
     trajectory: list[TrajectoryPoint] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     memory: Memory | None = None
+    rules: Rules = field(default_factory=Rules)
+    guard: Guard | None = None
+    report: Sequence[Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         self.site.attach(self.delta, self.delta.overrides)
@@ -77,6 +84,11 @@ class EditedModel:
     def labels(self) -> Mapping[int, str]:
         """Class index -> label."""
         return self.site.labels
+
+    @property
+    def outcomes(self) -> dict[str, EditOutcome]:
+        """What became of each edit that was not reverted, in stream order."""
+        return {name: record.outcome for name, record in self.records.items() if not record.reverted}
 
     @property
     def patches(self) -> int:
@@ -121,12 +133,83 @@ class EditedModel:
 
     def firing(self, text: Text, threshold: float = 0.0) -> list[Firing]:
         """The patches whose activation in `text` exceeds `threshold`, strongest first; none for changed weights."""
-        if not isinstance(self.delta, PatchBank) or not self.delta.patches:
-            return []
-        with torch.no_grad():
-            activations = self.delta.activations(self.tail.queries([text]))[0].tolist()
-        fired = (Firing(owner, a) for owner, a in zip(self.delta.owners, activations, strict=True) if a > threshold)
-        return sorted(fired, key=lambda firing: -firing.activation)
+        return [Firing(self.delta.owners[i], a) for i, a in firing(text, self.tail, self.delta, threshold)]
+
+    def explain(self, text: Text) -> Explanation:
+        """Which patches fire in `text`, how strongly, from which edits, and what the answer would be without them."""
+        return explain(text, self.tail, self.delta, self.labels, self.records)
+
+    def stream(
+        self,
+        edits: Sequence[Edit],
+        *,
+        recipe: Recipe | None = None,
+        languages: Sequence[Lang] | None = None,
+        rules: Rules | None = None,
+        guard: Guard | None = None,
+        watch: Watch | None = None,
+        allow_contradictions: bool = False,
+    ) -> Iterator[EditOutcome]:
+        """Further edits, one by one; see `polypatch.edit_stream`, which is the public form of it."""
+        self.recipe = self._recipe_for(recipe)
+        self.rules, self.guard, self.report = rules or Rules(), guard, None
+        self.config["recipe"] = recipe_to_plain(self.recipe)
+        self.config["rules"] = {"retries": self.rules.retries, "keep_failed": self.rules.keep_failed}
+        if guard is not None:
+            self.config["guard"] = {"max_locality_drop": guard.max_locality_drop, "probe_texts": len(guard.probe)}
+        return apply(
+            self,
+            edits,
+            self.recipe,
+            languages=languages,
+            rules=self.rules,
+            guard=guard,
+            watch=watch,
+            allow_contradictions=allow_contradictions,
+        )
+
+    def edit(self, more: Sequence[Edit], **options: Any) -> list[EditOutcome]:
+        """Continue the stream with `more`; `options` as for `stream`. Returns what became of each."""
+        return list(self.stream(more, **options))
+
+    def revert(self, edit_ids: str | Sequence[str]) -> None:
+        """Take edits back, as if they had never been made; the history keeps them as reverted.
+
+        A patch bank loses their neurons. Changed weights are shared by all edits, so the other edits are made again,
+        which takes as long as making them did; taking back the last ones left gives the unedited model at once.
+        Later edits keep what they learned: they were trained beside the one that goes.
+
+        Raises:
+            EditError: no such edit, or one that was reverted already; nothing is changed.
+            InputError: the others cannot be made again, because the model was loaded without its memory.
+        """
+        revert(self, [edit_ids] if isinstance(edit_ids, str) else list(dict.fromkeys(edit_ids)))
+        self.report = None
+
+    def _recipe_for(self, recipe: Recipe | None) -> Recipe:
+        if recipe is None and self.recipe is None:
+            raise InputError("these edits name no recipe that this polypatch knows; pass recipe=")
+        if recipe is not None and self.outcomes and self.recipe not in (None, recipe):
+            raise InputError(
+                f"the model has edits by {self.recipe_name!r} in it, and one history has one recipe: leave recipe= out "
+                "to go on with that, or attach the model anew"
+            )
+        return recipe or self.recipe  # type: ignore[return-value]
+
+    @property
+    def merge_cost(self) -> MergeCost:
+        """What `merge_and_unload` would add to the checkpoint."""
+        return merge_cost(self.site, self.patches)
+
+    def merge_and_unload(self) -> nn.Module:
+        """A stock model with the edits inside, which runs without polypatch; `model` itself is as it was, bit for bit.
+
+        Patches become neurons of a wider feed-forward layer (`polypatch.sites.merge`; look at `merge_cost` first).
+        """
+        self.unload()
+        if isinstance(self.delta, PatchBank):
+            return widened(self.site, self.delta.keys, self.delta.biases, self.delta.values)
+        return replaced_weights(self.site, self.delta.tensors())
 
     @contextmanager
     def disabled(self) -> Iterator[EditedModel]:
@@ -139,28 +222,33 @@ class EditedModel:
         self.site.detach()
         return self.model
 
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Write the edits (not the model) as a folder; see `polypatch.artefact` for its layout."""
-        return write_artefact(
-            Path(folder),
-            Artefact(
-                tensors=self.delta.tensors(),
-                owners=tuple(self.delta.owners),
-                outcomes=tuple(self.outcomes.values()),
-                config={
-                    "recipe": self.recipe_name,
-                    "seed": self.seed,
-                    "sampled_languages": list(self.sampled_languages),
-                    "delta": "patches" if isinstance(self.delta, PatchBank) else "weights",
-                    "scope": getattr(self.delta, "scope", None),
-                    "site": self.site.layer_path,
-                    "base_model": str(getattr(self.model.config, "name_or_path", "")),
-                    "base_fingerprint": self.fingerprint,
-                    "max_length": self.tail.encoder.tokens.max_length,
-                    "settings": self.config,
-                },
-            ),
-        )
+    def artefact(self) -> Artefact:
+        """What `save_pretrained` writes."""
+        return artefact_of(self)
+
+    def save_pretrained(self, folder: str | Path, *, report: Any = None) -> Path:
+        """Write the edits (not the model) as a folder; see `polypatch.artefact` for its layout.
+
+        Args:
+            folder: where; an older folder of edits there is replaced in one step.
+            report: what they achieved, from `evaluate`; it goes into report.json and the model card.
+
+        Raises:
+            ArtefactError: `folder` holds something else, or cannot be written.
+        """
+        if report is not None:
+            self.report = [row.to_row() for row in (report.original, report) if row is not None]
+        return write_artefact(Path(folder), self.artefact())
+
+    def push_to_hub(self, repo_id: str, *, report: Any = None, private: bool = False, token: str | None = None) -> str:
+        """Upload the folder of edits to a hub; returns its address.
+
+        Raises:
+            InputError: the hub refuses.
+        """
+        if report is not None:
+            self.report = [row.to_row() for row in (report.original, report) if row is not None]
+        return push_artefact(self.artefact(), repo_id, private=private, token=token)
 
     @property
     def fingerprint(self) -> str:
@@ -170,38 +258,32 @@ class EditedModel:
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, *, model: nn.Module, tokenizer: PreTrainedTokenizerBase
+        cls,
+        folder: str | Path,
+        *,
+        model: nn.Module | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        memory: Sequence[Text] | None = None,
+        validation_memory: Sequence[Text] | None = None,
+        revision: str | None = None,
+        cache_dir: Path | None = None,
     ) -> EditedModel:
         """Attach saved edits to the model they were made on.
 
+        Args:
+            folder: a folder that `save_pretrained` wrote, or the name of one on a hub.
+            model: the base model; None loads the one that the edits name.
+            tokenizer: its tokenizer; None likewise.
+            memory: the texts the edits were made with, () for none; needed to make further edits.
+            validation_memory: the same, for the stopping rule; a fifth of `memory` where it is not given.
+            revision: branch, tag or commit, for hub names.
+            cache_dir: keep queries on disk.
+
         Raises:
-            ArtefactError: the folder is broken, or `model` has other weights than the one that was edited.
+            ArtefactError: the folder is broken, or `model` has other weights or labels than the one that was edited.
         """
-        artefact = read_artefact(Path(folder))
-        config = artefact.config
-        site = FeedForwardSite(model)
-        if model_fingerprint(site) != config["base_fingerprint"]:
-            raise ArtefactError(
-                f"{folder}: these edits were made on a model with other weights "
-                f"({config['base_model'] or 'unnamed'}, fingerprint {config['base_fingerprint'][:12]}…)"
-            )
-        delta = _empty_delta(site, config)
-        delta.load_tensors(artefact.tensors, artefact.owners)
-        tail_type = FullForward if delta.overrides else FrozenTail
-        return cls(
-            model=model,
-            tokenizer=tokenizer,
-            tail=tail_type(site, tokenizer, max_length=config["max_length"]),
-            delta=delta,
-            recipe_name=config["recipe"],
-            seed=config["seed"],
-            sampled_languages=tuple(config["sampled_languages"]),
-            outcomes={outcome.edit_id: outcome for outcome in artefact.outcomes},
-            config=config["settings"],
-        )
-
-
-def _empty_delta(site: FeedForwardSite, config: Mapping[str, Any]) -> Delta:
-    if config["delta"] == "patches":
-        return PatchBank(site.hidden_size, site.activation_name, site.device)
-    return WeightDelta(site, config["scope"])
+        parts = open_artefact(folder, model, tokenizer, memory, validation_memory, revision, cache_dir)
+        edited = cls(**parts)
+        if edited.memory is not None and edited.recipe is not None:
+            remember_again(edited, edited.recipe)
+        return edited

@@ -5,12 +5,14 @@
     PolypatchError (Exception)
     ├── InputError (ValueError)           what the caller passed cannot be used
     │   ├── EditError                     one edit is wrong: a language, a text, a target
+    │   │   └── ContradictionError        two edits want different answers to one input
     │   ├── DataError                     a file or a folder is wrong: path, row, field
     │   ├── UnknownLabelError             a target that the model has no class for
     │   └── UnknownRecipeError            a recipe that is not in the table
     ├── UnsupportedModelError (TypeError) the model's architecture or head is not one we know
     ├── TailMismatchError                 the model and its frozen tail disagree: no number from it can be trusted
-    └── ArtefactError (ValueError)        a folder of saved edits is broken, or belongs to another base model
+    ├── ArtefactError (ValueError)        a folder of saved edits is broken, or belongs to another base model
+    └── JournalError                      the journal of a run is broken, in use, or belongs to another run
 
 A message names the value, the place and the fix. The command line prints it in one line and exits with code 2.
 """
@@ -26,6 +28,10 @@ class InputError(PolypatchError, ValueError):
 
 class EditError(InputError):
     """One edit is wrong: a language, a text or a target."""
+
+
+class ContradictionError(EditError):
+    """Two edits want different answers to one input."""
 
 
 class DataError(InputError):
@@ -50,3 +56,7 @@ class TailMismatchError(PolypatchError):
 
 class ArtefactError(PolypatchError, ValueError):
     """A folder of saved edits is broken, or belongs to another base model."""
+
+
+class JournalError(PolypatchError):
+    """The journal of a run is broken, in use by another process, or belongs to another run."""

@@ -1,10 +1,14 @@
-"""Files that are either the old one or the new one, never half of it."""
+"""Files that are either the old one or the new one, never half of it; and files that are what they seem to be."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import stat
 import uuid
 from pathlib import Path
+from typing import Any, NoReturn
 
 
 def write_atomic(path: str | Path, content: bytes) -> Path:
@@ -14,11 +18,53 @@ def write_atomic(path: str | Path, content: bytes) -> Path:
     # A plain open and not `tempfile`, whose files only their owner may read.
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_synced(draft, content)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a new file and wait until the disk has it."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_plain(path: Path, follow_links: bool, error: type[Exception]) -> bytes:
+    """The bytes of a plain file; `error` for a link (unless followed), a folder, a pipe, a device, or a refusal."""
+    try:
+        mode = (path.stat() if follow_links else path.lstat()).st_mode
+        if stat.S_ISLNK(mode):
+            raise error(f"{path}: is a link; a folder of edits holds plain files, so that nothing outside it is read")
+        if not stat.S_ISREG(mode):
+            raise error(f"{path}: is not a file")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise error(f"{path}: no such file") from None
+    except OSError as reason:
+        raise error(f"{path}: cannot be read ({reason.strerror or reason})") from reason
+
+
+def strict_json(raw: bytes, where: str, error: type[Exception]) -> Any:
+    """The value of a JSON text as the standard has it: UTF-8, no NaN, no name twice; `error` for anything else."""
+
+    def constant(name: str) -> NoReturn:
+        raise ValueError(f"{name} is no number of JSON")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a name occurs twice in one object")
+        return dict(pairs)
+
+    try:
+        return json.loads(raw.decode(), parse_constant=constant, object_pairs_hook=once)
+    except (ValueError, RecursionError) as reason:
+        raise error(f"{where}: not readable as JSON ({reason})") from reason
+
+
+def sha256(raw: bytes) -> str:
+    """The hash, in hexadecimal digits."""
+    return hashlib.sha256(raw).hexdigest()

@@ -1,11 +1,11 @@
-"""EditOutcome and TrajectoryPoint: what became of one edit, and of the stream so far. Plain data, shared by all."""
+"""EditOutcome, EditRecord and TrajectoryPoint: what became of one edit, and of the stream so far. Plain data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from polypatch.edits import Lang
+from polypatch.edits import Edit, Lang
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,9 @@ class EditOutcome:
         attempts: training runs made (1 unless retried; 0 if not triggered).
         seconds: wall-clock time of this edit, trigger included.
         reason: why it failed; empty on success.
+        locality_drop: percentage points of agreement on the probe set that it cost (negative: it mended some); None
+            where no guard watched it, or nothing was tried.
+        finished: when, as ISO 8601 in UTC.
     """
 
     edit_id: str
@@ -36,6 +39,46 @@ class EditOutcome:
     attempts: int = 0
     seconds: float = 0.0
     reason: str = ""
+    locality_drop: float | None = None
+    finished: str = ""
+
+    def timeless(self) -> EditOutcome:
+        """The same without what a clock said: what two equal runs agree on."""
+        return replace(self, seconds=0.0, finished="")
+
+    @property
+    def status(self) -> str:
+        """``"not needed"``, ``"taken"``, ``"failed"`` (and still in the model) or ``"taken back"``."""
+        if not self.triggered:
+            return "not needed"
+        if self.success:
+            return "taken"
+        return "taken back" if self.reason.endswith(TAKEN_BACK) else "failed"
+
+
+TAKEN_BACK = "(taken back)"
+"""The end of the reason of an edit that was rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class EditRecord:
+    """One line of the history: what was asked for, what became of it, and whether it was reverted since.
+
+    Attributes:
+        edit: the correction as it was used, its parallel prompts cut to the languages that could be drawn; None in a
+            folder of format version 1, which did not keep it.
+        outcome: what became of it.
+        reverted: when it was taken back by hand, as ISO 8601 in UTC; empty while it holds.
+    """
+
+    edit: Edit | None
+    outcome: EditOutcome
+    reverted: str = ""
+
+    @property
+    def status(self) -> str:
+        """That of the outcome, or ``"reverted"``."""
+        return "reverted" if self.reverted else self.outcome.status
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from polypatch.editors import Editor, FineTuning, TPatcher
 from polypatch.errors import UnknownRecipeError
-from polypatch.samplers import Sampler, SourceOnly, SourcePlusRandom
+from polypatch.samplers import AllLanguages, OnlyLanguages, Sampler, SourceOnly, SourcePlusRandom
 from polypatch.triggers import Trigger
 
 
@@ -48,3 +51,36 @@ def recipe_named(name: str) -> Recipe:
     if name not in RECIPES:
         raise UnknownRecipeError(f"no recipe is called {name!r}; the table has {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+EDITORS: dict[str, Any] = {kind.__name__: kind for kind in (TPatcher, FineTuning)}
+SAMPLERS: dict[str, Any] = {kind.__name__: kind for kind in (SourceOnly, SourcePlusRandom, AllLanguages, OnlyLanguages)}
+"""What a file of settings may name. Nothing else is ever looked up by a name from a file."""
+
+
+def recipe_to_plain(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain data for files: names and hyper-parameters."""
+
+    def described(part: Any) -> dict[str, Any]:
+        return {"name": type(part).__name__, **dataclasses.asdict(part)}
+
+    return {
+        "editor": described(recipe.editor),
+        "sampler": described(recipe.sampler),
+        "trigger": recipe.trigger.value,
+        "paper": recipe.paper,
+    }
+
+
+def recipe_from_plain(plain: Mapping[str, Any]) -> Recipe | None:
+    """The recipe that `recipe_to_plain` described; None where a part is not polypatch's own, or of another version."""
+
+    def built(part: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+        settings = {name: tuple(v) if isinstance(v, list) else v for name, v in part.items() if name != "name"}
+        return table[part["name"]](**settings)
+
+    try:
+        editor, sampler = built(plain["editor"], EDITORS), built(plain["sampler"], SAMPLERS)
+        return Recipe(editor, sampler, Trigger(plain["trigger"]), plain["paper"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.attempt import Attempt
+from polypatch.attempt import Rules
 from polypatch.edited_model import EditedModel
-from polypatch.editors import Memory, MemoryRows
-from polypatch.edits import Edit, Labelled, Lang, Text
-from polypatch.errors import EditError, InputError
-from polypatch.outcomes import EditOutcome, TrajectoryPoint
-from polypatch.recipes import Recipe, recipe_named
+from polypatch.edits import Edit, Lang, Text
+from polypatch.errors import InputError
+from polypatch.guard import Guard
+from polypatch.outcomes import EditOutcome
+from polypatch.recipes import Recipe, recipe_named, recipe_to_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
-
-STOPPING_SHARE = 5
-"""Every so many-th memory text watches the stopping rule where no validation memory is given."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Watch:
-    """What to measure along the way: every `every` edits, reliability on past edits and accuracy on these sets."""
-
-    every: int
-    locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
+from polypatch.stream import STOPPING_SHARE as STOPPING_SHARE
+from polypatch.stream import Watch as Watch
+from polypatch.stream import build_memory
 
 
 def attach(
@@ -50,18 +39,16 @@ def attach(
     """A model ready to be edited, no edit in it yet. Arguments as for `edit`; `name` is the recipe's in reports."""
     row = recipe_named(recipe) if isinstance(recipe, str) else recipe
     tail = _fitting_tail(tail, model, tokenizer, exact or row.editor.exact, max_length, cache_dir)
-    if validation_memory is None:
-        validation_memory = memory[::STOPPING_SHARE]
-        memory = [text for i, text in enumerate(memory) if i % STOPPING_SHARE]
     return EditedModel(
         model=model,
         tokenizer=tokenizer,
         tail=tail,
         delta=row.editor.start(tail.site),
+        recipe=row,
         recipe_name=name or (recipe if isinstance(recipe, str) else "custom"),
         seed=seed,
-        config={"recipe": _plain(row), "exact": isinstance(tail, FullForward)},
-        memory=Memory(*(MemoryRows(texts, tail.queries(texts)) for texts in (memory, validation_memory))),
+        config={"recipe": recipe_to_plain(row), "exact": isinstance(tail, FullForward)},
+        memory=build_memory(tail, memory, validation_memory),
     )
 
 
@@ -69,44 +56,46 @@ def edit_stream(
     edited: EditedModel,
     edits: Sequence[Edit],
     *,
-    recipe: str | Recipe = "mpn-all",
+    recipe: str | Recipe | None = None,
     languages: Sequence[Lang] | None = None,
     retries: int = 0,
-    keep_failed: bool = True,
+    keep_failed: bool = False,
+    guard: Guard | None = None,
     watch: Watch | None = None,
+    allow_contradictions: bool = False,
 ) -> Iterator[EditOutcome]:
     """Apply edits one after another; yields what became of each, as it happens.
 
     Stopping the iteration at any point leaves a model with exactly the edits yielded so far.
 
     Args:
-        edited: the model, from `attach` or from an earlier stream.
+        edited: the model, from `attach`, from an earlier stream, or from `EditedModel.from_pretrained` with a memory.
         edits: the stream, in order.
-        recipe: row of the table, or a `Recipe`.
+        recipe: row of the table, or a `Recipe`; None for the one the model was attached with.
         languages: what samplers and triggers may use beside the source; None: every language an edit has.
         retries: further attempts, with fresh random numbers, at an edit that did not take.
         keep_failed: keep what a failed edit left in the model (the released code does); False takes it back.
+        guard: take back, whatever else holds, an edit that costs more on held-out texts than its budget.
         watch: measure a trajectory.
+        allow_contradictions: accept edits that want different answers to the very same input.
 
     Raises:
         EditError: two edits share an id, or one was applied already; raised before anything is changed.
+        ContradictionError: two edits want different answers to one input; likewise.
         UnknownLabelError: a target the model has no class for; likewise.
+        InputError: the model was loaded without its memory, or has edits of another recipe in it.
     """
     row = recipe_named(recipe) if isinstance(recipe, str) else recipe
-    if edited.memory is None:
-        raise InputError("this model was loaded without its memory; edit a model from attach() instead")
-    usable = [edit.only(languages) if languages is not None else edit for edit in edits]
-    _check_stream(edited, usable)
-    drawable = dict.fromkeys(lang for edit in usable for lang in edit.languages)
-    edited.sampled_languages = tuple(dict.fromkeys((*edited.sampled_languages, *drawable)))
-    # One batched pass over everything the stream can touch, instead of a small one per edit.
-    edited.tail.queries([text for edit in usable for text in edit.prompt.values()])
-    for done, edit in enumerate(usable, start=1):
-        outcome = Attempt(edited, row, edit).run(retries, keep_failed)
-        edited.outcomes[edit.id] = outcome
-        if watch is not None and (done % watch.every == 0 or done == len(usable)):
-            edited.trajectory.append(_measure(edited, usable[:done], watch))
-        yield outcome
+    rules = Rules(retries=retries, keep_failed=keep_failed)
+    return edited.stream(
+        edits,
+        recipe=row,
+        languages=languages,
+        rules=rules,
+        guard=guard,
+        watch=watch,
+        allow_contradictions=allow_contradictions,
+    )
 
 
 def edit(
@@ -120,8 +109,10 @@ def edit(
     languages: Sequence[Lang] | None = None,
     seed: int = 0,
     retries: int = 0,
-    keep_failed: bool = True,
+    keep_failed: bool = False,
+    guard: Guard | None = None,
     watch: Watch | None = None,
+    allow_contradictions: bool = False,
     exact: bool = False,
     tail: FrozenTail | FullForward | None = None,
     max_length: int | None = None,
@@ -138,8 +129,10 @@ def edit(
         validation_memory: the same, for the stopping rule; a fifth of `memory` where it is not given.
         languages: what samplers and triggers may use beside the source; None: every language an edit has.
         retries: further attempts, with fresh random numbers, at an edit that did not take.
-        keep_failed: keep what a failed edit left in the model (the released code does); False takes it back.
+        keep_failed: keep what a failed edit left in the model.
+        guard: take back an edit that costs more on held-out texts than its budget.
         watch: measure a trajectory.
+        allow_contradictions: accept edits that want different answers to the very same input.
         seed: of everything random.
         exact: full forward passes instead of the frozen tail (slow).
         tail: a tail of the same model to share its query cache with.
@@ -162,9 +155,17 @@ def edit(
         cache_dir=cache_dir,
     )
     try:
-        for _ in edit_stream(
-            edited, edits, recipe=recipe, languages=languages, retries=retries, keep_failed=keep_failed, watch=watch
-        ):
+        stream = edit_stream(
+            edited,
+            edits,
+            languages=languages,
+            retries=retries,
+            keep_failed=keep_failed,
+            guard=guard,
+            watch=watch,
+            allow_contradictions=allow_contradictions,
+        )
+        for _ in stream:
             pass
     except BaseException:  # Ctrl-C as well: nobody else holds what could take the edits off again
         edited.unload()
@@ -187,31 +188,6 @@ def shuffled(edits: Sequence[Edit], seed: int) -> list[Edit]:
     return order
 
 
-def _check_stream(edited: EditedModel, edits: Sequence[Edit]) -> None:
-    seen = set(edited.outcomes)
-    for edit in edits:
-        if edit.id in seen:
-            raise EditError(f"edit id {edit.id!r} occurs twice in the stream; ids must be unique")
-        seen.add(edit.id)
-        for lang in edit.languages:
-            edited.class_of(edit.target_in(lang))
-
-
-def _measure(edited: EditedModel, past: Sequence[Edit], watch: Watch) -> TrajectoryPoint:
-    def accuracy(rows: Sequence[Labelled]) -> float:
-        logits = edited.tail.logits([row.text for row in rows], edited.delta)
-        wanted = torch.tensor([edited.class_of(row.label) for row in rows], device=logits.device)
-        return 100.0 * float((logits.argmax(-1) == wanted).float().mean())
-
-    sources = [Labelled(edit.prompt[edit.source], edit.target_in(edit.source)) for edit in past]
-    return TrajectoryPoint(
-        edits_done=len(past),
-        patches=edited.patches,
-        reliability_so_far=accuracy(sources),
-        locality={name: accuracy(rows) for name, rows in watch.locality.items() if rows},
-    )
-
-
 def _fitting_tail(
     tail: FrozenTail | FullForward | None,
     model: nn.Module,
@@ -230,19 +206,3 @@ def _fitting_tail(
     if exact and not isinstance(tail, FullForward):
         return FullForward(tail.site, tokenizer, max_length=tail.encoder.tokens.max_length)
     return tail
-
-
-def _plain(recipe: Recipe) -> dict[str, object]:
-    """The recipe as plain data for files: names and hyper-parameters."""
-
-    def described(part: object) -> dict[str, object]:
-        assert dataclasses.is_dataclass(part)
-        assert not isinstance(part, type)
-        return {"name": type(part).__name__, **dataclasses.asdict(part)}
-
-    return {
-        "editor": described(recipe.editor),
-        "sampler": described(recipe.sampler),
-        "trigger": recipe.trigger.value,
-        "paper": recipe.paper,
-    }

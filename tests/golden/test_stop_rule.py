@@ -105,20 +105,6 @@ def test_right_means_every_text_drawn_so_far():
     assert fit.drawn == (0, 1)
 
 
-def test_the_edit_joins_both_memories_as_often_as_it_was_repeated():
-    """Rows drawn, each counted 8 times, in the order of their first use; a text never drawn does not."""
-    lesson = Lesson("e", ["one", "two"], [1, 1], lambda: [1], torch.Generator().manual_seed(0))
-    table, script = memory(), Script()
-    Scripted().learn(PatchBank(3), lesson, script, table)
-    for rows in (table.train, table.validation):
-        assert torch.equal(rows.rows[4:], script.q[1:])
-        assert rows.counts.tolist() == [1, 1, 1, 1, 8]
-        assert rows.texts[4:] == ["two"]
-    before = table.snapshot()
-    Scripted(memory_copies=0).learn(PatchBank(3), lesson, Script(), table)
-    assert table.snapshot() == before
-
-
 def test_the_learning_rate_halves_on_a_plateau():
     """Adam moves a parameter with a constant gradient by lr per step; the edit loss, looked at every 25 steps, is flat:
     the third look is the second without a gain, so 75 steps at 0.01, 50 at 0.005, 25 at 0.0025.

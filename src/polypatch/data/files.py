@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import stat
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +18,38 @@ def read_text(path: Path) -> str:
     A BOM and CRLF are accepted, because spreadsheets and Windows editors write them; any other encoding is not guessed.
 
     Raises:
-        DataError: the file is missing, unreadable, cut short, or not UTF-8.
+        DataError: not a regular file that is there and readable, cut short, not UTF-8, or with NUL bytes.
     """
     try:
-        raw = path.read_bytes()
+        raw = _read_bytes(path)
         raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+        raise DataError(f"{path}: no such file{_target(path)}") from None
+    except (OSError, EOFError, zlib.error, ValueError) as error:  # ValueError: a path with a NUL in it
+        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    text = _decoded(raw, path)
+    nul = text.find("\0")
+    if nul >= 0:
+        row = text.count("\n", 0, nul) + 1
+        raise DataError(f"{path} row {row}: a NUL byte (the file is damaged, or UTF-16); save the file as UTF-8")
+    return text
+
+
+def _read_bytes(path: Path) -> bytes:
+    """The bytes of a regular file: opening a pipe waits for its writer, and reading a device need never end."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise OSError("a folder; give a file")
+    if not stat.S_ISREG(mode):
+        raise OSError("a pipe or a device; save what comes out of it as a file, and give that")
+    return path.read_bytes()
+
+
+def _target(path: Path) -> str:
+    return f" (a link to {path.readlink()}, which is not there)" if path.is_symlink() else ""
+
+
+def _decoded(raw: bytes, path: Path) -> str:
     try:
         return raw.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

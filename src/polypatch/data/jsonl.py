@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from polypatch.data.files import read_text, write_atomically
+from polypatch.data.quoting import quoted
 from polypatch.data.record import edit_from_record, record_from_edit
 from polypatch.data.rows import Material, choose_languages
 from polypatch.edits import Edit, Labelled, Lang, Probe
@@ -27,10 +29,11 @@ def read_jsonl(path: str | PathLike[str], *, source: Lang = "en") -> list[Edit]:
 
     Raises:
         DataError: in one line the file, the row number and the field: a missing or empty file, another encoding, a row
-            that is not JSON or not an edit, an id that occurs twice.
+            that is not JSON or not an edit, an id that occurs twice, a name that occurs twice in one object.
     """
     path = Path(path)
-    name = path.name.split(".")[0] or "edit"
+    # A file's name may be bytes that are no text; an id is always text.
+    name = path.name.split(".")[0].encode("utf-8", "replace").decode() or "edit"
     edits: dict[str, Edit] = {}
     rows: dict[str, int] = {}
     for number, record in _records(path):
@@ -39,7 +42,8 @@ def read_jsonl(path: str | PathLike[str], *, source: Lang = "en") -> list[Edit]:
         except DataError as error:
             raise DataError(f"{path} row {number}: {error}") from error
         if edit.id in edits:
-            raise DataError(f"{path} row {number}: field 'id': {edit.id!r} is already the id of row {rows[edit.id]}")
+            first = f"{quoted(edit.id)} is already the id of row {rows[edit.id]}"
+            raise DataError(f"{path} row {number}: field 'id': {first}; give every edit its own")
         edits[edit.id], rows[edit.id] = edit, number
     if not edits:
         raise DataError(f"{path}: holds no edits")
@@ -60,7 +64,7 @@ def write_jsonl(edits: Iterable[Edit], path: str | PathLike[str]) -> None:
     lines: dict[str, str] = {}
     for edit in edits:
         if edit.id in lines:
-            raise DataError(f"{path}: edit {edit.id!r} occurs twice")
+            raise DataError(f"{path}: edit {quoted(edit.id)} occurs twice")
         lines[edit.id] = _line(edit)
     if not lines:
         raise DataError(f"{path}: no edits to write")
@@ -95,12 +99,25 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _decode(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}" if "\n" in text else f"column {error.colno}"
         raise DataError(f"{where}: not JSON ({error.msg} at {place})") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits; thousands of nested brackets
-        raise DataError(f"{where}: not JSON that can be read ({error})") from error
+    except RecursionError:
+        raise DataError(f"{where}: not JSON that can be read (hundreds of brackets inside one another)") from None
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON that can be read (a number of thousands of digits)") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A decoded object. JSON lets a name occur twice and keeps the last value: a correction would go unnoticed."""
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise DataError(f"field {quoted(name)}: twice in one object, {quoted(record)}; keep one of the two")
+    return record
 
 
 def _line(edit: Edit) -> str:
@@ -111,9 +128,9 @@ def _line(edit: Edit) -> str:
         line.encode()
         again = record_from_edit(edit_from_record(json.loads(line), default_id="", source=edit.source))
     except (DataError, TypeError, ValueError) as error:
-        raise DataError(f"edit {edit.id!r} cannot be written: {error}") from error
+        raise DataError(f"edit {quoted(edit.id)} cannot be written: {error}") from error
     if again != record:
-        raise DataError(f"edit {edit.id!r} cannot be written: it would be read back as {again}")
+        raise DataError(f"edit {quoted(edit.id)} cannot be written: it would be read back as {quoted(again)}")
     return line
 
 

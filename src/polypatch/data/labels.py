@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable
 
+from polypatch.data.quoting import listed, quoted
 from polypatch.edits import Edit
 from polypatch.errors import UnknownLabelError
 
@@ -20,7 +21,8 @@ def check_labels(edits: Iterable[Edit], known: Collection[str]) -> None:
         for lang, label in edit.target.items():
             if label not in names:
                 raise UnknownLabelError(
-                    f"edit {edit.id!r}: the model has no label {label!r} (target in {lang!r}); {_advice(label, names)}"
+                    f"edit {quoted(edit.id)}: the model has no label {quoted(label)} (target in {lang!r}); "
+                    f"{_advice(label, names)}"
                 )
 
 
@@ -30,5 +32,4 @@ def _advice(label: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(label.casefold(), folded, n=3)
     if close:
         return f"closest: {', '.join(repr(folded[name]) for name in close)}"
-    some = sorted(known)
-    return f"it has {len(some)}: {', '.join(some[:8])}{', …' if len(some) > 8 else ''}"
+    return f"it has {len(known)}: {listed(sorted(known))}"

@@ -14,7 +14,8 @@ from pathlib import Path
 from polypatch.data.assemble import assemble
 from polypatch.data.base import EditingData
 from polypatch.data.files import find_table, read_table, require_table
-from polypatch.data.rows import Material, Row, Sizes, choose_languages, to_edits
+from polypatch.data.quoting import quoted
+from polypatch.data.rows import Material, Row, Sizes, choose_languages, filled, to_edits
 from polypatch.edits import Lang
 from polypatch.errors import DataError
 
@@ -73,19 +74,21 @@ def massive_material(
         where: the folder or hub name, for messages.
 
     Raises:
-        DataError: an unknown partition, or a row without text in one of the languages.
+        DataError: an unknown partition, or a row without text in one of the languages or without intent.
     """
     languages = tuple(texts)
     parts: dict[str, list[Row]] = {name: [] for name in PARTITIONS}
     for row_id, (partition, intent) in labels.items():
         if partition not in parts:
-            raise DataError(f"{where}: row {row_id!r} is in partition {partition!r}, not in {', '.join(PARTITIONS)}")
+            raise DataError(
+                f"{where}: row {quoted(row_id)} is in partition {quoted(partition)}, not in {', '.join(PARTITIONS)}"
+            )
         try:
             row = Row(row_id, {lang: texts[lang][row_id] for lang in languages}, intent)
         except KeyError:
             missing = next(lang for lang in languages if row_id not in texts[lang])
-            raise DataError(f"{where}: row {row_id!r} has no text in {missing!r}") from None
-        parts[partition].append(row)
+            raise DataError(f"{where}: row {quoted(row_id)} has no text in {missing!r}") from None
+        parts[partition].append(filled(row, where=where))
     edits = to_edits("massive", parts["test"], languages)
     return Material("massive", languages, edits, train=parts["train"], held_out=parts["dev"], sizes=SIZES)
 
@@ -95,5 +98,5 @@ def _unique(table: Path, columns: tuple[str, ...]) -> list[list[str]]:
     first: dict[str, int] = {}
     for number, row in enumerate(rows, start=2):
         if first.setdefault(row[0], number) != number:
-            raise DataError(f"{table} row {number}: id {row[0]!r} is already the id of row {first[row[0]]}")
+            raise DataError(f"{table} row {number}: id {quoted(row[0])} is already the id of row {first[row[0]]}")
     return rows

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias, TypeVar
 
+from polypatch.data.quoting import cut, listed, quoted
 from polypatch.edits import Edit, Lang, Probe, Text
 from polypatch.errors import DataError, EditError
 
@@ -46,9 +47,9 @@ def edit_from_record(record: object, *, default_id: str, source: Lang = "en") ->
     """
     if not isinstance(record, dict):
         raise DataError(f"expected an object, found {_short(record)}")
-    lang = _string(record.get("source") or source, "source")
+    lang = _language(source if record.get("source") is None else record["source"], "source")
     prompt: dict[Lang, Text] = _by_language(_first(record, "prompt"), "prompt", lang, _text)
-    target = _by_language(_first(record, "target_new"), "target_new", lang, _answer)
+    target = _by_language(_first(record, "target_new"), "target_new", lang, _label)
     _require(prompt, "prompt", lang)
     _require(target, "target_new", lang)
     try:
@@ -89,26 +90,33 @@ def _first(record: Record, field: str) -> object:
 
 def _require(by_language: Mapping[Lang, object], field: str, source: Lang) -> None:
     if source not in by_language:
-        has = ", ".join(by_language) or "nothing"
+        has = listed(by_language) if by_language else "nothing"
         raise DataError(f"field {field!r}: nothing in the source language {source!r} (has: {has})")
 
 
 def _id(value: object, default: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return default if value is None else _string(value, "id")
+    name = default if value is None else _string(value, "id")
+    if not name:
+        raise DataError("field 'id': empty; an edit needs a non-empty id, or none to be called after its row")
+    return name
 
 
 def _by_language(value: object, field: str, source: Lang, parse: Callable[[object, str], T | None]) -> dict[Lang, T]:
     """A ``{lang: value}`` map as it is, anything else as the value in `source`; None from `parse` is left out."""
     if isinstance(value, dict) and not _PAIR & value.keys():
-        for lang in value:
-            if not _LANG.fullmatch(lang):
-                raise DataError(f"field {field!r}: {lang!r} is not a lower-case ISO 639 language code such as 'en'")
-        parsed = {lang: parse(item, f"{field}.{lang}") for lang, item in value.items()}
+        parsed = {_language(lang, field): parse(item, f"{field}.{lang}") for lang, item in value.items()}
     else:
         parsed = {} if value is None else {source: parse(value, field)}
     return {lang: item for lang, item in parsed.items() if item is not None}
+
+
+def _language(value: object, field: str) -> Lang:
+    lang = _string(value, field)
+    if not _LANG.fullmatch(lang):
+        raise DataError(f"field {field!r}: {quoted(lang)} is not a lower-case ISO 639 language code such as 'en'")
+    return lang
 
 
 def _string(value: object, field: str) -> str:
@@ -119,13 +127,20 @@ def _string(value: object, field: str) -> str:
     return value
 
 
+def _filled(value: object, field: str) -> str:
+    text = _string(value, field)
+    if not text.strip():
+        raise DataError(f"field {field!r}: empty text {quoted(text)}; fill it in or leave it out")
+    return text
+
+
 def _text(value: object, field: str) -> Text:
     """A text, or a pair as an object with exactly the two keys."""
     if not isinstance(value, dict):
-        return _string(value, field)
+        return _filled(value, field)
     if value.keys() != _PAIR:
         raise DataError(f"field {field!r}: expected a text or {{premise, hypothesis}}, found {_short(value)}")
-    return (_string(value["premise"], f"{field}.premise"), _string(value["hypothesis"], f"{field}.hypothesis"))
+    return (_filled(value["premise"], f"{field}.premise"), _filled(value["hypothesis"], f"{field}.hypothesis"))
 
 
 def _texts(value: object, field: str) -> tuple[Text, ...]:
@@ -142,12 +157,19 @@ def _answer(value: object, field: str) -> str | None:
     return _string(value, field)
 
 
+def _label(value: object, field: str) -> str | None:
+    answer = _answer(value, field)
+    return None if answer is None else _filled(answer, field)
+
+
 def _probe_sets(record: Record, field: str, source: Lang) -> dict[str, tuple[Probe, ...]]:
     value = record.get(field)
     if value is not None and not isinstance(value, dict):
         raise DataError(f"field {field!r}: expected an object of named probes, found {_short(value)}")
     sets = {
-        name: _probes(group, f"{field}.{name}", source) for name, group in (value or {}).items() if group is not None
+        _string(name, field): _probes(group, f"{field}.{cut(name)}", source)
+        for name, group in (value or {}).items()
+        if group is not None
     }
     if record.get(f"{field}_prompt") is not None:
         flat = {"prompt": record[f"{field}_prompt"], "ground_truth": record.get(f"{field}_ground_truth")}
@@ -179,8 +201,7 @@ def _probe(item: object, field: str, source: Lang) -> list[Probe]:
 
 
 def _short(value: object) -> str:
-    shown = ascii(value) if isinstance(value, str) else repr(value)
-    return f"{type(value).__name__} {shown if len(shown) <= 60 else shown[:57] + '...'}"
+    return f"{type(value).__name__} {quoted(value)}"
 
 
 def _plain(by_language: Mapping[Lang, T], source: Lang, write: Callable[[T], Any]) -> Any:

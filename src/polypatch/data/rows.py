@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from polypatch.data.quoting import listed, quoted
 from polypatch.edits import Edit, Labelled, Lang, Text
 from polypatch.errors import DataError
+
+_LANG = re.compile(r"[a-z]{2,3}")
 
 
 class Row(NamedTuple):
@@ -76,15 +80,29 @@ def choose_languages(
     """`source` and the languages asked for (all that are available for None), without repeats, the source first.
 
     Raises:
-        DataError: one of them is not available; the message lists those that are.
+        DataError: one of them is not available, the message lists those that are; or is no language code.
     """
     has = tuple(available)
     chosen = tuple(dict.fromkeys((source, *(has if asked is None else asked))))
     missing = [lang for lang in chosen if lang not in has]
     if missing:
-        listed = ", ".join(repr(lang) for lang in missing)
-        raise DataError(f"{where}: no text in {listed} (has: {', '.join(sorted(has)) or 'none'})")
+        raise DataError(f"{where}: no text in {listed([repr(lang) for lang in missing])} (has: {listed(sorted(has))})")
+    strange = next((lang for lang in chosen if not _LANG.fullmatch(lang)), None)
+    if strange is not None:
+        raise DataError(f"{where}: {quoted(strange)} is not a lower-case ISO 639 language code such as 'en'")
     return chosen
+
+
+def filled(row: Row, *, where: object) -> Row:
+    """The row itself, where every text and the label say something.
+
+    Raises:
+        DataError: naming the row and the language of the first that is empty or no text.
+    """
+    for name, text in [*row.text.items(), ("the label", row.label)]:
+        if not all(isinstance(part, str) and part.strip() for part in (text if isinstance(text, tuple) else (text,))):
+            raise DataError(f"{where}: row {quoted(row.id)}: empty or not text in {name!r}: {quoted(text)}; fill it in")
+    return row
 
 
 def to_edits(name: str, rows: Iterable[Row], languages: Sequence[Lang]) -> tuple[Edit, ...]:

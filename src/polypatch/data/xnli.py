@@ -15,7 +15,8 @@ from pathlib import Path
 from polypatch.data.assemble import assemble
 from polypatch.data.base import EditingData
 from polypatch.data.files import read_lines, read_table, require_table
-from polypatch.data.rows import Material, Row, Sizes, choose_languages, to_edits
+from polypatch.data.quoting import quoted
+from polypatch.data.rows import Material, Row, Sizes, choose_languages, filled, to_edits
 from polypatch.edits import Lang
 from polypatch.errors import DataError
 
@@ -71,7 +72,7 @@ def xnli_material(
         where: the folder or hub name, for messages.
 
     Raises:
-        DataError: a language with more or fewer rows than there are labels, or an unknown label.
+        DataError: a language with more or fewer rows than there are labels, an unknown label, or an empty text.
     """
     rows = {split: _aligned(split, labels[split], pairs[split], where) for split in labels}
     languages = tuple(pairs["test"])
@@ -86,11 +87,11 @@ def _aligned(split: str, labels: Sequence[str], pairs: Mapping[Lang, Sequence[Pa
     unknown = next((number for number, label in enumerate(labels, start=1) if label not in LABELS), None)
     if unknown is not None:
         raise DataError(
-            f"{where}: {split} row {unknown}: label {labels[unknown - 1]!r} is not one of {', '.join(LABELS)}"
+            f"{where}: {split} row {unknown}: label {quoted(labels[unknown - 1])} is not one of {', '.join(LABELS)}"
         )
     prefix = "" if split == "test" else f"{split}-"
     return [
-        Row(f"{prefix}{i + 1}", {lang: column[i] for lang, column in pairs.items()}, label)
+        filled(Row(f"{prefix}{i + 1}", {lang: column[i] for lang, column in pairs.items()}, label), where=where)
         for i, label in enumerate(labels)
     ]
 
@@ -107,5 +108,7 @@ def _pairs(table: Path, labels: Sequence[str]) -> list[Pair]:
             raise DataError(f"{table} row {number}: {len(row)} fields, expected premise, hypothesis[, label]")
         gold = labels[number - 1] if number <= len(labels) else None
         if len(row) == 3 and gold not in (None, row[2]):
-            raise DataError(f"{table} row {number}: label {row[2]!r}, but the labels file says {gold!r}; not aligned")
+            raise DataError(
+                f"{table} row {number}: label {quoted(row[2])}, but the labels file says {gold!r}; not aligned"
+            )
     return [(row[0], row[1]) for row in rows]

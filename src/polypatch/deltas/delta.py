@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -10,6 +10,9 @@ from torch import Tensor
 
 class Delta(Protocol):
     """A change of the model that grows edit by edit; every Delta is a `polypatch.sites.Change`."""
+
+    kind: str
+    """What `edit_config.json` calls it: ``"patches"`` or ``"weights"``."""
 
     @property
     def overrides(self) -> Mapping[str, Tensor]:
@@ -36,6 +39,18 @@ class Delta(Protocol):
 
     def restore(self, snapshot: object) -> None:
         """Undo everything since `snapshot`."""
+        ...
+
+    def drop(self, edit_ids: Collection[str]) -> None:
+        """Take out what these edits left; InputError where no part of the change belongs to one edit."""
+        ...
+
+    def since(self, snapshot: object) -> dict[str, Tensor]:
+        """What must be kept, beside all earlier ones of these, to have the change as it is now, on the CPU."""
+        ...
+
+    def adopt(self, owner: str, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `since` gave for one edit; ArtefactError as in `load_tensors`."""
         ...
 
     def tensors(self) -> dict[str, Tensor]:

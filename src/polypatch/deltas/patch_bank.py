@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ class PatchBank(nn.Module):
     biases: Tensor
     values: Tensor
     overrides: Mapping[str, Tensor] = {}
+    kind = "patches"
 
     def __init__(self, hidden_size: int, activation: str = "gelu", device: torch.device | str = "cpu") -> None:
         super().__init__()
@@ -39,6 +40,7 @@ class PatchBank(nn.Module):
         self.activation_name = activation
         self.activation = ACT2FN[activation]
         self.owners: list[str] = []
+        self._reserves: dict[str, tuple[Tensor, Tensor]] = {}
 
     @property
     def patches(self) -> int:
@@ -59,10 +61,34 @@ class PatchBank(nn.Module):
 
     def append(self, owner: str, key: Tensor, bias: Tensor, value: Tensor) -> None:
         """Add one frozen neuron, owned by an edit. key, value: [d]; bias: a number."""
-        self.keys = torch.cat([self.keys, key.detach().reshape(1, -1).to(self.keys)])
-        self.biases = torch.cat([self.biases, bias.detach().reshape(1).to(self.biases)])
-        self.values = torch.cat([self.values, value.detach().reshape(1, -1).to(self.values)])
-        self.owners.append(owner)
+        self.extend([owner], key.reshape(1, -1), bias.reshape(1), value.reshape(1, -1))
+
+    def extend(self, owners: Sequence[str], keys: Tensor, biases: Tensor, values: Tensor) -> None:
+        """Add m frozen neurons, each with its owner. keys, values: [m, d]; biases: [m]."""
+        # All three before the first is set: one of a wrong shape leaves the bank as it was.
+        longer = [
+            self._longer(name, rows.detach().reshape(len(owners), *self.get_buffer(name).shape[1:]))
+            for name, rows in (("keys", keys), ("biases", biases), ("values", values))
+        ]
+        self.keys, self.biases, self.values = longer
+        self.owners.extend(owners)
+
+    def _longer(self, name: str, rows: Tensor) -> Tensor:
+        """The buffer with `rows` behind it: in the room its reserve has left, else in a new reserve of twice the size.
+
+        So n patches cost O(n) to add one by one. A buffer that was moved, converted, cut or replaced since is copied:
+        what was cut off may still be looked at from outside, and is not written over.
+        """
+        old = self.get_buffer(name)
+        used = len(old) + len(rows)
+        reserve, latest = self._reserves.get(name, (old, None))
+        if old is not latest or len(reserve) < used or reserve.is_inference():
+            reserve = old.new_empty(max(used, 2 * len(old)), *old.shape[1:])
+            reserve[: len(old)] = old.detach()
+        reserve[len(old) : used] = rows
+        # `data`: to autograd the rows in use do not change when others are written behind them.
+        self._reserves[name] = reserve, reserve.data[:used]
+        return self._reserves[name][1]
 
     def snapshot(self) -> object:
         """The number of neurons: old ones are frozen, so going back is cutting off."""
@@ -74,6 +100,28 @@ class PatchBank(nn.Module):
         self.keys, self.biases, self.values = self.keys[:snapshot], self.biases[:snapshot], self.values[:snapshot]
         del self.owners[snapshot:]
 
+    def drop(self, edit_ids: Collection[str]) -> None:
+        """Take out the neurons of these edits; the others keep their order and their bits."""
+        gone = set(edit_ids)
+        kept = [i for i, owner in enumerate(self.owners) if owner not in gone]
+        self.load_tensors({name: t[kept] for name, t in self.tensors().items()}, [self.owners[i] for i in kept])
+
+    def since(self, snapshot: object) -> dict[str, Tensor]:
+        """The neurons added since."""
+        assert isinstance(snapshot, int)
+        return {name: tensor[snapshot:].clone() for name, tensor in self.tensors().items()}
+
+    def adopt(self, owner: str, tensors: Mapping[str, Tensor]) -> None:
+        """Append the neurons of one edit.
+
+        Raises:
+            ArtefactError: as `load_tensors`.
+        """
+        count = len(tensors["biases"]) if "biases" in tensors and tensors["biases"].dim() else 0
+        self._require(tensors, count)
+        for key, bias, value in zip(tensors["keys"], tensors["biases"], tensors["values"], strict=True):
+            self.append(owner, key, bias, value)
+
     def tensors(self) -> dict[str, Tensor]:
         """``keys``, ``biases`` and ``values``."""
         return {name: buffer.detach().cpu().contiguous() for name, buffer in self.named_buffers()}
@@ -84,8 +132,14 @@ class PatchBank(nn.Module):
         Raises:
             ArtefactError: a tensor is missing, has another shape than n owners and width d imply, or is not finite.
         """
+        self._require(tensors, len(owners))
+        for name in ("keys", "biases", "values"):
+            setattr(self, name, tensors[name].to(self.keys.device, copy=True))
+        self.owners = list(owners)
+
+    def _require(self, tensors: Mapping[str, Tensor], count: int) -> None:
         width = self.keys.shape[1]
-        wanted = {"keys": (len(owners), width), "biases": (len(owners),), "values": (len(owners), width)}
+        wanted = {"keys": (count, width), "biases": (count,), "values": (count, width)}
         if set(tensors) != set(wanted):
             raise ArtefactError(f"patches need the tensors {sorted(wanted)}, found {sorted(tensors)}")
         for name, shape in wanted.items():
@@ -94,6 +148,3 @@ class PatchBank(nn.Module):
                 raise ArtefactError(f"{name} should be float32 {shape}, is {tensor.dtype} {tuple(tensor.shape)}")
             if not bool(torch.isfinite(tensor).all()):
                 raise ArtefactError(f"{name} holds numbers that are not finite")
-        for name in wanted:
-            setattr(self, name, tensors[name].to(self.keys.device, copy=True))
-        self.owners = list(owners)

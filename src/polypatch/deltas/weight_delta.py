@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from polypatch.errors import ArtefactError
+from polypatch.errors import ArtefactError, InputError
 from polypatch.sites.feed_forward import FeedForwardSite
 
 
@@ -20,6 +20,7 @@ class WeightDelta(nn.Module):
     none can be taken back alone.
     """
 
+    kind = "weights"
     patches = 0
     owners: Sequence[str] = ()
 
@@ -41,8 +42,10 @@ class WeightDelta(nn.Module):
             return out
         site = self._site[0]
         up, down = self.weights
-        inner = site.activation(nn.functional.linear(q.to(up.dtype), up, site.up.bias))  # type: ignore[arg-type]
-        return nn.functional.linear(inner, down, site.down.bias).to(out.dtype)  # type: ignore[arg-type]
+        # The matrices are kept in float32; in a half-precision model the biases must be raised to meet them.
+        up_bias, down_bias = (module.bias.to(up.dtype) for module in (site.up, site.down))
+        inner = site.activation(nn.functional.linear(q.to(up.dtype), up, up_bias))
+        return nn.functional.linear(inner, down, down_bias).to(out.dtype)
 
     def snapshot(self) -> object:
         """Copies of the matrices."""
@@ -55,9 +58,29 @@ class WeightDelta(nn.Module):
             for weight, saved in zip(self.weights, snapshot, strict=True):
                 weight.copy_(saved)
 
+    def drop(self, edit_ids: Collection[str]) -> None:
+        """Refused: every edit changed the same matrices.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{', '.join(sorted(edit_ids)[:3])}: edits that change weights share them, so none can be cut out; "
+            "EditedModel.revert makes the other edits again, for which it needs the memory they were made with"
+        )
+
+    def since(self, snapshot: object) -> dict[str, Tensor]:
+        """The matrices as they are: they replace all earlier ones."""
+        del snapshot
+        return self.tensors()
+
+    def adopt(self, owner: str, tensors: Mapping[str, Tensor]) -> None:
+        """Replace the matrices; ArtefactError as `load_tensors`."""
+        self.load_tensors(tensors, [owner])
+
     def tensors(self) -> dict[str, Tensor]:
         """The changed matrices by parameter name."""
-        return {name: w.detach().cpu().contiguous() for name, w in zip(self.names, self.weights, strict=True)}
+        return {name: w.detach().cpu().contiguous().clone() for name, w in zip(self.names, self.weights, strict=True)}
 
     def load_tensors(self, tensors: Mapping[str, Tensor], owners: Sequence[str]) -> None:
         """Replace the matrices.

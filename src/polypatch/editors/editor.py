@@ -57,12 +57,20 @@ class Editor(Protocol):
         """Whether it needs full forward passes because its change reaches outside the FFN."""
         ...
 
+    @property
+    def memory_copies(self) -> int:
+        """How often each text of a finished edit counts in the memory of the next ones; 0: past edits stay out."""
+        ...
+
     def start(self, site: FeedForwardSite) -> Delta:
         """The empty change that edits will grow."""
         ...
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
-        """Learn one lesson: `delta` holds the result afterwards, whether it took or not (the loop checks)."""
+        """Learn one lesson: `delta` holds the result afterwards, whether it took or not (the loop checks).
+
+        The loop, not the editor, puts the lesson's texts into the memory afterwards.
+        """
         ...
 
 

@@ -43,6 +43,8 @@ class FineTuning:
     kl_weight: float = 0.0
     kl_rows: int = 128
 
+    memory_copies = 0  # its memory is the KL term's alone
+
     def __post_init__(self) -> None:
         if self.scope not in ("ffn", "layer"):
             raise ValueError(f"scope must be 'ffn' or 'layer', not {self.scope!r}")

@@ -26,7 +26,7 @@ class MemoryRows:
         self.texts: list[Text] = list(texts)
         self._rows = queries.detach().clone()
         self._counts = torch.ones(len(queries), dtype=torch.long, device=queries.device)
-        self.used = len(queries)
+        self.base = self.used = len(queries)
         self._lengths: Tensor = self._rows.norm(dim=1)
 
     @property
@@ -85,6 +85,11 @@ class Memory:
     def snapshot(self) -> tuple[int, int]:
         """A point to go back to."""
         return self.train.used, self.validation.used
+
+    @property
+    def base(self) -> tuple[int, int]:
+        """The point before the first edit."""
+        return self.train.base, self.validation.base
 
     def restore(self, snapshot: tuple[int, int]) -> None:
         """Forget the rows appended since."""

@@ -112,7 +112,7 @@ class TPatcher:
         return PatchBank(site.hidden_size, site.activation_name, site.device)
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
-        """Train one neuron on the lesson, append it to the bank, and add the lesson's rows to the memory."""
+        """Train one neuron on the lesson and append it to the bank."""
         if not isinstance(delta, PatchBank):
             raise UnsupportedModelError(f"TPatcher grows a PatchBank, not a {type(delta).__name__}")
         rows = tail.rows(lesson.texts, delta, views=self.views, generator=lesson.generator)
@@ -120,9 +120,6 @@ class TPatcher:
         drawn = Drawn(lesson)
         steps, reason = self._train(neuron, rows, drawn, torch.tensor(lesson.targets, device=rows.q.device), memory)
         delta.append(lesson.owner, neuron.key, neuron.bias, neuron.alpha * neuron.value)
-        if self.memory_copies:
-            seen = list(drawn.seen)
-            memory.append([lesson.texts[i] for i in seen], rows.q[seen], self.memory_copies)
         return Fit(steps, drawn.seen, reason)
 
     def _train(self, neuron: Neuron, rows: Rows, drawn: Drawn, targets: Tensor, memory: Memory) -> tuple[int, str]:

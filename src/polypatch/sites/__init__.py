@@ -4,6 +4,10 @@ from polypatch.sites.checkpoint import load_checkpoint as load_checkpoint
 from polypatch.sites.feed_forward import FeedForwardSite as FeedForwardSite
 from polypatch.sites.frozen_tail import FrozenTail as FrozenTail
 from polypatch.sites.full_forward import FullForward as FullForward
+from polypatch.sites.merge import MergeCost as MergeCost
+from polypatch.sites.merge import merge_cost as merge_cost
+from polypatch.sites.merge import replaced as replaced
+from polypatch.sites.merge import widened as widened
 from polypatch.sites.tail import UNCHANGED as UNCHANGED
 from polypatch.sites.tail import Change as Change
 from polypatch.sites.tail import Rows as Rows

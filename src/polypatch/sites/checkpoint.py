@@ -1,16 +1,16 @@
-"""Loads a checkpoint from a folder or a hub, and refuses one that is not a trained classifier."""
+"""Loads a checkpoint from a folder or a hub, and refuses one that is not a trained, sound classifier."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import transformers
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
 
-from polypatch.errors import DataError, UnsupportedModelError
+from polypatch.errors import DataError, PolypatchError, UnsupportedModelError
 from polypatch.sites.families import FAMILIES
 
 
@@ -22,7 +22,8 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
         revision: a branch, tag or commit, for hub names.
 
     Raises:
-        DataError: the folder is absent or holds no checkpoint, or the hub has no such model.
+        DataError: the folder is absent or its files cannot be read as a checkpoint, or the hub has no such model; two
+            classes have one name; a weight is NaN or infinite.
         UnsupportedModelError: another architecture, or no trained classification head.
     """
     path = Path(name)
@@ -31,6 +32,7 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
     try:
         config = AutoConfig.from_pretrained(name, revision=revision)
         _require_known(str(name), config.model_type)
+        _require_labels(str(name), config.id2label, config.label2id or {})
         model, report = AutoModelForSequenceClassification.from_pretrained(
             name,
             config=config,
@@ -40,11 +42,15 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
             ignore_mismatched_sizes=True,  # they come back in the report, and are refused below
         )
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except PolypatchError:
+        raise
+    except Exception as error:
+        # A damaged file raises whatever its parser stumbles over, KeyError and ZeroDivisionError included.
+        reason = _first_words(error)
         raise DataError(f"{name}: neither a checkpoint folder nor a model the hub can give ({reason})") from error
     _require_trained(str(name), report)
     _require_words(str(name), tokenizer)
+    _require_finite(str(name), model)
     return model.eval(), tokenizer
 
 
@@ -54,6 +60,39 @@ def _require_known(name: str, model_type: str) -> None:
             f"{name}: model_type {model_type!r} has no entry in the table of families; "
             f"looked for one of {', '.join(sorted(FAMILIES))}"
         )
+
+
+def _first_words(error: Exception) -> str:
+    """What a foreign error says, in one line; its type too, where the message alone would be a bare value."""
+    words = " ".join(str(error).split())[:200]
+    return words if words and isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {words}"
+
+
+def _require_labels(name: str, names: Mapping[int, object], ids: Mapping[str, object]) -> None:
+    """Refuse a label map that leaves open which class a target means: the edit would train the wrong one."""
+    where = f"{name}/config.json: field 'id2label'"
+    if sorted(names) != list(range(len(names))):
+        raise DataError(f"{where}: the classes are {sorted(names)[:8]}; number them 0 to {len(names) - 1}")
+    seen: dict[str, int] = {}
+    for i, label in names.items():
+        if isinstance(label, bool) or not isinstance(label, str | int) or not str(label).strip():
+            raise DataError(f"{where}: class {i} is called {str(label)[:60]!r}; give it a name")
+        if seen.setdefault(str(label), i) != i:
+            raise DataError(f"{where}: classes {seen[str(label)]} and {i} are both called {label!r}; rename one")
+        if ids.get(str(label), i) != i:
+            raise DataError(f"{where}: {label!r} is class {i}, but class {ids[str(label)]} in 'label2id'; correct one")
+
+
+def _require_finite(name: str, model: nn.Module) -> None:
+    """Refuse NaN and infinity: every logit after them is NaN, and every comparison with it False."""
+    for key, tensor in model.state_dict().items():
+        finite = tensor.isfinite()
+        if not finite.all():
+            bad = tensor.numel() - int(finite.sum())
+            raise DataError(
+                f"{name}: {bad} of the {tensor.numel()} numbers in {key!r} are NaN or infinite, so training it went "
+                f"wrong or the file is damaged; give an earlier or an undamaged checkpoint"
+            )
 
 
 def _require_trained(name: str, report: dict[str, Any]) -> None:

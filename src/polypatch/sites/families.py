@@ -23,6 +23,7 @@ class Family:
         up, down: the two linear maps of the FFN, from one layer: ``FFN(q) = down(act(up(q)))``.
         dropout, norm: what follows it: ``h = norm(dropout(FFN(q)) + q)``.
         activation: the configuration entry that names the FFN's activation.
+        width: the configuration entry with the FFN's inner width, the same in every layer.
         head: (model, h of shape [n, hidden]) -> logits [n, classes]; the head's own dropout included.
         attention: the four attention matrices of one layer (what the released fine-tuning baseline trains as well).
     """
@@ -34,6 +35,7 @@ class Family:
     dropout: str
     norm: str
     activation: str
+    width: str
     head: Callable[[nn.Module, Tensor], Tensor]
     attention: tuple[str, ...]
 
@@ -71,6 +73,7 @@ def _bert_like(architecture: type[nn.Module], encoder: str, head: Callable[[nn.M
         dropout="output.dropout",
         norm="output.LayerNorm",
         activation="hidden_act",
+        width="intermediate_size",
         head=head,
         attention=_BERT_ATTENTION,
     )
@@ -89,6 +92,7 @@ FAMILIES: dict[str, Family] = {
         dropout="ffn.dropout",
         norm="output_layer_norm",
         activation="activation",
+        width="hidden_dim",
         head=_distilbert_head,
         attention=("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin"),
     ),

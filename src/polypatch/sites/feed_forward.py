@@ -14,8 +14,10 @@ Only position 0 is changed: it is all the head reads, and nothing comes after th
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +61,7 @@ class FeedForwardSite:
         self._head_dropouts = [m for m in model.modules() if isinstance(m, nn.Dropout) and m not in encoder]
         self.activation_name: str = getattr(model.config, self.family.activation)
         self.activation: Callable[[Tensor], Tensor] = ACT2FN[self.activation_name]
-        self._attached: tuple[tuple[RemovableHandle, ...], dict[str, Tensor]] | None = None
+        self._attached: _Attached | None = None
         self._originals: dict[str, Tensor] = {}
         self._muted = 0
 
@@ -117,12 +119,11 @@ class FeedForwardSite:
     def applied(self, change: Change) -> Iterator[None]:
         """Inside the block every forward pass applies `change` at position 0, and nothing that is attached."""
         with self.bare():
-            handles = self._hook(change)
+            hooks = _Hooks(change, self.up, self.down)
             try:
                 yield
             finally:
-                for handle in handles:
-                    handle.remove()
+                hooks.remove()
 
     def attach(self, change: Change, overrides: Mapping[str, Tensor]) -> None:
         """Apply `change`, and replace the parameters named in `overrides`, in every forward pass until `detach`.
@@ -132,15 +133,17 @@ class FeedForwardSite:
         """
         _require_free(self.model)
         setattr(self.model, _MARK, True)
-        self._attached = (self._hook(lambda q, out: out if self._muted else change(q, out)), dict(overrides))
+        hooks = _Hooks(self._edited, self.up, self.down)
+        saving = self.model.register_state_dict_post_hook(self._save_originals)
+        self._attached = _Attached(change, dict(overrides), hooks, saving)
         self._swap_in()
 
     def detach(self) -> None:
         """Take off what `attach` put on; every parameter is the original again, bit for bit."""
         if self._attached is not None:
             self._swap_out()
-            for handle in self._attached[0]:
-                handle.remove()
+            self._attached.hooks.remove()
+            self._attached.saving.remove()
             self._attached = None
             delattr(self.model, _MARK)
 
@@ -157,31 +160,25 @@ class FeedForwardSite:
             if not self._muted:
                 self._swap_in()
 
-    def _hook(self, change: Change) -> tuple[RemovableHandle, RemovableHandle]:
-        captured: list[Tensor] = []
+    def _edited(self, q: Tensor, out: Tensor) -> Tensor:
+        return out if self._muted or self._attached is None else self._attached.change(q, out)
 
-        def keep_query(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-            captured[:] = [args[0][:, POSITION]]
-
-        def apply(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            out = output[:, POSITION]
-            changed = change(captured.pop(), out)
-            if changed is out:
-                return output
-            # A fresh tensor: writing in place would change a value autograd still needs.
-            return torch.cat([changed.unsqueeze(1).to(output.dtype), output[:, POSITION + 1 :]], dim=1)
-
-        return self.up.register_forward_pre_hook(keep_query), self.down.register_forward_hook(apply)
+    def _save_originals(self, _: nn.Module, state: dict[str, Tensor], prefix: str, __: object) -> None:
+        # The model's own save_pretrained writes the model; the edits are EditedModel's to save.
+        state.update({prefix + name: tensor.detach() for name, tensor in self._originals.items()})
 
     def _swap_in(self) -> None:
-        overrides = self._attached[1] if self._attached else {}
+        overrides = self._attached.overrides if self._attached else {}
         self._originals = {name: self.model.get_parameter(name).data for name in overrides}
         for name, tensor in overrides.items():
-            self.model.get_parameter(name).data = tensor.data
+            parameter = self.model.get_parameter(name)
+            parameter.data = tensor.data.to(parameter.data)
 
     def _swap_out(self) -> None:
         for name, tensor in self._originals.items():
-            self.model.get_parameter(name).data = tensor
+            # Where the whole model was moved or converted in between, this one follows.
+            parameter = self.model.get_parameter(name)
+            parameter.data = tensor.to(parameter.data)
         self._originals = {}
 
     @contextlib.contextmanager
@@ -197,6 +194,71 @@ class FeedForwardSite:
                 module.training = mode
             for parameter, flag in wanted:
                 parameter.requires_grad_(flag)
+
+
+class _Attached(NamedTuple):
+    """What `attach` put on."""
+
+    change: Change
+    overrides: dict[str, Tensor]
+    hooks: _Hooks
+    saving: RemovableHandle
+
+
+class _Hooks:
+    """The two hooks that apply one change.
+
+    Methods of an object, and not closures: a deep copy of the model has its own, with its own copy of the change.
+    """
+
+    def __init__(self, change: Change, up: nn.Module, down: nn.Module) -> None:
+        self.change = change
+        # Per thread: a server may run the model in several at once.
+        self.queries: dict[int, Tensor] = {}
+        self.traced: Tensor | None = None
+        self.handles = up.register_forward_pre_hook(self.keep_query), down.register_forward_hook(self.apply)
+        self.shown = [module for module in (up, down) if _show_to_compilers(module)]
+
+    def remove(self) -> None:
+        """Take the hooks off."""
+        for handle in self.handles:
+            handle.remove()
+        for module in self.shown:
+            vars(module).pop("forward", None)
+
+    def keep_query(self, _: nn.Module, args: tuple[Tensor, ...]) -> None:
+        self.traced = args[0][:, POSITION]
+        if not torch.compiler.is_compiling():
+            self.queries[threading.get_ident()] = self.traced
+
+    def apply(self, _: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        # While torch.compile traces, there is one thread, and its number would be compiled in.
+        q, self.traced = self.traced, None
+        if not torch.compiler.is_compiling():
+            q = self.queries.pop(threading.get_ident(), q)
+        assert q is not None
+        out = output[:, POSITION]
+        changed = self.change(q, out)
+        if changed is out:
+            return output
+        # A fresh tensor: writing in place would change a value autograd still needs.
+        return torch.cat([changed.unsqueeze(1).to(output.dtype), output[:, POSITION + 1 :]], dim=1)
+
+
+def _show_to_compilers(module: nn.Module) -> bool:
+    """Make code that torch.compile made of `module` before it had hooks compile again; whether a mark was set for it.
+
+    Compiled code looks whether its hooks have changed, but not whether the first one has come: without this, a model
+    that was compiled before it is edited would go on giving the unedited answers. It does look for a `forward` of the
+    module's own.
+    """
+    forward = vars(module).get("forward")
+    if forward is None:
+        vars(module)["forward"] = module.forward
+        return True
+    if getattr(forward, "__func__", None) is not type(module).forward:
+        torch.compiler.reset()  # somebody else's `forward` stands there: all that is left
+    return False
 
 
 def _require_free(model: nn.Module) -> None:

@@ -1,0 +1,91 @@
+"""The model card of a folder of edits: README.md as hubs show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCardData
+
+from polypatch.edits import Text
+from polypatch.outcomes import EditRecord
+
+MOST = 20
+"""Edits listed in the card."""
+
+_COLUMNS = ("recipe", "patches", "reliability", "mlg", "clg_avg", "clg_unseen", "clg_never", "seconds_per_edit")
+
+
+def model_card(
+    config: Mapping[str, Any], records: Sequence[EditRecord], report: Sequence[Mapping[str, Any]] | None
+) -> str:
+    """The card: front matter for hubs, then what was edited, how to load it, what it achieved, and the edits."""
+    base = base_name(config["base_model"])
+    data = ModelCardData(
+        language=sorted(config["sampled_languages"]) or None,
+        library_name="polypatch",
+        base_model=base or None,
+        pipeline_tag="text-classification",
+        tags=["polypatch", "model-editing", "cross-lingual", config["recipe"]],
+    )
+    active = [record for record in records if not record.reverted]
+    taken = sum(record.outcome.triggered and record.outcome.success for record in active)
+    parts = [
+        f"---\n{data.to_yaml()}\n---\n",
+        f"# Edits of {base or 'a classifier'}\n",
+        f"{len(active)} corrections by `{config['recipe']}` (seed {config['seed']}), made in "
+        f"{', '.join(config['sampled_languages']) or 'one language'}; {taken} needed a change and took. The folder "
+        f"holds the edits, not the model; it belongs to weights with the fingerprint "
+        f"`{config['base_fingerprint'][:16]}…` and is refused by others.\n",
+        "```python\nfrom polypatch import EditedModel\n\n"
+        'edited = EditedModel.from_pretrained("this folder or repository")\n'
+        'edited.predict("…")\nwith edited.disabled():\n    edited.predict("…")  # as before the edits\n```\n',
+    ]
+    if report:
+        parts += ["## What they achieved\n", _table(report), "Per cent, of the final model over all edits.\n"]
+    parts += ["## The edits\n", _listed(records)]
+    return "\n".join(parts)
+
+
+def base_name(base_model: str) -> str:
+    """A model's name for others to read: of a folder on this machine its last part."""
+    return Path(base_model).name if Path(base_model).is_absolute() or Path(base_model).exists() else base_model
+
+
+def _table(report: Sequence[Mapping[str, Any]]) -> str:
+    names = [name for name in _COLUMNS if any(row.get(name) is not None for row in report)]
+    sets = list(dict.fromkeys(name for row in report for name in row.get("locality") or {} if "." not in name))
+    head = [*names, *(f"locality {name}" for name in sets)]
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for row in report:
+        cells = [row.get(name) for name in names]
+        cells += [(row.get("locality") or {}).get(name, {}).get("agreement") for name in sets]
+        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _listed(records: Sequence[EditRecord]) -> str:
+    lines = [f"* {_line(record)}" for record in records[:MOST]]
+    more = len(records) - MOST
+    return "\n".join(lines + ([f"* … and {more} more: `provenance.jsonl`"] if more > 0 else [])) + "\n"
+
+
+def _line(record: EditRecord) -> str:
+    name, edit = record.outcome.edit_id, record.edit
+    if edit is None:
+        return f"{_code(name)}: {record.status}"
+    return f"{_code(name)}: {_code(edit.prompt[edit.source])} → {_code(edit.target_in(edit.source))} ({record.status})"
+
+
+def _code(text: Text) -> str:
+    """Somebody's text as Markdown code: on one line, and with nothing in it that could end the code."""
+    shown = " / ".join(text) if isinstance(text, tuple) else text
+    shown = " ".join(shown.replace("`", "'").split())
+    return f"`{shown if len(shown) <= 100 else shown[:99] + '…'}`"

@@ -1,0 +1,117 @@
+"""Explanation: why the model answers what it answers: which patches fire, whose they are, and what they change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from polypatch.deltas import Delta, PatchBank
+from polypatch.edits import Text
+from polypatch.outcomes import EditRecord
+from polypatch.sites import UNCHANGED, Tail
+
+SEVERAL = 10
+"""Firing patches for which the answer without each is worked out."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A label and its probability."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Firing:
+    """One patch at work in one text: the edit it belongs to, and its activation act(q·k + b)."""
+
+    edit_id: str
+    activation: float
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A firing patch and what hangs on it.
+
+    Attributes:
+        edit_id: the edit it belongs to.
+        activation: act(q·k + b).
+        push: what the patch adds to the logit of the answer given, beside everything else that fires.
+        without: the answer if this patch alone were absent.
+        record: what was asked for then, and what became of it.
+    """
+
+    edit_id: str
+    activation: float
+    push: float
+    without: Answer
+    record: EditRecord | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One answer.
+
+    Attributes:
+        text: the text.
+        answer: what the edited model says.
+        unedited: what the model would say without its edits.
+        causes: the loudest patches that fire, loudest first; none for editors that change weights.
+        firing: how many patches fire in all.
+    """
+
+    text: Text
+    answer: Answer
+    unedited: Answer
+    causes: Sequence[Cause]
+    firing: int
+
+
+@torch.no_grad()
+def explain(
+    text: Text, tail: Tail, delta: Delta, labels: Mapping[int, str], records: Mapping[str, EditRecord]
+) -> Explanation:
+    """Why the model answers as it does in `text`, from the tail: one query, and one head pass per cause."""
+
+    def answer(logits: Tensor) -> Answer:
+        share, label = logits.softmax(-1).max(-1)
+        return Answer(labels[int(label)], float(share))
+
+    logits, plain = tail.logits([text], delta)[0], tail.logits([text], UNCHANGED)[0]
+    given = int(logits.argmax())
+    fired = firing(text, tail, delta)
+    causes = []
+    for i, activation in fired[:SEVERAL]:
+        without = tail.logits([text], _Without(delta, i))[0]
+        owner = delta.owners[i]
+        push = float(logits[given] - without[given])
+        causes.append(Cause(owner, activation, push, answer(without), records.get(owner)))
+    return Explanation(text, answer(logits), answer(plain), tuple(causes), len(fired))
+
+
+@torch.no_grad()
+def firing(text: Text, tail: Tail, delta: Delta, threshold: float = 0.0) -> list[tuple[int, float]]:
+    """(neuron, activation) of every neuron above `threshold`, the loudest first."""
+    if not isinstance(delta, PatchBank) or not delta.patches:
+        return []
+    activations = delta.activations(tail.queries([text]).to(delta.keys.dtype))[0].tolist()
+    return sorted(((i, a) for i, a in enumerate(activations) if a > threshold), key=lambda pair: -pair[1])
+
+
+class _Without:
+    """A patch bank with one neuron silent."""
+
+    overrides: Mapping[str, Tensor] = {}
+
+    def __init__(self, bank: Delta, neuron: int) -> None:
+        assert isinstance(bank, PatchBank)
+        self.bank, self.neuron = bank, neuron
+
+    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
+        fired = self.bank.activations(q.to(self.bank.keys.dtype))
+        fired[:, self.neuron] = 0.0
+        return out + (fired @ self.bank.values).to(out.dtype)

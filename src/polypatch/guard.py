@@ -1,0 +1,64 @@
+"""Guard: a budget for what one edit may cost elsewhere, watched on texts that no edit is trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from polypatch.edits import Text
+from polypatch.errors import InputError
+from polypatch.sites import UNCHANGED, Change, Tail
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Roll an edit back that changes too many answers.
+
+    Attributes:
+        probe: held-out texts, best in every language that is served; no labels are needed.
+        max_locality_drop: percentage points of agreement with the unedited model on `probe` that one edit may cost.
+
+    Raises:
+        InputError: no texts, or a negative budget.
+    """
+
+    probe: Sequence[Text]
+    max_locality_drop: float
+
+    def __post_init__(self) -> None:
+        if not self.probe:
+            raise InputError("a guard needs probe texts")
+        if not self.max_locality_drop >= 0:
+            raise InputError(f"max_locality_drop must be 0 or more percentage points, not {self.max_locality_drop}")
+
+
+class Watchman:
+    """A guard at work on one model: remembers the agreement from edit to edit."""
+
+    def __init__(self, guard: Guard, tail: Tail, change: Change) -> None:
+        self.guard, self.tail = guard, tail
+        self.original = self._answers(UNCHANGED)
+        self.agreement = self._agreement(change)
+
+    def drop(self, change: Change) -> float:
+        """Percentage points of agreement lost since the last `settle`."""
+        return self.agreement - self._agreement(change)
+
+    def over_budget(self, drop: float) -> bool:
+        """Whether that is more than one edit may cost."""
+        # A hair above the budget is rounding: agreements are multiples of 100 / len(probe).
+        return drop > self.guard.max_locality_drop + 1e-9
+
+    def settle(self, drop: float) -> None:
+        """The edit that cost this is in the model now."""
+        self.agreement -= drop
+
+    def _answers(self, change: Change) -> Tensor:
+        return self.tail.logits(self.guard.probe, change).argmax(-1)
+
+    def _agreement(self, change: Change) -> float:
+        same = self._answers(change) == self.original
+        return 100.0 * float(same.to(torch.float64).mean())

@@ -1,0 +1,225 @@
+"""The journal of a run: every edit on disk the moment it is made, so that a kill loses at most the one in flight.
+
+One SQLite file in WAL mode, every transaction forced to disk. An edit's row holds the edit, its outcome and what it
+left in the model; a run that is resumed takes those over instead of learning them again, and goes on. One process at a
+time writes: a lock beside the file, which dies with its process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from polypatch.data.record import edit_from_record, record_from_edit
+from polypatch.errors import DataError, JournalError
+from polypatch.files import sha256, strict_json
+from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
+
+NAME = "journal.sqlite"
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS edits (
+    fold INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    entry TEXT NOT NULL,      -- JSON: request, outcome, trajectory point
+    tensors BLOB,             -- safetensors; NULL where a later edit of the fold replaced them
+    checksum TEXT NOT NULL,   -- SHA-256 of entry and tensors as they were written
+    PRIMARY KEY (fold, place)
+) STRICT;
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One edit of the journal.
+
+    Attributes:
+        record: the edit and what became of it.
+        tensors: what it left in the model; None where it left nothing, or a later edit replaced it.
+        point: the trajectory measured right after it, if any.
+    """
+
+    record: EditRecord
+    tensors: Mapping[str, Tensor] | None
+    point: TrajectoryPoint | None = None
+
+
+class Journal:
+    """The journal in one folder.
+
+    Args:
+        folder: of the run; made if it is not there.
+        facts: what the run is: model, data, recipe, stream. A journal of another run is not continued.
+        resume: continue the journal that is there.
+
+    Raises:
+        JournalError: in use by another process; there is one already and `resume` is False; there is one of another
+            run, or a broken one; the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path, facts: Mapping[str, str], *, resume: bool = False) -> None:
+        self.path = folder / NAME
+        with _refusals(self.path):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(folder / ".journal.lock")
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise JournalError(f"{folder}: another process is at work here; wait for it, or stop it") from None
+            try:
+                self._open(facts, resume)
+            except BaseException:
+                self.close()
+                raise
+
+    def _open(self, facts: Mapping[str, str], resume: bool) -> None:
+        there = self.path.exists()
+        if there and not resume:
+            raise JournalError(f"{self.path}: a run was begun here; go on with it by --resume, or take another folder")
+        self._db = _connect(self.path)
+        self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
+        known = dict(self._db.execute("SELECT name, value FROM facts"))
+        if not known:
+            with self._db:
+                rows = {**facts, "version": str(VERSION)}.items()
+                self._db.executemany("INSERT INTO facts VALUES (?, ?)", rows)
+        else:
+            _require_same(self.path, known, facts)
+
+    def add(self, fold: int, entry: Entry, *, replaces: bool) -> None:
+        """Put one edit on disk; returns when it is there.
+
+        Args:
+            fold: which part of the stream.
+            entry: the edit.
+            replaces: its tensors stand for all earlier ones of the fold, which are let go.
+
+        Raises:
+            JournalError: the disk refuses (full, read-only); the edits before are safe.
+        """
+        text = _text(entry)
+        raw = None if entry.tensors is None else save(dict(entry.tensors))
+        with _refusals(self.path), self._db:
+            (place,) = self._db.execute("SELECT count(*) FROM edits WHERE fold = ?", (fold,)).fetchone()
+            self._db.execute("INSERT INTO edits VALUES (?, ?, ?, ?, ?)", (fold, place, text, raw, _sum(text, raw)))
+            if replaces and raw is not None:
+                self._db.execute("UPDATE edits SET tensors = NULL WHERE fold = ? AND place < ?", (fold, place))
+
+    def entries(self, fold: int) -> list[Entry]:
+        """The edits of a fold, in order."""
+        return _entries(self.path, self._db, fold)
+
+    def close(self) -> None:
+        """Let go of file and lock."""
+        with suppress(AttributeError, sqlite3.Error):
+            self._db.close()
+        self._lock.release()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_journal(folder: Path) -> tuple[dict[str, str], dict[int, list[Entry]]]:
+    """The facts and the entries by fold of a run's journal, also while the run goes on.
+
+    Raises:
+        JournalError: there is none, or it is broken.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise JournalError(f"{path}: no journal; give the folder of a run of polypatch edit")
+    with _refusals(path):
+        db = _connect(path)
+        try:
+            facts = dict(db.execute("SELECT name, value FROM facts"))
+            folds = [fold for (fold,) in db.execute("SELECT DISTINCT fold FROM edits ORDER BY fold")]
+            return facts, {fold: _entries(path, db, fold) for fold in folds}
+        finally:
+            db.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=10)
+
+
+def _entries(path: Path, db: sqlite3.Connection, fold: int) -> list[Entry]:
+    found = []
+    with _refusals(path):
+        rows = db.execute("SELECT place, entry, tensors, checksum FROM edits WHERE fold = ? ORDER BY place", (fold,))
+        for expected, (place, text, raw, checksum) in enumerate(rows):
+            where = f"{path} fold {fold} edit {place}"
+            if place != expected or not _intact(text, raw, checksum):
+                raise JournalError(f"{where}: was changed after it was written; start the run anew")
+            found.append(_entry(where, text, raw))
+    return found
+
+
+def _intact(text: str, raw: bytes | None, checksum: str) -> bool:
+    """Of a row whose tensors were let go only the text can be checked."""
+    return checksum == _sum(text, raw) or (raw is None and checksum.partition(":")[2] == sha256(text.encode()))
+
+
+def _sum(text: str, raw: bytes | None) -> str:
+    return f"{sha256(raw or b'')}:{sha256(text.encode())}"
+
+
+def _text(entry: Entry) -> str:
+    record = entry.record
+    assert record.edit is not None  # what a run does not know it cannot have made
+    point = None if entry.point is None else dataclasses.asdict(entry.point)
+    plain = {"request": record_from_edit(record.edit), "outcome": dataclasses.asdict(record.outcome), "point": point}
+    return json.dumps(plain, ensure_ascii=False)
+
+
+def _entry(where: str, text: str, raw: bytes | None) -> Entry:
+    try:
+        plain = strict_json(text.encode(), where, JournalError)
+        outcome = EditOutcome(**{**plain["outcome"], "languages": tuple(plain["outcome"]["languages"])})
+        record = EditRecord(edit_from_record(plain["request"], default_id=outcome.edit_id), outcome)
+        point = None if plain["point"] is None else TrajectoryPoint(**plain["point"])
+        return Entry(record, None if raw is None else load(raw), point)
+    except (DataError, SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise JournalError(f"{where}: not readable ({error}); start the run anew") from error
+
+
+def _require_same(path: Path, known: Mapping[str, str], facts: Mapping[str, str]) -> None:
+    if known.get("version") != str(VERSION):
+        raise JournalError(f"{path}: journal version {known.get('version')!r}; this polypatch reads {VERSION}")
+    for name, value in facts.items():
+        if known.get(name) != value:
+            raise JournalError(
+                f"{path}: belongs to another run: {name} was {_short(known.get(name))} and is {_short(value)} now; "
+                "repeat the first command, or take another folder"
+            )
+
+
+def _short(value: Any) -> str:
+    shown = str(value)
+    return shown if len(shown) <= 80 else f"{shown[:79]}…"
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Inside the block what disk or database refuse is a `JournalError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: {error}; what was written before is safe") from error
+    except OSError as error:
+        raise JournalError(f"{path.parent}: cannot be written to ({error.strerror or error})") from error

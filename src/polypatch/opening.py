@@ -1,0 +1,178 @@
+"""Between a folder of edits and the parts of an `EditedModel`: what is written, and how it is put together again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from polypatch._version import __version__
+from polypatch.artefact import Artefact, read_artefact, write_artefact
+from polypatch.attempt import Rules
+from polypatch.deltas import Delta, PatchBank, WeightDelta
+from polypatch.edits import Lang, Text
+from polypatch.errors import ArtefactError, InputError
+from polypatch.outcomes import EditRecord
+from polypatch.recipes import recipe_from_plain
+from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
+from polypatch.sites.frozen_tail import model_fingerprint
+from polypatch.stream import build_memory
+
+
+class Saveable(Protocol):
+    """What is written of an edited model."""
+
+    model: nn.Module
+    tail: FrozenTail | FullForward
+    delta: Delta
+    recipe_name: str
+    seed: int
+    sampled_languages: tuple[Lang, ...]
+    records: dict[str, EditRecord]
+    config: dict[str, Any]
+    report: Sequence[Mapping[str, Any]] | None
+
+    @property
+    def site(self) -> FeedForwardSite:
+        """Where the edits are."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the unedited weights."""
+        ...
+
+
+def artefact_of(edited: Saveable) -> Artefact:
+    """The edits as they are written to disk."""
+    site, base = edited.site, edited.model.config
+    return Artefact(
+        tensors=edited.delta.tensors(),
+        owners=tuple(edited.delta.owners),
+        records=tuple(edited.records.values()),
+        report=edited.report,
+        config={
+            "polypatch_version": __version__,
+            "recipe": edited.recipe_name,
+            "seed": edited.seed,
+            "sampled_languages": list(edited.sampled_languages),
+            "delta": edited.delta.kind,
+            "scope": getattr(edited.delta, "scope", None),
+            "site": site.layer_path,
+            "hidden_size": site.hidden_size,
+            "activation": site.activation_name,
+            "labels": [site.labels[i] for i in sorted(site.labels)],
+            "base_model": str(getattr(base, "name_or_path", "")),
+            "base_revision": getattr(base, "_commit_hash", None),
+            "base_fingerprint": edited.fingerprint,
+            "max_length": edited.tail.encoder.tokens.max_length,
+            "settings": edited.config,
+        },
+    )
+
+
+def open_artefact(
+    folder: str | Path,
+    model: nn.Module | None,
+    tokenizer: PreTrainedTokenizerBase | None,
+    memory: Sequence[Text] | None,
+    validation_memory: Sequence[Text] | None,
+    revision: str | None,
+    cache_dir: Path | None,
+) -> dict[str, Any]:
+    """The parts of the `EditedModel` that `folder` describes; see `EditedModel.from_pretrained`."""
+    artefact = _find(folder, revision)
+    config = artefact.config
+    if model is None or tokenizer is None:
+        loaded, its_tokenizer = _base(folder, config)
+        model, tokenizer = model or loaded, tokenizer or its_tokenizer
+    site = FeedForwardSite(model)
+    _require_base(folder, site, config)
+    delta = empty_delta(site, config)
+    delta.load_tensors(artefact.tensors, artefact.owners)
+    settings = config["settings"]
+    if settings.get("exact") or delta.overrides:
+        tail: FrozenTail | FullForward = FullForward(site, tokenizer, max_length=config["max_length"])
+    else:
+        tail = FrozenTail(site, tokenizer, max_length=config["max_length"], cache_dir=cache_dir)
+    recipe = recipe_from_plain(settings["recipe"]) if isinstance(settings.get("recipe"), dict) else None
+    return {
+        "model": model,
+        "tokenizer": tokenizer,
+        "tail": tail,
+        "delta": delta,
+        "recipe": recipe,
+        "recipe_name": config["recipe"],
+        "seed": config["seed"],
+        "sampled_languages": tuple(config["sampled_languages"]),
+        "records": {record.outcome.edit_id: record for record in artefact.records},
+        "config": settings,
+        "memory": None if memory is None else build_memory(tail, memory, validation_memory),
+        "rules": Rules(**settings["rules"]) if "rules" in settings else Rules(keep_failed=True),
+        "report": artefact.report,
+    }
+
+
+def empty_delta(site: FeedForwardSite, config: Mapping[str, Any]) -> Delta:
+    """A delta of the kind the configuration names, with nothing in it."""
+    if config["delta"] == PatchBank.kind:
+        return PatchBank(site.hidden_size, site.activation_name, site.device)
+    return WeightDelta(site, config["scope"])
+
+
+def push_artefact(artefact: Artefact, repo_id: str, *, private: bool, token: str | None) -> str:
+    """Upload an artefact as a model repository; returns its address."""
+    api = HfApi(token=token)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = write_artefact(Path(temporary) / "edits", artefact)
+        try:
+            address = api.create_repo(repo_id, private=private, exist_ok=True)
+            api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Edits by polypatch")
+        except (HfHubHTTPError, HFValidationError, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"{repo_id}: the hub refuses the upload ({reason}); see `hf auth login`") from error
+    return str(address)
+
+
+def _find(folder: str | Path, revision: str | None) -> Artefact:
+    path = Path(folder)
+    # Only owner/name can be meant as a hub's; anything else that is not there is a folder that is not there.
+    if path.exists() or path.is_absolute() or str(folder).count("/") != 1 or str(folder).startswith("."):
+        return read_artefact(path)
+    try:
+        cached = snapshot_download(str(folder), revision=revision)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ArtefactError(f"{folder}: neither a folder of edits nor one that the hub can give ({reason})") from error
+    return read_artefact(Path(cached), follow_links=True)
+
+
+def _base(folder: str | Path, config: Mapping[str, Any]) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+    if not config["base_model"]:
+        raise InputError(f"{folder}: these edits do not name their model; pass model= and tokenizer=")
+    return load_checkpoint(config["base_model"], revision=config.get("base_revision"))
+
+
+def _require_base(folder: str | Path, site: FeedForwardSite, config: Mapping[str, Any]) -> None:
+    """Refuse another model than the one that was edited: by its weights and labels, whatever it is called."""
+    if model_fingerprint(site) != config["base_fingerprint"]:
+        raise ArtefactError(
+            f"{folder}: these edits were made on a model with other weights "
+            f"({config['base_model'] or 'unnamed'}, fingerprint {config['base_fingerprint'][:12]}…); load that one"
+        )
+    labels = [site.labels[i] for i in sorted(site.labels)]
+    if labels != config.get("labels", labels):
+        raise ArtefactError(
+            f"{folder}: the model has the weights that were edited but other labels ({', '.join(labels[:4])}, …; "
+            f"the edits know {', '.join(config['labels'][:4])}, …); mend config.id2label"
+        )
+    own = {"site": site.layer_path, "hidden_size": site.hidden_size, "activation": site.activation_name}
+    for name, value in own.items():
+        if config.get(name, value) != value:
+            raise ArtefactError(f"{folder}: {name} is {config[name]!r} in the configuration, {value!r} in the model")

@@ -1,0 +1,188 @@
+"""The loop over a stream of edits, on any model that can be edited: outcomes come out one by one.
+
+What the model must have is in `Stream`; `EditedModel` is one. The public verbs are in `sequence.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+
+from polypatch.attempt import Attempt, Editable, Rules, now, remember
+from polypatch.contradictions import require_no_contradictions
+from polypatch.deltas import PatchBank
+from polypatch.editors import Memory, MemoryRows
+from polypatch.edits import Edit, Labelled, Lang, Text
+from polypatch.errors import EditError, InputError
+from polypatch.guard import Guard, Watchman
+from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
+from polypatch.recipes import Recipe
+from polypatch.sites import Tail
+
+STOPPING_SHARE = 5
+"""Every so many-th memory text watches the stopping rule where no validation memory is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What to measure along the way: every `every` edits, reliability on past edits and accuracy on these sets."""
+
+    every: int
+    locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
+
+
+class Stream(Editable, Protocol):
+    """A model with a history."""
+
+    memory: Memory | None
+    records: dict[str, EditRecord]
+    trajectory: list[TrajectoryPoint]
+    sampled_languages: tuple[Lang, ...]
+    recipe: Recipe | None
+    rules: Rules
+    guard: Guard | None
+    config: dict[str, Any]
+
+
+def apply(
+    edited: Stream,
+    edits: Sequence[Edit],
+    recipe: Recipe,
+    *,
+    languages: Sequence[Lang] | None = None,
+    rules: Rules | None = None,
+    guard: Guard | None = None,
+    watch: Watch | None = None,
+    allow_contradictions: bool = False,
+) -> Iterator[EditOutcome]:
+    """Apply edits one after another; arguments and errors as for `polypatch.edit_stream`."""
+    memory = _memory_of(edited)
+    usable = [edit.only(languages) if languages is not None else edit for edit in edits]
+    _check(edited, usable, allow_contradictions)
+    drawable = dict.fromkeys(lang for edit in usable for lang in edit.languages)
+    edited.sampled_languages = tuple(dict.fromkeys((*edited.sampled_languages, *drawable)))
+    # One batched pass over everything the stream can touch, instead of a small one per edit.
+    edited.tail.queries([text for edit in usable for text in edit.prompt.values()])
+    watchman = Watchman(guard, edited.tail, edited.delta) if guard is not None else None
+    for edit in usable:
+        outcome = Attempt(edited, memory, recipe, edit, watchman).run(rules or Rules())
+        edited.records.pop(edit.id, None)  # reverted before: it stands at its new place in the history
+        edited.records[edit.id] = EditRecord(edit, outcome)
+        past = made(edited)
+        if watch is not None and (len(past) % watch.every == 0 or edit is usable[-1]):
+            edited.trajectory.append(_measure(edited, past, watch))
+        yield outcome
+
+
+def revert(edited: Stream, names: Sequence[str]) -> None:
+    """Take these edits back; errors as for `EditedModel.revert`."""
+    before = dict(edited.records)
+    for name in names:
+        record = before.get(name)
+        if record is None or record.reverted:
+            why = "was never made" if record is None else "was reverted already"
+            there = [name for name, record in before.items() if not record.reverted]
+            raise EditError(f"edit {name!r} {why}; there are {', '.join(there[:5]) or 'none'}")
+    edited.records.update({name: replace(before[name], reverted=now()) for name in names})
+    snapshot, remembered = edited.delta.snapshot(), edited.memory.snapshot() if edited.memory else None
+    try:
+        _take_out(edited, names)
+    except BaseException:  # Ctrl-C as well: it may come in the middle of making the others again
+        edited.records.clear()
+        edited.records.update(before)
+        if not isinstance(edited.delta, PatchBank):
+            edited.delta.restore(snapshot)
+        if edited.memory is not None and remembered is not None and edited.recipe is not None:
+            remember_again(edited, edited.recipe)
+        raise
+
+
+def _take_out(edited: Stream, names: Sequence[str]) -> None:
+    """Cut the neurons out; or, where edits share weights, make the others again from the unedited model.
+
+    The latter equals never having made the first, because an edit's random numbers depend on its own id alone.
+    """
+    if isinstance(edited.delta, PatchBank):
+        edited.delta.drop(names)
+        if edited.memory is not None and edited.recipe is not None:
+            remember_again(edited, edited.recipe)
+        return
+    others = [record for record in edited.records.values() if not record.reverted]
+    if edited.recipe is None or any(record.edit is None for record in others):
+        raise InputError("how these edits were made is not known any more, so the others cannot be made again")
+    if others and edited.guard is None and "guard" in edited.config:
+        raise InputError("these edits were made under a guard; set `guard` again before the others can be made again")
+    memory = _memory_of(edited) if others else edited.memory
+    edited.delta.restore(edited.recipe.editor.start(edited.tail.site).snapshot())
+    if memory is None:
+        return
+    memory.restore(memory.base)
+    watchman = Watchman(edited.guard, edited.tail, edited.delta) if edited.guard is not None else None
+    for record in others:
+        assert record.edit is not None  # looked at above
+        outcome = Attempt(edited, memory, edited.recipe, record.edit, watchman).run(edited.rules)
+        edited.records[record.edit.id] = EditRecord(record.edit, outcome)
+
+
+def remember_again(edited: Stream, recipe: Recipe) -> None:
+    """Fill the memory with the edits that are in the model, as if they had just been made."""
+    memory = _memory_of(edited)
+    memory.restore(memory.base)
+    for record in edited.records.values():
+        if record.reverted or not record.outcome.patches:
+            continue
+        if record.edit is None:
+            raise InputError("format version 1 did not keep the edits' texts, so further edits would break them")
+        remember(memory, edited.tail, recipe, [record.edit.example(lang) for lang in record.outcome.languages])
+
+
+def build_memory(tail: Tail, memory: Sequence[Text], validation: Sequence[Text] | None) -> Memory:
+    """The memory of these texts; every `STOPPING_SHARE`-th watches the stopping rule where `validation` is None."""
+    if validation is None:
+        validation = memory[::STOPPING_SHARE]
+        memory = [text for i, text in enumerate(memory) if i % STOPPING_SHARE]
+    return Memory(*(MemoryRows(texts, tail.queries(texts)) for texts in (memory, validation)))
+
+
+def made(edited: Stream) -> list[Edit]:
+    """The edits handled so far that were not reverted, in order."""
+    return [record.edit for record in edited.records.values() if record.edit is not None and not record.reverted]
+
+
+def _memory_of(edited: Stream) -> Memory:
+    if edited.memory is None:
+        raise InputError(
+            "this model was loaded without its memory, which further edits need: pass memory= (and validation_memory=) "
+            "to from_pretrained, () for none"
+        )
+    return edited.memory
+
+
+def _check(edited: Stream, edits: Sequence[Edit], allow_contradictions: bool) -> None:
+    seen = {name for name, record in edited.records.items() if not record.reverted}
+    for edit in edits:
+        if edit.id in seen:
+            raise EditError(f"edit id {edit.id!r} occurs twice in the stream; ids must be unique")
+        seen.add(edit.id)
+        for lang in edit.languages:
+            edited.class_of(edit.target_in(lang))
+    if not allow_contradictions:
+        require_no_contradictions([*made(edited), *edits])
+
+
+def _measure(edited: Stream, past: Sequence[Edit], watch: Watch) -> TrajectoryPoint:
+    def accuracy(rows: Sequence[Labelled]) -> float:
+        logits = edited.tail.logits([row.text for row in rows], edited.delta)
+        wanted = torch.tensor([edited.class_of(row.label) for row in rows], device=logits.device)
+        return 100.0 * float((logits.argmax(-1) == wanted).float().mean())
+
+    sources = [Labelled(edit.prompt[edit.source], edit.target_in(edit.source)) for edit in past]
+    return TrajectoryPoint(
+        edits_done=len(past),
+        patches=edited.delta.patches,
+        reliability_so_far=accuracy(sources),
+        locality={name: accuracy(rows) for name, rows in watch.locality.items() if rows},
+    )

@@ -1,0 +1,304 @@
+"""An edited model stays a Hugging Face model to those who use it: pipelines, Trainer, torch.compile, copies."""
+
+import copy
+import dataclasses
+import logging
+import threading
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments, pipeline
+
+import polypatch as pp
+from polypatch.deltas import PatchBank
+from polypatch.editors import FineTuning, TPatcher
+from polypatch.sites.families import FAMILIES
+from polypatch.testing import tiny_edits, tiny_model, tiny_texts
+
+TEXTS = [*(text for edit in tiny_edits(3) for text in edit.prompt.values()), *tiny_texts(6)]
+PATCHES = pp.Recipe(TPatcher(views=0, max_steps=30, first_validation=5, validate_every=5), trigger=pp.Trigger.ALWAYS)
+MATRICES = {
+    scope: pp.Recipe(FineTuning(scope=scope, max_steps=25, learning_rate=3e-3), trigger=pp.Trigger.ALWAYS)
+    for scope in ("ffn", "layer")
+}
+RECIPES = {"patches": PATCHES, "two matrices": MATRICES["ffn"], "six matrices": MATRICES["layer"]}
+
+
+def edited_model(family="bert", recipe=PATCHES):
+    """A tiny model after three real edits, and its own logits before the first."""
+    model, tokenizer = tiny_model(family)
+    before = logits(model, tokenizer)
+    edited = edit(model, tokenizer, recipe)
+    assert not torch.equal(logits(model, tokenizer), before)
+    return edited, before
+
+
+def edit(model, tokenizer, recipe=PATCHES, edits=None):
+    """Whether an edit takes is not the question here, so that few steps will do."""
+    memory = tiny_texts(10, seed=1)
+    return pp.edit(model, edits or tiny_edits(3), tokenizer=tokenizer, recipe=recipe, memory=memory, keep_failed=True)
+
+
+def edit_on(edited, edits, recipe=PATCHES):
+    return list(pp.edit_stream(edited, edits, recipe=recipe, keep_failed=True))
+
+
+@torch.no_grad()
+def logits(model, tokenizer, texts=TEXTS):
+    return model(**tokenizer(texts, padding=True, return_tensors="pt").to(model.device)).logits
+
+
+def own_logits(edited):
+    return logits(edited.model, edited.tokenizer)
+
+
+def same(got, wanted):
+    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-6)
+
+
+families = pytest.mark.parametrize("family", FAMILIES)
+recipes = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+
+
+@families
+def test_a_pipeline_gives_the_edited_labels(family):
+    edited, _ = edited_model(family)
+    classify = pipeline("text-classification", model=edited.model, tokenizer=edited.tokenizer, device="cpu")
+    assert [row["label"] for row in classify(TEXTS)] == edited.predict(TEXTS)
+    with edited.disabled():
+        bare = [row["label"] for row in classify(TEXTS)]
+    assert bare != edited.predict(TEXTS)
+    edited.unload()
+    assert [row["label"] for row in classify(TEXTS)] == bare == edited.predict(TEXTS)
+
+
+@families
+def test_trainer_predicts_the_edited_logits(family, tmp_path):
+    edited, _ = edited_model(family)
+    arguments = TrainingArguments(
+        tmp_path,
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+        per_device_eval_batch_size=4,
+        dataloader_pin_memory=False,
+    )
+    trainer = Trainer(edited.model, arguments, processing_class=edited.tokenizer)
+    rows = Dataset.from_list([dict(edited.tokenizer(text)) for text in TEXTS])
+    torch.testing.assert_close(
+        torch.from_numpy(trainer.predict(rows).predictions), own_logits(edited), rtol=0, atol=1e-5
+    )
+
+
+@pytest.fixture
+def fresh_compiler(caplog):
+    """Nothing compiled before; and no log of torch's that it gave up compiling."""
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(("family", "backend"), [("bert", "eager"), *((family, "aot_eager") for family in FAMILIES)])
+def test_compiled_code_follows_the_edits(fresh_compiler, family, backend):
+    """The worst outcome would be an old answer: after edits, disabled(), revert to a snapshot, and unload()."""
+    model, tokenizer = tiny_model(family, layers=1)
+    compiled = torch.compile(model, backend=backend, fullgraph=True)
+    before = logits(model, tokenizer)
+    same(logits(compiled, tokenizer), before)
+    # Compiled before it carries anything, and edited afterwards.
+    edited = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(10, seed=1))
+    snapshot, edits = edited.delta.snapshot(), tiny_edits(3)
+    for part in (edits[:2], edits[2:]):
+        edit_on(edited, part)
+        assert not torch.equal(own_logits(edited), before)
+        same(logits(compiled, tokenizer), own_logits(edited))
+    with edited.disabled():
+        same(logits(compiled, tokenizer), before)
+    same(logits(compiled, tokenizer), own_logits(edited))
+    edited.delta.restore(snapshot)
+    same(logits(compiled, tokenizer), before)
+    edited.unload()
+    same(logits(compiled, tokenizer), before)
+
+
+def test_compiled_code_follows_a_second_set_of_edits(fresh_compiler):
+    """Code compiled after unload() has no hook in it, and must not be what answers after the next attach."""
+    edited, before = edited_model()
+    model, tokenizer = edited.model, edited.tokenizer
+    compiled = torch.compile(model, backend="eager")
+    same(logits(compiled, tokenizer), own_logits(edited))
+    edited.unload()
+    same(logits(compiled, tokenizer), before)
+    again = edit(model, tokenizer, edits=tiny_edits(2, seed=1))
+    same(logits(compiled, tokenizer), own_logits(again))
+    assert not torch.equal(own_logits(again), before)
+    again.unload()
+    assert not {"forward"} & {name for module in model.modules() for name in vars(module)}
+
+
+def test_a_model_compiled_in_place_can_be_edited(fresh_compiler):
+    """`model.compile()`: polypatch's own passes run through the compiled code as well."""
+    reference, before = edited_model()
+    model, tokenizer = tiny_model("bert")
+    model.compile(backend="eager")
+    same(logits(model, tokenizer), before)
+    edited = edit(model, tokenizer)
+    torch.testing.assert_close(own_logits(edited), own_logits(reference), rtol=1e-4, atol=1e-4)
+    with edited.disabled():
+        same(own_logits(edited), before)
+    edited.unload()
+    same(logits(model, tokenizer), before)
+
+
+def test_somebody_else_s_forward_is_left_where_it_is(fresh_compiler):
+    """As accelerate's hooks put it on modules; compiled code follows all the same."""
+    model, tokenizer = tiny_model("bert")
+    down = model.bert.encoder.layer[-1].output.dense
+    theirs = lambda x, old=down.forward: 2.0 * old(x)  # noqa: E731
+    down.forward = theirs
+    compiled = torch.compile(model, backend="eager")
+    before = logits(compiled, tokenizer)
+    bank = PatchBank(32)
+    bank.append("one", torch.ones(32), torch.ones(()), torch.ones(32).cumsum(0))
+    site = pp.attach(tiny_model("bert")[0], tokenizer=tokenizer).site.__class__(model)
+    site.attach(bank, {})
+    assert not torch.allclose(logits(model, tokenizer), before)
+    same(logits(compiled, tokenizer), logits(model, tokenizer))
+    site.detach()
+    assert down.forward is theirs
+    same(logits(compiled, tokenizer), before)
+
+
+@recipes
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_near(recipe, dtype):
+    edited, before = edited_model(recipe=recipe)
+    wanted = own_logits(edited)
+    edited.model.to(dtype)
+    got = own_logits(edited)
+    assert got.dtype == dtype
+    limit = 0.1 * float(wanted.abs().max())
+    torch.testing.assert_close(got.float(), wanted, rtol=0, atol=limit)
+    with edited.disabled():
+        torch.testing.assert_close(own_logits(edited).float(), before, rtol=0, atol=limit)
+    edited.unload()
+    torch.testing.assert_close(own_logits(edited).float(), before, rtol=0, atol=limit)
+
+
+@recipes
+def test_a_deep_copy_is_its_own_model(recipe):
+    """It answers as edited, and keeps doing so whatever becomes of the original."""
+    edited, before = edited_model(recipe=recipe)
+    after, twin = own_logits(edited), copy.deepcopy(edited.model)
+    assert torch.equal(logits(twin, edited.tokenizer), after)
+    with edited.disabled():
+        assert torch.equal(logits(twin, edited.tokenizer), after)
+        bare = copy.deepcopy(edited.model)
+    edit_on(edited, [dataclasses.replace(tiny_edits(1, seed=5)[0], id="more")], recipe)
+    assert not torch.equal(own_logits(edited), after)
+    assert torch.equal(logits(twin, edited.tokenizer), after)
+    edited.unload()
+    assert torch.equal(logits(twin, edited.tokenizer), after)
+    assert torch.equal(logits(bare, edited.tokenizer), before)
+
+
+@recipes
+def test_a_deep_copy_of_the_whole_can_be_edited_on(recipe):
+    """The copy's model carries the copy's edits, not the original's."""
+    edited, before = edited_model(recipe=recipe)
+    after, twin = own_logits(edited), copy.deepcopy(edited)
+    edit_on(twin, [dataclasses.replace(tiny_edits(1, seed=5)[0], id="more")], recipe)
+    assert torch.equal(own_logits(edited), after)
+    assert not torch.equal(own_logits(twin), after)
+    twin.unload()
+    assert torch.equal(own_logits(twin), before)
+    assert torch.equal(own_logits(edited), after)
+
+
+@recipes
+def test_the_model_saves_its_unedited_self(recipe, tmp_path):
+    """`model.save_pretrained` writes the base weights, under their own names and no others, bit for bit."""
+    edited, before = edited_model(recipe=recipe)
+    after = own_logits(edited)
+    edited.model.save_pretrained(tmp_path)
+    again, report = AutoModelForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    assert torch.equal(logits(again.eval(), edited.tokenizer), before)
+    assert torch.equal(own_logits(edited), after)
+    plain = tiny_model("bert")[0].state_dict()
+    assert edited.model.state_dict().keys() == plain.keys()
+    assert all(torch.equal(tensor, plain[name]) for name, tensor in edited.model.state_dict().items())
+
+
+@families
+def test_gradients_flow_through_the_patches(family):
+    """Training the base model further with the edits in it: right gradients, no edit among the parameters."""
+    edited, _ = edited_model(family)
+    model, batch = edited.model, edited.tokenizer(TEXTS, padding=True, return_tensors="pt")
+    weight = model.base_model.get_input_embeddings().weight
+    model.zero_grad()
+    model(**batch).logits.double().square().sum().backward()
+    got, direction = weight.grad.clone(), torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        sums = []
+        for step in (1e-3, -2e-3):
+            weight.add_(direction, alpha=step)
+            sums.append(model(**batch).logits.double().square().sum())
+        weight.add_(direction, alpha=1e-3)
+    slope, wanted = float((got * direction).sum()), float(sums[0] - sums[1]) / 2e-3
+    assert slope == pytest.approx(wanted, rel=0.02, abs=0.02)
+    model.train()
+    model(**batch, labels=torch.zeros(len(TEXTS), dtype=torch.long)).loss.backward()
+    assert all(parameter.grad is not None for parameter in model.classifier.parameters())
+    assert not any(buffer.requires_grad for buffer in edited.delta.buffers())
+
+
+def test_a_patch_added_before_the_backward_pass_changes_no_gradient():
+    """Neurons are written behind those in use: autograd neither sees it nor complains."""
+    edited, _ = edited_model()
+    batch = edited.tokenizer(TEXTS, padding=True, return_tensors="pt")
+    weight = edited.model.base_model.get_input_embeddings().weight
+
+    def gradient(between):
+        loss = edited.model(**batch).logits.sum()
+        snapshot = edited.delta.snapshot()
+        between()
+        got = torch.autograd.grad(loss, weight)[0]
+        edited.delta.restore(snapshot)
+        return got
+
+    def add():
+        for owner in "abc":
+            edited.delta.append(owner, torch.ones(32), torch.ones(()), torch.ones(32))
+
+    def cut_and_add():
+        edited.delta.restore(1)
+        add()
+
+    plain = gradient(lambda: None)
+    assert torch.equal(gradient(add), plain)
+    assert torch.equal(gradient(cut_and_add), plain)
+
+
+def test_threads_do_not_see_each_other_s_queries():
+    """A server runs one model in several threads at once: the query of one request must not patch another's."""
+    edited, _ = edited_model()
+    texts = [[text] * 32 for text in TEXTS[:4]]
+    wanted, wrong = [logits(edited.model, edited.tokenizer, batch) for batch in texts], []
+
+    def serve(batch, answer):
+        for _ in range(60):
+            try:
+                got = logits(edited.model, edited.tokenizer, batch)
+                wrong.extend([] if torch.equal(got, answer) else [float((got - answer).abs().max())])
+            except Exception as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=serve, args=case) for case in zip(texts, wanted, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
