@@ -43,6 +43,8 @@ def table(limit: int | None) -> list[Run]:
             order=0,
             limit=limit,
             trajectory_every=100,
+            keep_failed=True,
+            allow_contradictions=True,
             title=f"{recipe}, {title}",
         )
         for memory, title in ((("en",), "English memory"), ((*DRAWN, *MEASURED), "memory in 14"))

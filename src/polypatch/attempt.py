@@ -90,8 +90,8 @@ class Attempt:
         if reason and (costly or not rules.keep_failed):
             self._restore(before)
             reason += f" {TAKEN_BACK}"
-        elif self.watchman and drop is not None:
-            self.watchman.settle(drop)
+        elif self.watchman:
+            self.watchman.settle()
         return self._outcome(
             triggered=True,
             success=not reason,

@@ -35,7 +35,7 @@ def model_card(
         f"---\n{data.to_yaml()}\n---\n",
         f"# Edits of {base or 'a classifier'}\n",
         f"{len(active)} corrections by `{config['recipe']}` (seed {config['seed']}), made in "
-        f"{', '.join(config['sampled_languages']) or 'one language'}; {taken} needed a change and took. The folder "
+        f"{', '.join(config['sampled_languages']) or 'one language'}; {taken} of them changed the model. The folder "
         f"holds the edits, not the model; it belongs to weights with the fingerprint "
         f"`{config['base_fingerprint'][:16]}…` and is refused by others.\n",
         "```python\nfrom polypatch import EditedModel\n\n"

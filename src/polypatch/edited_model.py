@@ -23,13 +23,13 @@ from polypatch.errors import InputError, UnknownLabelError
 from polypatch.explanation import Explanation, explain, firing
 from polypatch.explanation import Firing as Firing
 from polypatch.guard import Guard
-from polypatch.opening import artefact_of, open_artefact, push_artefact
+from polypatch.opening import artefact_of, open_artefact, push_artefact, report_rows
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_to_plain
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, MergeCost, merge_cost, widened
 from polypatch.sites import replaced as replaced_weights
 from polypatch.sites.frozen_tail import model_fingerprint
-from polypatch.stream import Watch, apply, remember_again, revert
+from polypatch.stream import Watch, apply, remember_again, remember_one, revert
 
 
 @dataclass
@@ -168,6 +168,18 @@ class EditedModel:
             allow_contradictions=allow_contradictions,
         )
 
+    def adopt(self, record: EditRecord, tensors: Mapping[str, Tensor] | None, point: TrajectoryPoint | None) -> None:
+        """Take over one edit that was made before, from a journal, as if it had just been made here."""
+        assert record.edit is not None  # a journal knows its edits
+        if tensors is not None:
+            self.delta.adopt(record.edit.id, tensors)
+        self.records[record.edit.id] = record
+        self.sampled_languages = tuple(dict.fromkeys((*self.sampled_languages, *record.edit.languages)))
+        if point is not None:
+            self.trajectory.append(point)
+        if self.memory is not None and self.recipe is not None:
+            remember_one(self, self.recipe, record)
+
     def edit(self, more: Sequence[Edit], **options: Any) -> list[EditOutcome]:
         """Continue the stream with `more`; `options` as for `stream`. Returns what became of each."""
         return list(self.stream(more, **options))
@@ -236,8 +248,7 @@ class EditedModel:
         Raises:
             ArtefactError: `folder` holds something else, or cannot be written.
         """
-        if report is not None:
-            self.report = [row.to_row() for row in (report.original, report) if row is not None]
+        self.report = self.report if report is None else report_rows(report)
         return write_artefact(Path(folder), self.artefact())
 
     def push_to_hub(self, repo_id: str, *, report: Any = None, private: bool = False, token: str | None = None) -> str:
@@ -246,8 +257,7 @@ class EditedModel:
         Raises:
             InputError: the hub refuses.
         """
-        if report is not None:
-            self.report = [row.to_row() for row in (report.original, report) if row is not None]
+        self.report = self.report if report is None else report_rows(report)
         return push_artefact(self.artefact(), repo_id, private=private, token=token)
 
     @property

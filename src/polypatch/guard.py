@@ -41,20 +41,21 @@ class Watchman:
     def __init__(self, guard: Guard, tail: Tail, change: Change) -> None:
         self.guard, self.tail = guard, tail
         self.original = self._answers(UNCHANGED)
-        self.agreement = self._agreement(change)
+        self.agreement = self.latest = self._agreement(change)
 
     def drop(self, change: Change) -> float:
         """Percentage points of agreement lost since the last `settle`."""
-        return self.agreement - self._agreement(change)
+        self.latest = self._agreement(change)
+        return self.agreement - self.latest
 
     def over_budget(self, drop: float) -> bool:
         """Whether that is more than one edit may cost."""
         # A hair above the budget is rounding: agreements are multiples of 100 / len(probe).
         return drop > self.guard.max_locality_drop + 1e-9
 
-    def settle(self, drop: float) -> None:
-        """The edit that cost this is in the model now."""
-        self.agreement -= drop
+    def settle(self) -> None:
+        """The edit that was looked at last is in the model now."""
+        self.agreement = self.latest
 
     def _answers(self, change: Change) -> Tensor:
         return self.tail.logits(self.guard.probe, change).argmax(-1)

@@ -64,13 +64,16 @@ class Journal:
         folder: of the run; made if it is not there.
         facts: what the run is: model, data, recipe, stream. A journal of another run is not continued.
         resume: continue the journal that is there.
+        overwrite: throw the journal that is there away.
 
     Raises:
-        JournalError: in use by another process; there is one already and `resume` is False; there is one of another
+        JournalError: in use by another process; there is one already and neither flag is set; there is one of another
             run, or a broken one; the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path, facts: Mapping[str, str], *, resume: bool = False) -> None:
+    def __init__(
+        self, folder: Path, facts: Mapping[str, str], *, resume: bool = False, overwrite: bool = False
+    ) -> None:
         self.path = folder / NAME
         with _refusals(self.path):
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,12 +83,15 @@ class Journal:
             except Timeout:
                 raise JournalError(f"{folder}: another process is at work here; wait for it, or stop it") from None
             try:
-                self._open(facts, resume)
+                self._open(facts, resume, overwrite)
             except BaseException:
                 self.close()
                 raise
 
-    def _open(self, facts: Mapping[str, str], resume: bool) -> None:
+    def _open(self, facts: Mapping[str, str], resume: bool, overwrite: bool) -> None:
+        if overwrite:
+            for suffix in ("", "-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         there = self.path.exists()
         if there and not resume:
             raise JournalError(f"{self.path}: a run was begun here; go on with it by --resume, or take another folder")

@@ -77,6 +77,12 @@ def artefact_of(edited: Saveable) -> Artefact:
     )
 
 
+def report_rows(report: Any) -> list[dict[str, Any]]:
+    """A report's rows, the unedited model's first; the configuration beside them says how they were made."""
+    rows = [row.to_row() for row in (report.original, report) if row is not None]
+    return [{name: value for name, value in row.items() if name not in ("config", "original")} for row in rows]
+
+
 def open_artefact(
     folder: str | Path,
     model: nn.Module | None,

@@ -132,11 +132,17 @@ def remember_again(edited: Stream, recipe: Recipe) -> None:
     memory = _memory_of(edited)
     memory.restore(memory.base)
     for record in edited.records.values():
-        if record.reverted or not record.outcome.patches:
-            continue
-        if record.edit is None:
-            raise InputError("format version 1 did not keep the edits' texts, so further edits would break them")
-        remember(memory, edited.tail, recipe, [record.edit.example(lang) for lang in record.outcome.languages])
+        remember_one(edited, recipe, record)
+
+
+def remember_one(edited: Stream, recipe: Recipe, record: EditRecord) -> None:
+    """Put one edit into the memory, if it is in the model."""
+    if record.reverted or record.outcome.status not in ("taken", "failed"):
+        return
+    if record.edit is None:
+        raise InputError("format version 1 did not keep the edits' texts, so further edits would break them")
+    trained = [record.edit.example(lang) for lang in record.outcome.languages]
+    remember(_memory_of(edited), edited.tail, recipe, trained)
 
 
 def build_memory(tail: Tail, memory: Sequence[Text], validation: Sequence[Text] | None) -> Memory:

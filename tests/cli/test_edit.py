@@ -76,6 +76,7 @@ def test_folds_are_edited_apart_and_averaged(edit, tmp_path):
     assert ran.code == 0
     names = {path.name for path in (tmp_path / "run").iterdir()}
     expected = {"edits-0", "edits-1", "cells-0.json", "cells-1.json", "report.json", "report.md", "trajectory.png"}
+    expected |= {"journal.sqlite", ".journal.lock"}
     assert names == expected
     assert "(n = 2)" in ran.out
 

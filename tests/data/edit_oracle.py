@@ -130,6 +130,7 @@ def probes(group, source):
             need(isinstance(answers, list) and len(answers) == len(asked))
         else:
             asked, answers = (asked if isinstance(asked, list) else [asked]), [answers]
+        need(None not in asked and {} not in asked)
         pairs = zip(asked, answers, strict=True)
         found += [Probe(spoken(one, source, prompt_of), spoken(other, source, answer_of)) for one, other in pairs]
     return tuple(found)

@@ -81,6 +81,12 @@ def test_a_blank_text_is_refused_wherever_it_stands(refused, place, field, blank
     assert f"row 2: field {field!r}: empty text" in refused(f"{line(id='b')}\n{line(**place(blank))}")
 
 
+@pytest.mark.parametrize("prompts", [[{}], [None], ["noon", {}], [None, "noon"]])
+def test_a_probe_without_text_among_others_is_refused(refused, prompts):
+    row = line(locality={"near": {"prompt": prompts, "ground_truth": ["x"] * len(prompts)}})
+    assert "row 1: field 'locality.near[0]': a prompt without text in [" in refused(row)
+
+
 def test_a_text_of_100_000_characters_is_read_whole_and_at_once(read):
     start = time.perf_counter()
     edits = read("\n".join(line(id=str(i), prompt={"en": WORDS, "de": WORDS}) for i in range(10)))

@@ -28,7 +28,16 @@ FINE_TUNING = {"views": 0}
 
 LANGUAGES = ("en", "de", "fr", "es", "zh", "ar")
 
-_COMMON = Run(recipe="t-patcher", settings=PATCHES, languages=LANGUAGES, order=0, limit=LIMIT)
+# As in the released code, what a failed edit left stays in.
+_COMMON = Run(
+    recipe="t-patcher",
+    settings=PATCHES,
+    languages=LANGUAGES,
+    order=0,
+    limit=LIMIT,
+    keep_failed=True,
+    allow_contradictions=True,
+)
 # A patch that does not take is tried once more, in the same languages; the released code does not try again.
 _PATCHED = replace(_COMMON, retries=1)
 

@@ -39,6 +39,8 @@ polypatch edit my-model --data jsonl:edits.jsonl --memory texts.txt --out runs/f
 
 polypatch edit my-model --data massive:data/massive --languages en,de,fr --eval-languages sw,th \
 --memory-languages en,de,fr,sw,th --set learning_rate=3e-2 --set max_steps=300 --out runs/massive
+
+polypatch edit world --out runs/world --limit 100 --resume
 """
 
 
@@ -76,8 +78,32 @@ def edit(
         int,
         typer.Option(min=0, metavar="N", help="Further attempts at an edit that did not take.", rich_help_panel=HOW),
     ] = 0,
-    drop_failed: Annotated[
-        bool, typer.Option("--drop-failed", help="Take back what a failed edit left.", rich_help_panel=HOW)
+    keep_failed: Annotated[
+        bool,
+        typer.Option("--keep-failed", help="Keep what a failed edit left, as published.", rich_help_panel=HOW),
+    ] = False,
+    max_locality_drop: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="POINTS",
+            help="Take back an edit that changes more answers than this, in percentage points of the probe texts.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    probe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The probe texts, as for --memory. Default: the data's validation texts.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    allow_contradictions: Annotated[
+        bool,
+        typer.Option(
+            "--allow-contradictions", help="Also edits that want two answers to one input.", rich_help_panel=HOW
+        ),
     ] = False,
     trajectory_every: Annotated[
         int,
@@ -103,6 +129,9 @@ def edit(
     seed: Seed = 0,
     cache: Cache = None,
     threads: Threads = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder: the same command, and this.")
+    ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -110,12 +139,19 @@ def edit(
     """Edit a classifier, measure what the edits did in every language, and keep both in a folder.
 
     RUN gets report.md, report.json, cells.json and edits/ (edits-0/, … with
-    --folds). The model itself is neither written nor changed.
+    --folds). The model itself is neither written nor changed. Every edit is on
+    disk (RUN/journal.sqlite) before the next begins: after Ctrl-C, a kill or a
+    power cut the same command with --resume goes on, and ends bit for bit like
+    a run that was never interrupted.
     """
+    if resume and overwrite:
+        raise InputError("--resume goes on with the run in the folder, --overwrite throws it away: give one of them")
+    if probe is not None and max_locality_drop is None:
+        raise InputError("--probe without --max-locality-drop: say how much an edit may cost, in percentage points")
     if data is None and model != "world":
         raise InputError("--data is missing: say what to edit, such as --data jsonl:edits.jsonl")
     require_model(model)
-    claim(out, overwrite)
+    claim(out, overwrite, resume)
     prepare(threads)
     from polypatch.cli.editing import edit_and_record
     from polypatch.recipes import recipe_named
@@ -143,12 +179,25 @@ def edit(
         limit=limit,
         folds=folds,
         retries=retries,
-        keep_failed=not drop_failed,
+        keep_failed=keep_failed,
+        max_locality_drop=max_locality_drop,
+        allow_contradictions=allow_contradictions,
         trajectory_every=trajectory_every,
         wrong_in_all=wrong_in_all,
     )
     with Bars(quiet) as bars:
-        results = edit_and_record(spec, run, out, bars, measured=measured, memory=memory, command=command_line(ctx))
+        results = edit_and_record(
+            spec,
+            run,
+            out,
+            bars,
+            measured=measured,
+            memory=memory,
+            probe=probe,
+            command=command_line(ctx),
+            resume=resume,
+            overwrite=overwrite,
+        )
     if json:
         say(results.to_json())
     else:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from polypatch._version import __version__
 from polypatch.cli.console import Bars, Stop, StoppedError
 from polypatch.cli.folder import EDITS, clear, writing
 from polypatch.cli.memory_file import read_memory, with_memory
 from polypatch.cli.results import Results, facts_of
+from polypatch.contradictions import find_contradictions
 from polypatch.data import EditingData
+from polypatch.data.record import record_from_edit
+from polypatch.deltas import WeightDelta
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang
 from polypatch.errors import InputError
 from polypatch.evaluation import Report
+from polypatch.files import sha256
+from polypatch.journal import Entry, Journal
 from polypatch.outcomes import EditOutcome
 from polypatch.runs import BenchSpec, Run, Workbench
 from polypatch.sequence import folds
+from polypatch.sites.frozen_tail import model_fingerprint
+
+MOST_NAMED = 20
 
 
 def edit_and_record(
@@ -28,62 +38,113 @@ def edit_and_record(
     *,
     measured: Sequence[Lang] = (),
     memory: Path | None = None,
+    probe: Path | None = None,
     command: str = "",
+    resume: bool = False,
+    overwrite: bool = False,
 ) -> Results:
-    """Do `run` and write its edits and its report into `folder`.
+    """Do `run` and write its edits and its report into `folder`; with `resume`, go on where an earlier process stopped.
 
     Raises:
         StoppedError: Ctrl-C; the edits made so far are in `folder`.
-        PolypatchError: whatever is wrong with the input, before the first edit.
+        PolypatchError: whatever is wrong with the input, before the first edit; or a disk that refuses, later.
     """
     _check(run)
     bench = spec.open(bars.opening)
     if memory is not None:
         bench.data = with_memory(bench.data, read_memory(memory, bench.data.edits[0].source))
         run = replace(run, memory_languages=run.memory_languages or tuple(bench.data.memory))
+    if probe is not None:
+        texts = read_memory(probe, bench.data.edits[0].source)
+        bench.probes = [text for row in texts.values() for text in row]
     run = _settled(run, bench.data, measured)
     stream = bench.stream(run)
     if not stream:
         raise InputError(f"{bench.data.name}: no edit is wrong in all of {', '.join(run.languages)}; nothing to do")
-    parts = folds(stream, run.folds, run.seed)
+    parts = folds(stream, run.folds, run.seed) if run.folds > 1 else [stream]
     if not bench.data.memory:
         bars.say("note: the data have no memory, so nothing keeps other answers as they are; give texts with --memory")
-    clear(folder)
-    reports, outcomes = [], []
-    count = _Count(bars, run.name, len(stream))
-    for fold, part in enumerate(parts if run.folds > 1 else [stream]):
-        where = folder / (f"{EDITS}-{fold}" if run.folds > 1 else EDITS)
-        report, made = _one_fold(bench, run, part, where, count)
-        reports.append(replace(report, config={**report.config, "command": command, "model": spec.model}))
-        outcomes += made
-    results = Results(reports, command, facts_of(run, bench.data, spec, len(stream)), outcomes)
-    results.write(folder)
+    _name_contradictions(bench, run, stream, bars)
+    with Journal(folder, facts_of_run(bench, run, parts), resume=resume, overwrite=overwrite) as journal:
+        clear(folder)
+        reports, outcomes = [], []
+        count = _Count(bars, run.name, len(stream))
+        for fold, part in enumerate(parts):
+            where = folder / (f"{EDITS}-{fold}" if run.folds > 1 else EDITS)
+            told = {"command": command, "model": spec.model}
+            report, made = _Fold(bench, run, part, fold, where, journal).do(count, told)
+            reports.append(report)
+            outcomes += made
+        results = Results(reports, command, facts_of(run, bench.data, spec, len(stream)), outcomes)
+        results.write(folder)
     return results
 
 
-def _one_fold(
-    bench: Workbench, run: Run, edits: Sequence[Edit], where: Path, count: _Count
-) -> tuple[Report, list[EditOutcome]]:
-    edited = bench.attach(run)
-    try:
-        with Stop(count.stopping) as stop:
-            for outcome in bench.edit(edited, run, edits):
-                count.add(outcome)
+def _name_contradictions(bench: Workbench, run: Run, stream: Sequence[Edit], bars: Bars) -> None:
+    """Say which edits the model can hardly tell apart and which want different answers."""
+    found = find_contradictions(bench.tail, [edit.only(run.languages) for edit in stream])
+    for pair in found[:MOST_NAMED]:
+        bars.say(f"note: contradiction: {pair}")
+    if len(found) > MOST_NAMED:
+        bars.say(f"note: … and {len(found) - MOST_NAMED} more contradictions")
+
+
+@dataclass
+class _Fold:
+    """One part of the stream, edited on its own."""
+
+    bench: Workbench
+    run: Run
+    edits: Sequence[Edit]
+    number: int
+    where: Path
+    journal: Journal
+
+    def do(self, count: _Count, told: Mapping[str, str]) -> tuple[Report, list[EditOutcome]]:
+        """Take over what the journal has, make the other edits, measure, write the edits."""
+        edited = self.bench.attach(self.run)
+        try:
+            with Stop(count.stopping) as stop:
+                self._edit(edited, count, stop)
                 if stop.asked:
-                    break
-            _keep(edited, where)
-        if stop.asked:
-            raise StoppedError(
-                f"{len(edited.outcomes)} of {len(edits)} edits are kept in {where}; no report was written"
+                    self._keep(edited)
+                    raise StoppedError(
+                        f"{len(edited.outcomes)} of {len(self.edits)} edits are kept in {self.where}; no report was "
+                        "written; the same command with --resume goes on"
+                    )
+            report = self.bench.report(edited, self.run, self.edits)
+            report = replace(report, config={**report.config, **told})
+            self._keep(edited, report)
+            return report, list(edited.outcomes.values())
+        finally:
+            edited.unload()
+
+    def _edit(self, edited: EditedModel, count: _Count, stop: Stop) -> None:
+        entries = self.journal.entries(self.number)
+        requests = [entry.record.edit for entry in entries if entry.record.edit is not None]
+        edited.tail.queries([text for edit in requests for text in edit.prompt.values()])  # in one pass
+        for entry in entries:
+            edited.adopt(entry.record, entry.tensors, entry.point)
+            count.add(entry.record.outcome)
+        rest = self.edits[len(edited.records) :]
+        patches, points = edited.patches, len(edited.trajectory)
+        # A stream of no edits still says how they are made, which is written down with them.
+        for outcome in self.bench.edit(edited, self.run, rest):
+            changed = outcome.status in ("taken", "failed")
+            entry = Entry(
+                edited.records[outcome.edit_id],
+                edited.delta.since(patches) if changed else None,
+                edited.trajectory[-1] if len(edited.trajectory) > points else None,
             )
-        return bench.report(edited, run, edits), list(edited.outcomes.values())
-    finally:
-        edited.unload()
+            self.journal.add(self.number, entry, replaces=edited.delta.kind == WeightDelta.kind)
+            patches, points = edited.patches, len(edited.trajectory)
+            count.add(outcome)
+            if stop.asked:
+                break
 
-
-def _keep(edited: EditedModel, where: Path) -> None:
-    with writing(where):
-        edited.save_pretrained(where)
+    def _keep(self, edited: EditedModel, report: Report | None = None) -> None:
+        with writing(self.where):
+            edited.save_pretrained(self.where, report=report)
 
 
 class _Count:
@@ -107,6 +168,27 @@ class _Count:
     def stopping(self) -> None:
         """Ctrl-C was heard."""
         self.bars.say("stopping after this edit; Ctrl-C once more gives it up")
+
+
+def facts_of_run(bench: Workbench, run: Run, parts: Sequence[Sequence[Edit]]) -> dict[str, str]:
+    """What makes a run this run and no other: a journal with other facts is not continued."""
+    texts = [bench.data.memory_texts(run.memory_languages or _source(bench)), bench.probes]
+    texts.append(bench.data.validation_texts(run.memory_languages or _source(bench)))
+    return {
+        "polypatch": __version__,
+        "model": model_fingerprint(bench.tail.site),
+        "run": json.dumps(asdict(run), sort_keys=True),
+        "edits": _digest([[record_from_edit(edit) for edit in part] for part in parts]),
+        "memory and probe texts": _digest(texts),
+    }
+
+
+def _source(bench: Workbench) -> tuple[Lang, ...]:
+    return (bench.data.edits[0].source,) if bench.data.memory else ()
+
+
+def _digest(plain: object) -> str:
+    return sha256(json.dumps(plain, sort_keys=True).encode())
 
 
 def _check(run: Run) -> None:

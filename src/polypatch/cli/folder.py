@@ -9,18 +9,21 @@ from pathlib import Path
 
 from polypatch.errors import InputError
 
-REPORT, MARKDOWN, CELLS, EDITS = "report.json", "report.md", "cells.json", "edits"
+REPORT, MARKDOWN, CELLS, EDITS, JOURNAL = "report.json", "report.md", "cells.json", "edits", "journal.sqlite"
 _CONFIG = "edit_config.json"
 
 
-def claim(folder: Path, overwrite: bool) -> None:
+def claim(folder: Path, overwrite: bool, resume: bool = False) -> None:
     """Check that results can be written to `folder`, and that none are lost by it.
 
     Raises:
         InputError: it holds results, is a file, or cannot be written to.
     """
     held = results_in(folder)
-    if held and not overwrite:
+    begun = (folder / JOURNAL).is_file()
+    if begun and not held and not (overwrite or resume):
+        raise InputError(f"{folder} holds a run that was not finished; go on with it by --resume, or add --overwrite")
+    if held and not overwrite and not (begun and resume):
         raise InputError(f"{folder} holds results ({', '.join(held[:3])}); take another --out, or add --overwrite")
     probe = folder / ".polypatch-probe"
     new = [path for path in (folder, *folder.parents) if not path.exists()]

@@ -103,4 +103,5 @@ def _number(text: str, kind: type, where: str) -> Any:
 
 def command_line(ctx: typer.Context) -> str:
     """The command as it was typed, for the record."""
-    return shlex.join(["polypatch", *ctx.find_root().obj])
+    # Without --resume: the run is the same, and so should its report be.
+    return shlex.join(["polypatch", *(word for word in ctx.find_root().obj if word != "--resume")])

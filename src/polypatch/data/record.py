@@ -191,6 +191,8 @@ def _probe(item: object, field: str, source: Lang) -> list[Probe]:
         prompts, answers = (prompts if isinstance(prompts, list) else [prompts]), [answers]
     elif not isinstance(answers, list) or len(answers) != len(prompts):
         raise DataError(f"field {field!r}: {len(prompts)} prompts need as many answers in ground_truth")
+    if None in prompts or {} in prompts:
+        raise DataError(f"field {field!r}: a prompt without text in {quoted(prompts)}; fill it in or leave it out")
     return [
         Probe(
             prompt=_by_language(prompt, f"{field}.prompt", source, _text),

@@ -44,8 +44,8 @@ class WeightDelta(nn.Module):
         up, down = self.weights
         # The matrices are kept in float32; in a half-precision model the biases must be raised to meet them.
         up_bias, down_bias = (module.bias.to(up.dtype) for module in (site.up, site.down))
-        inner = site.activation(nn.functional.linear(q.to(up.dtype), up, up_bias))
-        return nn.functional.linear(inner, down, down_bias).to(out.dtype)
+        inner = site.activation(nn.functional.linear(q.to(up.dtype), up, up_bias))  # type: ignore[arg-type]
+        return nn.functional.linear(inner, down, down_bias).to(out.dtype)  # type: ignore[arg-type]
 
     def snapshot(self) -> object:
         """Copies of the matrices."""

@@ -28,7 +28,8 @@ class Run:
         order: shuffles the stream with this seed; None keeps the order of the file.
         limit: so many edits of the (shuffled) stream; None for all.
         folds: split the stream into so many folders that are edited independently.
-        retries, keep_failed: see `edit_stream`.
+        retries, keep_failed, allow_contradictions: see `edit_stream`.
+        max_locality_drop: take back what costs more percentage points of agreement on the probe texts; None: whatever.
         trajectory_every: measure the trajectory every so many edits; 0 for never.
         wrong_in_all: only the edits that the unedited model gets wrong in every one of `languages` (Table 3).
         title: the row's name in tables; the recipe's by default.
@@ -44,7 +45,9 @@ class Run:
     limit: int | None = None
     folds: int = 1
     retries: int = 0
-    keep_failed: bool = True
+    keep_failed: bool = False
+    allow_contradictions: bool = False
+    max_locality_drop: float | None = None
     trajectory_every: int = 0
     wrong_in_all: bool = False
     title: str = ""

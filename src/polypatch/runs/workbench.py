@@ -12,9 +12,10 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch.data import EditingData, Sizes, check_labels, load_data
 from polypatch.edited_model import EditedModel
-from polypatch.edits import Edit, Lang
+from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
 from polypatch.evaluation import Report, evaluate, prompts, wrong_everywhere
+from polypatch.guard import Guard
 from polypatch.outcomes import EditOutcome
 from polypatch.runs.run import Run
 from polypatch.sequence import Watch, attach, edit_stream, folds, shuffled
@@ -85,6 +86,7 @@ class Workbench:
         data: the stream of edits and the texts around it.
         cache_dir: keep the queries on disk, for the next process.
         encoding: told how many texts are encoded, as (done, in all).
+        probes: held-out texts for a guard.
 
     Raises:
         UnknownLabelError: a label of the data that the model has no class for.
@@ -98,8 +100,9 @@ class Workbench:
         *,
         cache_dir: Path | None = None,
         encoding: Callable[[int, int], None] | None = None,
+        probes: Sequence[Text] = (),
     ) -> None:
-        self.model, self.tokenizer, self.data = model, tokenizer, data
+        self.model, self.tokenizer, self.data, self.probes = model, tokenizer, data, probes
         site = FeedForwardSite(model)
         check_labels(data.edits, site.classes)
         self.tail = FrozenTail(site, tokenizer, cache_dir=cache_dir, progress=encoding)
@@ -161,6 +164,7 @@ class Workbench:
         """The run's edits on an attached model: a generator of outcomes."""
         watched = {name: rows for name, rows in self.data.locality.items() if "." not in name}
         watch = Watch(every=run.trajectory_every, locality=watched) if run.trajectory_every else None
+        limit = run.max_locality_drop
         return edit_stream(
             edited,
             edits,
@@ -168,8 +172,21 @@ class Workbench:
             languages=run.languages or None,
             retries=run.retries,
             keep_failed=run.keep_failed,
+            guard=None if limit is None else Guard(self.probe(), limit),
             watch=watch,
+            allow_contradictions=run.allow_contradictions,
         )
+
+    def probe(self) -> list[Text]:
+        """What a guard watches: the texts given as `probes`, or the data's validation texts in every language.
+
+        Raises:
+            InputError: there are neither.
+        """
+        texts = self.probes or self.data.validation_texts(tuple(self.data.validation))
+        if not texts:
+            raise InputError(f"{self.data.name}: max_locality_drop needs probe texts, and the data have none")
+        return list(texts)
 
     def report(self, edited: EditedModel, run: Run, edits: Sequence[Edit]) -> Report:
         """The metrics of an edited model on its stream and on the locality sets."""

@@ -134,7 +134,7 @@ class FeedForwardSite:
         _require_free(self.model)
         setattr(self.model, _MARK, True)
         hooks = _Hooks(self._edited, self.up, self.down)
-        saving = self.model.register_state_dict_post_hook(self._save_originals)
+        saving = self.model.register_state_dict_post_hook(_SaveOriginals(self))  # type: ignore[no-untyped-call]
         self._attached = _Attached(change, dict(overrides), hooks, saving)
         self._swap_in()
 
@@ -162,10 +162,6 @@ class FeedForwardSite:
 
     def _edited(self, q: Tensor, out: Tensor) -> Tensor:
         return out if self._muted or self._attached is None else self._attached.change(q, out)
-
-    def _save_originals(self, _: nn.Module, state: dict[str, Tensor], prefix: str, __: object) -> None:
-        # The model's own save_pretrained writes the model; the edits are EditedModel's to save.
-        state.update({prefix + name: tensor.detach() for name, tensor in self._originals.items()})
 
     def _swap_in(self) -> None:
         overrides = self._attached.overrides if self._attached else {}
@@ -203,6 +199,19 @@ class _Attached(NamedTuple):
     overrides: dict[str, Tensor]
     hooks: _Hooks
     saving: RemovableHandle
+
+
+class _SaveOriginals:
+    """Puts the original parameters into every state dict: the model's own save_pretrained writes the unedited model.
+
+    No method of the site: torch sets an attribute on it.
+    """
+
+    def __init__(self, site: FeedForwardSite) -> None:
+        self.site = site
+
+    def __call__(self, _: nn.Module, state: dict[str, Tensor], prefix: str, __: object) -> None:
+        state.update({prefix + name: tensor.detach() for name, tensor in self.site._originals.items()})
 
 
 class _Hooks:
