@@ -3,6 +3,7 @@
 A random mBERT-sized BERT with 0 to 10,000 random patches beside its last FFN. All variants, the model without hooks
 among them, take turns in one process, in a new order every round; a ratio is the median over rounds of (with patches ÷
 without, in the same round), because the machine's own speed changes more from minute to minute than the patches cost.
+The hooks are timed alone as well, right after a forward pass, when the processor's cache holds none of the patches.
 """
 
 from __future__ import annotations
@@ -24,17 +25,21 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 
 from mbert_sized import LENGTH, VOCABULARY, mbert_sized
 from polypatch.deltas import PatchBank
 from polypatch.files import write_atomic
 from polypatch.sites import FeedForwardSite
+from polypatch.sites.hooks import Hooks
 from tail import processor
 
 PATCHES = (0, 100, 1_000, 10_000)
 BATCHES = {1: 8, 32: 1}
 """Batch size -> forward passes per turn, of which the fastest counts."""
+
+Seconds = dict[tuple[int, int | None], list[float]]
+"""(batch size, patches, or None for the model without hooks) -> one number a round."""
 
 TARGETS = {1_000: 1.02, 10_000: 1.05}
 """Patches -> the highest ratio we allow ourselves at batch 32."""
@@ -67,6 +72,16 @@ class Bench:
             self.site.detach()
 
     @torch.no_grad()
+    def alone(self, batch: int, patches: int) -> float:
+        """What the hooks add to a forward pass, by themselves."""
+        modules, sequence = (nn.Identity(), nn.Identity()), torch.randn(batch, LENGTH, self.site.hidden_size)
+        hooks = Hooks(self.banks[patches], *modules)
+        start = time.perf_counter()
+        hooks.keep_query(modules[0], (sequence,))
+        hooks.apply(modules[1], (), sequence)
+        return time.perf_counter() - start
+
+    @torch.no_grad()
     def _once(self, batch: int) -> float:
         start = time.perf_counter()
         self.site.model(**self.inputs[batch])
@@ -93,9 +108,9 @@ def resident_mb() -> float:
     return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20 if pages.exists() else float("nan")
 
 
-def measure(bench: Bench, rounds: int) -> dict[tuple[int, int | None], list[float]]:
-    """(batch, patches or None) -> seconds, one number a round."""
-    rng, seconds = random.Random(0), defaultdict(list)
+def measure(bench: Bench, rounds: int) -> tuple[Seconds, Seconds]:
+    """Seconds of whole forward passes and of the hooks alone, one number a round."""
+    rng, seconds, alone = random.Random(0), defaultdict(list), defaultdict(list)
     with Progress(transient=True) as progress:
         for _ in progress.track(range(rounds), description="rounds"):
             for batch in BATCHES:
@@ -103,12 +118,14 @@ def measure(bench: Bench, rounds: int) -> dict[tuple[int, int | None], list[floa
                 rng.shuffle(turns)
                 for patches in turns:
                     seconds[batch, patches].append(bench.seconds(batch, patches))
-    return seconds
+                    if patches is not None:
+                        alone[batch, patches].append(bench.alone(batch, patches))
+    return seconds, alone
 
 
 def run(rounds: int) -> dict[str, object]:
     bench = Bench()
-    seconds = measure(bench, rounds)
+    seconds, alone = measure(bench, rounds)
     ratios = {
         (batch, n): [time / base for time, base in zip(seconds[batch, n], seconds[batch, None], strict=True)]
         for batch in BATCHES
@@ -126,6 +143,10 @@ def run(rounds: int) -> dict[str, object]:
         },
         "resident_mb": {str(n): round(grown, 1) for n, grown in bench.resident.items()},
         "base_ms": {str(batch): round(1e3 * statistics.median(seconds[batch, None]), 2) for batch in BATCHES},
+        "hooks_alone_ms": {
+            str(batch): {str(n): round(1e3 * statistics.median(alone[batch, n]), 3) for n in PATCHES}
+            for batch in BATCHES
+        },
         "append_seconds": {str(n): round(taken, 3) for n, taken in bench.append_seconds.items()},
         "rounds": rounds,
         "threads": torch.get_num_threads(),
@@ -139,6 +160,9 @@ def show(result: dict) -> None:
         cells = (f"{result['ratio'][str(batch)][n]:.3f}" for batch in BATCHES)
         table.add_row(f"{int(n):,}", *cells, f"{result['extra_mb'][n]:.2f}")
     table.add_section()
+    for n in map(str, PATCHES):
+        cells = (f"{result['hooks_alone_ms'][str(batch)][n]:.2f}" for batch in BATCHES)
+        table.add_row(f"{int(n):,} alone, ms", *cells, "")
     table.add_row("none, ms", *(f"{result['base_ms'][str(batch)]:.0f}" for batch in BATCHES), "")
     console = Console()
     console.print(table)

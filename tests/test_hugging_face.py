@@ -140,13 +140,13 @@ def test_compiled_code_follows_a_second_set_of_edits(fresh_compiler):
     assert not {"forward"} & {name for module in model.modules() for name in vars(module)}
 
 
-def test_a_model_compiled_in_place_can_be_edited(fresh_compiler, monkeypatch):
+def test_a_model_compiled_in_place_can_be_edited(fresh_compiler):
     """`model.compile()`: polypatch's own passes run through the compiled code as well, until torch gives up on it."""
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
     (reference, tokenizer), (model, _) = (tiny_model("bert", layers=1) for _ in range(2))
     model.compile(backend="eager")
     before, one = logits(model, tokenizer), tiny_edits(1)
-    edited, wanted = edit(model, tokenizer, edits=one), edit(reference, tokenizer, edits=one)
+    with torch._dynamo.config.patch(recompile_limit=2):
+        edited, wanted = edit(model, tokenizer, edits=one), edit(reference, tokenizer, edits=one)
     assert not torch.equal(own_logits(wanted), before)
     torch.testing.assert_close(own_logits(edited), own_logits(wanted), rtol=1e-4, atol=1e-4)
     with edited.disabled():
@@ -188,6 +188,23 @@ def test_half_precision_is_near(recipe, dtype):
         torch.testing.assert_close(own_logits(edited).float(), before, rtol=0, atol=limit)
     edited.unload()
     torch.testing.assert_close(own_logits(edited).float(), before, rtol=0, atol=limit)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "compiled"), [*((recipe, False) for recipe in RECIPES.values()), (MATRICES["ffn"], True)]
+)
+def test_the_edits_go_where_the_model_goes(fresh_compiler, recipe, compiled):
+    """`model.to(device)`, as pipelines and Trainer call it; the meta device stands for a GPU."""
+    edited = edit(*tiny_model("bert", layers=1), recipe)
+    edited.model.to("meta")
+    model = torch.compile(edited.model, backend="eager") if compiled else edited.model
+    # Without a mask, whose numbers transformers would want to see.
+    batch = {"input_ids": torch.ones(2, 8, dtype=torch.long, device="meta")}
+    with torch.no_grad():
+        assert model(**batch).logits.is_meta
+        assert all(tensor.is_meta for tensor in (*edited.delta.buffers(), *edited.delta.parameters()))
+        with edited.disabled():
+            assert model(**batch).logits.is_meta
 
 
 @recipes

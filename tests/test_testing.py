@@ -26,6 +26,7 @@ class Honest:
     """A small right editor: one neuron, its value drawn from the lesson's generator. Others break it one way each."""
 
     exact = False
+    memory_copies = 1
     strength: float = 1.0
 
     def start(self, site):
@@ -111,6 +112,42 @@ class SeesBatches(Honest):
         return LooseBank(site.hidden_size, site.activation_name, site.device)
 
 
+class DropsTheFirst(PatchBank):
+    """Takes out somebody else's neuron."""
+
+    def drop(self, edit_ids):
+        if self.owners:
+            super().drop({self.owners[0]})
+
+
+class KeepsAHalf(PatchBank):
+    """Writes a journal that is not what the bank holds."""
+
+    def since(self, snapshot):
+        return {name: tensor / 2 for name, tensor in super().since(snapshot).items()}
+
+
+class DropsAnother(Honest):
+    def start(self, site):
+        return DropsTheFirst(site.hidden_size, site.activation_name, site.device)
+
+
+class JournalsAnother(Honest):
+    def start(self, site):
+        return KeepsAHalf(site.hidden_size, site.activation_name, site.device)
+
+
+class Reminded(Honest):
+    """Learns from how much it remembers: forgetting a reverted edit must show in the next."""
+
+    def noise(self, lesson, tail, q):
+        return super().noise(lesson, tail, q) + self.seen
+
+    def learn(self, delta, lesson, tail, memory):
+        object.__setattr__(self, "seen", float(memory.train.used))
+        return super().learn(delta, lesson, tail, memory)
+
+
 def broken(editor, trigger=Trigger.SOURCE):
     model, tokenizer = tiny_model("bert")
     check_editor(Recipe(editor, SourceOnly(), trigger), model, tokenizer, tiny_edits(3), tiny_texts(10))
@@ -118,6 +155,7 @@ def broken(editor, trigger=Trigger.SOURCE):
 
 def test_a_right_editor_passes():
     broken(Honest())
+    broken(Reminded())
 
 
 @pytest.mark.parametrize(
@@ -132,6 +170,8 @@ def test_a_right_editor_passes():
         (NotFinite(), "tail ≡ full forward"),
         (LeavesAHook(), "base weights never change"),
         (AppendsForAnother(), "honest outcomes"),
+        (DropsAnother(), "reverting the last ≡ never made|reverting all"),
+        (JournalsAnother(), "interrupted and resumed ≡ uninterrupted"),
         (SeesBatches(), "no edit ≡ base|tail ≡ full forward"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",

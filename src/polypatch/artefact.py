@@ -15,23 +15,24 @@ what is written is format 2.
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
 
 from polypatch.card import model_card
 from polypatch.data.record import edit_from_record, record_from_edit
 from polypatch.errors import ArtefactError, DataError
-from polypatch.files import read_plain, sha256, strict_json, write_synced
-from polypatch.outcomes import EditOutcome, EditRecord
+from polypatch.files import beside, discard, read_plain, sha256, strict_json, sweep, write_synced
+from polypatch.outcomes import EditOutcome, EditRecord, outcome_from_plain
+
+if TYPE_CHECKING:  # the history is read without waiting for torch
+    from torch import Tensor
 
 FORMAT_VERSION = 2
 CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
@@ -111,13 +112,13 @@ def write_artefact(folder: Path, artefact: Artefact) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _settle(folder)
-        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.new-"))
+        staging = beside(folder)
+        staging.mkdir()
     except OSError as error:
         raise ArtefactError(f"{folder}: cannot be written ({error.strerror or error})") from error
     try:
         for name, content in _contents(artefact).items():
             write_synced(staging / name, content)
-        staging.chmod(0o755)
         _put_in_place(staging, folder)
     except OSError as error:
         raise ArtefactError(f"{folder}: cannot be written ({error.strerror or error})") from error
@@ -126,12 +127,13 @@ def write_artefact(folder: Path, artefact: Artefact) -> Path:
     return folder
 
 
-def read_artefact(folder: Path, *, follow_links: bool = False) -> Artefact:
+def read_artefact(folder: Path, *, follow_links: bool = False, tensors: bool = True) -> Artefact:
     """Read and check the folder. Runs no code from it.
 
     Args:
         folder: the folder.
         follow_links: accept files that are links, as in a hub's cache.
+        tensors: False leaves them on the disk, for who wants the history only.
 
     Raises:
         ArtefactError: a file is missing, malformed, not a plain file, or not the one that was written.
@@ -147,20 +149,26 @@ def read_artefact(folder: Path, *, follow_links: bool = False) -> Artefact:
             raise ArtefactError(f"{folder / name}: was changed after it was written (another SHA-256 than in {CONFIG})")
         return raw
 
-    try:
-        tensors = load(content(TENSORS))
-    # Beside its own error, the parser lets out what a header's numbers do to Python.
-    except (SafetensorError, KeyError, ValueError, TypeError, OverflowError, RuntimeError) as error:
-        if isinstance(error, ArtefactError):
-            raise
-        raise ArtefactError(f"{folder / TENSORS}: not readable ({error})") from error
+    loaded = _tensors(folder / TENSORS, content(TENSORS)) if tensors else {}
     owners, records = _read_provenance(folder / PROVENANCE, content(PROVENANCE), config)
     report = strict_json(content(REPORT), f"{folder / REPORT}", ArtefactError) if REPORT in checksums else None
-    return Artefact(tensors, owners, records, config, report)
+    return Artefact(loaded, owners, records, config, report)
+
+
+def _tensors(path: Path, raw: bytes) -> dict[str, Tensor]:
+    from safetensors.torch import load
+
+    try:
+        return dict(load(raw))
+    # Beside its own error, the parser lets out what a header's numbers do to Python.
+    except (SafetensorError, KeyError, ValueError, TypeError, OverflowError, RuntimeError) as error:
+        raise ArtefactError(f"{path}: not readable ({error})") from error
 
 
 def _contents(artefact: Artefact) -> dict[str, bytes]:
     """Every file by name, the configuration with the checksums of the others."""
+    from safetensors.torch import save
+
     files = {TENSORS: save(dict(artefact.tensors), metadata={"format": "pt"})}
     rows = (_row(record, artefact.owners) for record in artefact.records)
     files[PROVENANCE] = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode()
@@ -220,8 +228,11 @@ def _require_sense(path: Path, config: Mapping[str, Any]) -> None:
     if config["scope"] not in ((None,) if config["delta"] == "patches" else ("ffn", "layer")):
         raise ArtefactError(f"{path}: scope {config['scope']!r} does not belong to {config['delta']}")
     for name in ("max_length", "hidden_size"):
-        if config.get(name, 1) < 1:
-            raise ArtefactError(f"{path}: {name} should be at least 1, is {config[name]}")
+        if not 1 <= config.get(name, 1) < 2**31:
+            raise ArtefactError(f"{path}: {name} should be at least 1 and below 2 to the 31, is {config[name]}")
+    rules, kinds = config["settings"].get("rules", {}), {"retries": int, "keep_failed": bool}
+    if not isinstance(rules, dict) or not all(type(value) is kinds.get(name) for name, value in rules.items()):
+        raise ArtefactError(f"{path}: settings.rules should hold retries and keep_failed, is {rules!r}")
 
 
 def _read_provenance(
@@ -231,16 +242,19 @@ def _read_provenance(
         # Not splitlines(): U+2028 and its like are characters of real sentences.
         lines = [line for line in raw.decode().split("\n") if line]
         rows = [strict_json(line.encode(), f"{path} row {i}", ArtefactError) for i, line in enumerate(lines, start=1)]
-        if config["format_version"] == 1:
-            return tuple(config["owners"]), tuple(EditRecord(None, _outcome(row["edit_id"], row)) for row in rows)
-        records = tuple(_record(row) for row in rows)
+        old = config["format_version"] == 1
+        records = tuple(_record_1(row) if old else _record(row) for row in rows)
         if len({record.outcome.edit_id for record in records}) != len(records):
             raise ArtefactError(f"{path}: an edit occurs twice")
-        return _owners(path, rows), records
+        return tuple(config["owners"]) if old else _owners(path, rows), records
     except (DataError, ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, ArtefactError):
             raise
         raise ArtefactError(f"{path}: not readable as outcomes of edits ({error})") from error
+
+
+def _record_1(row: Mapping[str, Any]) -> EditRecord:
+    return EditRecord(None, outcome_from_plain(row["edit_id"], row))
 
 
 def _record(row: Mapping[str, Any]) -> EditRecord:
@@ -248,19 +262,13 @@ def _record(row: Mapping[str, Any]) -> EditRecord:
     edit = None if request is None else edit_from_record(request, default_id=row["id"])
     if not isinstance(reverted, str) or (edit is not None and edit.id != row["id"]):
         raise ValueError(f"edit {row['id']!r}: reverted or the request's id is not what it should be")
-    return EditRecord(edit, _outcome(row["id"], row["outcome"]), reverted)
-
-
-def _outcome(name: str, fields: Mapping[str, Any]) -> EditOutcome:
-    if not isinstance(name, str):
-        raise TypeError(f"an edit's id must be a string, not {name!r}")
-    return EditOutcome(**{**fields, "edit_id": name, "languages": tuple(fields["languages"])})
+    return EditRecord(edit, outcome_from_plain(row["id"], row["outcome"]), reverted)
 
 
 def _owners(path: Path, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     by_neuron = {neuron: row["id"] for row in rows for neuron in row["neurons"]}
     count = sum(len(row["neurons"]) for row in rows)
-    if sorted(by_neuron) != list(range(count)):
+    if sorted(by_neuron) != list(range(count)) or not all(type(neuron) is int for neuron in by_neuron):
         raise ArtefactError(f"{path}: the neurons of the edits are not 0 to {count - 1}, each once")
     return tuple(by_neuron[i] for i in range(count))
 
@@ -273,11 +281,10 @@ def _settle(folder: Path) -> None:
     """Clear up what a kill in the middle of an earlier write left."""
     if _aside(folder).exists():
         if folder.exists():
-            shutil.rmtree(_aside(folder))
+            discard(_aside(folder))
         else:
             _aside(folder).rename(folder)
-    for staging in folder.parent.glob(f".{folder.name}.new-*"):
-        shutil.rmtree(staging, ignore_errors=True)
+    sweep(folder.parent, glob.escape(folder.name))
 
 
 def _put_in_place(staging: Path, folder: Path) -> None:
@@ -289,4 +296,4 @@ def _put_in_place(staging: Path, folder: Path) -> None:
         raise ArtefactError(f"{folder}: exists and holds no saved edits; refusing to replace it")
     folder.rename(_aside(folder))
     staging.rename(folder)
-    shutil.rmtree(_aside(folder))
+    discard(_aside(folder))

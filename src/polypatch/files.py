@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 import uuid
 from pathlib import Path
@@ -16,13 +17,34 @@ def write_atomic(path: str | Path, content: bytes) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A plain open and not `tempfile`, whose files only their owner may read.
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    draft = beside(path)
     try:
         write_synced(draft, content)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+def beside(path: Path) -> Path:
+    """A free name beside `path`, for what is being written or removed; `sweep` finds it after a kill."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder. It is there or not, never half of it, also after a kill."""
+    gone = beside(folder)
+    folder.rename(gone)
+    shutil.rmtree(gone)
+
+
+def sweep(folder: Path, names: str) -> None:
+    """Remove what kills left `beside` in `folder`, for files and folders whose names match the pattern `names`."""
+    for left in folder.glob(f".{names}.{'[0-9a-f]' * 32}.tmp"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def write_synced(path: Path, content: bytes) -> None:

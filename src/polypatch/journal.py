@@ -14,17 +14,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
 
 from polypatch.data.record import edit_from_record, record_from_edit
 from polypatch.errors import DataError, JournalError
 from polypatch.files import sha256, strict_json
-from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
+from polypatch.outcomes import EditRecord, TrajectoryPoint, outcome_from_plain
+
+if TYPE_CHECKING:  # the history is read without waiting for torch
+    from torch import Tensor
 
 NAME = "journal.sqlite"
 VERSION = 1
@@ -90,13 +91,15 @@ class Journal:
 
     def _open(self, facts: Mapping[str, str], resume: bool, overwrite: bool) -> None:
         if overwrite:
-            for suffix in ("", "-wal", "-shm"):
+            for suffix in ("", "-wal", "-shm", "-journal"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         there = self.path.exists()
         if there and not resume:
             raise JournalError(f"{self.path}: a run was begun here; go on with it by --resume, or take another folder")
         self._db = _connect(self.path)
         self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
+        if there:
+            _require_sound(self.path, self._db)
         known = dict(self._db.execute("SELECT name, value FROM facts"))
         if not known:
             with self._db:
@@ -116,6 +119,8 @@ class Journal:
         Raises:
             JournalError: the disk refuses (full, read-only); the edits before are safe.
         """
+        from safetensors.torch import save
+
         text = _text(entry)
         raw = None if entry.tensors is None else save(dict(entry.tensors))
         with _refusals(self.path), self._db:
@@ -127,6 +132,11 @@ class Journal:
     def entries(self, fold: int) -> list[Entry]:
         """The edits of a fold, in order."""
         return _entries(self.path, self._db, fold)
+
+    def note(self, name: str, value: str) -> None:
+        """Keep a further fact, unless there is one of that name; notes are not compared when the run is resumed."""
+        with _refusals(self.path), self._db:
+            self._db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
 
     def close(self) -> None:
         """Let go of file and lock."""
@@ -141,11 +151,15 @@ class Journal:
         self.close()
 
 
-def read_journal(folder: Path) -> tuple[dict[str, str], dict[int, list[Entry]]]:
-    """The facts and the entries by fold of a run's journal, also while the run goes on.
+def read_journal(folder: Path, *, tensors: bool = True) -> tuple[dict[str, str], dict[int, list[Entry]]]:
+    """The facts and notes, and the entries by fold, of a run's journal, also while the run goes on.
+
+    Args:
+        folder: of the run.
+        tensors: False leaves them on the disk: every entry's are None.
 
     Raises:
-        JournalError: there is none, or it is broken.
+        JournalError: there is none, it is broken, or of another version.
     """
     path = folder / NAME
     if not path.is_file():
@@ -153,9 +167,14 @@ def read_journal(folder: Path) -> tuple[dict[str, str], dict[int, list[Entry]]]:
     with _refusals(path):
         db = _connect(path)
         try:
-            facts = dict(db.execute("SELECT name, value FROM facts"))
+            _require_sound(path, db)
+            begun = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'facts'").fetchone()
+            facts = dict(db.execute("SELECT name, value FROM facts")) if begun else {}
+            if not facts:
+                raise JournalError(f"{path}: the run was stopped before its first edit; go on with it by --resume")
+            _require_same(path, facts, {})
             folds = [fold for (fold,) in db.execute("SELECT DISTINCT fold FROM edits ORDER BY fold")]
-            return facts, {fold: _entries(path, db, fold) for fold in folds}
+            return facts, {fold: _entries(path, db, fold, tensors) for fold in folds}
         finally:
             db.close()
 
@@ -164,10 +183,18 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=10)
 
 
-def _entries(path: Path, db: sqlite3.Connection, fold: int) -> list[Entry]:
+def _require_sound(path: Path, db: sqlite3.Connection) -> None:
+    """Refuse a damaged file: a row's checksum does not show where another row is gone."""
+    (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise JournalError(f"{path}: is damaged ({found}); start the run anew")
+
+
+def _entries(path: Path, db: sqlite3.Connection, fold: int, tensors: bool = True) -> list[Entry]:
     found = []
+    blob = "tensors" if tensors else "NULL"
     with _refusals(path):
-        rows = db.execute("SELECT place, entry, tensors, checksum FROM edits WHERE fold = ? ORDER BY place", (fold,))
+        rows = db.execute(f"SELECT place, entry, {blob}, checksum FROM edits WHERE fold = ? ORDER BY place", (fold,))
         for expected, (place, text, raw, checksum) in enumerate(rows):
             where = f"{path} fold {fold} edit {place}"
             if place != expected or not _intact(text, raw, checksum):
@@ -176,8 +203,10 @@ def _entries(path: Path, db: sqlite3.Connection, fold: int) -> list[Entry]:
     return found
 
 
-def _intact(text: str, raw: bytes | None, checksum: str) -> bool:
+def _intact(text: object, raw: object, checksum: object) -> bool:
     """Of a row whose tensors were let go only the text can be checked."""
+    if not (isinstance(text, str) and isinstance(raw, bytes | None) and isinstance(checksum, str)):
+        return False
     return checksum == _sum(text, raw) or (raw is None and checksum.partition(":")[2] == sha256(text.encode()))
 
 
@@ -194,9 +223,11 @@ def _text(entry: Entry) -> str:
 
 
 def _entry(where: str, text: str, raw: bytes | None) -> Entry:
+    if raw is not None:
+        from safetensors.torch import load
     try:
         plain = strict_json(text.encode(), where, JournalError)
-        outcome = EditOutcome(**{**plain["outcome"], "languages": tuple(plain["outcome"]["languages"])})
+        outcome = outcome_from_plain(plain["outcome"]["edit_id"], plain["outcome"])
         record = EditRecord(edit_from_record(plain["request"], default_id=outcome.edit_id), outcome)
         point = None if plain["point"] is None else TrajectoryPoint(**plain["point"])
         return Entry(record, None if raw is None else load(raw), point)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from polypatch.edits import Edit, Lang
 
@@ -58,6 +60,31 @@ class EditOutcome:
 
 TAKEN_BACK = "(taken back)"
 """The end of the reason of an edit that was rolled back."""
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("triggered", "success", "source_correct"), (bool,)),
+    **dict.fromkeys(("patches", "steps", "attempts"), (int,)),
+    **dict.fromkeys(("edit_id", "reason", "finished"), (str,)),
+    "seconds": (int, float),
+    "locality_drop": (int, float, type(None)),
+}
+
+
+def outcome_from_plain(edit_id: str, fields: Mapping[str, Any]) -> EditOutcome:
+    """The outcome of plain data from a file.
+
+    Raises:
+        TypeError, ValueError, KeyError: a field is missing, is none of an outcome, or is not of its type.
+    """
+    languages = fields["languages"]
+    if not isinstance(languages, list) or not all(isinstance(lang, str) for lang in languages):
+        raise TypeError(f"languages must be a list of strings, not {languages!r}")
+    outcome = EditOutcome(**{**fields, "edit_id": edit_id, "languages": tuple(languages)})
+    for name, kinds in _KINDS.items():
+        value = getattr(outcome, name)
+        if type(value) not in kinds or (isinstance(value, float) and not math.isfinite(value)):
+            raise TypeError(f"{name} cannot be {value!r}")
+    return outcome
 
 
 @dataclass(frozen=True, slots=True)

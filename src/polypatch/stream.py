@@ -116,7 +116,8 @@ def _take_out(edited: Stream, names: Sequence[str]) -> None:
     if others and edited.guard is None and "guard" in edited.config:
         raise InputError("these edits were made under a guard; set `guard` again before the others can be made again")
     memory = _memory_of(edited) if others else edited.memory
-    edited.delta.restore(edited.recipe.editor.start(edited.tail.site).snapshot())
+    with edited.tail.site.bare():  # else the copies would be of the changed matrices
+        edited.delta.restore(edited.recipe.editor.start(edited.tail.site).snapshot())
     if memory is None:
         return
     memory.restore(memory.base)

@@ -1,7 +1,9 @@
 import json
+from dataclasses import replace
 
 import pytest
 
+from polypatch.artefact import read_artefact, write_artefact
 from polypatch.testing import tiny_model
 
 
@@ -55,15 +57,10 @@ def test_edits_of_another_model_are_refused(evaluate, tmp_path):
 
 
 def test_a_model_that_moved_is_asked_for(evaluate, edited, tmp_path):
-    folder = tmp_path / "edits"
-    folder.mkdir()
-    for file in (edited / "edits").iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    config = json.loads((folder / "edit_config.json").read_text())
-    (folder / "edit_config.json").write_text(json.dumps({**config, "base_model": str(tmp_path / "moved")}))
-    assert "--model" in evaluate(folder=folder).refused()
-    (folder / "edit_config.json").write_text(json.dumps({**config, "base_model": ""}))
-    assert "--model" in evaluate(folder=folder).refused()
+    artefact = read_artefact(edited / "edits")
+    for name in (str(tmp_path / "moved"), ""):
+        moved = replace(artefact, config={**artefact.config, "base_model": name})
+        assert "--model" in evaluate(folder=write_artefact(tmp_path / "edits", moved)).refused()
 
 
 def test_data_must_be_named(polypatch, edited):

@@ -38,10 +38,14 @@ def test_an_edits_prompts_in_all_languages_or_some(ask, files):
     assert [answer["lang"] for answer in ask("--edit", "tiny-1", "--lang", "sw", *data).json()] == ["sw"]
 
 
+def test_without_data_an_edits_prompts_are_those_it_was_made_with(ask):
+    assert [answer["lang"] for answer in ask("--edit", "tiny-1", "--json").json()] == ["en", "de"]
+
+
 def test_what_cannot_be_asked(ask, files):
     data = ("--data", f"jsonl:{files / 'edits.jsonl'}")
-    assert "nothing to try" in ask().refused()
+    assert "nothing to ask" in ask().refused()
     assert "'tiny-99'" in ask("--edit", "tiny-99", *data).refused()
     assert "'fr'" in ask("--edit", "tiny-1", "--lang", "fr", *data).refused()
-    assert "--data is missing" in ask("--edit", "tiny-1").refused()
+    assert "--data" in ask("--edit", "tiny-99").refused()
     assert "NAME=VALUE" in ask("--text", "hello").refused()

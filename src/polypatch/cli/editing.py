@@ -9,7 +9,8 @@ from pathlib import Path
 
 from polypatch._version import __version__
 from polypatch.cli.console import Bars, Stop, StoppedError
-from polypatch.cli.folder import EDITS, clear, writing
+from polypatch.cli.folder import EDITS, clear, require_no_reverted, writing
+from polypatch.cli.journalled import keep_config
 from polypatch.cli.memory_file import read_memory, with_memory
 from polypatch.cli.results import Results, facts_of
 from polypatch.contradictions import find_contradictions
@@ -66,6 +67,8 @@ def edit_and_record(
         bars.say("note: the data have no memory, so nothing keeps other answers as they are; give texts with --memory")
     _name_contradictions(bench, run, stream, bars)
     with Journal(folder, facts_of_run(bench, run, parts), resume=resume, overwrite=overwrite) as journal:
+        if resume:
+            require_no_reverted(folder)
         clear(folder)
         reports, outcomes = [], []
         count = _Count(bars, run.name, len(stream))
@@ -127,9 +130,12 @@ class _Fold:
             edited.adopt(entry.record, entry.tensors, entry.point)
             count.add(entry.record.outcome)
         rest = self.edits[len(edited.records) :]
-        patches, points = edited.patches, len(edited.trajectory)
+        patches, points, noted = edited.patches, len(edited.trajectory), False
         # A stream of no edits still says how they are made, which is written down with them.
         for outcome in self.bench.edit(edited, self.run, rest):
+            if not noted:
+                keep_config(self.journal, self.number, edited.artefact().config)
+                noted = True
             changed = outcome.status in ("taken", "failed")
             entry = Entry(
                 edited.records[outcome.edit_id],

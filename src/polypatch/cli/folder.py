@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from polypatch.errors import InputError
+from polypatch.files import discard, sweep
 
 REPORT, MARKDOWN, CELLS, EDITS, JOURNAL = "report.json", "report.md", "cells.json", "edits", "journal.sqlite"
 _CONFIG = "edit_config.json"
+_NAMES = (REPORT, MARKDOWN, "cells*.json", "trajectory.png")
 
 
 def claim(folder: Path, overwrite: bool, resume: bool = False) -> None:
@@ -46,7 +47,11 @@ def clear(folder: Path) -> None:
         for path in _files(folder):
             path.unlink()
         for path in edit_folders(folder):
-            shutil.rmtree(path)
+            for gone in (path, _aside(path)):
+                if gone.exists():
+                    discard(gone)
+        for names in (*_NAMES, f"{EDITS}*"):
+            sweep(folder, names)
 
 
 @contextmanager
@@ -60,8 +65,32 @@ def writing(folder: Path) -> Iterator[None]:
 
 def edit_folders(folder: Path) -> list[Path]:
     """The saved edits in a run's folder: ``edits``, or ``edits-0``, ``edits-1``, …, in order."""
-    found = [path for path in folder.glob(f"{EDITS}*") if (path / _CONFIG).is_file()]
+    aside = (path.with_name(path.name[1:].removesuffix(".old")) for path in folder.glob(f".{EDITS}*.old"))
+    found = {path for path in (*folder.glob(f"{EDITS}*"), *aside) if holds_edits(path)}
     return sorted(found, key=lambda path: (len(path.name), path.name))
+
+
+def holds_edits(folder: Path) -> bool:
+    """Whether edits were saved there; also where a kill in the middle of replacing them moved the old ones aside."""
+    return (folder / _CONFIG).is_file() or (not folder.exists() and (_aside(folder) / _CONFIG).is_file())
+
+
+def require_no_reverted(folder: Path) -> None:
+    """Refuse to write the edits of a run anew where some were taken back by hand: they would be in the model again.
+
+    Raises:
+        InputError: there are such edits.
+    """
+    from polypatch.artefact import read_artefact
+
+    for path in edit_folders(folder):
+        reverted = [record.outcome.edit_id for record in read_artefact(path, tensors=False).records if record.reverted]
+        if reverted:
+            named = ", ".join(reverted[:3]) + (", …" if len(reverted) > 3 else "")
+            raise InputError(
+                f"{path}: {named} reverted since, and the journal would bring that back; keep the folder elsewhere "
+                "with polypatch save, then use --overwrite"
+            )
 
 
 def find_edits(folder: Path) -> Path:
@@ -70,7 +99,7 @@ def find_edits(folder: Path) -> Path:
     Raises:
         InputError: there is none, or there are several.
     """
-    if (folder / _CONFIG).is_file():
+    if holds_edits(folder):
         return folder
     found = edit_folders(folder) if folder.is_dir() else []
     if len(found) == 1:
@@ -81,6 +110,9 @@ def find_edits(folder: Path) -> Path:
     raise InputError(f"{folder}: {what}; give a folder that polypatch edit wrote, such as RUN/edits")
 
 
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
 def _files(folder: Path) -> list[Path]:
-    names = (REPORT, MARKDOWN, "cells*.json", "trajectory.png")
-    return sorted(path for name in names for path in folder.glob(name) if path.is_file())
+    return sorted(path for names in _NAMES for path in folder.glob(names) if path.is_file())

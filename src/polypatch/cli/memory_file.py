@@ -1,4 +1,4 @@
-"""A file of memory texts, for data that has none: your own edits in JSON Lines."""
+"""Files of texts: a memory for data that has none, such as your own edits in JSON Lines; and probe texts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from polypatch.data import EditingData
 from polypatch.data.files import read_lines
@@ -16,22 +17,45 @@ HELD_OUT = 5
 """Every so many-th text watches the stopping rule instead of being trained with."""
 
 
+class Probe(NamedTuple):
+    """A text, its language, and its label where that is known."""
+
+    lang: Lang
+    text: Text
+    label: str | None = None
+
+
 def read_memory(path: Path, source: Lang) -> dict[Lang, list[Text]]:
     """Texts by language: a line is a text in `source`; in a ``.jsonl`` file it is ``{"lang", "text"}``.
 
     Raises:
         DataError: an unreadable or empty file, or a line that is not such an object.
     """
+    memory: dict[Lang, dict[Text, None]] = {}
+    for row in read_probe(path, source):
+        memory.setdefault(row.lang, {})[row.text] = None
+    return {lang: list(texts) for lang, texts in memory.items()}
+
+
+def read_probe(path: Path, source: Lang) -> list[Probe]:
+    """As `read_memory`, every text once and with its ``"label"`` where a line of the ``.jsonl`` file has one.
+
+    Raises:
+        DataError: as `read_memory`; or one text with two labels.
+    """
     lines = [(number, line) for number, line in enumerate(read_lines(path), start=1) if line.strip()]
     if not lines:
         raise DataError(f"{path}: holds no texts")
     if ".jsonl" not in path.suffixes:
-        return {source: list(dict.fromkeys(line.strip() for _, line in lines))}
-    memory: dict[Lang, dict[Text, None]] = {}
+        return list(dict.fromkeys(Probe(source, line.strip()) for _, line in lines))
+    found: dict[tuple[Lang, Text], Probe] = {}
     for number, line in lines:
-        lang, text = _row(line, f"{path} row {number}")
-        memory.setdefault(lang, {})[text] = None
-    return {lang: list(texts) for lang, texts in memory.items()}
+        row = _row(line, where := f"{path} row {number}")
+        known = found.setdefault((row.lang, row.text), row)
+        if known.label != row.label and None not in (known.label, row.label):
+            raise DataError(f"{where}: the label is {row.label!r}, and was {known.label!r} for the same text before")
+        found[row.lang, row.text] = known if row.label is None else row
+    return list(found.values())
 
 
 def with_memory(data: EditingData, memory: Mapping[Lang, Sequence[Text]]) -> EditingData:
@@ -46,15 +70,17 @@ def with_memory(data: EditingData, memory: Mapping[Lang, Sequence[Text]]) -> Edi
     )
 
 
-def _row(line: str, where: str) -> tuple[Lang, Text]:
+def _row(line: str, where: str) -> Probe:
     try:
         row = json.loads(line)
-        lang, text = row["lang"], row["text"]
-    except (ValueError, KeyError, TypeError):
+        lang, text, label = row["lang"], row["text"], row.get("label")
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f'{where}: expected an object with "lang" and "text", found {line[:60]!r}') from None
     if isinstance(text, list) and len(text) == 2:
         text = tuple(text)
     parts = text if isinstance(text, tuple) else (text,)
     if not isinstance(lang, str) or not all(isinstance(part, str) and part.strip() for part in parts):
         raise DataError(f'{where}: "lang" must be a code such as "en", "text" a text or a pair of texts')
-    return lang, text
+    if label is not None and not isinstance(label, str):
+        raise DataError(f'{where}: "label" must be the name of a class, is {label!r}')
+    return Probe(lang, text, label)

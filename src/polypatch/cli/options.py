@@ -38,6 +38,23 @@ Languages = Annotated[
         metavar="L,L,…", help="Edit languages, source first: what samplers and triggers may use. Default: all."
     ),
 ]
+Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="What to ask the model.")]
+NamedTexts = Annotated[
+    list[str] | None, typer.Option("--text", metavar="LANG=TEXT", help="A text and its language; repeat for more.")
+]
+Second = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="The second text of a pair (the hypothesis), for models that read pairs."),
+]
+EditPrompts = Annotated[
+    str | None, typer.Option(metavar="ID", help="The prompts of this edit: as it was made, or in --data.")
+]
+Langs = Annotated[
+    str | None, typer.Option(metavar="L,L,…", help="Languages of the TEXTs, in order; with --edit, which to show.")
+]
+Model = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="The model they were made on. Default: the one they name.")
+]
 EvalLanguages = Annotated[str | None, typer.Option(metavar="L,L,…", help="Further languages, only measured.")]
 
 

@@ -10,13 +10,14 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.artefact import read_artefact
+from polypatch.artefact import Artefact, read_artefact
 from polypatch.cli.console import Bars
 from polypatch.cli.options import require_model
 from polypatch.data import EditingData, Sizes, load_data
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Lang
 from polypatch.errors import DataError, InputError
+from polypatch.outcomes import EditRecord
 from polypatch.sites import FrozenTail, load_checkpoint
 from polypatch.world import World, cache_root, load_world
 
@@ -42,9 +43,19 @@ class Saved:
     seed: int | None = None
 
     @cached_property
+    def artefact(self) -> Artefact:
+        """What the folder says, without the tensors."""
+        return read_artefact(self.folder, tensors=False)
+
+    @property
     def config(self) -> dict[str, Any]:
         """The configuration of the edits."""
-        return dict(read_artefact(self.folder).config)
+        return dict(self.artefact.config)
+
+    @property
+    def records(self) -> tuple[EditRecord, ...]:
+        """Their history."""
+        return self.artefact.records
 
     @property
     def base(self) -> str:

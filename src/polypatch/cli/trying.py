@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from rich import box
 from rich.table import Table
 from rich.text import Text as Shown
 
+from polypatch.cli.asking import Asked
 from polypatch.cli.saved import Saved
+from polypatch.cli.shown import shown
 from polypatch.edited_model import EditedModel, Firing
-from polypatch.edits import Lang, Text
-from polypatch.errors import InputError
+from polypatch.edits import Text
 from polypatch.evaluation.strict_json import to_json as as_json
 
 LOUDEST = 3
-
-
-class Asked(NamedTuple):
-    """A text, its language where that is known, and the label wanted where it comes from an edit."""
-
-    lang: Lang
-    text: Text
-    wanted: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,24 +35,8 @@ class Answer:
     firing: Sequence[Firing]
 
 
-def prompts_of(saved: Saved, edit_id: str, languages: Sequence[Lang]) -> list[Asked]:
-    """The prompts of one edit of the data, in these languages or in all.
-
-    Raises:
-        InputError: there is no such edit, or it lacks a language.
-    """
-    edits = {edit.id: edit for edit in saved.read((), {}).edits}
-    if edit_id not in edits:
-        near = difflib.get_close_matches(edit_id, edits, n=3) or list(edits)[:3]
-        raise InputError(f"{saved.data_spec}: no edit is called {edit_id!r}; there are {', '.join(near)}, …")
-    edit = edits[edit_id]
-    return [Asked(*edit.example(lang)) for lang in languages or edit.languages]
-
-
 def answers(saved: Saved, asked: Sequence[Asked]) -> list[Answer]:
     """Every text before and after."""
-    if not asked:
-        raise InputError("nothing to try: give a text, --text LANG=TEXT, or --edit ID with --data")
     edited = saved.attach()
     texts = [one.text for one in asked]
     after = _said(edited, texts)
@@ -75,14 +50,14 @@ def table(found: Sequence[Answer]) -> Table:
     """One row per text; a changed answer stands out, and so does whether it is the one wanted."""
     languages, wanted = any(one.asked.lang for one in found), any(one.asked.wanted for one in found)
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for name, shown in (("Lang", languages), ("Text", True), ("Wanted", wanted), ("Before", True), ("After", True)):
-        if shown:
+    for name, there in (("Lang", languages), ("Text", True), ("Wanted", wanted), ("Before", True), ("After", True)):
+        if there:
             grid.add_column(name, overflow="fold")
     grid.add_column("Patches that fire", overflow="fold")
     for one in found:
         changed = one.before[0] != one.after[0]
         row = [one.asked.lang] if languages else []
-        row.append(" / ".join(one.asked.text) if isinstance(one.asked.text, tuple) else one.asked.text)
+        row.append(shown(one.asked.text))
         row += [one.asked.wanted] if wanted else []
         cells = [Shown(cell) for cell in row]
         grid.add_row(*cells, _label(one.before), _label(one.after, "bold" if changed else ""), Shown(_loudest(one)))

@@ -30,6 +30,7 @@ class WeightDelta(nn.Module):
         self._site = (site,)  # in a tuple: a module attribute would register the whole model as a submodule
         self.names = list(site.matrices(scope))
         self.weights = nn.ParameterList(nn.Parameter(w.detach().clone()) for w in site.matrices(scope).values())
+        self._perhaps = True
 
     @property
     def overrides(self) -> Mapping[str, Tensor]:
@@ -40,12 +41,24 @@ class WeightDelta(nn.Module):
         """FFN'(q) for ``scope="ffn"``; `out`, already computed with the replaced matrices, for ``"layer"``."""
         if self.scope == "layer":
             return out
+        untouched = self._untouched()
+        if untouched and not torch.is_grad_enabled():
+            return out
         site = self._site[0]
         up, down = self.weights
         # The matrices are kept in float32; in a half-precision model the biases must be raised to meet them.
         up_bias, down_bias = (module.bias.to(up.dtype) for module in (site.up, site.down))
         inner = site.activation(nn.functional.linear(q.to(up.dtype), up, up_bias))  # type: ignore[arg-type]
-        return nn.functional.linear(inner, down, down_bias).to(out.dtype)  # type: ignore[arg-type]
+        changed = nn.functional.linear(inner, down, down_bias).to(out.dtype)  # type: ignore[arg-type]
+        # The same bits as `out`, with the gradient of what is about to change.
+        return out + (changed - changed.detach()) if untouched else changed
+
+    def _untouched(self) -> bool:
+        """The matrices are the model's own: then so is its output, bit for bit, which no recomputed one would be."""
+        if self._perhaps:  # compared until they differ; nothing tells, as a fused optimiser counts up no version
+            own = self._site[0].matrices(self.scope).values()
+            self._perhaps = all(torch.equal(weight, base) for weight, base in zip(self.weights, own, strict=True))
+        return self._perhaps
 
     def snapshot(self) -> object:
         """Copies of the matrices."""
@@ -57,6 +70,7 @@ class WeightDelta(nn.Module):
         with torch.no_grad():
             for weight, saved in zip(self.weights, snapshot, strict=True):
                 weight.copy_(saved)
+        self._perhaps = True
 
     def drop(self, edit_ids: Collection[str]) -> None:
         """Refused: every edit changed the same matrices.

@@ -14,7 +14,6 @@ Only position 0 is changed: it is all the head reads, and nothing comes after th
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
@@ -27,14 +26,10 @@ from transformers.activations import ACT2FN
 
 from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.sites.families import FAMILIES, Family
-
-Change = Callable[[Tensor, Tensor], Tensor]
-"""Δ: (q [n, d], out = FFN(q) [n, d]) -> the changed out [n, d]."""
+from polypatch.sites.hooks import Change as Change
+from polypatch.sites.hooks import Hooks, follow
 
 _MARK = "_carries_polypatch_edits"
-
-POSITION = 0
-"""The position every supported head reads ([CLS] or <s>)."""
 
 
 class FeedForwardSite:
@@ -119,7 +114,7 @@ class FeedForwardSite:
     def applied(self, change: Change) -> Iterator[None]:
         """Inside the block every forward pass applies `change` at position 0, and nothing that is attached."""
         with self.bare():
-            hooks = _Hooks(change, self.up, self.down)
+            hooks = Hooks(change, self.up, self.down)
             try:
                 yield
             finally:
@@ -133,7 +128,7 @@ class FeedForwardSite:
         """
         _require_free(self.model)
         setattr(self.model, _MARK, True)
-        hooks = _Hooks(self._edited, self.up, self.down)
+        hooks = Hooks(self._edited, self.up, self.down)
         saving = self.model.register_state_dict_post_hook(_SaveOriginals(self))  # type: ignore[no-untyped-call]
         self._attached = _Attached(change, dict(overrides), hooks, saving)
         self._swap_in()
@@ -161,7 +156,10 @@ class FeedForwardSite:
                 self._swap_in()
 
     def _edited(self, q: Tensor, out: Tensor) -> Tensor:
-        return out if self._muted or self._attached is None else self._attached.change(q, out)
+        if self._muted or self._attached is None:
+            return out
+        follow(self._attached.change, q.device)
+        return self._attached.change(q, out)
 
     def _swap_in(self) -> None:
         overrides = self._attached.overrides if self._attached else {}
@@ -197,7 +195,7 @@ class _Attached(NamedTuple):
 
     change: Change
     overrides: dict[str, Tensor]
-    hooks: _Hooks
+    hooks: Hooks
     saving: RemovableHandle
 
 
@@ -212,62 +210,6 @@ class _SaveOriginals:
 
     def __call__(self, _: nn.Module, state: dict[str, Tensor], prefix: str, __: object) -> None:
         state.update({prefix + name: tensor.detach() for name, tensor in self.site._originals.items()})
-
-
-class _Hooks:
-    """The two hooks that apply one change.
-
-    Methods of an object, and not closures: a deep copy of the model has its own, with its own copy of the change.
-    """
-
-    def __init__(self, change: Change, up: nn.Module, down: nn.Module) -> None:
-        self.change = change
-        # Per thread: a server may run the model in several at once.
-        self.queries: dict[int, Tensor] = {}
-        self.traced: Tensor | None = None
-        self.handles = up.register_forward_pre_hook(self.keep_query), down.register_forward_hook(self.apply)
-        self.shown = [module for module in (up, down) if _show_to_compilers(module)]
-
-    def remove(self) -> None:
-        """Take the hooks off."""
-        for handle in self.handles:
-            handle.remove()
-        for module in self.shown:
-            vars(module).pop("forward", None)
-
-    def keep_query(self, _: nn.Module, args: tuple[Tensor, ...]) -> None:
-        self.traced = args[0][:, POSITION]
-        if not torch.compiler.is_compiling():
-            self.queries[threading.get_ident()] = self.traced
-
-    def apply(self, _: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        # While torch.compile traces, there is one thread, and its number would be compiled in.
-        q, self.traced = self.traced, None
-        if not torch.compiler.is_compiling():
-            q = self.queries.pop(threading.get_ident(), q)
-        assert q is not None
-        out = output[:, POSITION]
-        changed = self.change(q, out)
-        if changed is out:
-            return output
-        # A fresh tensor: writing in place would change a value autograd still needs.
-        return torch.cat([changed.unsqueeze(1).to(output.dtype), output[:, POSITION + 1 :]], dim=1)
-
-
-def _show_to_compilers(module: nn.Module) -> bool:
-    """Make code that torch.compile made of `module` before it had hooks compile again; whether a mark was set for it.
-
-    Compiled code looks whether its hooks have changed, but not whether the first one has come: without this, a model
-    that was compiled before it is edited would go on giving the unedited answers. It does look for a `forward` of the
-    module's own.
-    """
-    forward = vars(module).get("forward")
-    if forward is None:
-        vars(module)["forward"] = module.forward
-        return True
-    if getattr(forward, "__func__", None) is not type(module).forward:
-        torch.compiler.reset()  # somebody else's `forward` stands there: all that is left
-    return False
 
 
 def _require_free(model: nn.Module) -> None:

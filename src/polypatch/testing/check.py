@@ -32,6 +32,7 @@ from polypatch.testing.bits import (
     same_tensors,
     set_random_state,
 )
+from polypatch.testing.lifecycle import Life, check_lifecycle
 
 
 def check_editor(
@@ -44,7 +45,7 @@ def check_editor(
     seed: int = 0,
     exact: bool = False,
 ) -> None:
-    """Hold one recipe, on one model, to the laws every row of the table keeps. Edits the model five times or so.
+    """Hold one recipe, on one model, to the laws every row of the table keeps. Edits the model ten times or so.
 
     * **no edit ≡ base**: attaching an empty delta changes no logit.
     * **tail ≡ full forward**: logits of tail, encoder and edited model agree, before and after the edits.
@@ -55,6 +56,8 @@ def check_editor(
     * **same seed ≡ same tensors**, bit for bit, whatever the global random state.
     * **two calls ≡ one**: the stream in two calls of `edit_stream` gives the same tensors and outcomes.
     * **stopping half-way** leaves exactly the edits that were yielded.
+    * **reverting the last ≡ never made** · **reverting all in random order ≡ base**, bit for bit.
+    * **interrupted and resumed ≡ uninterrupted**, bit for bit. · **merged checkpoint ≡ attached patches**.
     * **global random state untouched**: torch's, Python's and NumPy's.
 
     Args:
@@ -84,6 +87,7 @@ def check_editor(
         _same_seed(case, reference)
         _two_calls(case, reference)
         _half_way(case, reference)
+        check_lifecycle(_life(case, reference, base))
     finally:
         set_random_state(state)
     as_it_was.compare(model, "after unload()")
@@ -131,13 +135,14 @@ class _Case:
         return edit_stream(edited, edits, recipe=self.recipe, keep_failed=True)
 
     @torch.no_grad()
-    def logits(self) -> Tensor:
+    def logits(self, model: nn.Module | None = None) -> Tensor:
         """The model's own logits in eval mode, through nothing of polypatch's."""
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
+        model = self.model if model is None else model
+        modes = [(module, module.training) for module in model.modules()]
+        model.eval()
         columns = zip(*self.texts, strict=True) if isinstance(self.texts[0], tuple) else [self.texts]
         batch = self.tokenizer(*map(list, columns), padding=True, truncation=True, return_tensors="pt")
-        logits: Tensor = self.model(**batch.to(next(self.model.parameters()).device)).logits
+        logits: Tensor = model(**batch.to(next(model.parameters()).device)).logits
         for module, mode in modes:
             module.training = mode
         return logits
@@ -237,6 +242,11 @@ def _half_way(case: _Case, reference: _Run) -> None:
         del stream
         half = _Run(reference.tensors[: middle + 1], reference.outcomes[:middle])
         _equal_run(edited, outcomes, half, "stopping half-way")
+
+
+def _life(case: _Case, reference: _Run, base: Tensor) -> Life:
+    tensors, outcomes = reference.tensors, reference.outcomes
+    return Life(case.edits, case.attached, case.stream, case.logits, base, tensors, outcomes, case.seed)
 
 
 def _equal_run(edited: EditedModel, outcomes: list[EditOutcome], reference: _Run, law: str) -> None:

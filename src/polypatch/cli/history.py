@@ -1,0 +1,183 @@
+"""The work behind ``polypatch log``. Imports no torch, so that it answers at once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text as Shown
+
+from polypatch.artefact import read_artefact
+from polypatch.cli.folder import EDITS, JOURNAL, edit_folders, find_edits, holds_edits
+from polypatch.cli.shown import shown
+from polypatch.edits import Lang
+from polypatch.errors import InputError
+from polypatch.journal import read_journal
+from polypatch.outcomes import EditRecord
+
+STATUSES = ("taken", "failed", "taken back", "not needed", "reverted")
+STYLES = {"taken": "green", "failed": "red", "taken back": "yellow", "not needed": "dim", "reverted": "dim"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One edit of the history, and the part of the run it belongs to where there are several."""
+
+    record: EditRecord
+    fold: int | None = None
+
+    @property
+    def time(self) -> str:
+        """When its status last changed."""
+        return self.record.reverted or self.record.outcome.finished
+
+    def plain(self) -> dict[str, Any]:
+        """For ``--json``."""
+        outcome, edit = self.record.outcome, self.record.edit
+        return {
+            "id": outcome.edit_id,
+            "fold": self.fold,
+            "status": self.record.status,
+            "finished": outcome.finished or None,
+            "reverted": self.record.reverted or None,
+            "languages": list(outcome.languages),
+            "patches": outcome.patches,
+            "steps": outcome.steps,
+            "attempts": outcome.attempts,
+            "seconds": outcome.seconds,
+            "locality_drop": outcome.locality_drop,
+            "reason": outcome.reason,
+            "source": None if edit is None else edit.source,
+            "prompt": None if edit is None else edit.prompt[edit.source],
+            "target": None if edit is None else edit.target_in(edit.source),
+        }
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which lines: see the options of ``polypatch log``."""
+
+    statuses: tuple[str, ...] = ()
+    lang: Lang | None = None
+    glob: str | None = None
+    since: datetime | None = None
+    limit: int | None = None
+
+    @classmethod
+    def read(
+        cls, statuses: Sequence[str], lang: Lang | None, glob: str | None, since: str | None, limit: int | None
+    ) -> Wanted:
+        """From what was typed.
+
+        Raises:
+            InputError: no status or no date is called that.
+        """
+        named = tuple(status.lower().replace("-", " ").replace("_", " ") for status in statuses)
+        for status, typed in zip(named, statuses, strict=True):
+            if status not in STATUSES:
+                known = ", ".join(one.replace(" ", "-") for one in STATUSES)
+                raise InputError(f"--status {typed}: there are {known}")
+        return cls(named, lang, glob, None if since is None else _moment(since), limit)
+
+    def choose(self, lines: Sequence[Line]) -> list[Line]:
+        """Those that fit; of them the last ones."""
+        found = [line for line in lines if self._fits(line)]
+        return found if self.limit is None else found[-self.limit :]
+
+    def _fits(self, line: Line) -> bool:
+        outcome = line.record.outcome
+        if self.since is not None and (not line.time or _moment(line.time) < self.since):
+            return False
+        return (
+            (not self.statuses or line.record.status in self.statuses)
+            and (self.lang is None or self.lang in outcome.languages)
+            and (self.glob is None or fnmatchcase(outcome.edit_id, self.glob))
+        )
+
+
+def history(folder: Path) -> list[Line]:
+    """Every edit of a run or of a folder of edits: as it was saved, else as the journal has it.
+
+    Raises:
+        InputError: neither edits nor a journal are there.
+    """
+    if holds_edits(folder) or not (folder / JOURNAL).is_file():
+        places = [folder] if holds_edits(folder) else edit_folders(folder) or [find_edits(folder)]
+        return _lines({_number(place): read_artefact(place, tensors=False).records for place in places})
+    _, folds = read_journal(folder, tensors=False)
+    several = len(folds) > 1 or any(_number(place) is not None for place in edit_folders(folder))
+    parts = {n if several else None: tuple(one.record for one in entries) for n, entries in folds.items()}
+    # What was saved is later than the journal: it knows what was reverted.
+    for place in edit_folders(folder):
+        parts[_number(place)] = read_artefact(place, tensors=False).records
+    return _lines(parts)
+
+
+def table(lines: Sequence[Line]) -> Table:
+    """For people."""
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    folds = any(line.fold is not None for line in lines)
+    guarded = any(line.record.outcome.locality_drop is not None for line in lines)
+    names = [("Time, UTC", "left"), *([("Fold", "right")] if folds else []), ("Edit", "left"), ("Status", "left")]
+    names += [("Trained on", "left"), ("Patches", "right"), ("Steps", "right"), ("s", "right")]
+    names += [*([("Drop", "right")] if guarded else []), ("What was asked for, and why it failed", "left")]
+    for name, side in names:
+        grid.add_column(name, justify="right" if side == "right" else "left", no_wrap=name != names[-1][0])
+    grid.columns[-1].overflow = "fold"
+    for line in lines:
+        record = line.record
+        outcome = record.outcome
+        drop = "–" if outcome.locality_drop is None else f"{outcome.locality_drop:.2f}"
+        grid.add_row(
+            Shown(line.time[:16].replace("T", " ") or "–"),
+            *([Shown("–" if line.fold is None else str(line.fold))] if folds else []),
+            Shown(shown(outcome.edit_id, 24)),
+            Shown(record.status, STYLES[record.status]),
+            Shown(", ".join(outcome.languages) or "–"),
+            Shown(str(outcome.patches)),
+            Shown(str(outcome.steps)),
+            Shown(f"{outcome.seconds:.2f}"),
+            *([Shown(drop)] if guarded else []),
+            _asked(record),
+        )
+    return grid
+
+
+def to_json(lines: Sequence[Line]) -> str:
+    """For machines."""
+    return json.dumps([line.plain() for line in lines], indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _lines(parts: dict[int | None, tuple[EditRecord, ...]]) -> list[Line]:
+    return [Line(record, fold) for fold in sorted(parts, key=lambda n: n or 0) for record in parts[fold]]
+
+
+def _number(place: Path) -> int | None:
+    """The N of edits-N."""
+    found = re.fullmatch(rf"{EDITS}-(\d+)", place.name)
+    return int(found[1]) if found else None
+
+
+def _asked(record: EditRecord) -> Shown:
+    edit, text = record.edit, Shown()
+    if edit is not None:
+        text.append(f"{shown(edit.prompt[edit.source], 70)} → {shown(edit.target_in(edit.source), 30)}")
+    if record.outcome.reason:
+        text.append(f"\n{shown(record.outcome.reason)}", "dim")
+    return text
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{text!r} is no date; write 2026-05-01, or 2026-05-01T12:30") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -1,0 +1,48 @@
+"""``polypatch revert``: take edits back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polypatch.cli.console import say
+from polypatch.cli.folder import find_edits
+from polypatch.cli.options import Json
+from polypatch.errors import InputError
+
+EXAMPLES = """[bold]Examples[/]
+
+polypatch revert runs/first/edits fever-17
+
+polypatch revert my-edits fever-17 fever-23 --out fewer-edits
+
+polypatch revert my-edits --all
+"""
+
+
+def revert(
+    edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits.")],
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID…", help="Which; polypatch log EDITS lists them.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every edit there is.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write the rest there, and leave EDITS as it is.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Take edits back, as if they had never been made, without the model. The history keeps them as reverted.
+
+    Each edit owns its neurons: they go, and the others stay as they are, bit for
+    bit. The folder is replaced in one step. Its report, which was about all of
+    them, is dropped; polypatch eval measures again.
+    """
+    if bool(ids) == every:
+        raise InputError("say which edits: name their ids, or give --all" if not ids else "give ids or --all, not both")
+    folder = find_edits(edits)
+    from polypatch.cli.taking_back import take_back
+
+    taken = take_back(folder, ids or (), out)
+    say(taken.to_json() if json else str(taken))

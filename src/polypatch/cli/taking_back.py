@@ -1,0 +1,83 @@
+"""The work behind ``polypatch revert``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from polypatch.artefact import read_artefact, write_artefact
+from polypatch.cli.folder import writing
+from polypatch.errors import InputError
+from polypatch.reverting import without
+
+
+@dataclass(frozen=True)
+class TakenBack:
+    """What was done.
+
+    Attributes:
+        folder: what was written.
+        reverted: the edits that were taken back now.
+        edits: how many are left.
+        patches: neurons that are left.
+        report_dropped: whether there was a report about all of them.
+    """
+
+    folder: str
+    reverted: tuple[str, ...]
+    edits: int
+    patches: int
+    report_dropped: bool
+
+    def __str__(self) -> str:
+        named = ", ".join(self.reverted[:5]) + (", …" if len(self.reverted) > 5 else "")
+        line = (
+            f"{self.folder}: {len(self.reverted)} taken back ({named}); {self.edits} edits, {self.patches} patches left"
+        )
+        return line + ("\nIts report was about all of them and is dropped." if self.report_dropped else "")
+
+    def to_json(self) -> str:
+        """For ``--json``."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+
+def take_back(folder: Path, ids: Sequence[str], out: Path | None) -> TakenBack:
+    """Take these edits of `folder` back, or all where none is named; in place, or into `out`.
+
+    Raises:
+        PolypatchError: no such edit, edits that share weights, another process at work, a folder that is taken.
+    """
+    if out is not None and out.exists():
+        raise InputError(f"{out} exists; take another --out")
+    folder = folder.resolve() if folder.is_symlink() else folder  # what it points to is replaced, not the link
+    where = out or folder
+    with _held(folder) if out is None else nullcontext():
+        artefact = read_artefact(folder)
+        names = tuple(dict.fromkeys(ids)) or tuple(outcome.edit_id for outcome in artefact.outcomes)
+        if not names:
+            raise InputError(f"{folder}: no edit is left to take back")
+        rest = without(artefact, names, datetime.now(UTC).isoformat(timespec="seconds"))
+        write_artefact(where, rest)
+    return TakenBack(str(where), names, len(rest.outcomes), len(rest.owners), artefact.report is not None)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep other processes from changing the folder between reading and writing it."""
+    place = folder.resolve()  # the same folder may be named in two ways
+    lock = FileLock(place.with_name(f".{place.name}.lock"))
+    with writing(folder.parent):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"{folder}: another process is changing these edits; wait for it, or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,78 @@
+"""Edits taken out of a folder of edits: a pure function of what the folder holds, without the model."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from polypatch.artefact import FORMAT_VERSION, Artefact
+from polypatch.errors import ArtefactError, EditError, InputError
+from polypatch.outcomes import EditRecord
+
+
+def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
+    """The artefact without the neurons of these edits; the same tensors as `EditedModel.revert` leaves.
+
+    The history keeps the edits as reverted. The report, which was about all of them, is dropped.
+
+    Args:
+        artefact: the edits.
+        ids: which to take back.
+        when: the time, as ISO 8601 in UTC.
+
+    Raises:
+        EditError: no such edit, or one that was reverted already.
+        InputError: the edits share their weights, so none can be cut out.
+        ArtefactError: an old format, which lacks what is to be written.
+    """
+    require_current(artefact)
+    if artefact.config["delta"] != "patches":
+        raise InputError(
+            "these edits changed weights that they share, so none can be cut out of the folder; in Python, "
+            "EditedModel.from_pretrained(folder, memory=…).revert(id) makes the other edits again"
+        )
+    _require_active(ids, artefact.records)
+    gone = set(ids)
+    kept = [i for i, owner in enumerate(artefact.owners) if owner not in gone]
+    return replace(
+        artefact,
+        tensors={name: tensor[kept] for name, tensor in artefact.tensors.items()},
+        owners=tuple(artefact.owners[i] for i in kept),
+        records=tuple(
+            replace(record, reverted=when) if record.outcome.edit_id in gone else record for record in artefact.records
+        ),
+        report=None,
+    )
+
+
+def require_current(artefact: Artefact) -> None:
+    """Refuse to write a folder of an older format anew: it lacks fields that only the model can give.
+
+    Raises:
+        ArtefactError: it is one.
+    """
+    version = artefact.config.get("format_version", FORMAT_VERSION)
+    if version != FORMAT_VERSION:
+        raise ArtefactError(
+            f"this folder has format {version}, what is written is format {FORMAT_VERSION}; bring it up to date in "
+            "Python: EditedModel.from_pretrained(folder).save_pretrained(new_folder)"
+        )
+
+
+def near(name: str, names: Collection[str]) -> str:
+    """Up to three of `names` that `name` may have been meant for, else the first ones; for messages."""
+    close = difflib.get_close_matches(name, names, n=3)
+    found = close or list(names)[:3]
+    more = ", …" if len(names) > len(found) and not close else ""
+    return ", ".join(found) + more if found else "none"
+
+
+def _require_active(ids: Sequence[str], records: Sequence[EditRecord]) -> None:
+    status = {record.outcome.edit_id: record.status for record in records}
+    active = [name for name, what in status.items() if what != "reverted"]
+    for name in ids:
+        if name not in status:
+            raise EditError(f"no edit is called {name!r}; did you mean {near(name, active)}?")
+        if status[name] == "reverted":
+            raise EditError(f"edit {name!r} was reverted already; there are {near(name, active)}")
