@@ -260,7 +260,7 @@ def test_a_failed_save_leaves_the_old_folder(bert, folder, folders, monkeypatch)
     def full(*_, **__):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(artefact, "save", full)
+    monkeypatch.setattr(artefact, "write_synced", full)
     with pytest.raises(ArtefactError, match="no space"):
         edited.save_pretrained(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -3,10 +3,13 @@ import os
 import signal
 
 import pytest
+from filelock import FileLock
 
 from polypatch.artefact import read_artefact
+from polypatch.data import write_jsonl
 from polypatch.evaluation import load_cells, load_reports
 from polypatch.sequence import edit_stream
+from polypatch.testing import tiny_edits
 
 from .conftest import FAST
 
@@ -130,6 +133,134 @@ def test_ctrl_c_ends_the_edit_at_hand_and_keeps_what_was_made(edit, tmp_path, mo
     assert "holds results (edits)" in edit().refused()
 
 
+class PowerCut(BaseException):
+    """Ends a process without asking it."""
+
+
+@pytest.fixture
+def cut(monkeypatch):
+    """Call a run that ends by `how` after so many edits."""
+
+    def call(edit, how, after, *more, **options):
+        def ended(*args, **kwargs):
+            for done, outcome in enumerate(edit_stream(*args, **kwargs), start=1):
+                if how is PowerCut and done > after:
+                    raise PowerCut
+                if how is KeyboardInterrupt and done == after:
+                    os.kill(os.getpid(), signal.SIGINT)
+                yield outcome
+
+        with monkeypatch.context() as patched:
+            patched.setattr("polypatch.runs.workbench.edit_stream", ended)
+            if how is KeyboardInterrupt:
+                assert edit(*more, **options).code == 130
+                return
+            with pytest.raises(PowerCut):
+                edit(*more, **options)
+
+    return call
+
+
+@pytest.mark.parametrize("how", [KeyboardInterrupt, PowerCut])
+@pytest.mark.parametrize("more", [(), ("--folds", "2"), ("--trajectory-every", "2")], ids=" ".join)
+def test_a_resumed_run_ends_as_one_that_was_never_interrupted(edit, cut, tmp_path, how, more):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert edit(*more, out=whole).code == 0
+    cut(edit, how, 2, *more)
+    assert edit(*more, "--resume").code == 0
+    for path in whole.glob("edits*"):
+        one, other = path / "edits.safetensors", run / path.name / "edits.safetensors"
+        assert one.read_bytes() == other.read_bytes()
+        records = [read_artefact(folder).records for folder in (path, run / path.name)]
+        timeless = [[(r.edit, r.outcome.timeless()) for r in one] for one in records]
+        assert timeless[0] == timeless[1]
+    one, other = (load_reports(folder / "report.json") for folder in (whole, run))
+    assert [(row.reliability, row.mlg, row.clg, row.patches) for row in one] == [
+        (row.reliability, row.mlg, row.clg, row.patches) for row in other
+    ]
+    assert [row.trajectory for row in one] == [row.trajectory for row in other]
+
+
+def test_a_resumed_run_learns_nothing_again(edit, cut, monkeypatch):
+    cut(edit, PowerCut, 4)
+    learned = []
+
+    def counted(*args, **kwargs):
+        for outcome in edit_stream(*args, **kwargs):
+            learned.append(outcome.edit_id)
+            yield outcome
+
+    monkeypatch.setattr("polypatch.runs.workbench.edit_stream", counted)
+    assert edit("--resume").code == 0
+    assert len(learned) == 2
+    assert edit("--resume").code == 0
+    assert len(learned) == 2
+
+
+def test_a_run_is_resumed_by_its_own_command_only(edit, cut, files, tmp_path):
+    memory = ("--memory", files / "memory.txt")
+    cut(edit, PowerCut, 2, *memory)
+    message = edit("--resume", "--limit", 3, *memory).refused()
+    assert "belongs to another run: limit was null and is 3 now" in message
+    assert "seed was 0 and is 7 now" in edit("--resume", "--seed", 7, *memory).refused()
+    rows = (files / "edits.jsonl").read_text(encoding="utf-8").replace("class-0", "class-1")
+    (tmp_path / "other.jsonl").write_text(rows, encoding="utf-8")
+    assert "edits was" in edit("--resume", *memory, data=f"jsonl:{tmp_path / 'other.jsonl'}").refused()
+    assert "memory" in edit("--resume", "--memory", files / "memory.jsonl").refused()
+    assert edit("--resume", *memory).code == 0
+
+
+def test_a_begun_run_is_neither_lost_nor_mixed_up_by_accident(edit, cut, files, tmp_path):
+    memory = ("--memory", files / "memory.txt")
+    cut(edit, PowerCut, 2, *memory)
+    assert "--resume" in edit().refused()
+    assert "give one of them" in edit("--resume", "--overwrite").refused()
+    with FileLock(tmp_path / "run" / ".journal.lock"):
+        assert "another process" in edit("--resume", *memory).refused()
+        assert "another process" in edit("--overwrite", *memory).refused()
+    assert edit("--resume", *memory).code == 0
+
+
+def test_resume_in_a_new_folder_begins(edit, tmp_path):
+    assert edit("--resume").code == 0
+    assert (tmp_path / "run" / "report.json").is_file()
+
+
+def test_an_edit_that_costs_more_than_its_budget_is_taken_back_and_reported(edit, files, tmp_path):
+    argv = ("--set", "memory_weight=0", "--probe", files / "memory.txt", "--json")
+    free = edit(*argv[:2], "--json", out=tmp_path / "free").json()[1]
+    assert free["patches"] > 0
+    assert edit("--max-locality-drop", 0, *argv).code == 0
+    outcomes = read_artefact(tmp_path / "run" / "edits").outcomes
+    over = [one for one in outcomes if one.status == "taken back" and one.locality_drop and one.locality_drop > 0]
+    assert over
+    assert all("taken back" in one.reason for one in over)
+    assert all(one.locality_drop <= 0 for one in outcomes if one.status == "taken")
+    report = (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+    assert all(one.edit_id in report for one in over)
+    assert "did not take" in report
+    assert "--max-locality-drop" in edit("--probe", files / "memory.txt", out=tmp_path / "third").refused()
+
+
+def test_edits_that_contradict_each_other_are_refused_by_name(edit, tmp_path):
+    one, two, three = tiny_edits(3, ("en", "de"))
+    other = next(label for label in ("class-0", "class-1") if label != one.target["en"])
+    contrary = type(two)("contrary", {"en": "something else", "de": one.prompt["de"]}, {"en": other})
+    write_jsonl([one, two, contrary, three], tmp_path / "edits.jsonl")
+    data = f"jsonl:{tmp_path / 'edits.jsonl'}"
+    ran = edit(data=data)
+    assert ran.code == 2
+    message = ran.err.splitlines()[-1]
+    assert message.startswith("error: ")
+    assert one.id in message
+    assert "contrary" in message
+    assert not (tmp_path / "run" / "edits").exists()
+    allowed = edit("--allow-contradictions", "--overwrite", data=data)
+    assert allowed.code == 0, allowed.err
+    assert "note: contradiction" in allowed.err
+    assert len(read_artefact(tmp_path / "run" / "edits").outcomes) == 4
+
+
 def test_the_cache_is_used_by_the_next_run(edit, tmp_path):
     assert edit("--cache", tmp_path / "cache").code == 0
     assert list((tmp_path / "cache").rglob("*.safetensors"))
@@ -142,7 +273,16 @@ def test_a_real_checkpoint_on_massive(polypatch, shared, tmp_path):
         *("edit", shared / "models" / "mini-mbert-massive", "--data", f"massive:{shared / 'data' / 'massive'}"),
         *("--languages", "en,de", "--eval-languages", "sw", "--limit", 12, "--out", tmp_path / "run", "--json"),
         *("--set", "max_steps=50", "--set", "learning_rate=3e-2", "--set", "first_validation=25"),
-        *("--size", "memory=300", "--size", "validation=60", "--size", "locality_test=50"),
+        *(
+            "--size",
+            "memory=300",
+            "--size",
+            "validation=60",
+            "--size",
+            "locality_test=50",
+            "--size",
+            "locality_train=0",
+        ),
     )
     assert ran.code == 0, ran.err
     original, mpn = ran.json()

@@ -173,14 +173,27 @@ def test_a_slip_of_the_keyboard(polypatch, argv, said):
     assert "--help" in message
 
 
-@pytest.mark.parametrize("verb", ["eval", "try", "ls"])
+READERS = {
+    "eval": (),
+    "try": (),
+    "ls": (),
+    "explain": ("a text",),
+    "log": (),
+    "revert": ("tiny-1",),
+    "save": ("somewhere",),
+    "merge": ("--dry-run",),
+    "check": ("--probe", "texts.txt"),
+}
+
+
+@pytest.mark.parametrize("verb", READERS)
 def test_a_run_that_is_not_there(polypatch, tmp_path, verb):
-    assert "gone" in polypatch(verb, tmp_path / "gone").refused()
+    assert "gone" in polypatch(verb, tmp_path / "gone", *READERS[verb]).refused()
 
 
-@pytest.mark.parametrize("verb", ["eval", "try", "ls"])
+@pytest.mark.parametrize("verb", READERS)
 def test_a_folder_without_edits(polypatch, tmp_path, verb):
-    assert "no saved edits" in polypatch(verb, tmp_path).refused()
+    assert "no saved edits" in polypatch(verb, tmp_path, *READERS[verb]).refused()
 
 
 def test_a_damaged_folder_of_edits(polypatch, edited, tmp_path):

@@ -10,7 +10,8 @@ import polypatch.cli
 from polypatch import __version__
 from polypatch.errors import DataError
 
-VERBS = [("edit",), ("eval",), ("try",), ("ls",), ("demo",), ("world", "build"), ("world", "show")]
+SINGLE = ("edit", "eval", "try", "explain", "check", "log", "save", "revert", "merge", "ls", "demo")
+VERBS = [*((verb,) for verb in SINGLE), ("world", "build"), ("world", "show")]
 
 
 def shell(*argv, **env):
@@ -30,6 +31,11 @@ def test_every_verb_shows_examples(polypatch, verb):
     assert ran.code == 0
     assert "Examples" in ran.out
     assert 1 <= ran.out.count(f"polypatch {' '.join(verb)} ") + ran.out.count(f"polypatch {' '.join(verb)}\n") <= 8
+
+
+def test_no_verb_is_left_out():
+    names = {name for verb in VERBS for name in verb}
+    assert {command.name for command in polypatch.cli.app.registered_commands} <= names
 
 
 def test_help_without_a_verb(polypatch):

@@ -235,8 +235,8 @@ def sealed(files, config=None, name=None, raw=None):
 
 
 WRONG = [
-    *(None, True, False, 0, 1, 2, 3, -1, 7, 2**31, 2**63, 10**30, 0.0, 1.5, -0.5, 1e300, "", "\ud800", "a\0b", "ffn"),
-    *(" ", "../../x", "/etc/passwd", "patches", "weights", "relu", "layer", [], [[]], [1], ["en"], ["a", "b"], {}, {"a": 1}),
+    *(None, True, False, 0, 1, 2, 3, -1, 7, 2**31, 2**63, 10**30, 0.0, 1.5, -0.5, 1e300, "", "\ud800", "a\0b"),
+    *("ffn", "../../x", "/etc/passwd", "patches", "weights", "relu", "layer", [], [[]], [1], ["en"], {}, {"a": 1}),
     *({"name": "TPatcher"}, {"name": []}, {"name": "os.system"}, {"retries": "x"}, {"retries": -1, "keep_failed": 3}),
 ]  # fmt: skip
 
@@ -424,8 +424,10 @@ def shorter(header, data, rng):
     del data[-rng.choice([1, 4, 64]) :]
 
 
-IN_TENSORS = (lying_offsets, lying_offsets, overlapping, exchanged, lying_shape, lying_shape, lying_dtype, emptied, renamed,
-              other_numbers, other_numbers, longer, shorter)  # fmt: skip
+IN_TENSORS = (
+    *(lying_offsets, lying_offsets, overlapping, exchanged, lying_shape, lying_shape, lying_dtype, emptied, renamed),
+    *(other_numbers, other_numbers, longer, shorter),
+)
 
 
 def forged_tensors(sound, rng):
@@ -546,6 +548,39 @@ def test_no_folder_is_refused(loader, tmp_path, make):
     make(tmp_path / "folder")
     assert loader.load(tmp_path / "folder") is None
     assert loader.load(tmp_path / "folder" / "below") is None
+
+
+# --- found by the tests here, and mended ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rules", ["x", [], None, {"retries": "x"}, {"retries": True}, {"patience": 1}], ids=str)
+@pytest.mark.parametrize("which", ["patches", "old patches"])
+def test_rules_that_are_none(loader, sound, which, rules):
+    config = json.loads(sound[which][CONFIG])
+    config["settings"]["rules"] = rules
+    assert loader.verdict(sealed(sound[which], config)) == "refused"
+
+
+@pytest.mark.parametrize("length", [0, -1, 2**31, 2**64, 10**30])
+def test_a_length_that_no_tokenizer_can_count_to(loader, sound, length):
+    config = {**json.loads(sound["old weights"][CONFIG]), "max_length": length}
+    assert loader.verdict(sealed(sound["old weights"], config)) == "refused"
+
+
+WRONG_OUTCOMES = [
+    *({"triggered": 1}, {"success": "yes"}, {"languages": "en"}, {"languages": [1]}, {"patches": True}, {"steps": 1.0}),
+    *({"seconds": None}, {"seconds": True}, {"reason": None}, {"finished": 0}, {"locality_drop": "1"}),
+]
+
+
+@pytest.mark.parametrize("which", ["patches", "old patches"])
+@pytest.mark.parametrize("change", WRONG_OUTCOMES, ids=str)
+def test_an_outcome_of_the_wrong_type(loader, sound, which, change):
+    rows = [json.loads(line) for line in sound[which][PROVENANCE].decode().split("\n") if line]
+    rows[0].get("outcome", rows[0]).update(change)
+    raw = "\n".join(map(json.dumps, rows)).encode()
+    assert loader.verdict(sealed(sound[which], name=PROVENANCE, raw=raw)) == "refused"
+    assert loader.verdict(sealed(sound[which], name=PROVENANCE, raw=raw.replace(b": 1,", b": 1e999,"))) == "refused"
 
 
 # --- any JSON at all ------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from polypatch._version import __version__
-from polypatch.cli import check, demo, edit, evaluate, explain, listing, log, revert, save, try_texts, world
+from polypatch.cli import check, demo, edit, evaluate, explain, listing, log, merge, revert, save, try_texts, world
 from polypatch.cli.console import stdout
 
 app = typer.Typer(
@@ -25,12 +25,13 @@ app = typer.Typer(
 
 app.command("edit", epilog=edit.EXAMPLES)(edit.edit)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
-app.command("try", epilog=try_texts.EXAMPLES)(try_texts.try_texts)
-app.command("save", epilog=save.EXAMPLES)(save.save)
-app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.command("check", epilog=check.EXAMPLES)(check.check)
+app.command("try", epilog=try_texts.EXAMPLES)(try_texts.try_texts)
+app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.command("log", epilog=log.EXAMPLES)(log.log)
+app.command("save", epilog=save.EXAMPLES)(save.save)
 app.command("revert", epilog=revert.EXAMPLES)(revert.revert)
+app.command("merge", epilog=merge.EXAMPLES)(merge.merge)
 app.command("ls", epilog=listing.EXAMPLES)(listing.ls)
 app.add_typer(world.app, name="world")
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)

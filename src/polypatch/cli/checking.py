@@ -104,14 +104,14 @@ def checked(saved: Saved, read: Callable[[Lang], Sequence[Probe]], limits: Limit
     verdict = Verdict()
     try:
         records = [record for record in saved.records if not record.reverted]
+        edits = _requests(saved, records)
+        texts = read(next((edit.source for edit in edits.values()), "en"))  # a mistake there is told at once
         edited = saved.attach()
     except ArtefactError as error:
         verdict.checks.append(Check("intact, of this model", "no", "yes", False, str(error)))
         return verdict
     verdict.checks.append(Check("intact, of this model", "yes", "yes", True))
-    edits = _requests(saved, records)
-    source = next((edit.source for edit in edits.values()), "en")
-    probes = _others(read(source), edits.values(), edited)
+    probes = _others(texts, edits.values(), edited)
     counted = [edits[record.outcome.edit_id] for record in records if limits.strict or record.outcome.status in HOLDS]
     verdict.not_taken = {r.outcome.edit_id: r.outcome.reason for r in records if r.outcome.status not in HOLDS}
     _requested(verdict, edited, counted, limits)

@@ -144,12 +144,7 @@ def edit(
     power cut the same command with --resume goes on, and ends bit for bit like
     a run that was never interrupted.
     """
-    if resume and overwrite:
-        raise InputError("--resume goes on with the run in the folder, --overwrite throws it away: give one of them")
-    if probe is not None and max_locality_drop is None:
-        raise InputError("--probe without --max-locality-drop: say how much an edit may cost, in percentage points")
-    if data is None and model != "world":
-        raise InputError("--data is missing: say what to edit, such as --data jsonl:edits.jsonl")
+    _require_sense(model, data, probe, max_locality_drop, resume and overwrite)
     require_model(model)
     claim(out, overwrite, resume)
     prepare(threads)
@@ -157,9 +152,7 @@ def edit(
     from polypatch.recipes import recipe_named
     from polypatch.runs import BenchSpec, Run
 
-    edited, measured = as_list(languages), as_list(eval_languages)
-    if both := set(edited) & set(measured):
-        raise InputError(f"{', '.join(sorted(both))}: an edit language and an evaluation language at once")
+    edited, measured = _disjoint(as_list(languages), as_list(eval_languages))
     spec = BenchSpec(
         model=model,
         data=data or "world",
@@ -202,3 +195,19 @@ def edit(
         say(results.to_json())
     else:
         results.show(stdout())
+
+
+def _require_sense(model: str, data: str | None, probe: Path | None, drop: float | None, both: bool) -> None:
+    """Options that do not go together, or are of no use alone."""
+    if both:
+        raise InputError("--resume goes on with the run in the folder, --overwrite throws it away: give one of them")
+    if probe is not None and drop is None:
+        raise InputError("--probe without --max-locality-drop: say how much an edit may cost, in percentage points")
+    if data is None and model != "world":
+        raise InputError("--data is missing: say what to edit, such as --data jsonl:edits.jsonl")
+
+
+def _disjoint(edited: tuple[str, ...], measured: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if both := set(edited) & set(measured):
+        raise InputError(f"{', '.join(sorted(both))}: an edit language and an evaluation language at once")
+    return edited, measured

@@ -183,7 +183,8 @@ def facts_of_run(bench: Workbench, run: Run, parts: Sequence[Sequence[Edit]]) ->
     return {
         "polypatch": __version__,
         "model": model_fingerprint(bench.tail.site),
-        "run": json.dumps(asdict(run), sort_keys=True),
+        # One by one, so that what differs is named.
+        **{name: json.dumps(value, sort_keys=True) for name, value in asdict(run).items()},
         "edits": _digest([[record_from_edit(edit) for edit in part] for part in parts]),
         "memory and probe texts": _digest(texts),
     }

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.artefact import Artefact, read_artefact
 from polypatch.cli.console import Bars
 from polypatch.cli.options import require_model
-from polypatch.data import EditingData, Sizes, load_data
+from polypatch.data import EditingData, load_data
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Lang
 from polypatch.errors import DataError, InputError
@@ -87,11 +87,7 @@ class Saved:
         if self.data_spec == WORLD:
             return self.world.data
         source = languages[0] if languages else "en"
-        try:
-            own = Sizes(**sizes) if sizes else None
-        except TypeError:
-            raise InputError(f"no size is called that: {', '.join(sizes)}") from None
-        return load_data(self.data_spec, languages=languages or None, source=source, sizes=own, seed=self._seed)
+        return load_data(self.data_spec, languages=languages or None, source=source, sizes=sizes, seed=self._seed)
 
     def attach(self) -> EditedModel:
         """The edits on their model.

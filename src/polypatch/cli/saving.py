@@ -90,7 +90,7 @@ def _part(run: Path) -> tuple[Path, int] | None:
 
 def _folds(run: Path) -> int:
     facts, _ = read_journal(run, tensors=False)
-    return int(json.loads(facts.get("run", "{}")).get("folds", 1))
+    return int(facts.get("folds", "1"))
 
 
 def _pushed(artefact: Artefact, repo_id: str, private: bool, folder: Path) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 
 from polypatch.data.base import EditingData
 from polypatch.data.rows import Material, Row, Sizes
@@ -14,7 +15,7 @@ Groups = list[list[Row]]
 """Rows in sampling order. The rows of one group (one premise) never go to two sets."""
 
 
-def assemble(material: Material, *, sizes: Sizes | None = None, seed: int = 0) -> EditingData:
+def assemble(material: Material, *, sizes: Sizes | Mapping[str, int] | None = None, seed: int = 0) -> EditingData:
     """Sample the sets around the edits.
 
     `train` rows give the learning memory and the locality set ``train``; `held_out` rows give the stopping memory and
@@ -22,10 +23,16 @@ def assemble(material: Material, *, sizes: Sizes | None = None, seed: int = 0) -
     No text of an edit is in a set and no text is in two sets, whatever its language: "taxi" is one text. A larger
     memory holds the smaller one and leaves the locality sets as they were.
 
+    Args:
+        material: the corpus.
+        sizes: how many rows each set gets; a mapping changes some of the corpus's own, None none of them.
+        seed: of the sampling.
+
     Raises:
-        DataError: a set of the source language is larger than what the corpus has left.
+        DataError: an unknown size, or a set of the source language is larger than what the corpus has left.
     """
-    sizes = material.sizes if sizes is None else sizes
+    if not isinstance(sizes, Sizes):
+        sizes = _changed(material.sizes, sizes or {})
     source = material.languages[0]
     edited = {_key(edit.prompt[edit.source]) for edit in material.edits}
     trained = {_key(row.text[source]) for row in material.train}
@@ -44,6 +51,14 @@ def assemble(material: Material, *, sizes: Sizes | None = None, seed: int = 0) -
     validation = draw.memory("validation", watched, sizes.validation, sizes.validation_other)
     memory = draw.memory("memory", learned, sizes.memory, sizes.memory_other)
     return EditingData(material.name, material.edits, memory, validation, {**material.locality, **near, **far})
+
+
+def _changed(own: Sizes, given: Mapping[str, int]) -> Sizes:
+    known = [field.name for field in fields(Sizes)]
+    for name in given:
+        if name not in known:
+            raise DataError(f"no size is called {name!r}; there are {', '.join(sorted(known))}")
+    return replace(own, **given)
 
 
 class _Draw:

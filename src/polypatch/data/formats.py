@@ -32,7 +32,7 @@ def load_data(
     *,
     languages: Iterable[Lang] | None = None,
     source: Lang = "en",
-    sizes: Sizes | None = None,
+    sizes: Sizes | Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> EditingData:
     """Edits and the texts around them.
@@ -41,7 +41,7 @@ def load_data(
         spec: ``format:place``: ``massive:FOLDER``, ``xnli:FOLDER``, ``jsonl:FILE``, ``hub:massive``, ``hub:xnli``.
         languages: those to keep, None for all that the source has; `source` is always among them.
         source: the language of the edits.
-        sizes: how many rows each sampled set gets, None for the format's own.
+        sizes: how many rows each sampled set gets; a mapping changes some of the format's own, None none of them.
         seed: of the sampling; edits are never sampled and stay in file order.
 
     Raises:

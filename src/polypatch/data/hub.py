@@ -124,7 +124,7 @@ def load_hub(
     *,
     languages: Iterable[Lang] | None = None,
     source: Lang = "en",
-    sizes: Sizes | None = None,
+    sizes: Sizes | Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> EditingData:
     """``massive`` or ``xnli`` from the hub, sampled as in `assemble`. Needs a network, or a filled `datasets` cache.

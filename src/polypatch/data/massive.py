@@ -40,7 +40,7 @@ def load_massive(
     *,
     languages: Iterable[Lang] | None = None,
     source: Lang = "en",
-    sizes: Sizes | None = None,
+    sizes: Sizes | Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> EditingData:
     """MASSIVE from a folder, sampled as in `assemble`; `languages` None means all that the folder has.

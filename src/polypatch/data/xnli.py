@@ -36,7 +36,7 @@ def load_xnli(
     *,
     languages: Iterable[Lang] | None = None,
     source: Lang = "en",
-    sizes: Sizes | None = None,
+    sizes: Sizes | Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> EditingData:
     """XNLI from a folder, sampled as in `assemble`; `languages` None means all that the folder has.

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.data import EditingData, Sizes, check_labels, load_data
+from polypatch.data import EditingData, check_labels, load_data
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
@@ -70,7 +70,7 @@ class BenchSpec:
             self.data,
             languages=self.languages or None,
             source=self.languages[0] if self.languages else "en",
-            sizes=_sizes(self.sizes),
+            sizes=self.sizes,
             seed=self.seed,
         )
         model, tokenizer = load_checkpoint(self.model)
@@ -193,12 +193,3 @@ class Workbench:
         config = {"run": dataclasses.asdict(run), "data": self.data.name, **edited.config}
         return evaluate(edited, edits, locality=self.data.locality, config=config)
 
-
-def _sizes(given: Mapping[str, int]) -> Sizes | None:
-    if not given:
-        return None
-    known = {f.name for f in dataclasses.fields(Sizes)}
-    for name in given:
-        if name not in known:
-            raise InputError(f"no size is called {name!r}; there are {', '.join(sorted(known))}")
-    return Sizes(**given)

@@ -1,0 +1,163 @@
+"""Runs in forked processes that are killed; what is in a run's folder, without times; and whether it is readable."""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+import warnings
+from contextlib import suppress
+from dataclasses import replace
+
+from polypatch.artefact import read_artefact
+from polypatch.cli.console import Bars
+from polypatch.cli.editing import edit_and_record
+from polypatch.errors import JournalError
+from polypatch.journal import read_journal
+from polypatch.runs import BenchSpec
+
+TIMES = {"seconds", "finished", "seconds_per_edit", "seconds_total"}
+CHECKSUMS = {"checksum", "checksums"}
+
+
+class Warm(BenchSpec):
+    """A spec whose workbench is open: a forked process starts editing at once."""
+
+    def open(self, progress=None):
+        return vars(self)["bench"]
+
+
+def warm(bench):
+    spec = Warm()
+    vars(spec)["bench"] = bench
+    return spec
+
+
+class Child:
+    """A forked process that does a run, as the command line does it."""
+
+    def __init__(self, spec, run, folder, *, resume, before=None):
+        self.started = time.perf_counter()
+        self.log = folder.with_name(f"{folder.name}.log")
+        with warnings.catch_warnings():  # newer Pythons warn of forks beside threads; there is one thread that matters
+            warnings.simplefilter("ignore")
+            self.pid = os.fork()
+        if self.pid == 0:
+            self._work(spec, run, folder, resume, before)
+
+    def _work(self, spec, run, folder, resume, before):
+        code = 1
+        try:
+            with self.log.open("w") as log:
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+            if before is not None:
+                before()
+            edit_and_record(spec, run, folder, Bars(quiet=True), command="polypatch edit", resume=resume)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+
+    def killed_after(self, seconds):
+        """SIGKILL at that age; whether that came in time. A run that fails by itself fails the test."""
+        time.sleep(max(0.0, self.started + seconds - time.perf_counter()))
+        return self.kill()
+
+    def killed_at_change(self, folder, number):
+        """SIGKILL as soon as the names in `folder` have changed so many times."""
+        seen, changes = names(folder), 0
+        while changes < number and not self.exited():
+            now = names(folder)
+            changes, seen = changes + (now != seen), now
+            time.sleep(1e-4)
+        return self.kill()
+
+    def kill(self):
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        return self.wait() == -signal.SIGKILL
+
+    def exited(self):
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+    def wait(self):
+        """The exit code, -9 where it was killed."""
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        assert code in (0, -signal.SIGKILL), f"exit code {code}: {self.log.read_text()}"
+        return code
+
+    def finished(self):
+        assert self.wait() == 0
+        return time.perf_counter() - self.started
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def timeless(plain):
+    """Plain data without times, and without the checksums that cover them."""
+    if isinstance(plain, dict):
+        return {k: timeless(v) for k, v in plain.items() if k not in TIMES | CHECKSUMS}
+    return [timeless(item) for item in plain] if isinstance(plain, list) else plain
+
+
+def state(folder):
+    """Everything that two equal runs agree on: names of all files, bytes of tensors and figures, the rest as data."""
+    found = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name, raw = str(path.relative_to(folder)), path.read_bytes()
+        if path.suffix in (".safetensors", ".png"):
+            found[name] = raw
+        elif path.suffix == ".json":
+            found[name] = timeless(json.loads(raw))
+        elif path.suffix == ".jsonl":
+            found[name] = [timeless(json.loads(line)) for line in raw.decode().split("\n") if line]
+        else:
+            found[name] = None
+    return found
+
+
+def entries(folder):
+    """The journal by fold, without times and with tensors as bytes; nothing where there is none yet."""
+    try:
+        folds = read_journal(folder)[1]
+    except JournalError as error:
+        if "no journal" in str(error) or "before its first edit" in str(error):
+            return {}
+        raise
+    return {fold: [entry_state(entry) for entry in found] for fold, found in folds.items()}
+
+
+def entry_state(entry):
+    tensors = entry.tensors and {name: tensor.numpy().tobytes() for name, tensor in entry.tensors.items()}
+    record = replace(entry.record, outcome=entry.record.outcome.timeless())
+    return record, tensors, entry.point
+
+
+def assert_readable(folder, reference):
+    """After a kill: the journal holds the first edits of the reference's, and saved edits load. Returns how many."""
+    done = 0
+    for fold, found in entries(folder).items():
+        whole = reference[fold][: len(found)]
+        assert [(record, point) for record, _, point in found] == [(record, point) for record, _, point in whole]
+        # Of changed weights the journal keeps the latest only, which the reference has let go since.
+        assert all(mine == theirs for (_, mine, _), (_, theirs, _) in zip(found, whole, strict=True) if mine and theirs)
+        done += len(found)
+    for edits in folder.glob("edits*"):
+        read_artefact(edits)
+    return done
+
+
+def a_moment(rng, seconds):
+    """When to kill: any time of the run; or more often at its end, where files are written."""
+    return rng.uniform(0, seconds) if rng.random() < 0.6 else rng.uniform(0.7, 1.05) * seconds
+
+
+def seeded(*what):
+    return random.Random(":".join(map(str, what)))
