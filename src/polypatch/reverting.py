@@ -73,6 +73,6 @@ def _require_active(ids: Sequence[str], records: Sequence[EditRecord]) -> None:
     active = [name for name, what in status.items() if what != "reverted"]
     for name in ids:
         if name not in status:
-            raise EditError(f"no edit is called {name!r}; did you mean {near(name, active)}?")
+            raise EditError(f"no edit is called {name!r}; there are {near(name, active)}")
         if status[name] == "reverted":
             raise EditError(f"edit {name!r} was reverted already; there are {near(name, active)}")

@@ -45,9 +45,9 @@ def test_the_numbers_are_the_librarys(check, edited, files):
     texts = (files / "memory.txt").read_text(encoding="utf-8").splitlines()
     before, after = model.predict_before_after(texts)
     model.unload()
-    assert float(rows(verdict)["reliability"]["value"]) == pytest.approx(100 * sum(right) / len(right), abs=0.01)
+    assert rows(verdict)["reliability"]["value"] == pytest.approx(100 * sum(right) / len(right), abs=0.01)
     drop = 100 * float((before != after).mean())
-    assert float(rows(verdict)["locality drop en"]["value"]) == pytest.approx(drop, abs=0.01)
+    assert rows(verdict)["locality drop en"]["value"] == pytest.approx(drop, abs=0.01)
     assert set(verdict["not_taken"]) == {r.outcome.edit_id for r in artefact.records} - {
         r.outcome.edit_id for r in counted
     }
@@ -60,7 +60,7 @@ def test_locality_over_its_budget_fails_with_1(check):
     assert verdict.err == ""
     row = rows(verdict.json())["locality drop en"]
     assert not row["ok"]
-    assert float(row["value"]) > 0
+    assert row["value"] > 0
     ran = check("--max-locality-drop", 0, "--min-reliability", 0)
     assert ran.code == 1
     assert "FAILED" in ran.out
@@ -150,8 +150,8 @@ def test_reverted_edits_are_not_asked_about(check, polypatch, edited, tmp_path):
     assert polypatch("revert", tmp_path / "edits", "--all").code == 0
     ran = check("--max-locality-drop", 0, "--json", folder=tmp_path / "edits")
     assert ran.code == 0
-    assert rows(ran.json())["reliability"]["value"] == "–"
-    assert rows(ran.json())["locality drop en"]["value"] == "0.00"
+    assert rows(ran.json())["reliability"]["value"] is None
+    assert rows(ran.json())["locality drop en"]["value"] == 0
 
 
 def test_newcomers(check, polypatch, edited, tmp_path):

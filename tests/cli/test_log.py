@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from polypatch.artefact import read_artefact
+from polypatch.cli.history import history
 from polypatch.cli.shown import END, ISOLATE, shown
+from polypatch.sequence import edit_stream
 
 from .conftest import FAST
 
@@ -96,6 +98,20 @@ def test_folds_are_told_apart_also_while_the_second_goes_on(polypatch, log, chec
     assert log("--json", run=run).json() == saved
 
 
+def test_while_the_run_goes_on(polypatch, checkpoint, files, tmp_path, monkeypatch):
+    seen = []
+
+    def watched(*args, **kwargs):
+        for outcome in edit_stream(*args, **kwargs):
+            seen.append([line.record.outcome.edit_id for line in history(tmp_path / "run")])
+            yield outcome
+
+    monkeypatch.setattr("polypatch.runs.workbench.edit_stream", watched)
+    data = f"jsonl:{files / 'edits.jsonl'}"
+    assert polypatch("edit", checkpoint, "--data", data, "--out", tmp_path / "run", *FAST).code == 0
+    assert [len(ids) for ids in seen] == list(range(6))
+
+
 def test_an_old_format_has_no_requests(log):
     lines = log("--json", run=OLD).json()
     assert all(line["prompt"] is None for line in lines)
@@ -112,6 +128,13 @@ def test_newcomers(log, tmp_path):
     assert "no saved edits" in log(run=tmp_path).refused()
     (tmp_path / "journal.sqlite").write_text("not a database, but long enough to look like some file or other")
     assert "journal.sqlite" in log(run=tmp_path).refused()
+
+
+def test_other_verbs_say_what_to_do_with_a_run_that_was_not_finished(polypatch, unsaved):
+    for verb in ("eval", "try", "explain", "revert"):
+        message = polypatch(verb, unsaved, *(["tiny-1"] if verb != "eval" else [])).refused()
+        assert "--resume" in message
+        assert "polypatch save" in message
 
 
 def test_a_tampered_journal_is_refused(log, unsaved):

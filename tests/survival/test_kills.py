@@ -12,6 +12,7 @@ from collections import Counter
 
 import pytest
 
+from polypatch.artefact import read_artefact
 from polypatch.cli.demo_runs import LANGUAGES, PATCHES
 from polypatch.data import load_data, write_jsonl
 from polypatch.runs import BenchSpec, Run, Workbench
@@ -82,7 +83,7 @@ def test_killed_runs_end_like_uninterrupted_ones(specs, tmp_path, figure):
             left = assert_readable(folder, journals[name]) if folder.exists() else 0
             assert left >= done, "an edit was lost that was on disk"
             tally["killed while editing" if left < RUNS[name].limit else "killed after the last edit"] += hit
-            done, more = left, hit and rng.random() < 0.5
+            done, more = left, hit and rng.random() < 0.75
         Child(specs[name], RUNS[name], folder, resume=True).finished()
         found = state(folder)
         assert found.keys() == wanted[name].keys(), "files are missing, or litter is left"
@@ -151,3 +152,54 @@ def test_killed_at_every_operation_on_a_file(tiny_spec, tmp_path, figure, again)
         assert entries(folder) == journal
     assert number > 30
     figure(f"kills at operations on files, {'resumed' if again else 'first'} run", number - 1)
+
+
+# --- the real command line ------------------------------------------------------------------------------------------
+
+
+def interrupted(command_line, out, number, edits=2):
+    """A process of `polypatch edit` that gets a signal once its journal holds so many edits: (exit code, its last line)."""
+    process = command_line.begin(out)
+    while len(entries(out).get(0, ())) < edits:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    process.send_signal(number)
+    err = process.communicate(timeout=120)[1]
+    return process.returncode, err.strip().split("\n")[-1]
+
+
+def resumed(command_line, out, whole_run):
+    """`--resume`, and then everything but times is as in the run that was never interrupted."""
+    before = entries(out)[0]
+    code, err = command_line.run(out, "--resume")
+    assert (code, err) == (0, "")
+    after = entries(out)[0]
+    assert after == entries(whole_run)[0]
+    assert after[: len(before)] == before
+    found, wanted = state(out), state(whole_run)
+    for plain in (found, wanted):  # the command names its own folder
+        for row in (*plain["report.json"], *plain["edits/report.json"]):
+            row.get("config", {}).pop("command", None)
+    assert found == wanted
+    return len(before)
+
+
+def test_a_command_that_is_killed(command_line, whole_run, tmp_path):
+    code, err = interrupted(command_line, tmp_path / "run", signal.SIGKILL)
+    assert (code, err) == (-signal.SIGKILL, "")
+    assert not (tmp_path / "run" / "edits").exists()
+    assert_readable(tmp_path / "run", entries(whole_run))
+    code, err = command_line.run(tmp_path / "run")
+    assert code == 2, "without --resume nothing is thrown away"
+    assert "--resume" in err
+    assert 2 <= resumed(command_line, tmp_path / "run", whole_run) < 8
+
+
+def test_a_command_that_gets_ctrl_c(command_line, whole_run, tmp_path):
+    code, err = interrupted(command_line, tmp_path / "run", signal.SIGINT)
+    assert code == 130
+    assert "--resume goes on" in err
+    kept = read_artefact(tmp_path / "run" / "edits")
+    assert 2 <= len(kept.records) < 8
+    assert f"{len(kept.records)} of 8 edits are kept" in err
+    assert resumed(command_line, tmp_path / "run", whole_run) == len(kept.records)

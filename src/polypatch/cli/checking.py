@@ -41,7 +41,7 @@ class Check:
     """One row: what was looked at, what was found, what is required, whether that is so."""
 
     check: str
-    value: str
+    value: float | bool | None
     required: str
     ok: bool
     note: str = ""
@@ -79,7 +79,7 @@ class Verdict:
             grid.add_column(name, overflow="fold")
         for one in self.checks:
             mark = Shown("ok", "green") if one.ok else Shown("FAILED", "bold red")
-            grid.add_row(Shown(one.check), Shown(one.value), Shown(one.required), mark, Shown(one.note))
+            grid.add_row(Shown(one.check), Shown(_value(one.value)), Shown(one.required), mark, Shown(one.note))
         console.print(grid)
         lines = [f"{one['edit']} ({one['lang']}): {one['answer']} instead of {one['target']}" for one in self.wrong]
         _listed(console, "Not answered as wanted", lines)
@@ -108,9 +108,9 @@ def checked(saved: Saved, read: Callable[[Lang], Sequence[Probe]], limits: Limit
         texts = read(next((edit.source for edit in edits.values()), "en"))  # a mistake there is told at once
         edited = saved.attach()
     except ArtefactError as error:
-        verdict.checks.append(Check("intact, of this model", "no", "yes", False, str(error)))
+        verdict.checks.append(Check("intact, of this model", False, "yes", False, str(error)))
         return verdict
-    verdict.checks.append(Check("intact, of this model", "yes", "yes", True))
+    verdict.checks.append(Check("intact, of this model", True, "yes", True))
     probes = _others(texts, edits.values(), edited)
     counted = [edits[record.outcome.edit_id] for record in records if limits.strict or record.outcome.status in HOLDS]
     verdict.not_taken = {r.outcome.edit_id: r.outcome.reason for r in records if r.outcome.status not in HOLDS}
@@ -119,7 +119,7 @@ def checked(saved: Saved, read: Callable[[Lang], Sequence[Probe]], limits: Limit
     pairs = find_contradictions(edited.tail, list(edits.values()))
     verdict.contradictions = [str(pair) for pair in pairs]
     required = "0" if limits.strict else "–"
-    verdict.checks.append(Check("contradictions", str(len(pairs)), required, not (pairs and limits.strict)))
+    verdict.checks.append(Check("contradictions", len(pairs), required, not (pairs and limits.strict)))
     return verdict
 
 
@@ -192,7 +192,7 @@ def _locality(edited: EditedModel, probes: Mapping[Lang, Sequence[Probe]], most:
         drop = 100.0 * changed / len(rows)
         # A hair above the limit is rounding.
         note = f"{changed} of {len(rows)} answers changed{_accuracy(edited, rows, before[part], after[part])}"
-        checks.append(Check(f"locality drop {lang}", f"{drop:.2f}", f"<= {most:g}", drop <= most + 1e-9, note))
+        checks.append(Check(f"locality drop {lang}", drop, f"<= {most:g}", drop <= most + 1e-9, note))
     return checks
 
 
@@ -214,7 +214,13 @@ def _answers(edited: EditedModel, texts: Sequence[Text]) -> dict[Text, str]:
 def _at_least(name: str, value: float | None, least: float, note: str) -> Check:
     """A row; what there is nothing of to measure passes."""
     ok = value is None or value >= least - 1e-9
-    return Check(name, "–" if value is None else f"{value:.2f}", f">= {least:g}", ok, note)
+    return Check(name, value, f">= {least:g}", ok, note)
+
+
+def _value(value: float | bool | None) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value is None else str(value) if isinstance(value, int) else f"{value:.2f}"
 
 
 def _wrong(edit: Edit, example: Example, answer: str) -> dict[str, Any]:

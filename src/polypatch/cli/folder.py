@@ -82,9 +82,14 @@ def require_no_reverted(folder: Path) -> None:
         InputError: there are such edits.
     """
     from polypatch.artefact import read_artefact
+    from polypatch.errors import ArtefactError
 
     for path in edit_folders(folder):
-        reverted = [record.outcome.edit_id for record in read_artefact(path, tensors=False).records if record.reverted]
+        try:
+            records = read_artefact(path, tensors=False).records
+        except ArtefactError:  # damaged: what is in the journal is all there is
+            continue
+        reverted = [record.outcome.edit_id for record in records if record.reverted]
         if reverted:
             named = ", ".join(reverted[:3]) + (", …" if len(reverted) > 3 else "")
             raise InputError(
@@ -106,6 +111,11 @@ def find_edits(folder: Path) -> Path:
         return found[0]
     if found:
         raise InputError(f"{folder} holds several: {', '.join(str(path) for path in found)}; name one")
+    if (folder / JOURNAL).is_file():
+        raise InputError(
+            f"{folder}: holds no saved edits yet, but a run that was not finished; go on with it by polypatch edit … "
+            f"--resume, or take out what it has by polypatch save {folder} FOLDER"
+        )
     what = "holds no saved edits" if folder.is_dir() else "no such folder"
     raise InputError(f"{folder}: {what}; give a folder that polypatch edit wrote, such as RUN/edits")
 

@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Console
 from rich.text import Text as Shown
 
 from polypatch.artefact import read_artefact
@@ -25,6 +25,10 @@ from polypatch.outcomes import EditRecord
 
 STATUSES = ("taken", "failed", "taken back", "not needed", "reverted")
 STYLES = {"taken": "green", "failed": "red", "taken back": "yellow", "not needed": "dim", "reverted": "dim"}
+
+COLUMNS = ("Time, UTC", "Fold", "Edit", "Status", "Trained on", "Patches", "Steps", "Seconds", "Locality drop")
+NUMBERS = ("Fold", "Patches", "Steps", "Seconds", "Locality drop")
+MAYBE = ("Fold", "Locality drop")
 
 
 @dataclass(frozen=True)
@@ -121,34 +125,28 @@ def history(folder: Path) -> list[Line]:
     return _lines(parts)
 
 
-def table(lines: Sequence[Line]) -> Table:
-    """For people."""
-    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    folds = any(line.fold is not None for line in lines)
-    guarded = any(line.record.outcome.locality_drop is not None for line in lines)
-    names = [("Time, UTC", "left"), *([("Fold", "right")] if folds else []), ("Edit", "left"), ("Status", "left")]
-    names += [("Trained on", "left"), ("Patches", "right"), ("Steps", "right"), ("s", "right")]
-    names += [*([("Drop", "right")] if guarded else []), ("What was asked for, and why it failed", "left")]
-    for name, side in names:
-        grid.add_column(name, justify="right" if side == "right" else "left", no_wrap=name != names[-1][0])
-    grid.columns[-1].overflow = "fold"
-    for line in lines:
-        record = line.record
-        outcome = record.outcome
-        drop = "–" if outcome.locality_drop is None else f"{outcome.locality_drop:.2f}"
-        grid.add_row(
-            Shown(line.time[:16].replace("T", " ") or "–"),
-            *([Shown("–" if line.fold is None else str(line.fold))] if folds else []),
-            Shown(shown(outcome.edit_id, 24)),
-            Shown(record.status, STYLES[record.status]),
-            Shown(", ".join(outcome.languages) or "–"),
-            Shown(str(outcome.patches)),
-            Shown(str(outcome.steps)),
-            Shown(f"{outcome.seconds:.2f}"),
-            *([Shown(drop)] if guarded else []),
-            _asked(record),
-        )
-    return grid
+def show(lines: Sequence[Line], console: Console) -> None:
+    """For people: a row an edit, and below it what was asked for and why it failed."""
+    rows = [_cells(line) for line in lines]
+    # Columns that say nothing are left out: the fold of one, the cost that nobody watched.
+    there = [i for i, name in enumerate(COLUMNS) if name not in MAYBE or any(row[i].plain for row in rows)]
+    widths = {i: max(cell_len(one) for one in (COLUMNS[i], *(row[i].plain for row in rows))) for i in there}
+
+    def padded(cells: Sequence[Shown]) -> Shown:
+        line = Shown()
+        for i in there:
+            gap = " " * (widths[i] - cell_len(cells[i].plain))
+            line += Shown(gap) + cells[i] if COLUMNS[i] in NUMBERS else cells[i] + Shown(gap)
+            line.append("  ")
+        return line
+
+    head = padded([Shown(name) for name in COLUMNS])
+    head.stylize("bold")
+    console.print(head, soft_wrap=True)
+    for row, line in zip(rows, lines, strict=True):
+        console.print(padded(row), soft_wrap=True)
+        for text in _below(line.record):
+            console.print(Shown("    ") + text, soft_wrap=True)
 
 
 def to_json(lines: Sequence[Line]) -> str:
@@ -166,13 +164,27 @@ def _number(place: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-def _asked(record: EditRecord) -> Shown:
-    edit, text = record.edit, Shown()
+def _cells(line: Line) -> list[Shown]:
+    record, outcome = line.record, line.record.outcome
+    return [
+        Shown(line.time[:16].replace("T", " ") or "–"),
+        Shown("" if line.fold is None else str(line.fold)),
+        Shown(shown(outcome.edit_id, 40), "bold"),
+        Shown(record.status, STYLES[record.status]),
+        Shown(", ".join(outcome.languages) or "–"),
+        *(Shown(cell) for cell in (str(outcome.patches), str(outcome.steps), f"{outcome.seconds:.2f}")),
+        Shown("" if outcome.locality_drop is None else f"{outcome.locality_drop:.2f}"),
+    ]
+
+
+def _below(record: EditRecord) -> list[Shown]:
+    edit = record.edit
+    lines = []
     if edit is not None:
-        text.append(f"{shown(edit.prompt[edit.source], 70)} → {shown(edit.target_in(edit.source), 30)}")
+        lines.append(Shown(f"{shown(edit.prompt[edit.source], 120)} → {shown(edit.target_in(edit.source), 60)}"))
     if record.outcome.reason:
-        text.append(f"\n{shown(record.outcome.reason)}", "dim")
-    return text
+        lines.append(Shown(shown(record.outcome.reason), "dim"))
+    return lines
 
 
 def _moment(text: str) -> datetime:

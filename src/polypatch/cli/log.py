@@ -41,13 +41,13 @@ def log(
     While polypatch edit is at work, or after it was killed, the history is that
     of its journal. Does not need the model.
     """
-    from polypatch.cli.history import Wanted, history, table, to_json
+    from polypatch.cli.history import Wanted, history, show, to_json
 
     wanted = Wanted.read(status or (), lang, edit_id, since, limit)
     lines = wanted.choose(history(run))
     if json:
         say(to_json(lines))
     elif lines:
-        stdout().print(table(lines))
+        show(lines, stdout())
     else:
         say(f"{run}: no such edits")

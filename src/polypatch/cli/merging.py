@@ -35,6 +35,7 @@ class Merged:
         folder: the checkpoint; None where only the cost was asked for.
         compared: texts on which it was compared with the model that carries the edits.
         difference: the largest difference of a logit, relative to the largest logit.
+        megabytes: of the whole folder / 10⁶; `dtype` is the type of its numbers.
     """
 
     cost: MergeCost
@@ -42,11 +43,13 @@ class Merged:
     folder: Path | None = None
     compared: int = 0
     difference: float = 0.0
+    megabytes: float = 0.0
+    dtype: str = ""
 
     def __str__(self) -> str:
         return (
-            f"{self.folder}: written; loaded back by transformers, it answers as the edited model does "
-            f"(logits within {self.difference:.0e} on {self.compared} texts)"
+            f"{self.folder}: {self.megabytes:.1f} MB in {self.dtype}; loaded back by transformers, it answers as the "
+            f"edited model does (logits within {self.difference:.0e} on {self.compared} texts)"
         )
 
     def to_json(self) -> str:
@@ -78,7 +81,9 @@ def merge_edits(saved: Saved, out: Path | None, *, overwrite: bool, tell: Callab
         edited.tokenizer.save_pretrained(staging)
         del merged
         difference = _compared(staging, edited, texts, attached)
-    return Merged(cost, text, out, len(texts), difference)
+        megabytes = sum(path.stat().st_size for path in staging.rglob("*")) / 1e6
+    dtype = str(edited.site.up.weight.dtype).removeprefix("torch.")
+    return Merged(cost, text, out, len(texts), difference, megabytes, dtype)
 
 
 def _compared(folder: Path, edited: EditedModel, texts: Sequence[Text], attached: Tensor) -> float:
