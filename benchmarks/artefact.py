@@ -118,7 +118,9 @@ def main() -> None:
     Console().print(table)
     met = "met" if found["revert_ms"] < TARGET_MS else "MISSED"
     print(f"revert of one edit after loading: {found['revert_ms']:.1f} ms (target below {TARGET_MS:.0f} ms: {met})")
-    write_atomic(args.out, (json.dumps({"edits": args.edits, **found, "processor": processor()}, indent=2) + "\n").encode())
+    write_atomic(
+        args.out, (json.dumps({"edits": args.edits, **found, "processor": processor()}, indent=2) + "\n").encode()
+    )
 
 
 if __name__ == "__main__":

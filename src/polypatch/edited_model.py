@@ -19,7 +19,7 @@ from polypatch.attempt import Rules
 from polypatch.deltas import Delta, PatchBank
 from polypatch.editors import Memory
 from polypatch.edits import Edit, Lang, Text
-from polypatch.errors import InputError, UnknownLabelError
+from polypatch.errors import InputError
 from polypatch.explanation import Explanation, explain, firing
 from polypatch.explanation import Firing as Firing
 from polypatch.guard import Guard
@@ -101,11 +101,7 @@ class EditedModel:
         Raises:
             UnknownLabelError: the model has no such class.
         """
-        if label not in self.site.classes:
-            known = ", ".join(list(self.site.classes)[:8])
-            more = "" if len(self.site.classes) <= 8 else f", … ({len(self.site.classes)} in all)"
-            raise UnknownLabelError(f"the model has no class {label!r}; it has {known}{more}")
-        return self.site.classes[label]
+        return self.site.class_of(label)
 
     @torch.no_grad()
     def probabilities(self, texts: Sequence[Text]) -> Tensor:
@@ -294,6 +290,10 @@ class EditedModel:
         """
         parts = open_artefact(folder, model, tokenizer, memory, validation_memory, revision, cache_dir)
         edited = cls(**parts)
-        if edited.memory is not None and edited.recipe is not None:
-            remember_again(edited, edited.recipe)
+        try:
+            if edited.memory is not None and edited.recipe is not None:
+                remember_again(edited, edited.recipe)
+        except BaseException:  # nobody else holds what could take the edits off again
+            edited.unload()
+            raise
         return edited

@@ -97,6 +97,9 @@ class Journal:
         if there and not resume:
             raise JournalError(f"{self.path}: a run was begun here; go on with it by --resume, or take another folder")
         self._db = _connect(self.path)
+        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and "facts" not in tables:
+            raise JournalError(f"{self.path}: a database, but no journal of polypatch; take another folder")
         self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
         if there:
             _require_sound(self.path, self._db)

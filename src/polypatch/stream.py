@@ -138,7 +138,8 @@ def remember_again(edited: Stream, recipe: Recipe) -> None:
 
 def remember_one(edited: Stream, recipe: Recipe, record: EditRecord) -> None:
     """Put one edit into the memory, if it is in the model."""
-    if record.reverted or record.outcome.status not in ("taken", "failed"):
+    forgets = not recipe.editor.memory_copies
+    if forgets or record.reverted or record.outcome.status not in ("taken", "failed"):
         return
     if record.edit is None:
         raise InputError("format version 1 did not keep the edits' texts, so further edits would break them")

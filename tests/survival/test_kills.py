@@ -158,7 +158,7 @@ def test_killed_at_every_operation_on_a_file(tiny_spec, tmp_path, figure, again)
 
 
 def interrupted(command_line, out, number, edits=2):
-    """A process of `polypatch edit` that gets a signal once its journal holds so many edits: (exit code, its last line)."""
+    """`polypatch edit`, given a signal once its journal holds so many edits: (exit code, its last line)."""
     process = command_line.begin(out)
     while len(entries(out).get(0, ())) < edits:
         assert process.poll() is None, process.communicate()

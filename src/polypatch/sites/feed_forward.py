@@ -24,7 +24,7 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 from transformers.activations import ACT2FN
 
-from polypatch.errors import InputError, UnsupportedModelError
+from polypatch.errors import InputError, UnknownLabelError, UnsupportedModelError
 from polypatch.sites.families import FAMILIES, Family
 from polypatch.sites.hooks import Change as Change
 from polypatch.sites.hooks import Hooks, follow
@@ -79,6 +79,18 @@ class FeedForwardSite:
     def classes(self) -> dict[str, int]:
         """Label -> class index."""
         return {name: i for i, name in self.labels.items()}
+
+    def class_of(self, label: str) -> int:
+        """The class index of a label.
+
+        Raises:
+            UnknownLabelError: the model has no such class.
+        """
+        if label not in self.classes:
+            known = ", ".join(list(self.classes)[:8])
+            more = "" if len(self.classes) <= 8 else f", … ({len(self.classes)} in all)"
+            raise UnknownLabelError(f"the model has no class {label!r}; it has {known}{more}")
+        return self.classes[label]
 
     def ffn(self, q: Tensor) -> Tensor:
         """FFN₀(q): the unedited layer (eq. 5-6). q: [n, d] -> [n, d]."""

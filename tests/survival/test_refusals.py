@@ -1,0 +1,297 @@
+"""A disk that refuses, a folder in use, a journal that is broken or another run's: one clear error, nothing lost."""
+
+import errno
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from polypatch.artefact import read_artefact, write_artefact
+from polypatch.deltas import PatchBank
+from polypatch.editors import TPatcher
+from polypatch.errors import ArtefactError, JournalError, PolypatchError
+from polypatch.files import beside
+from polypatch.journal import NAME, Entry, Journal, read_journal
+from polypatch.recipes import Recipe
+from polypatch.sequence import attach, edit_stream
+from polypatch.testing import tiny_edits, tiny_model, tiny_texts
+
+from .running import assert_readable, entries, seeded
+
+RECIPE = Recipe(TPatcher(max_steps=5, views=0))
+FACTS = {"model": "m", "run": "r"}
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Entries of five edits, as a run would write them, and the artefact of all."""
+    model, tokenizer = tiny_model("bert")
+    edited = attach(model, tokenizer=tokenizer, recipe=RECIPE, memory=tiny_texts(9))
+    found, patches = [], 0
+    for outcome in edit_stream(edited, tiny_edits(5), keep_failed=True):
+        tensors = edited.delta.since(patches) if outcome.triggered else None
+        found.append(Entry(edited.records[outcome.edit_id], tensors))
+        patches = edited.patches
+    edited.unload()
+    return found, edited.artefact()
+
+
+def journal_of(folder, found):
+    with Journal(folder, FACTS) as journal:
+        add_all(journal, found)
+    return folder
+
+
+def add_all(journal, found):
+    for entry in found:
+        journal.add(0, entry, replaces=False)
+
+
+# --- a full disk
+
+
+def test_a_database_that_is_full_keeps_what_it_has(made, tmp_path):
+    """SQLite's own limit on pages stands for a full disk: the edit is refused, those before it are there."""
+    found, _ = made
+    with Journal(tmp_path, FACTS) as journal:
+        journal.add(0, found[0], replaces=False)
+        (pages,) = journal._db.execute("PRAGMA page_count").fetchone()
+        journal._db.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(JournalError, match=r"full; what was written before is safe"):
+            add_all(journal, found[1:] * 9)
+        kept = len(journal.entries(0))
+    assert 1 <= len(entries(tmp_path)[0]) == kept
+    with Journal(tmp_path, FACTS, resume=True) as journal:
+        journal.add(0, found[1], replaces=False)
+        assert len(journal.entries(0)) == kept + 1
+
+
+def limited(work, size):
+    """Do `work` in a forked process in which no file can grow beyond `size` bytes; what it raised, as a word."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        try:
+            work()
+            said = "nothing"
+        except PolypatchError as error:
+            said = f"{type(error).__name__}: {error}"
+        except BaseException as error:
+            said = f"untyped {type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(pid, 0)
+    with os.fdopen(reading) as pipe:
+        return pipe.read()
+
+
+@pytest.mark.parametrize("size", [0, 100, 2_000])
+def test_a_folder_that_does_not_fit_leaves_the_old_one(made, tmp_path, size):
+    _, artefact = made
+    folder = write_artefact(tmp_path / "edits", artefact)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    said = limited(lambda: write_artefact(folder, artefact), size)
+    assert said.startswith("ArtefactError"), said
+    assert os.strerror(errno.EFBIG) in said
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["edits"], "a half-written folder is left"
+
+
+def test_a_journal_that_cannot_grow_says_so_and_can_be_resumed(made, tmp_path):
+    found, _ = made
+    journal_of(tmp_path / "run", found[:2])
+
+    def go_on():
+        with Journal(tmp_path / "run", FACTS, resume=True) as journal:
+            add_all(journal, found[2:])
+
+    said = limited(go_on, 4096)
+    assert said.startswith("JournalError"), said
+    assert len(entries(tmp_path / "run")[0]) >= 2
+    with Journal(tmp_path / "run", FACTS, resume=True) as journal:
+        add_all(journal, found[len(journal.entries(0)) :])
+    journal_of(tmp_path / "whole", found)
+    assert entries(tmp_path / "run") == entries(tmp_path / "whole")
+
+
+# --- a folder that cannot be written
+
+
+def test_below_a_file_there_is_no_folder(made, tmp_path):
+    _, artefact = made
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ArtefactError, match="cannot be written"):
+        write_artefact(tmp_path / "file" / "edits", artefact)
+    with pytest.raises(JournalError, match="cannot be written"):
+        Journal(tmp_path / "file" / "run", FACTS)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="to root every folder is writable")
+def test_a_read_only_folder_is_named(made, tmp_path):
+    _, artefact = made
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(ArtefactError, match="ermission"):
+            write_artefact(tmp_path / "edits", artefact)
+        with pytest.raises(JournalError, match=r"ermission|cannot be written"):
+            Journal(tmp_path / "run", FACTS)
+    finally:
+        tmp_path.chmod(0o755)
+
+
+# --- two at once
+
+
+def test_two_processes_on_one_run(made, tmp_path):
+    """The second is refused while the first holds the folder, whatever it asks for; after its death it is not."""
+    found, _ = made
+    code = (
+        "import sys, time; from pathlib import Path; from polypatch.journal import Journal\n"
+        f"journal = Journal(Path(sys.argv[1]), {FACTS!r}, resume=True); print('ready', flush=True); time.sleep(60)"
+    )
+    journal_of(tmp_path, found[:1])
+    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "ready\n"
+        for flags in ({"resume": True}, {"overwrite": True}, {}):
+            with pytest.raises(JournalError, match="another process"):
+                Journal(tmp_path, FACTS, **flags)
+        assert len(read_journal(tmp_path)[1][0]) == 1, "reading is free"
+    finally:
+        other.kill()
+        other.communicate()
+    with Journal(tmp_path, FACTS, resume=True) as journal:
+        assert len(journal.entries(0)) == 1
+
+
+def test_a_journal_is_read_while_it_is_written(made, tmp_path):
+    """Every state that a reader sees is the first so many edits, whole."""
+    found, _ = made
+    seen, stop = set(), threading.Event()
+
+    def read():
+        while not stop.is_set():
+            seen.add(len(read_journal(tmp_path)[1].get(0, ())))
+
+    with Journal(tmp_path, FACTS) as journal:
+        reader = threading.Thread(target=read)
+        reader.start()
+        for entry in found:
+            journal.add(0, entry, replaces=False)
+        stop.set()
+        reader.join()
+    assert seen <= set(range(len(found) + 1))
+
+
+# --- another run's journal, and a broken one
+
+
+def test_another_run_is_not_continued(made, tmp_path):
+    found, _ = made
+    journal_of(tmp_path, found)
+    before = entries(tmp_path)
+    with pytest.raises(JournalError, match="another run: model was m and is n now"):
+        Journal(tmp_path, {**FACTS, "model": "n"}, resume=True)
+    with pytest.raises(JournalError, match="--resume"):
+        Journal(tmp_path, FACTS)
+    assert entries(tmp_path) == before
+    with Journal(tmp_path, FACTS, overwrite=True) as journal:
+        assert journal.entries(0) == []
+
+
+def test_changed_weights_are_kept_once(made, tmp_path):
+    """Each replaces those before it: the journal of a thousand edits holds one copy of the matrices."""
+    found, _ = made
+    with Journal(tmp_path, FACTS) as journal:
+        for entry in found:
+            journal.add(0, entry, replaces=True)
+    triggered = [i for i, entry in enumerate(found) if entry.tensors is not None]
+    kept = [i for i, entry in enumerate(read_journal(tmp_path)[1][0]) if entry.tensors is not None]
+    assert kept == triggered[-1:]
+
+
+def test_flipped_bits_are_found(made, tmp_path, figure):
+    """300 flips: what is read is what was written, or an error; and never wrong numbers in a bank."""
+    found, _ = made
+    journal_of(tmp_path, found)
+    whole, wanted = (tmp_path / NAME).read_bytes(), entries(tmp_path)
+    refused = 0
+    for number in range(300):
+        rng = seeded("journal", number)
+        raw = bytearray(whole)
+        for _ in range(rng.choice((1, 1, 4))):
+            raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
+        if rng.random() < 0.2:
+            del raw[rng.randrange(len(raw)) :]
+        (tmp_path / NAME).write_bytes(bytes(raw))
+        try:
+            got = entries(tmp_path)
+        except PolypatchError:
+            refused += 1
+            continue
+        # A flip may hide the last rows, as a kill would have: what is left is the beginning.
+        assert got == wanted or got == {} or got[0] == wanted[0][: len(got[0])]
+    (tmp_path / NAME).write_bytes(whole)
+    assert assert_readable(tmp_path, wanted) == len(found)
+    assert refused > 30
+    figure("300 damaged journals: share refused", refused / 300)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all " * 400])
+def test_what_is_no_journal_is_not_taken_for_one(tmp_path, content):
+    (tmp_path / NAME).write_bytes(content)
+    with pytest.raises(JournalError):
+        read_journal(tmp_path)
+    if content:
+        with pytest.raises(JournalError):
+            Journal(tmp_path, FACTS, resume=True)
+        assert (tmp_path / NAME).read_bytes() == content
+
+
+def test_somebody_elses_database_is_left_alone(tmp_path):
+    with sqlite3.connect(tmp_path / NAME) as db:
+        db.execute("CREATE TABLE edits (mine TEXT)")
+    db.close()
+    with pytest.raises(JournalError):
+        read_journal(tmp_path)
+    with pytest.raises(JournalError, match="no journal of polypatch"):
+        Journal(tmp_path, FACTS, resume=True)
+    with sqlite3.connect(tmp_path / NAME) as db:
+        assert db.execute("SELECT sql FROM sqlite_master WHERE name = 'edits'").fetchone() == (
+            "CREATE TABLE edits (mine TEXT)",
+        )
+    db.close()
+
+
+def test_an_artefact_of_a_killed_write_is_the_old_one(made, tmp_path):
+    """Between the two renames there is no folder of that name: reading finds the old edits, writing clears up."""
+    _, artefact = made
+    folder = write_artefact(tmp_path / "edits", artefact)
+    folder.rename(tmp_path / ".edits.old")
+    beside(folder).mkdir()
+    assert read_artefact(folder).owners == artefact.owners
+    write_artefact(folder, artefact)
+    assert [path.name for path in tmp_path.iterdir()] == ["edits"]
+
+
+def test_the_bank_refuses_what_no_journal_writes():
+    bank = PatchBank(4)
+    import torch
+
+    good = {"keys": torch.ones(1, 4), "biases": torch.ones(1), "values": torch.ones(1, 4)}
+    for name in good:
+        for bad in (torch.ones(2, 2, 2), torch.full_like(good[name], torch.nan), good[name].half()):
+            with pytest.raises(ArtefactError):
+                bank.adopt("e", {**good, name: bad})
+        with pytest.raises(ArtefactError):
+            bank.adopt("e", {other: tensor for other, tensor in good.items() if other != name})
+    assert bank.patches == 0
