@@ -27,7 +27,9 @@ def test_the_python_runs_and_does_what_it_says(tmp_path, monkeypatch):
     assert names["table"].startswith("| Recipe")
     saved = sum(file.stat().st_size for file in (tmp_path / "my-edits").iterdir())
     assert saved < 500_000
-    assert len(edited.outcomes) == len(edits)
+    assert len(edited.records) == len(edits)
+    assert edits[0].id not in edited.outcomes
+    assert names["why"].answer.label == names["answer"]
     edited.unload()
 
 

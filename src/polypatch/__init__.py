@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from polypatch._version import __version__
 
 if TYPE_CHECKING:
+    from polypatch.contradictions import find_contradictions as find_contradictions
     from polypatch.data import EditingData as EditingData
     from polypatch.data import load_data as load_data
     from polypatch.data import load_edits as load_edits
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from polypatch.errors import PolypatchError as PolypatchError
     from polypatch.evaluation import Report as Report
     from polypatch.evaluation import evaluate as evaluate
+    from polypatch.guard import Guard as Guard
     from polypatch.outcomes import EditOutcome as EditOutcome
     from polypatch.recipes import RECIPES as RECIPES
     from polypatch.recipes import Recipe as Recipe
@@ -41,6 +43,7 @@ _HOME = {
     "EditedModel": "edited_model",
     "EditingData": "data",
     "FineTuning": "editors",
+    "Guard": "guard",
     "OnlyLanguages": "samplers",
     "PolypatchError": "errors",
     "RECIPES": "recipes",
@@ -55,6 +58,7 @@ _HOME = {
     "edit": "sequence",
     "edit_stream": "sequence",
     "evaluate": "evaluation",
+    "find_contradictions": "contradictions",
     "load_checkpoint": "sites",
     "load_data": "data",
     "load_edits": "data",

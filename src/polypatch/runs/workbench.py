@@ -192,4 +192,3 @@ class Workbench:
         """The metrics of an edited model on its stream and on the locality sets."""
         config = {"run": dataclasses.asdict(run), "data": self.data.name, **edited.config}
         return evaluate(edited, edits, locality=self.data.locality, config=config)
-
