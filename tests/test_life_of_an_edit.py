@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from polypatch.artefact import CARD, REPORT, read_artefact
+from polypatch.artefact import CARD, REPORT, read_artefact, write_artefact
 from polypatch.contradictions import find_contradictions
 from polypatch.deltas import PatchBank
 from polypatch.edited_model import EditedModel
@@ -21,7 +21,7 @@ from polypatch.guard import Guard
 from polypatch.recipes import RECIPES, Recipe, recipe_from_plain, recipe_to_plain
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
 from polypatch.sequence import attach, edit, edit_stream
-from polypatch.sites import FeedForwardSite, merge_cost
+from polypatch.sites import FeedForwardSite, load_checkpoint, merge_cost
 from polypatch.sites.families import FAMILIES
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.testing.bits import same_tensors
@@ -458,3 +458,21 @@ def test_statuses_say_what_became_of_an_edit(edited, tmp_path):
     read = read_artefact(edited.save_pretrained(tmp_path / "saved"))
     assert [record.status == "reverted" for record in read.records] == [False, True, False, False]
     assert [record.edit for record in read.records] == [record.edit for record in edited.records.values()]
+
+
+def test_a_folder_brings_its_model_along(tmp_path):
+    """from_pretrained with nothing but the folder loads the checkpoint that the edits name."""
+    model, tokenizer = tiny_model("bert")
+    model.save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    model, tokenizer = load_checkpoint(tmp_path / "base")
+    made = edit(model, EDITS, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, keep_failed=True)
+    wanted = made.probabilities(MEMORY)
+    made.save_pretrained(tmp_path / "edits")
+    loaded = EditedModel.from_pretrained(tmp_path / "edits")
+    assert torch.equal(loaded.probabilities(MEMORY), wanted)
+    loaded.unload()
+    unnamed = read_artefact(tmp_path / "edits")
+    write_artefact(tmp_path / "edits", dataclasses.replace(unnamed, config={**unnamed.config, "base_model": ""}))
+    with pytest.raises(InputError, match="do not name their model"):
+        EditedModel.from_pretrained(tmp_path / "edits")

@@ -200,3 +200,27 @@ def test_a_damaged_folder_of_edits(polypatch, edited, tmp_path):
     config = json.loads((edited / "edits" / "edit_config.json").read_text())
     (tmp_path / "edit_config.json").write_text(json.dumps({**config, "seed": "x"}))
     assert "seed" in polypatch("ls", tmp_path).refused()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        '{"lang": "en", "text": "\\ud800"}',
+        '{"lang": "EN/../x", "text": "a"}',
+        '{"lang": "", "text": "a"}',
+        '{"lang": "en", "lang": "de", "text": "a"}',
+        '{"lang": "en", "text": NaN}',
+        '{"lang": "en", "text": " "}',
+        "[]",
+    ],
+    ids=["deep", "surrogate", "path", "no language", "twice", "NaN", "blank", "list"],
+)
+def test_a_row_of_a_memory_that_cannot_be_read_is_named(tmp_path, line):
+    from polypatch.cli.memory_file import read_memory
+    from polypatch.errors import DataError
+
+    path = tmp_path / "memory.jsonl"
+    path.write_text(f'{{"lang": "en", "text": "fine"}}\n{line}\n', encoding="utf-8")
+    with pytest.raises(DataError, match="row 2"):
+        read_memory(path, "en")

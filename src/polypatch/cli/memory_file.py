@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,9 @@ from polypatch.data import EditingData
 from polypatch.data.files import read_lines
 from polypatch.edits import Lang, Text
 from polypatch.errors import DataError
+from polypatch.files import strict_json
+
+_LANG = re.compile(r"[a-z]{2,3}")
 
 HELD_OUT = 5
 """Every so many-th text watches the stopping rule instead of being trained with."""
@@ -70,16 +73,21 @@ def with_memory(data: EditingData, memory: Mapping[Lang, Sequence[Text]]) -> Edi
     )
 
 
+def _readable(part: object) -> bool:
+    """Text that a tokenizer can read: not blank, and without half a surrogate pair, which JSON can spell."""
+    return isinstance(part, str) and bool(part.strip()) and not re.search("[\ud800-\udfff]", part)
+
+
 def _row(line: str, where: str) -> Probe:
+    row = strict_json(line.encode(), where, DataError)
     try:
-        row = json.loads(line)
         lang, text, label = row["lang"], row["text"], row.get("label")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         raise DataError(f'{where}: expected an object with "lang" and "text", found {line[:60]!r}') from None
     if isinstance(text, list) and len(text) == 2:
         text = tuple(text)
     parts = text if isinstance(text, tuple) else (text,)
-    if not isinstance(lang, str) or not all(isinstance(part, str) and part.strip() for part in parts):
+    if not (isinstance(lang, str) and _LANG.fullmatch(lang)) or not all(map(_readable, parts)):
         raise DataError(f'{where}: "lang" must be a code such as "en", "text" a text or a pair of texts')
     if label is not None and not isinstance(label, str):
         raise DataError(f'{where}: "label" must be the name of a class, is {label!r}')
