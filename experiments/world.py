@@ -17,7 +17,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from polypatch.cli.demo_runs import TABLE_1, TABLE_3
-from polypatch.evaluation import Report, gain, locality_table, markdown_table, save_reports
+from polypatch.evaluation import (
+    Report,
+    gain,
+    locality_table,
+    markdown_table,
+    save_reports,
+    transfer,
+    transfer_figure,
+)
 from polypatch.evaluation.figures import clg_figure, save_figure
 from polypatch.runs import BenchSpec, Event, Run, execute
 
@@ -43,11 +51,14 @@ def main() -> None:
         console.print(locality_table(reports))
         if name == "table1":
             save_figure(clg_figure(reports), args.out / "clg.png")
-            by_name = {(report.recipe, report.seed): report for report in reports}
-            for (recipe, seed), report in by_name.items():
-                if recipe.startswith("mpn"):
-                    won = gain(report, by_name["t-patcher", seed]).to_markdown()
-                    console.print(f"{recipe}, seed {seed}\n{won}", highlight=False)
+            save_figure(transfer_figure(transfer(_of("mpn-only", reports))), args.out / "transfer.png")
+            for recipe in ("mpn-only", "mpn-all"):
+                won = gain(_of(recipe, reports), _of("t-patcher", reports)).to_markdown()
+                console.print(f"{recipe} over t-patcher, all seeds\n{won}", highlight=False)
+
+
+def _of(recipe: str, reports: list[Report]) -> list[Report]:
+    return sorted((report for report in reports if report.recipe == recipe), key=lambda report: report.seed)
 
 
 def _seed(rows: tuple[Run, ...], seed: int, out: Path, jobs: int) -> list[Report]:

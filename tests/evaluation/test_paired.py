@@ -77,7 +77,7 @@ def test_a_split_without_cells_is_undefined(a):
 def test_tables(a, b):
     lines = gain(a, b).to_markdown().splitlines()
     assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == [
-        *("CLG cells", "n", "original", "t-patcher", "mpn-all", "gain", "won", "lost"),
+        *("CLG cells", "n", "original", "t-patcher", "mpn-all", "gain", "95 %", "won", "lost"),
     ]
     assert len({line.count("|") for line in lines}) == 1
     assert "+37.5" in lines[2]

@@ -8,6 +8,7 @@ from polypatch.evaluation.paired import Gain, gain
 from polypatch.evaluation.report import Report, load_reports, save_reports
 from polypatch.evaluation.subsets import prompts, source_errors, wrong_everywhere
 from polypatch.evaluation.tables import console_table, latex_table, locality_table, markdown_table
+from polypatch.evaluation.transfer import Transfer, transfer, transfer_figure
 
 __all__ = [
     "Aggregate",
@@ -17,6 +18,7 @@ __all__ = [
     "Locality",
     "Report",
     "Stat",
+    "Transfer",
     "aggregate",
     "console_table",
     "evaluate",
@@ -30,5 +32,7 @@ __all__ = [
     "save_cells",
     "save_reports",
     "source_errors",
+    "transfer",
+    "transfer_figure",
     "wrong_everywhere",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from polypatch.errors import InputError
+from polypatch.evaluation.bootstrap import Counts, interval
 from polypatch.evaluation.cells import Cells
 from polypatch.evaluation.grid import Column, Grid
 from polypatch.evaluation.metrics import Correct, Ints, Mask, Percent, share
@@ -28,6 +29,7 @@ class Split:
         b: recipe B.
         won: cells that A gets right and B wrong.
         lost: cells that B gets right and A wrong.
+        interval: the central 95 % of the gain over resampled edits (`bootstrap.interval`); None without cells.
     """
 
     cells: int
@@ -36,6 +38,7 @@ class Split:
     b: Percent
     won: int
     lost: int
+    interval: tuple[float, float] | None = None
 
     @property
     def gain(self) -> Percent:
@@ -60,7 +63,7 @@ class Gain:
 
     def to_grid(self, *, decimals: int = 1) -> Grid:
         """One row per split that has cells."""
-        titles = ("CLG cells", "n", "original", self.recipe_b, self.recipe_a, "gain", "won", "lost")
+        titles = ("CLG cells", "n", "original", self.recipe_b, self.recipe_a, "gain", "95 %", "won", "lost")
         rows = tuple(_row(name, split, decimals) for name, split in self.splits.items() if split.cells)
         return Grid(tuple(Column("", title) for title in titles), rows)
 
@@ -73,15 +76,29 @@ class Gain:
         return self.to_grid().to_console()
 
 
-def gain(report_a: Report, report_b: Report) -> Gain:
+def gain(report_a: Report | Sequence[Report], report_b: Report | Sequence[Report]) -> Gain:
     """CLG of recipe A minus CLG of recipe B on the cells that both were evaluated on.
 
     The cells are split by *A's* training: the same cells count for both, so that a gain on ``unseen`` or ``never``
     cannot come from a difference in cells. Micro averages, while `Report.clg_never` is a mean over languages.
 
+    Args:
+        report_a: of A; or one per seed or order, whose cells are pooled.
+        report_b: of B; as many, in the same order.
+
     Raises:
-        InputError: a report without cells, no cell in common, or two different unedited models.
+        InputError: a report without cells, no cell in common, two different unedited models, or unequal numbers.
     """
+    of_a, of_b = ([one] if isinstance(one, Report) else list(one) for one in (report_a, report_b))
+    if len(of_a) != len(of_b) or not of_a:
+        raise InputError(f"{len(of_a)} reports against {len(of_b)}: give one of B for each of A")
+    tables = [_paired(a, b) for a, b in zip(of_a, of_b, strict=True)]
+    splits = {name: _split([(before, *after, parts[name]) for before, after, parts in tables]) for name in tables[0][2]}
+    return Gain(of_a[0].recipe, of_b[0].recipe, splits)
+
+
+def _paired(report_a: Report, report_b: Report) -> tuple[Correct, tuple[Correct, Correct], dict[str, Mask]]:
+    """Before, after A and B, and the masks of the splits, on the cells of both."""
     a, b = _cells(report_a), _cells(report_b)
     rows_a, rows_b = _shared(a.edits, b.edits)
     columns_a, columns_b = _shared(a.languages, b.languages)
@@ -93,8 +110,7 @@ def gain(report_a: Report, report_b: Report) -> Gain:
     if not np.array_equal(before[both], b.before[at_b][both]):
         raise InputError(f"{report_a.recipe} and {report_b.recipe} were made on different unedited models")
     parts = {"all": both} | {name: both & getattr(a, name)[at_a] for name in SPLITS}
-    after = a.after[at_a], b.after[at_b]
-    return Gain(report_a.recipe, report_b.recipe, {name: _split(before, *after, part) for name, part in parts.items()})
+    return before, (a.after[at_a], b.after[at_b]), parts
 
 
 def _cells(report: Report) -> Cells:
@@ -116,15 +132,31 @@ def _shared(a: Sequence[str], b: Sequence[str]) -> tuple[Ints, Ints]:
 
 def _row(name: str, split: Split, decimals: int) -> tuple[str, ...]:
     percents = (f"{value:.{decimals}f}" for value in (split.before, split.b, split.a) if value is not None)
-    return name, str(split.cells), *percents, f"{split.gain:+.{decimals}f}", str(split.won), str(split.lost)
+    low, high = split.interval or (float("nan"),) * 2
+    sure = f"{low:+.{decimals}f} … {high:+.{decimals}f}"
+    return name, str(split.cells), *percents, f"{split.gain:+.{decimals}f}", sure, str(split.won), str(split.lost)
 
 
-def _split(before: Correct, a: Correct, b: Correct, part: Mask) -> Split:
+def _split(tables: Sequence[tuple[Correct, Correct, Correct, Mask]]) -> Split:
+    """One split over all tables of (before, A, B, cells): (E, L) each."""
+    before, a, b, part = (np.concatenate([table[i].ravel() for table in tables]) for i in range(4))
+    part = part.astype(np.bool_)
+    won, lost = part & (a > b), part & (a < b)
+    per_edit = [np.concatenate([_rows(table, what) for table in tables]) for what in ("won", "cells")]
     return Split(
         cells=int(part.sum()),
         before=share(before, part),
         a=share(a, part),
         b=share(b, part),
-        won=int((part & (a > b)).sum()),
-        lost=int((part & (a < b)).sum()),
+        won=int(won.sum()),
+        lost=int(lost.sum()),
+        interval=interval(*per_edit),
     )
+
+
+def _rows(table: tuple[Correct, Correct, Correct, Mask], what: str) -> Counts:
+    """Per edit, cells won minus lost, or cells."""
+    _, a, b, part = table
+    if what == "cells":
+        return np.asarray(part.sum(axis=1), dtype=np.int64)
+    return np.asarray((part & (a > b)).sum(axis=1) - (part & (a < b)).sum(axis=1), dtype=np.int64)
