@@ -1,0 +1,209 @@
+"""The work behind ``polypatch data xfever-edit``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from polypatch.cli.console import Bars
+from polypatch.cli.folder import writing
+from polypatch.cli.xfever_report import LanguageFigures, Made
+from polypatch.data.fever import Choices, Claim, Fever, load_fever
+from polypatch.data.lengths import PAPER_LENGTHS, lengths, mean, unit
+from polypatch.data.marian import Decoding, Marian, require_extra
+from polypatch.data.translate import Translations, translate
+from polypatch.data.translation_cache import TranslationCache
+from polypatch.data.xfever import FILES, SOURCE, Surroundings, surroundings, to_edits, write_xfever
+from polypatch.edits import Edit, Lang
+from polypatch.errors import InputError
+from polypatch.evaluation.figures import save_figure
+from polypatch.evaluation.length_figure import length_figure
+from polypatch.evaluation.strict_json import to_json
+from polypatch.files import write_atomic
+
+SUMMARY, FIGURE = "xfever-edit.json", "lengths.png"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One command line: see ``polypatch data xfever-edit --help``."""
+
+    train: Path
+    dev: Path
+    out: Path
+    languages: Sequence[Lang]
+    models: Mapping[Lang, str]
+    cache: Path
+    batch_size: int
+    device: str
+    decoding: Decoding
+    limit: int | None
+    choices: Mapping[str, str]
+    seed: int
+    overwrite: bool
+
+
+def make(wanted: Wanted, bars: Bars) -> Made:
+    """Split, translate what the cache does not hold, and write everything.
+
+    Raises:
+        PolypatchError: a broken file, a model that cannot be had, a folder that holds other results or cannot be
+            written to. All but the last batch of translations are kept.
+    """
+    choices = _choices(wanted)
+    languages = _languages(wanted)
+    # What can be wrong is found before the hours of work: packages, files, models, and the folder.
+    require_extra()
+    fever = load_fever(wanted.train, wanted.dev, choices)
+    translators = {
+        lang: Marian(lang, wanted.models.get(lang), device=wanted.device, decoding=wanted.decoding)
+        for lang in languages
+    }
+    drawn = surroundings(fever, choices)
+    made_from = _made_from(wanted, choices, translators)
+    _claim(wanted.out, made_from, wanted.overwrite)
+
+    claims = fever.editing[: wanted.limit]
+    sentences = [*(claim.text for claim in claims), *drawn.memory[: choices.memory_other]]
+    found: dict[Lang, Translations] = {}
+    with TranslationCache(wanted.cache) as cache:
+        for lang, translator in translators.items():
+            told = partial(bars.update, f"translating into {lang}")
+            found[lang] = translate(sentences, translator, cache, batch_size=wanted.batch_size, progress=told)
+    edits = to_edits(claims, {lang: one.texts for lang, one in found.items()})
+    made = _measured(wanted, fever, drawn, claims, edits, found, translators)
+    _write(made, made_from, edits, fever, drawn, _memory(drawn, choices, found))
+    return made
+
+
+def _choices(wanted: Wanted) -> Choices:
+    """The choices, whole numbers as such."""
+    known = {field.name: field.default for field in fields(Choices) if field.name != "seed"}
+    given: dict[str, Any] = {}
+    for name, value in wanted.choices.items():
+        if name not in known:
+            raise InputError(f"--set {name}: no such choice; there are {', '.join(known)}")
+        if isinstance(known[name], int) and not value.isdecimal():
+            raise InputError(f"--set {name}={value}: {value!r} is not a whole number")
+        given[name] = int(value) if isinstance(known[name], int) else value
+    return Choices(seed=wanted.seed, **given)
+
+
+def _languages(wanted: Wanted) -> tuple[Lang, ...]:
+    languages = tuple(lang for lang in wanted.languages if lang != SOURCE)
+    if not languages:
+        raise InputError("--languages: name a language to translate into, such as de,fr")
+    unused = [lang for lang in wanted.models if lang not in languages]
+    if unused:
+        raise InputError(f"--model {unused[0]}=…: {unused[0]!r} is not among --languages {','.join(languages)}")
+    return languages
+
+
+def _made_from(wanted: Wanted, choices: Choices, translators: Mapping[Lang, Marian]) -> dict[str, Any]:
+    """All that the results depend on; files by content, because their places may change."""
+    plain = {
+        "train": _hash(wanted.train),
+        "dev": _hash(wanted.dev),
+        "limit": wanted.limit,
+        "choices": asdict(choices),
+        "translators": {lang: one.fingerprint for lang, one in translators.items()},
+    }
+    return dict(json.loads(to_json(plain)))
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _claim(out: Path, made_from: Mapping[str, Any], overwrite: bool) -> None:
+    """Refuse a folder whose results are somebody else's, or were made from something else; mark ours as begun."""
+    summary = out / SUMMARY
+    held = [name for name in (*FILES, FIGURE) if (out / name).exists()]
+    with writing(out):
+        before = _before(summary)
+        if held and not overwrite and (before is None or (before["finished"] and before["made_from"] != made_from)):
+            what = "which were not made by this command" if before is None else "made from other files or settings"
+            raise InputError(
+                f"{out} holds {', '.join(held[:3])}, {what}; take another --out, or add --overwrite (translations stay)"
+            )
+        if before is None or not before["finished"] or before["made_from"] != made_from:
+            write_atomic(summary, to_json({"finished": False, "made_from": made_from}).encode())
+
+
+def _before(summary: Path) -> dict[str, Any] | None:
+    """What an earlier run wrote down; None where it is no such thing."""
+    try:
+        found = json.loads(summary.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) and {"finished", "made_from"} <= found.keys() else None
+
+
+def _memory(drawn: Surroundings, choices: Choices, found: Mapping[Lang, Translations]) -> dict[Lang, list[str]]:
+    """The translated part of the memory, if any was asked for."""
+    other = drawn.memory[: choices.memory_other]
+    return {lang: [one.texts[text] for text in other] for lang, one in found.items() if other}
+
+
+def _measured(
+    wanted: Wanted,
+    fever: Fever,
+    drawn: Surroundings,
+    claims: Sequence[Claim],
+    edits: Sequence[Edit],
+    found: Mapping[Lang, Translations],
+    translators: Mapping[Lang, Marian],
+) -> Made:
+    measured = lengths(edits)
+    figures = {
+        lang: LanguageFigures(
+            mean=mean(measured.get(lang, [])),
+            unit=unit(lang),
+            paper=PAPER_LENGTHS.get(lang),
+            sentences=len(measured.get(lang, [])),
+            new=found[lang].new if lang in found else 0,
+            model=translators[lang].name if lang in translators else None,
+            empty=len(edits) - len(measured.get(lang, [])),
+        )
+        for lang in (SOURCE, *found)
+    }
+    return Made(
+        folder=wanted.out,
+        counts=fever.counts(),
+        left_over=len(fever.left_over),
+        supports={name: _supports(getattr(fever, name)) for name in fever.counts()},
+        edits=len(edits),
+        rephrases=sum(len(claim.rephrases) for claim in claims),
+        unrephrased=sum(not claim.rephrases for claim in claims),
+        memory=len(drawn.memory),
+        locality_train=len(drawn.locality),
+        languages=figures,
+        lengths=measured,
+    )
+
+
+def _supports(claims: Sequence[Claim]) -> float:
+    return 100 * mean([claim.label == "SUPPORTS" for claim in claims])
+
+
+def _write(
+    made: Made,
+    made_from: Mapping[str, Any],
+    edits: Sequence[Edit],
+    fever: Fever,
+    drawn: Surroundings,
+    memory: Mapping[Lang, Sequence[str]],
+) -> None:
+    """Results, figure, and last of all the summary that says they are whole."""
+    with writing(made.folder):
+        write_xfever(made.folder, edits, fever, drawn, memory)
+        units = {lang: one.unit for lang, one in made.languages.items()}
+        save_figure(length_figure(made.lengths, units=units, paper=PAPER_LENGTHS), made.folder / FIGURE)
+        summary = {"finished": True, **made.plain(), "made_from": made_from}
+        write_atomic(made.folder / SUMMARY, to_json(summary).encode())

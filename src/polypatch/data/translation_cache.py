@@ -1,0 +1,100 @@
+"""Translations on disk by sentence: every batch is safe the moment it is made, and none is made twice.
+
+One SQLite file in WAL mode, every batch one transaction that is forced to disk. Its key is what determines a
+translation: the translator's fingerprint and the sentence. Several runs may share the file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+
+from polypatch.errors import DataError
+
+_MARK = 0x70706D74
+"""SQLite's application id of our files: another program's database is not written to."""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS translations (
+    translator TEXT NOT NULL,
+    sentence TEXT NOT NULL,
+    translation TEXT NOT NULL,
+    PRIMARY KEY (translator, sentence)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class TranslationCache:
+    """The cache in one file, made if it is not there; a context manager.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: the file is something else, or the disk refuses.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        with self._refusals():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, timeout=30)
+            try:
+                self._open()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _open(self) -> None:
+        (mark,) = self._db.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if mark != _MARK and tables:
+            raise DataError(f"{self.path}: another program's database, not a cache of translations; name another file")
+        # FULL, because in WAL mode the default leaves the last batches to a power cut.
+        self._db.executescript(
+            f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA application_id={_MARK}; {_SCHEMA}"
+        )
+
+    def get(self, translator: str, sentences: Iterable[str]) -> dict[str, str]:
+        """Those of `sentences` that are known, with their translations."""
+        query = "SELECT translation FROM translations WHERE translator = ? AND sentence = ?"
+        found: dict[str, str] = {}
+        with self._refusals():
+            for sentence in sentences:
+                row = self._db.execute(query, (translator, sentence)).fetchone()
+                if row is not None:
+                    found[sentence] = row[0]
+        return found
+
+    def put(self, translator: str, translations: Mapping[str, str]) -> None:
+        """Keep a batch; returns when it is on disk. A translation that is there already stays."""
+        rows = [(translator, sentence, translation) for sentence, translation in translations.items()]
+        with self._refusals(), self._db:
+            self._db.executemany("INSERT OR IGNORE INTO translations VALUES (?, ?, ?)", rows)
+
+    def __len__(self) -> int:
+        with self._refusals():
+            (count,) = self._db.execute("SELECT count(*) FROM translations").fetchone()
+        return int(count)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def __enter__(self) -> TranslationCache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Inside the block what disk or database refuse is a `DataError`."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DataError(f"{self.path}: {error}; give --cache another file (kept batches are safe)") from error
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be written ({error.strerror or error})") from error
