@@ -40,19 +40,18 @@ class Child:
 
     def __init__(self, spec, run, folder, *, resume, before=None):
         self.started = time.perf_counter()
-        self.log = folder.with_name(f"{folder.name}.log")
+        self.reading, writing = os.pipe()  # not a file: its disk may be full
         with warnings.catch_warnings():  # newer Pythons warn of forks beside threads; there is one thread that matters
             warnings.simplefilter("ignore")
             self.pid = os.fork()
         if self.pid == 0:
-            self._work(spec, run, folder, resume, before)
+            self._work(writing, spec, run, folder, resume, before)
+        os.close(writing)
 
-    def _work(self, spec, run, folder, resume, before):
+    def _work(self, writing, spec, run, folder, resume, before):
         code = 1
         try:
-            with self.log.open("w") as log:
-                os.dup2(log.fileno(), 1)
-                os.dup2(log.fileno(), 2)
+            sys.stdout = sys.stderr = os.fdopen(writing, "w")
             if before is not None:
                 before()
             edit_and_record(spec, run, folder, Bars(quiet=True), command="polypatch edit", resume=resume)
@@ -85,10 +84,16 @@ class Child:
     def exited(self):
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
+    def ended(self):
+        """(exit code, what it said)"""
+        with os.fdopen(self.reading) as pipe:
+            said = pipe.read()
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), said
+
     def wait(self):
         """The exit code, -9 where it was killed."""
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        assert code in (0, -signal.SIGKILL), f"exit code {code}: {self.log.read_text()}"
+        code, said = self.ended()
+        assert code in (0, -signal.SIGKILL), f"exit code {code}: {said}"
         return code
 
     def finished(self):
