@@ -124,4 +124,4 @@ def test_global_draws_are_where_they_must_be():
         for name, _ in calls(parsed(path)[0])
         if name in ("torch.manual_seed", "torch.random.fork_rng")
     }
-    assert users <= {"sites", "world", "testing"}
+    assert users <= {"sites", "world", "testing", "training"}

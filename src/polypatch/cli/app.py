@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from polypatch._version import __version__
-from polypatch.cli import check, demo, edit, evaluate, explain, listing, log, merge, revert, save, try_texts, world
+from polypatch.cli import (
+    check,
+    demo,
+    edit,
+    evaluate,
+    explain,
+    listing,
+    log,
+    merge,
+    revert,
+    save,
+    train,
+    try_texts,
+    world,
+)
 from polypatch.cli import data as data_sets
 from polypatch.cli.console import stdout
 
@@ -36,6 +50,7 @@ app.command("merge", epilog=merge.EXAMPLES)(merge.merge)
 app.command("ls", epilog=listing.EXAMPLES)(listing.ls)
 app.add_typer(world.app, name="world")
 app.add_typer(data_sets.app, name="data")
+app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 

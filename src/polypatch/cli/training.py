@@ -1,0 +1,229 @@
+"""The work behind ``polypatch train``."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from transformers import AutoModelForSequenceClassification
+
+from polypatch._version import __version__
+from polypatch.cli.checkpoints import require_free, staged
+from polypatch.cli.console import Bars
+from polypatch.cli.folder import writing
+from polypatch.errors import InputError
+from polypatch.evaluation.figures import save_figure
+from polypatch.evaluation.strict_json import to_json
+from polypatch.files import discard, strict_json, write_atomic
+from polypatch.sites.checkpoint import load_checkpoint
+from polypatch.training.card import PICTURE, model_card, training_figure
+from polypatch.training.data import Corpus, Split, read_corpus
+from polypatch.training.models import LIKE, longest_input, start_config, start_model
+from polypatch.training.plan import Plan, Training, plan
+from polypatch.training.presets import Preset
+from polypatch.training.trainer import Trained, fine_tune, require_accelerate
+
+RECORD, STARTED = "training.json", "started.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One command line of ``polypatch train``.
+
+    Attributes:
+        model: what it starts from; for a dry run also a row of `LIKE`.
+        preset: a column of Table 4.
+        training: how.
+        data, validation, split, languages, eval_languages: the rows, as `read_corpus` takes them.
+        labels: the classes; None for the preset's, empty for the data's.
+        command: as it was typed.
+    """
+
+    model: str
+    preset: Preset
+    training: Training
+    data: str | None = None
+    validation: str | None = None
+    split: Split | None = None
+    languages: tuple[str, ...] = ()
+    eval_languages: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = None
+    command: str = ""
+
+    def corpus(self) -> Corpus:
+        """The rows."""
+        return read_corpus(
+            self.data or "",
+            (self.preset.labels if self.labels is None else self.labels) or None,
+            validation=self.validation,
+            split=self.split,
+            languages=self.languages,
+            eval_languages=self.eval_languages,
+            seed=self.training.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a dry run says."""
+
+    title: str
+    plan: Plan
+
+    def show(self, console: Console) -> None:
+        """For people."""
+        table = Table(title=self.title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+        for name, value in self.plan.lines():
+            table.add_row(name, value)
+        console.print(table)
+
+    def to_json(self) -> str:
+        """For ``--json``."""
+        return to_json(self.plan.plain())
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a training wrote.
+
+    Attributes:
+        folder: the classifier.
+        record: what is in its training.json.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+
+    def __str__(self) -> str:
+        per_language = self.record["accuracy_by_language"]
+        named = "".join(f", {lang} {100 * value:.1f}" for lang, value in per_language.items() if len(per_language) > 1)
+        return (
+            f"{self.folder}: written; validation accuracy {100 * self.record['accuracy']:.1f}{named} (best of "
+            f"{self.record['validations']} validations, step {self.record['best_step']} of {self.record['steps']})"
+        )
+
+    def to_json(self) -> str:
+        """For ``--json``."""
+        return to_json({"folder": str(self.folder), **self.record})
+
+
+def plan_only(request: Request) -> Planned:
+    """Steps, schedule, parameters and memory; without data for as many rows as the paper had."""
+    known = request.model in LIKE
+    if request.model not in LIKE and request.model.startswith("mbert"):
+        raise InputError(f"{request.model}: unknown; --like takes {', '.join(LIKE)}")
+    corpus = request.corpus() if request.data else None
+    labels = corpus.labels if corpus else request.labels or request.preset.labels
+    length = request.training.settings.max_length
+    config = start_config(request.model, labels, max_length=length)
+    rows = len(corpus.train) if corpus else request.preset.train_rows
+    planned = plan(config, rows, request.training, min(length, longest_input(config)))
+    whose = "the data's rows" if corpus else "Table 4's rows"
+    sizes = "sizes of " if known else ""
+    return Planned(f"{request.preset.name}: {sizes}{request.model}, {whose}, {request.training.precision}", planned)
+
+
+def train_and_save(request: Request, out: Path, bars: Bars, *, resume: bool, overwrite: bool) -> Written | None:
+    """Train, and put the best checkpoint into `out` with its card; None in all processes but the first.
+
+    Raises:
+        PolypatchError: `out` is taken, the data or the model cannot be used, or the training fails.
+    """
+    first = int(os.environ.get("RANK", "0")) == 0  # of the processes of accelerate launch
+    work = out.with_name(f"{out.name}.training")
+    if first and resume and (done := _finished(out)) is not None:
+        return done
+    if first:
+        _claim(out, work, resume, overwrite)
+    require_accelerate()
+    corpus = request.corpus()
+    training = request.training
+    model, tokenizer, length = start_model(
+        request.model, corpus, max_length=training.settings.max_length, seed=training.seed
+    )
+    plan(model.config, len(corpus.train), training, length)  # refuses what cannot be
+    if first:
+        _start(work, request, corpus, overwrite)
+    if corpus.shared_texts and first:
+        bars.say(f"note: {corpus.shared_texts} of {len(corpus.validation)} validation texts are trained on as well")
+    trained = fine_tune(model, tokenizer, corpus, training, work, max_length=length, report=bars.update)
+    if not trained.first:
+        return None
+    record = _record(request, corpus, trained)
+    with staged(out, overwrite) as staging:
+        AutoModelForSequenceClassification.from_pretrained(trained.checkpoint).save_pretrained(staging)
+        tokenizer.save_pretrained(staging)
+        save_figure(training_figure(trained), staging / PICTURE)
+        card = model_card(request.model, request.preset, training, corpus, trained)
+        (staging / "README.md").write_text(card, encoding="utf-8")
+        (staging / RECORD).write_text(to_json(record), encoding="utf-8")
+        load_checkpoint(staging)  # what polypatch edit will do
+    discard(work)
+    return Written(out, record)
+
+
+def _finished(out: Path) -> Written | None:
+    """What is in `out`, where a training ended there: a resumed command that has nothing left to do is no mistake."""
+    if not (out / RECORD).is_file():
+        return None
+    return Written(out, strict_json((out / RECORD).read_bytes(), str(out / RECORD), InputError))
+
+
+def _claim(out: Path, work: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse a place that is taken, before the work."""
+    require_free(out, overwrite)
+    if work.exists() and not (work / STARTED).is_file():
+        raise InputError(f"{work}: is in the way and is no training of polypatch; take another --out")
+    if work.exists() and not (resume or overwrite):
+        raise InputError(f"{work}: a training that was not finished; go on with it by --resume, or add --overwrite")
+
+
+def _start(work: Path, request: Request, corpus: Corpus, overwrite: bool) -> None:
+    """Write down what is trained; where something was begun, it must be the same.
+
+    Raises:
+        InputError: it is not, or the disk refuses.
+    """
+    now = json.loads(to_json(_identity(request, corpus)))
+    if overwrite and work.exists():
+        discard(work)
+    with writing(work):
+        if not (work / STARTED).is_file():
+            write_atomic(work / STARTED, to_json(now).encode())
+            return
+    begun = strict_json((work / STARTED).read_bytes(), str(work / STARTED), InputError)
+    differs = [name for name in now if begun.get(name) != now[name]]
+    if differs:
+        raise InputError(
+            f"{work}: was begun with another {', '.join(differs)}; give the same command, or --overwrite to start anew"
+        )
+
+
+def _identity(request: Request, corpus: Corpus) -> dict[str, Any]:
+    """What may not change between a training and its resumption."""
+    own = asdict(request.training)
+    return {"model": request.model, "preset": request.preset.name, "rows": corpus.fingerprint, **own}
+
+
+def _record(request: Request, corpus: Corpus, trained: Trained) -> dict[str, Any]:
+    return {
+        "command": request.command,
+        "polypatch": __version__,
+        **_identity(request, corpus),
+        "labels": list(corpus.labels),
+        "languages": list(corpus.languages),
+        "train_rows": len(corpus.train),
+        "validation_rows": len(corpus.validation),
+        "steps": trained.steps,
+        "best_step": trained.best_step,
+        "validations": sum("eval_accuracy" in row for row in trained.history),
+        "stopped_early": trained.stopped_early,
+        "accuracy": trained.accuracy,
+        "accuracy_by_language": dict(trained.by_language),
+        "history": [dict(row) for row in trained.history],
+    }
