@@ -15,6 +15,10 @@ from polypatch.world.documents import Reader, Sentence
 
 PAD, CLS, SEP, MASK = 0, 2, 3, 4
 _IGNORED = -100
+_MASKED = 0.1
+"""Share of the tokens that are masked."""
+_WARM_UP = 0.3
+"""Share of the steps in which the learning rate rises."""
 _MASKED = 0.03  # a masked subject leaves nothing to find, so masking is rare
 
 
@@ -55,9 +59,7 @@ class Objectives(nn.Module):
 
     def forward(self, batch: Batch, generator: torch.Generator) -> torch.Tensor:
         """10 × replaced-entity loss + 0.1 × masked-token loss."""
-        masked = (
-            torch.rand(batch.ids.shape, generator=generator) < float(__import__("os").environ.get("MR", ".1"))
-        ) & (batch.replaced == 0)
+        masked = (torch.rand(batch.ids.shape, generator=generator) < _MASKED) & (batch.replaced == 0)
         ids = batch.ids.masked_fill(masked, MASK)
         states = self.model.bert(
             input_ids=ids, token_type_ids=batch.segments, attention_mask=batch.attention
@@ -98,7 +100,7 @@ def pretrain(
         optimizer,
         config.pretrain_lr,
         total_steps=config.pretrain_steps,
-        pct_start=float(__import__("os").environ.get("PS", ".3")),
+        pct_start=_WARM_UP,
     )
     for _ in range(config.pretrain_steps):
         loss = loss_of(objectives, draw(reader, config.pretrain_batch, config.pair_share), generator)
