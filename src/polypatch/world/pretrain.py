@@ -16,10 +16,9 @@ from polypatch.world.documents import Reader, Sentence
 PAD, CLS, SEP, MASK = 0, 2, 3, 4
 _IGNORED = -100
 _MASKED = 0.1
-"""Share of the tokens that are masked."""
+"""Share of the tokens that are masked: a masked subject leaves nothing to find, so masking is rare."""
 _WARM_UP = 0.3
 """Share of the steps in which the learning rate rises."""
-_MASKED = 0.03  # a masked subject leaves nothing to find, so masking is rare
 
 
 class Batch(NamedTuple):
