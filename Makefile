@@ -30,6 +30,7 @@ check: $(READY)  ## style, types, import contracts
 bench: $(READY)  ## speed and memory, as ratios
 	$(BIN)/python benchmarks/tail.py --out benchmarks/results/tail.json
 	$(BIN)/python benchmarks/serving.py --out benchmarks/results/serving.json
+	$(BIN)/python benchmarks/artefact.py --out benchmarks/results/artefact.json
 
 results: $(READY)  ## the tables of docs/results.md (about an hour; SHARED= the folder with MASSIVE and the checkpoint)
 	$(BIN)/python experiments/world.py --out runs/world
