@@ -259,7 +259,7 @@ def _refusals(path: Path) -> Iterator[None]:
     """Inside the block what disk or database refuse is a `JournalError`."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter where a damaged schema is quoted in the message
         raise JournalError(f"{path}: {error}; what was written before is safe") from error
     except OSError as error:
         raise JournalError(f"{path.parent}: cannot be written to ({error.strerror or error})") from error

@@ -13,7 +13,9 @@ from collections import Counter
 import pytest
 
 from polypatch.artefact import read_artefact
+from polypatch.cli.console import Bars, StoppedError
 from polypatch.cli.demo_runs import LANGUAGES, PATCHES
+from polypatch.cli.editing import edit_and_record
 from polypatch.data import load_data, write_jsonl
 from polypatch.runs import BenchSpec, Run, Workbench
 from polypatch.testing import tiny_edits, tiny_model
@@ -203,3 +205,19 @@ def test_a_command_that_gets_ctrl_c(command_line, whole_run, tmp_path):
     assert 2 <= len(kept.records) < 8
     assert f"{len(kept.records)} of 8 edits are kept" in err
     assert resumed(command_line, tmp_path / "run", whole_run) == len(kept.records)
+
+
+def test_ctrl_c_after_the_last_edit_says_how_to_go_on(tiny_spec, tmp_path, monkeypatch):
+    """While the edits are measured: they are in the journal, and no word says that nothing was written."""
+    Child(tiny_spec, TINY, tmp_path / "whole", resume=False).finished()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Workbench, "report", interrupted)
+        with pytest.raises(StoppedError, match="--resume goes on"):
+            edit_and_record(tiny_spec, TINY, tmp_path / "run", Bars(quiet=True), command="polypatch edit")
+    assert_readable(tmp_path / "run", entries(tmp_path / "whole"))
+    Child(tiny_spec, TINY, tmp_path / "run", resume=True).finished()
+    assert state(tmp_path / "run") == state(tmp_path / "whole")

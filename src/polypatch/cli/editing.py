@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -66,7 +67,8 @@ def edit_and_record(
     if not bench.data.memory:
         bars.say("note: the data have no memory, so nothing keeps other answers as they are; give texts with --memory")
     _name_contradictions(bench, run, stream, bars)
-    with Journal(folder, facts_of_run(bench, run, parts), resume=resume, overwrite=overwrite) as journal:
+    facts = facts_of_run(bench, run, parts)
+    with _giving_up(folder), Journal(folder, facts, resume=resume, overwrite=overwrite) as journal:
         if resume:
             require_no_reverted(folder)
         clear(folder)
@@ -81,6 +83,18 @@ def edit_and_record(
         results = Results(reports, command, facts_of(run, bench.data, spec, len(stream)), outcomes)
         results.write(folder)
     return results
+
+
+@contextmanager
+def _giving_up(folder: Path) -> Iterator[None]:
+    """Say at a second Ctrl-C, or at one after the last edit, that what was made is not lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise StoppedError(
+            f"no report was written; the edits made so far are in the journal of {folder}, and the same command with "
+            "--resume goes on"
+        ) from None
 
 
 def _name_contradictions(bench: Workbench, run: Run, stream: Sequence[Edit], bars: Bars) -> None:
