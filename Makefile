@@ -31,6 +31,7 @@ bench: $(READY)  ## speed and memory, as ratios
 	$(BIN)/python benchmarks/tail.py --out benchmarks/results/tail.json
 	$(BIN)/python benchmarks/serving.py --out benchmarks/results/serving.json
 	$(BIN)/python benchmarks/artefact.py --out benchmarks/results/artefact.json
+	$(BIN)/python benchmarks/query_cache.py --out benchmarks/results/query_cache.json
 
 results: $(READY)  ## the tables of docs/results.md (about an hour; SHARED= the folder with MASSIVE and the checkpoint)
 	$(BIN)/python experiments/world.py --out runs/world

@@ -10,7 +10,10 @@ import polypatch.cli
 from polypatch import __version__
 from polypatch.errors import DataError
 
-SINGLE = ("edit", "eval", "try", "explain", "check", "log", "save", "revert", "merge", "train", "ls", "demo")
+SINGLE = (
+    *("edit", "eval", "try", "explain", "check", "log", "save", "revert", "merge", "train", "ls", "demo"),
+    "reproduce",
+)
 VERBS = [*((verb,) for verb in SINGLE), ("world", "build"), ("world", "show"), ("data", "xfever-edit")]
 
 

@@ -81,10 +81,10 @@ def test_the_world_is_edited_measured_and_tried_without_naming_model_or_data(pol
 def short_tables(monkeypatch):
     from dataclasses import replace
 
-    from polypatch.cli import demo_runs
+    from polypatch.experiments import demo
 
     for name in ("TABLE_1", "TABLE_3"):
-        runs = [replace(run, settings={"max_steps": 5, "views": 0}) for run in getattr(demo_runs, name)]
+        runs = [replace(run, settings={"max_steps": 5, "views": 0}) for run in getattr(demo, name)]
         monkeypatch.setattr(f"polypatch.cli.demonstrating.{name}", tuple(runs))
 
 

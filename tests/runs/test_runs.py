@@ -6,8 +6,10 @@ import pytest
 
 from polypatch.data import write_jsonl
 from polypatch.errors import InputError, UnknownLabelError, UnknownRecipeError
-from polypatch.runs import BenchSpec, Run, Workbench, execute
-from polypatch.runs import pool as pool_module
+from polypatch.runs import BenchSpec, Encoded, Finished, Job, Processes, Run, Workbench
+from polypatch.runs import execute as execute_jobs
+from polypatch.runs.run import told
+from polypatch.runs.store import Store
 from polypatch.testing import tiny_edits, tiny_model
 
 FAST = {"views": 2, "max_steps": 20, "first_validation": 4, "validate_every": 2}
@@ -16,6 +18,12 @@ RUNS = [
     Run(recipe="mpn-all", settings=FAST, redraw="per_edit", order=1, seed=3, trajectory_every=4),
     Run(recipe="fine-tuning", settings={"learning_rate": 1e-2, "max_steps": 20}, folds=2),
 ]
+
+
+def execute(runs, spec, jobs=1, out=None, on_event=None):
+    """All runs on one workbench, the reports of all folds in one list."""
+    found = execute_jobs([Job(spec, run) for run in runs], on=Processes(jobs), out=out, on_event=on_event)
+    return [report for reports in found for report in reports]
 
 
 @pytest.fixture(scope="module")
@@ -78,18 +86,57 @@ def test_an_interruption_keeps_the_rows_that_were_finished(spec, tmp_path, monke
     monkeypatch.setattr(Workbench, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         execute(RUNS, spec, out=tmp_path)
-    assert pool_module._stored(tmp_path, spec, RUNS[0]) is not None
-    assert pool_module._stored(tmp_path, spec, RUNS[1]) is None
+    assert Store(tmp_path).load(Job(spec, RUNS[0])) is not None
+    assert Store(tmp_path).load(Job(spec, RUNS[1])) is None
 
 
-def test_other_data_or_another_setting_is_another_row(spec, tmp_path):
-    paths = {
-        pool_module._row_path(tmp_path, which, run)
+def test_other_data_or_another_setting_is_another_row(spec):
+    keys = {
+        Job(which, run).key
         for which in (spec, replace(spec, seed=1))
         for run in (RUNS[0], replace(RUNS[0], settings={**FAST, "views": 0}), replace(RUNS[0], seed=1))
     }
-    assert len(paths) == 6
-    assert pool_module._row_path(tmp_path, replace(spec, cache_dir="x"), RUNS[0]) in paths
+    assert len(keys) == 6
+    assert Job(replace(spec, cache_dir="x", world_dir="y"), RUNS[0]).key in keys
+
+
+def test_a_field_at_its_default_is_not_part_of_a_rows_name(spec):
+    # So that a field that a later version adds leaves all earlier rows where they are.
+    assert told(RUNS[0]) == {"recipe": "t-patcher", "settings": FAST}
+    assert Job(spec, RUNS[0]).key == Job(replace(spec, half=False, sizes={}), replace(RUNS[0], folds=1, seed=0)).key
+
+
+def test_jobs_of_several_workbenches_in_one_grid(spec, in_process, tmp_path):
+    other = replace(spec, seed=1)
+    grid = [Job(spec, RUNS[0]), Job(other, RUNS[0]), Job(spec, RUNS[0]), Job(other, RUNS[1])]
+    said = []
+    for n, out in ((1, tmp_path), (2, tmp_path / "two")):
+        found = execute_jobs(grid, on=Processes(n), out=out, on_event=said.append)
+        assert [timeless(r) for r in found[0]] == [timeless(r) for r in found[2]] == [timeless(in_process[0])]
+        assert [len(reports) for reports in found] == [1, 1, 1, 1]
+    # The third is the first again: it is done once, and everyone hears of three.
+    assert sorted(event.job for event in said if isinstance(event, Finished)) == [0, 0, 1, 1, 3, 3]
+
+
+def test_everything_encoded_is_told_and_a_second_grid_on_the_cache_encodes_nothing(spec, tmp_path):
+    cached = replace(spec, cache_dir=str(tmp_path / "queries"))
+    for out, fresh in (("first", True), ("second", False)):
+        said = []
+        execute(RUNS[:1], cached, out=tmp_path / out, on_event=said.append)
+        (encoded,) = [event for event in said if isinstance(event, Encoded)]
+        assert encoded.texts > 20
+        assert encoded.fresh == (encoded.texts if fresh else 0)
+        assert encoded.cache.disk_bytes > 0
+
+
+def test_one_fold_alone_is_that_fold(spec, in_process):
+    (alone,) = execute([replace(RUNS[2], fold=1)], spec)
+    row, whole = timeless(alone), timeless(in_process[3])
+    assert row.pop("config")["run"]["fold"] == 1
+    whole.pop("config")
+    assert row == whole
+    with pytest.raises(InputError, match="fold 2 of 2"):
+        execute([replace(RUNS[2], fold=2)], spec)
 
 
 def test_a_second_workbench_on_the_same_cache_encodes_nothing(spec, tmp_path):

@@ -14,9 +14,10 @@ import pytest
 
 from polypatch.artefact import read_artefact
 from polypatch.cli.console import Bars, StoppedError
-from polypatch.cli.demo_runs import LANGUAGES, PATCHES
 from polypatch.cli.editing import edit_and_record
 from polypatch.data import load_data, write_jsonl
+from polypatch.experiments.settings import WORLD
+from polypatch.experiments.table1 import LANGUAGES
 from polypatch.runs import BenchSpec, Run, Workbench
 from polypatch.testing import tiny_edits, tiny_model
 
@@ -32,11 +33,11 @@ COMMON = {
     "allow_contradictions": True,
 }
 RUNS = {
-    "mpn-all": Run(recipe="mpn-all", settings=PATCHES, **COMMON),
+    "mpn-all": Run(recipe="mpn-all", settings=WORLD, **COMMON),
     "t-patcher, guarded": Run(
-        recipe="t-patcher", settings=PATCHES, wrong_in_all=True, max_locality_drop=0.5, **{**COMMON, "limit": 8}
+        recipe="t-patcher", settings=WORLD, wrong_in_all=True, max_locality_drop=0.5, **{**COMMON, "limit": 8}
     ),
-    "mpn-only, two folds": Run(recipe="mpn-only", settings=PATCHES, redraw="per_step", folds=2, **COMMON),
+    "mpn-only, two folds": Run(recipe="mpn-only", settings=WORLD, redraw="per_step", folds=2, **COMMON),
     "fine-tuning": Run(
         recipe="fine-tuning", settings={"views": 0, "max_steps": 5}, wrong_in_all=True, keep_failed=True, **COMMON
     ),

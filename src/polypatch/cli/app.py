@@ -16,6 +16,7 @@ from polypatch.cli import (
     listing,
     log,
     merge,
+    reproduce,
     revert,
     save,
     train,
@@ -51,6 +52,7 @@ app.command("ls", epilog=listing.EXAMPLES)(listing.ls)
 app.add_typer(world.app, name="world")
 app.add_typer(data_sets.app, name="data")
 app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 

@@ -76,6 +76,13 @@ class Bars:
             self.tasks[key] = self.progress.add_task(what, total=total, note=note)
         self.progress.update(self.tasks[key], description=what, completed=done, total=total, note=note)
 
+    def drop(self, key: object) -> None:
+        """What `key` stands for is over."""
+        self.last.pop(key, None)
+        task = self.tasks.pop(key, None)
+        if task is not None and not self.lines:
+            self.progress.remove_task(task)
+
     def say(self, line: str) -> None:
         """One line on stderr, above the bars."""
         if self.progress.disable:

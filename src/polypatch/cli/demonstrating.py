@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 
 from polypatch.cli.console import Bars
-from polypatch.cli.demo_runs import TABLE_1, TABLE_3
 from polypatch.cli.folder import writing
 from polypatch.cli.results import LEGEND, markdown_list, show_agreement
 from polypatch.evaluation import Gain, Report, console_table, gain, markdown_table, save_reports
@@ -19,8 +18,9 @@ from polypatch.evaluation.aggregate import with_original
 from polypatch.evaluation.figures import clg_figure, save_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.tables import locality_grid
+from polypatch.experiments.demo import TABLE_1, TABLE_3
 from polypatch.files import write_atomic
-from polypatch.runs import BenchSpec, Event, Run, execute
+from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Processes, Run, execute
 
 MPN, BASELINE = "mpn-all", "t-patcher"
 
@@ -99,13 +99,16 @@ def demonstrate(out: Path, seed: int, limit: int | None, jobs: int, bars: Bars, 
     started = time.perf_counter()
     runs = [replace(run, seed=seed, limit=limit or run.limit) for run in (*TABLE_1, *TABLE_3)]
 
-    def show(event: Event) -> None:
-        if event.run is None:
+    def show(event: Event | Encoded | Finished) -> None:
+        if not isinstance(event, Event):
+            return
+        if event.job is None:
             bars.opening(event.what, event.done, event.total)
         else:
-            bars.update(_title(runs[event.run]), event.done, event.total, key=event.run)
+            bars.update(_title(runs[event.job]), event.done, event.total, key=event.job)
 
-    reports = execute(runs, BenchSpec(seed=seed), jobs=jobs, out=out, on_event=show)
+    grid = [Job(BenchSpec(seed=seed), run) for run in runs]
+    reports = [report for [report] in execute(grid, on=Processes(jobs), out=out, on_event=show)]
     table1, table3 = reports[: len(TABLE_1)], reports[len(TABLE_1) :]
     by_name = {report.recipe: report for report in table1}
     won = gain(by_name[MPN], by_name[BASELINE])

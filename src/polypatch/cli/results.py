@@ -13,12 +13,11 @@ from rich.console import Console
 from polypatch._version import __version__
 from polypatch.cli.folder import CELLS, MARKDOWN, REPORT, results_in, writing
 from polypatch.data import EditingData
-from polypatch.evaluation import Report, aggregate, console_table, markdown_table, save_cells, save_reports
+from polypatch.evaluation import Report, console_table, markdown_table, save_cells, save_reports
 from polypatch.evaluation.aggregate import with_original
 from polypatch.evaluation.figures import save_figure, trajectory_figure
-from polypatch.evaluation.grid import Column, Grid
 from polypatch.evaluation.strict_json import to_json
-from polypatch.evaluation.tables import BLANK, locality_grid
+from polypatch.evaluation.tables import agreement_grid, locality_grid
 from polypatch.files import write_atomic
 from polypatch.outcomes import EditOutcome
 from polypatch.runs import BenchSpec, Run
@@ -102,18 +101,9 @@ class Results:
 
 def show_agreement(reports: Sequence[Report], console: Console) -> None:
     """How many answers stayed that should stay, in every language: a line per set and recipe."""
-    rows = aggregate(reports)
-    sets = list(dict.fromkeys(name for report in reports for name in report.locality))
-    languages = list(dict.fromkeys(name.partition(".")[2] for name in sets))
-    body = []
-    for base in dict.fromkeys(name.partition(".")[0] for name in sets):
-        for row in rows:
-            names = [f"{base}.{lang}" if lang else base for lang in languages]
-            found = [row.stats.get(f"locality.{name}.agreement") for name in names]
-            body.append((f"{base}, {row.recipe}", *(BLANK if stat is None else f"{stat.mean:.1f}" for stat in found)))
-    if body:
-        columns = (Column("", "Answers as before, %"), *(Column("", lang or "source") for lang in languages))
-        console.print(Grid(columns, tuple(body)).to_console(console.width))
+    grid = agreement_grid(reports)
+    if grid.rows:
+        console.print(grid.to_console(console.width))
 
 
 def facts_of(run: Run, data: EditingData, spec: BenchSpec, used: int) -> dict[str, str]:

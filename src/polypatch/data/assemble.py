@@ -110,8 +110,9 @@ class _Draw:
         for row in rows:
             if len(column) == at_most:
                 break
-            if row.text[lang] not in self.taken:
-                column.setdefault(row.text[lang], row)
+            text = row.text.get(lang)
+            if text is not None and text not in self.taken:
+                column.setdefault(text, row)
         return column
 
     def _require(self, what: str, have: Sequence[Row] | dict[Text, Row], size: int) -> None:

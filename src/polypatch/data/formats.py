@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from os import PathLike
 from typing import TypeAlias
 
@@ -11,7 +12,8 @@ from polypatch.data.base import EditingData
 from polypatch.data.hub import read_hub
 from polypatch.data.jsonl import read_jsonl_material
 from polypatch.data.massive import read_massive
-from polypatch.data.rows import Material, Sizes
+from polypatch.data.rows import Material, Sizes, choose_languages
+from polypatch.data.xfever import read_xfever
 from polypatch.data.xnli import read_xnli
 from polypatch.edits import Edit, Lang
 from polypatch.errors import DataError
@@ -26,6 +28,9 @@ FORMATS: Mapping[str, Reader] = {
     "hub": read_hub,
 }
 
+XFEVER = "xfever-edit"
+"""A folder that ``polypatch data xfever-edit`` wrote: not sampled again."""
+
 
 def load_data(
     spec: str,
@@ -38,7 +43,8 @@ def load_data(
     """Edits and the texts around them.
 
     Args:
-        spec: ``format:place``: ``massive:FOLDER``, ``xnli:FOLDER``, ``jsonl:FILE``, ``hub:massive``, ``hub:xnli``.
+        spec: ``format:place``: ``massive:FOLDER``, ``xnli:FOLDER``, ``jsonl:FILE``, ``hub:massive``, ``hub:xnli``;
+            ``xfever-edit:FOLDER``.
         languages: those to keep, None for all that the source has; `source` is always among them.
         source: the language of the edits.
         sizes: how many rows each sampled set gets; a mapping changes some of the format's own, None none of them.
@@ -48,12 +54,30 @@ def load_data(
         DataError: an unknown format, a missing language, a broken file, or a set larger than the corpus.
     """
     name, _, place = spec.partition(":")
+    if name == XFEVER and place:
+        return _xfever(place, languages, source, sizes)
     reader = _reader(name)
     if not place:
         raise DataError(
             f"data {spec!r} names no place; write {name}:PLACE, such as massive:path/to/massive or hub:xnli"
         )
     return assemble(reader(place, languages, source), sizes=sizes, seed=seed)
+
+
+def _xfever(
+    place: str, languages: Iterable[Lang] | None, source: Lang, sizes: Sizes | Mapping[str, int] | None
+) -> EditingData:
+    """An xfever-edit folder: its sets were drawn when it was made, with the seed it was made with."""
+    if sizes:
+        raise DataError(f"{XFEVER}:{place}: its sets have their sizes already; polypatch data xfever-edit takes others")
+    data = read_xfever(place)
+    has = dict.fromkeys(lang for edit in data.edits for lang in edit.languages)
+    chosen = choose_languages(languages, has, source=source, where=place)
+    kept = tuple(
+        replace(edit, prompt={lang: edit.prompt[lang] for lang in chosen if lang in edit.prompt}) for edit in data.edits
+    )
+    memory = {lang: texts for lang, texts in data.memory.items() if lang in chosen}
+    return replace(data, edits=kept, memory=memory)
 
 
 def load_edits(
@@ -64,10 +88,12 @@ def load_edits(
     Raises:
         DataError: an unknown format, a missing language, or a broken file.
     """
+    if name == XFEVER:
+        return list(_xfever(str(path), languages, source, None).edits)
     return list(_reader(name)(str(path), languages, source).edits)
 
 
 def _reader(name: str) -> Reader:
     if name not in FORMATS:
-        raise DataError(f"unknown data format {name!r} (known: {', '.join(sorted(FORMATS))})")
+        raise DataError(f"unknown data format {name!r} (known: {', '.join(sorted((*FORMATS, XFEVER)))})")
     return FORMATS[name]

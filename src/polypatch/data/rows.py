@@ -15,7 +15,7 @@ _LANG = re.compile(r"[a-z]{2,3}")
 
 
 class Row(NamedTuple):
-    """One labelled row of a corpus, in every language that was asked for."""
+    """One labelled row of a corpus, in every language that was asked for; a training row may lack some."""
 
     id: str
     text: Mapping[Lang, Text]

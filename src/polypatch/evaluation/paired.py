@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from polypatch.errors import InputError
@@ -76,7 +77,9 @@ class Gain:
         return self.to_grid().to_console()
 
 
-def gain(report_a: Report | Sequence[Report], report_b: Report | Sequence[Report]) -> Gain:
+def gain(
+    report_a: Report | Sequence[Report], report_b: Report | Sequence[Report], streams: Sequence[str] | None = None
+) -> Gain:
     """CLG of recipe A minus CLG of recipe B on the cells that both were evaluated on.
 
     The cells are split by *A's* training: the same cells count for both, so that a gain on ``unseen`` or ``never``
@@ -85,20 +88,40 @@ def gain(report_a: Report | Sequence[Report], report_b: Report | Sequence[Report
     Args:
         report_a: of A; or one per seed or order, whose cells are pooled.
         report_b: of B; as many, in the same order.
+        streams: a name per report: in reports of one name an edit's id means the same edit, and the bootstrap draws all
+            of its cells together. None: each report is of other edits.
 
     Raises:
         InputError: a report without cells, no cell in common, two different unedited models, or unequal numbers.
     """
     of_a, of_b = ([one] if isinstance(one, Report) else list(one) for one in (report_a, report_b))
-    if len(of_a) != len(of_b) or not of_a:
-        raise InputError(f"{len(of_a)} reports against {len(of_b)}: give one of B for each of A")
-    tables = [_paired(a, b) for a, b in zip(of_a, of_b, strict=True)]
-    splits = {name: _split([(before, *after, parts[name]) for before, after, parts in tables]) for name in tables[0][2]}
-    return Gain(of_a[0].recipe, of_b[0].recipe, splits)
+    names = [str(i) for i in range(len(of_a))] if streams is None else list(streams)
+    if not of_a or not len(of_a) == len(of_b) == len(names):
+        raise InputError(
+            f"{len(of_a)} reports against {len(of_b)}, of {len(names)} streams: give one of B, and a stream, for each"
+        )
+    tables = [_paired(a, b, name) for a, b, name in zip(of_a, of_b, names, strict=True)]
+    return Gain(of_a[0].recipe, of_b[0].recipe, {name: _split(tables, name) for name in ("all", *SPLITS)})
 
 
-def _paired(report_a: Report, report_b: Report) -> tuple[Correct, tuple[Correct, Correct], dict[str, Mask]]:
-    """Before, after A and B, and the masks of the splits, on the cells of both."""
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """What both recipes made of the cells that they share; E edits, L languages.
+
+    Attributes:
+        edits: (E,) which edit a row is, over all streams.
+        before, a, b: (E, L) right or wrong.
+        parts: (E, L) per split.
+    """
+
+    edits: list[tuple[str, str]]
+    before: Correct
+    a: Correct
+    b: Correct
+    parts: dict[str, Mask]
+
+
+def _paired(report_a: Report, report_b: Report, stream: str) -> _Table:
     a, b = _cells(report_a), _cells(report_b)
     rows_a, rows_b = _shared(a.edits, b.edits)
     columns_a, columns_b = _shared(a.languages, b.languages)
@@ -110,7 +133,8 @@ def _paired(report_a: Report, report_b: Report) -> tuple[Correct, tuple[Correct,
     if not np.array_equal(before[both], b.before[at_b][both]):
         raise InputError(f"{report_a.recipe} and {report_b.recipe} were made on different unedited models")
     parts = {"all": both} | {name: both & getattr(a, name)[at_a] for name in SPLITS}
-    return before, (a.after[at_a], b.after[at_b]), parts
+    edits = [(stream, a.edits[row]) for row in rows_a]
+    return _Table(edits, before, a.after[at_a], b.after[at_b], parts)
 
 
 def _cells(report: Report) -> Cells:
@@ -137,26 +161,36 @@ def _row(name: str, split: Split, decimals: int) -> tuple[str, ...]:
     return name, str(split.cells), *percents, f"{split.gain:+.{decimals}f}", sure, str(split.won), str(split.lost)
 
 
-def _split(tables: Sequence[tuple[Correct, Correct, Correct, Mask]]) -> Split:
-    """One split over all tables of (before, A, B, cells): (E, L) each."""
-    before, a, b, part = (np.concatenate([table[i].ravel() for table in tables]) for i in range(4))
-    part = part.astype(np.bool_)
-    won, lost = part & (a > b), part & (a < b)
-    per_edit = [np.concatenate([_rows(table, what) for table in tables]) for what in ("won", "cells")]
+def _split(tables: Sequence[_Table], name: str) -> Split:
+    """One split over all tables."""
+    parts = [np.asarray(table.parts[name], dtype=np.bool_) for table in tables]
+    won = [part & (table.a > table.b) for table, part in zip(tables, parts, strict=True)]
+    lost = [part & (table.a < table.b) for table, part in zip(tables, parts, strict=True)]
+    place = _places([edit for table in tables for edit in table.edits])
+    better = np.concatenate([(up.astype(np.int64) - down).sum(axis=1) for up, down in zip(won, lost, strict=True)])
+    cells = np.concatenate([part.sum(axis=1) for part in parts])
     return Split(
-        cells=int(part.sum()),
-        before=share(before, part),
-        a=share(a, part),
-        b=share(b, part),
-        won=int(won.sum()),
-        lost=int(lost.sum()),
-        interval=interval(*per_edit),
+        cells=sum(int(part.sum()) for part in parts),
+        before=_share([table.before for table in tables], parts),
+        a=_share([table.a for table in tables], parts),
+        b=_share([table.b for table in tables], parts),
+        won=sum(int(part.sum()) for part in won),
+        lost=sum(int(part.sum()) for part in lost),
+        interval=interval(_summed(better, place), _summed(cells, place)),
     )
 
 
-def _rows(table: tuple[Correct, Correct, Correct, Mask], what: str) -> Counts:
-    """Per edit, cells won minus lost, or cells."""
-    _, a, b, part = table
-    if what == "cells":
-        return np.asarray(part.sum(axis=1), dtype=np.int64)
-    return np.asarray((part & (a > b)).sum(axis=1) - (part & (a < b)).sum(axis=1), dtype=np.int64)
+def _places(edits: Sequence[tuple[str, str]]) -> Ints:
+    """Equal edits get equal numbers, from 0."""
+    number: dict[tuple[str, str], int] = {}
+    return np.asarray([number.setdefault(edit, len(number)) for edit in edits], dtype=np.int64)
+
+
+def _summed(counts: NDArray[np.int64], place: Ints) -> Counts:
+    total = np.zeros(int(place.max(initial=-1)) + 1, dtype=np.int64)
+    np.add.at(total, place, counts)
+    return total
+
+
+def _share(grids: Sequence[Correct], parts: Sequence[Mask]) -> Percent:
+    return share(np.concatenate([grid[part] for grid, part in zip(grids, parts, strict=True)]))

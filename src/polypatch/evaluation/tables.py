@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from rich.table import Table
@@ -49,6 +49,55 @@ def locality_grid(reports: Sequence[Report], *, decimals: int = 1, original: boo
         breaks.add(len(body) - 1)
     columns = (Column("", "Locality set"), Column("", "Recipe"), *(Column("", name) for name in _DEFINITIONS.values()))
     return Grid(columns, tuple(body), stubs=2, breaks=frozenset(breaks))
+
+
+def agreement_grid(reports: Sequence[Report], *, decimals: int = 1) -> Grid:
+    """Agreement with the unedited model: a row per set and recipe, a column per language."""
+    rows = aggregate(reports)
+    sets = _distinct(name for report in reports for name in report.locality)
+    languages = _distinct(name.partition(".")[2] for name in sets)
+    body = []
+    for base in _distinct(name.partition(".")[0] for name in sets):
+        for row in rows:
+            names = [f"{base}.{lang}" if lang else base for lang in languages]
+            found = [row.stats.get(f"locality.{name}.agreement") for name in names]
+            means = (BLANK if stat is None else f"{stat.mean:.{decimals}f}" for stat in found)
+            body.append((f"{base}, {row.recipe}", *means))
+    columns = (Column("", "Answers as before, %"), *(Column("", lang or "source") for lang in languages))
+    return Grid(columns, tuple(body))
+
+
+def compared_grid(
+    reports: Sequence[Report], published: Mapping[str, Mapping[str, float]], marks: Collection[tuple[str, str]] = ()
+) -> Grid:
+    """`results_grid` with a printed table's rows, as printed, each above ours; columns that either has.
+
+    Args:
+        reports: ours; a title such as ``mpn-all, drawn anew`` belongs to the printed row ``mpn-all``.
+        published: recipe -> metric -> printed number.
+        marks: (recipe, metric) of printed cells that get a ``†``.
+    """
+    rows = aggregate(with_original(reports))
+    ours = [metric for metric in _layout(reports, 1) if any(metric[1] in row.stats for row in rows)]
+    columns = (Column("", "Recipe"), *(column for column, _, _ in ours))
+    body, breaks = [], set()
+    for recipe in _distinct(row.recipe.partition(",")[0] for row in rows):
+        if recipe in published:
+            printed = (_printed(published[recipe], name, (recipe, name) in marks) for _, name, _ in ours)
+            body.append((f"{recipe}, the paper's", *printed))
+        for row in rows:
+            if row.recipe.partition(",")[0] == recipe:
+                body.append((row.title, *(_cell(row, name, show) for _, name, show in ours)))
+        breaks.add(len(body) - 1)
+    return Grid(columns, tuple(body), breaks=frozenset(breaks))
+
+
+def _printed(row: Mapping[str, float], name: str, marked: bool) -> str:
+    value = row.get(name)
+    if value is None:
+        return BLANK
+    shown = _count(value) if name == "patches" else f"{value:.2f}"
+    return f"{shown}†" if marked else shown
 
 
 def markdown_table(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""execute(): many runs on one workbench, in this process or in several, resumable row by row."""
+"""Jobs on this machine: in this process, or in several that share one folder of queries."""
 
 from __future__ import annotations
 
@@ -6,81 +6,92 @@ import dataclasses
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty
 from typing import Any
 
 import torch
 
-from polypatch.evaluation import Report, load_cells, load_reports, save_cells, save_reports
-from polypatch.runs.run import Run, short_hash
+from polypatch.evaluation import Report
+from polypatch.runs.events import Encoded, Event, OnEvent
+from polypatch.runs.job import Job
 from polypatch.runs.workbench import BenchSpec, OnOutcome, Workbench
 
 
 @dataclass(frozen=True)
-class Event:
-    """Something moved: run number `run` (or None: the workbench is being opened) has done so much.
+class Processes:
+    """Do jobs in `n` processes of one thread each: two threads in one process are slower than one on small machines.
 
     Attributes:
-        run: position in the list of runs; None while model and data are made ready.
-        what: the run's name, or what is being made ready.
-        done, total: edits, texts or steps.
+        n: how many; with one, jobs are done in the calling process.
     """
 
-    run: int | None
-    what: str
-    done: int
-    total: int
+    n: int = 1
+
+    def __call__(self, jobs: Mapping[int, Job], tell: OnEvent) -> Iterator[tuple[int, list[Report]]]:
+        """Do the jobs; see `Backend`."""
+        return _several(jobs, min(self.n, len(jobs)), tell) if min(self.n, len(jobs)) > 1 else _here(jobs, tell)
 
 
-OnEvent = Callable[[Event], None]
+class LastOpened:
+    """The workbench that was opened last. Jobs come sorted by their specs, so one is enough."""
+
+    def __init__(self) -> None:
+        self._spec: BenchSpec | None = None
+        self._bench: Workbench | None = None
+
+    def get(self, spec: BenchSpec, tell: OnEvent | None = None) -> Workbench:
+        """The workbench of `spec`; the one before is given up."""
+        if self._bench is None or spec != self._spec:
+            self._bench = None
+            self._bench, self._spec = spec.open(opening(tell)), spec
+            if tell is not None:
+                tell(encoded(self._bench))
+        return self._bench
 
 
-def execute(
-    runs: Sequence[Run], spec: BenchSpec, *, jobs: int = 1, out: Path | None = None, on_event: OnEvent | None = None
-) -> list[Report]:
-    """Do all runs and return their reports in the order of `runs` (several per run where it has folds).
-
-    Args:
-        runs: what to do; equal runs are done once.
-        spec: on which model and data.
-        jobs: processes. One thread each: two threads in one process are slower than one on small machines.
-        out: a folder for finished rows; a row that is there already is not done again, so an interrupted table is
-            resumed by calling again.
-        on_event: told about everything that moves, in this process.
-    """
-    for run in runs:
-        run.built()  # a wrong name is an error now, not after an hour
-    tell = on_event or (lambda _: None)
-    done = {i: reports for i, run in enumerate(runs) if (reports := _stored(out, spec, run)) is not None}
-    waiting = [i for i in range(len(runs)) if i not in done]
-    if waiting:
-        for i, reports in _done_now(runs, waiting, spec, min(jobs, len(waiting)), tell):
-            done[i] = reports
-            _store(out, spec, runs[i], reports)
-    return [report for i in range(len(runs)) for report in done[i]]
+def opening(tell: OnEvent | None) -> Any:
+    """What `BenchSpec.open` is given, to tell how far it is."""
+    return None if tell is None else lambda what, done, total: tell(Event(None, what, done, total))
 
 
-def _done_now(
-    runs: Sequence[Run], waiting: Sequence[int], spec: BenchSpec, jobs: int, tell: OnEvent
-) -> Iterator[tuple[int, list[Report]]]:
-    def opening(what: str, done: int, total: int) -> None:
-        tell(Event(None, what, done, total))
+def encoded(bench: Workbench) -> Encoded:
+    """Encode what is missing, and say how much that was."""
+    started = time.perf_counter()
+    fresh = bench.encode()
+    return Encoded(len(set(bench.texts())), fresh, bench.tail.cache.summary(), time.perf_counter() - started)
 
-    if jobs <= 1:
-        bench = spec.open(opening)
-        bench.encode()
-        for i in waiting:
-            yield i, bench.run(runs[i], _teller(i, runs[i].name, tell))
-        return
-    with _shared_cache(spec) as spec, _workers(spec, jobs) as (pool, queue):
+
+def teller(number: int, name: str, tell: OnEvent) -> OnOutcome:
+    """What `Workbench.run` is given, to tell how far job `number` is."""
+    return lambda _, done, total: tell(Event(number, name, done, total))
+
+
+def distinct_specs(jobs: Iterable[Job]) -> list[BenchSpec]:
+    """The specs of the jobs, each once, in order."""
+    found: list[BenchSpec] = []
+    for job in jobs:
+        if job.spec not in found:
+            found.append(job.spec)
+    return found
+
+
+def _here(jobs: Mapping[int, Job], tell: OnEvent) -> Iterator[tuple[int, list[Report]]]:
+    benches = LastOpened()
+    for number, job in jobs.items():
+        yield number, benches.get(job.spec, tell).run(job.run, teller(number, job.run.name, tell))
+
+
+def _several(jobs: Mapping[int, Job], n: int, tell: OnEvent) -> Iterator[tuple[int, list[Report]]]:
+    with _shared_cache(jobs) as shared, _workers(n) as (pool, queue):
         # Encoded here, once; the workers find the queries on disk.
-        spec.open(opening).encode()
-        futures: dict[Future[list[Report]], int] = {pool.submit(_work, i, runs[i]): i for i in waiting}
+        for spec in distinct_specs(shared.values()):
+            LastOpened().get(spec, tell)
+        futures: dict[Future[list[Report]], int] = {pool.submit(_work, i, job): i for i, job in shared.items()}
         pending = set(futures)
         while pending:
             finished, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -90,29 +101,29 @@ def _done_now(
                 yield futures[future], future.result()
 
 
-def _teller(number: int, name: str, tell: OnEvent) -> OnOutcome:
-    return lambda _, done, total: tell(Event(number, name, done, total))
-
-
 @contextmanager
-def _shared_cache(spec: BenchSpec) -> Iterator[BenchSpec]:
-    if spec.cache_dir is not None:
-        yield spec
+def _shared_cache(jobs: Mapping[int, Job]) -> Iterator[Mapping[int, Job]]:
+    """The jobs with a folder for queries, where they have none."""
+    if all(job.spec.cache_dir is not None for job in jobs.values()):
+        yield jobs
         return
     with tempfile.TemporaryDirectory(prefix="polypatch-queries-") as folder:
-        yield dataclasses.replace(spec, cache_dir=folder)
+        yield {
+            number: dataclasses.replace(job, spec=dataclasses.replace(job.spec, cache_dir=job.spec.cache_dir or folder))
+            for number, job in jobs.items()
+        }
 
 
 @contextmanager
-def _workers(spec: BenchSpec, jobs: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
+def _workers(n: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
     # Not fork: threads of torch and of the tokenizers do not survive it.
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_open, initargs=(spec, queue))
+    pool = ProcessPoolExecutor(n, mp_context=context, initializer=_start, initargs=(queue,))
     try:
         yield pool, queue
     except BaseException:
-        # Ctrl-C: rows under way are given up, finished ones are on disk.
+        # Ctrl-C: jobs under way are given up, finished ones are on disk.
         for process in list((pool._processes or {}).values()):
             process.terminate()
         pool.shutdown(wait=False, cancel_futures=True)
@@ -121,21 +132,20 @@ def _workers(spec: BenchSpec, jobs: int) -> Iterator[tuple[ProcessPoolExecutor, 
         pool.shutdown()
 
 
-_bench: Workbench | None = None
+_benches = LastOpened()
 _queue: Any = None
 
 
-def _open(spec: BenchSpec, queue: Any) -> None:
+def _start(queue: Any) -> None:
     """Make a worker ready; runs once in each."""
-    global _bench, _queue
+    global _queue
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     torch.set_num_threads(1)
-    _bench, _queue = spec.open(), queue
+    _queue = queue
 
 
-def _work(number: int, run: Run) -> list[Report]:
-    assert _bench is not None
-    return _bench.run(run, _teller(number, run.name, _queue.put))
+def _work(number: int, job: Job) -> list[Report]:
+    return _benches.get(job.spec).run(job.run, teller(number, job.run.name, _queue.put))
 
 
 def _drained(queue: Any) -> Iterator[Event]:
@@ -144,34 +154,3 @@ def _drained(queue: Any) -> Iterator[Event]:
             yield queue.get_nowait()
         except Empty:
             return
-
-
-def _row_path(out: Path, spec: BenchSpec, run: Run) -> Path:
-    # The cache's place does not change a number, so it is not part of a row's name.
-    what = dataclasses.asdict(dataclasses.replace(spec, cache_dir=None, world_dir=None))
-    return out / "rows" / f"{run.key}-{short_hash(what)}"
-
-
-def _store(out: Path | None, spec: BenchSpec, run: Run, reports: Sequence[Report]) -> None:
-    if out is None:
-        return
-    path = _row_path(out, spec, run)
-    for fold, report in enumerate(reports):
-        if report.cells is not None:
-            save_cells(report.cells, path.with_name(f"{path.name}.cells-{fold}.json"))
-    # Last: a row counts as done when its report is there.
-    save_reports(reports, path.with_name(f"{path.name}.json"))
-
-
-def _stored(out: Path | None, spec: BenchSpec, run: Run) -> list[Report] | None:
-    if out is None:
-        return None
-    path = _row_path(out, spec, run)
-    if not path.with_name(f"{path.name}.json").exists():
-        return None
-    reports = load_reports(path.with_name(f"{path.name}.json"))
-    cells = [path.with_name(f"{path.name}.cells-{fold}.json") for fold in range(len(reports))]
-    return [
-        dataclasses.replace(report, cells=load_cells(file)) if file.exists() else report
-        for report, file in zip(reports, cells, strict=True)
-    ]

@@ -28,6 +28,7 @@ class Run:
         order: shuffles the stream with this seed; None keeps the order of the file.
         limit: so many edits of the (shuffled) stream; None for all.
         folds: split the stream into so many folders that are edited independently.
+        fold: only this one of them, counted from 0; None for all.
         retries, keep_failed, allow_contradictions: see `edit_stream`.
         max_locality_drop: take back what costs more percentage points of agreement on the probe texts; None: whatever.
         trajectory_every: measure the trajectory every so many edits; 0 for never.
@@ -44,6 +45,7 @@ class Run:
     order: int | None = None
     limit: int | None = None
     folds: int = 1
+    fold: int | None = None
     retries: int = 0
     keep_failed: bool = False
     allow_contradictions: bool = False
@@ -60,14 +62,14 @@ class Run:
     @property
     def key(self) -> str:
         """A name for files: the same run has the same key, any other another."""
-        return f"{self.recipe}-seed{self.seed}-{short_hash(dataclasses.asdict(self))}"
+        return f"{self.recipe}-seed{self.seed}-{short_hash(told(self))}"
 
     def built(self) -> Recipe:
         """The recipe with this run's settings.
 
         Raises:
             UnknownRecipeError: no such row.
-            InputError: a setting that the row's editor or sampler does not have.
+            InputError: a setting that the row's editor or sampler does not have, or a fold that there is not.
         """
         row = recipe_named(self.recipe)
         known = {f.name for f in dataclasses.fields(row.editor)}  # type: ignore[arg-type]
@@ -76,6 +78,8 @@ class Run:
                 raise InputError(
                     f"{self.recipe}: its editor has no setting {name!r}; it has {', '.join(sorted(known))}"
                 )
+        if self.fold is not None and not 0 <= self.fold < self.folds:
+            raise InputError(f"fold {self.fold} of {self.folds}: they are counted from 0 to {self.folds - 1}")
         editor = replace(row.editor, **self.settings)  # type: ignore[type-var]
         sampler = row.sampler
         if self.redraw is not None:
@@ -83,6 +87,18 @@ class Run:
                 raise InputError(f"redraw must be per_step or per_edit, not {self.redraw!r}")
             sampler = replace(sampler, redraw=self.redraw)  # type: ignore[type-var]
         return replace(row, editor=editor, sampler=sampler)
+
+
+def told(plain: Any) -> dict[str, Any]:
+    """The fields of a dataclass of plain data that differ from their defaults: a later field renames no earlier row."""
+    values = dataclasses.asdict(plain)
+    return {
+        field.name: values[field.name] for field in dataclasses.fields(plain) if values[field.name] != _default(field)
+    }
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def short_hash(plain: object) -> str:

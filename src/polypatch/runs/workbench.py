@@ -43,6 +43,7 @@ class BenchSpec:
         seed: of the world, or of the sampling of memory and locality sets.
         cache_dir: where queries are kept on disk; None keeps them in memory.
         world_dir: the cache that holds the world; None for the user's.
+        half: keep queries in half precision.
     """
 
     model: str = WORLD
@@ -52,6 +53,7 @@ class BenchSpec:
     seed: int = 0
     cache_dir: str | None = None
     world_dir: str | None = None
+    half: bool = False
 
     def open(self, progress: Progress | None = None) -> Workbench:
         """Load model and data; builds the world where it is not there yet."""
@@ -65,7 +67,9 @@ class BenchSpec:
                 raise InputError("the world's model goes with the world's data: give 'world' for both or for neither")
             building = None if progress is None else lambda done, total, what: progress(what, done, total)
             world = load_world(self.seed, self.world_dir, building)
-            return Workbench(world.model, world.tokenizer, world.data, cache_dir=cache, encoding=stage("encoding"))
+            return Workbench(
+                world.model, world.tokenizer, world.data, cache_dir=cache, half=self.half, encoding=stage("encoding")
+            )
         data = load_data(
             self.data,
             languages=self.languages or None,
@@ -74,7 +78,7 @@ class BenchSpec:
             seed=self.seed,
         )
         model, tokenizer = load_checkpoint(self.model)
-        return Workbench(model, tokenizer, data, cache_dir=cache, encoding=stage("encoding"))
+        return Workbench(model, tokenizer, data, cache_dir=cache, half=self.half, encoding=stage("encoding"))
 
 
 class Workbench:
@@ -85,6 +89,7 @@ class Workbench:
         tokenizer: its tokenizer.
         data: the stream of edits and the texts around it.
         cache_dir: keep the queries on disk, for the next process.
+        half: keep them in half precision.
         encoding: told how many texts are encoded, as (done, in all).
         probes: held-out texts for a guard.
 
@@ -99,24 +104,27 @@ class Workbench:
         data: EditingData,
         *,
         cache_dir: Path | None = None,
+        half: bool = False,
         encoding: Callable[[int, int], None] | None = None,
         probes: Sequence[Text] = (),
     ) -> None:
         self.model, self.tokenizer, self.data, self.probes = model, tokenizer, data, probes
         site = FeedForwardSite(model)
         check_labels(data.edits, site.classes)
-        self.tail = FrozenTail(site, tokenizer, cache_dir=cache_dir, progress=encoding)
+        self.tail = FrozenTail(site, tokenizer, cache_dir=cache_dir, half=half, progress=encoding)
 
     def encode(self) -> int:
         """Encode every text of the data in one pass; returns how many were not in the cache yet."""
+        return self.tail.encode(self.texts())
+
+    def texts(self) -> list[Text]:
+        """Every text of the data that has a query."""
         data = self.data
         texts = [text for edit in data.edits for text in edit.prompt.values()]
         texts += [text for edit in data.edits for row in edit.rephrases.values() for text in row]
         texts += [row.text for rows in data.locality.values() for row in rows]
         texts += [text for memory in (data.memory, data.validation) for rows in memory.values() for text in rows]
-        missing = self.tail.cache.missing(texts)
-        self.tail.queries(missing)
-        return len(missing)
+        return texts
 
     def stream(self, run: Run) -> list[Edit]:
         """The edits of a run, in its order."""
@@ -132,6 +140,7 @@ class Workbench:
         """Do a run: one report per fold. The model is unedited again afterwards, also after an interruption."""
         stream = self.stream(run)
         parts = folds(stream, run.folds, run.seed) if run.folds > 1 else [stream]
+        parts = parts if run.fold is None else [parts[run.fold]]
         reports, done = [], 0
         for part in parts:
             edited = self.attach(run)
@@ -139,7 +148,7 @@ class Workbench:
                 for outcome in self.edit(edited, run, part):
                     done += 1
                     if on_outcome is not None:
-                        on_outcome(outcome, done, len(stream))
+                        on_outcome(outcome, done, sum(map(len, parts)))
                 reports.append(self.report(edited, run, part))
             finally:
                 edited.unload()

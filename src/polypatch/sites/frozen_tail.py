@@ -34,6 +34,9 @@ TOLERANCE = 1e-4
 
 PROBES: tuple[Text, ...] = ("A short probe.", "Une deuxième phrase, un peu plus longue que la première.", "第三")
 
+CHUNK = 2048
+"""Texts per shard while encoding: so many are in memory, and so many a kill loses (minutes of a large model)."""
+
 Progress = Callable[[int, int], None]
 """Called as (texts done, texts in all)."""
 
@@ -47,6 +50,7 @@ class FrozenTail:
         max_length: longest input in tokens (the tokenizer's limit by default).
         batch_size: texts per encoding pass.
         cache_dir: keep queries on disk too, below a folder named after the encoder's fingerprint.
+        half: keep queries in half precision, in a folder of their own; `rounding` says what that costs.
         progress: told how many texts are encoded.
         check: compare the tail with the model on a probe batch, patched and unpatched.
 
@@ -63,14 +67,16 @@ class FrozenTail:
         max_length: int | None = None,
         batch_size: int = 32,
         cache_dir: Path | None = None,
+        half: bool = False,
         progress: Progress | None = None,
         check: bool = True,
     ) -> None:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length, batch_size=batch_size)
         self.progress = progress
-        directory = cache_dir / self.fingerprint if cache_dir else None
-        self.cache = QueryCache(site.hidden_size, site.device, directory)
+        directory = cache_dir / (self.fingerprint + ("-half" if half else "")) if cache_dir else None
+        dtype = torch.float16 if half else torch.float32
+        self.cache = QueryCache(site.hidden_size, site.device, directory, dtype=dtype)
         if check:
             self.check()
 
@@ -111,21 +117,49 @@ class FrozenTail:
                 worst = max(worst, gap)
         return worst
 
+    def encode(self, texts: Sequence[Text]) -> int:
+        """Bring texts into the cache; returns how many were not there. Each finished chunk survives a kill.
+
+        Raises:
+            InputError: half precision cannot hold a query.
+        """
+        missing, progress = self.cache.missing(texts), self.progress
+        for start in range(0, len(missing), CHUNK):
+
+            def tell(done: int, _: int, start: int = start) -> None:
+                if progress is not None:
+                    progress(start + done, len(missing))
+
+            chunk = missing[start : start + CHUNK]
+            self.cache.add(chunk, self.encoder.queries(chunk, tell))
+        return len(missing)
+
     def queries(self, texts: Sequence[Text]) -> Tensor:
         """Eval-mode queries [n, d]; encodes what is not in the cache yet."""
-        missing = self.cache.missing(texts)
-        if missing:
-            self.cache.add(missing, self.encoder.queries(missing, self.progress))
+        self.encode(texts)
         return self.cache.take(texts)
 
     @torch.no_grad()
     def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
         """Eval-mode logits [n, classes] under `change`."""
         _within_ffn(change)
-        q = self.queries(texts)
-        # In slices: the FFN's inner activation is four times as wide as q.
-        parts = [self.site.logits(part, change(part, self.site.ffn(part))) for part in torch.split(q, 2048)]
-        return torch.cat(parts) if parts else q.new_empty(0, len(self.site.labels))
+        self.encode(texts)
+        parts = []
+        # In slices: the FFN's inner activation is four times as wide as q, and q itself need not be there at once.
+        for start in range(0, len(texts), 2048):
+            q = self.cache.take(texts[start : start + 2048])
+            parts.append(self.site.logits(q, change(q, self.site.ffn(q))))
+        return torch.cat(parts) if parts else torch.empty(0, len(self.site.labels), device=self.site.device)
+
+    @torch.no_grad()
+    def rounding(self, texts: Sequence[Text] = PROBES) -> float:
+        """Largest difference of unpatched logits that the cache's precision makes on `texts`, which are encoded anew.
+
+        0 in full precision; the same of the queries, over everything in the cache, is in `cache.summary()`.
+        """
+        q, kept = self.encoder.queries(texts), self.queries(texts)
+        exact, rounded = (self.site.logits(rows, self.site.ffn(rows)) for rows in (q, kept))
+        return float((exact - rounded).abs().max()) if len(texts) else 0.0
 
     @torch.no_grad()
     def rows(self, texts: Sequence[Text], change: Change, *, views: int, generator: torch.Generator) -> FrozenRows:

@@ -1,27 +1,30 @@
-"""The query cache: one vector of d numbers per text, encoded once, kept in memory and, when asked, on disk.
+"""The query cache: one vector of d numbers per text, encoded once, in memory or in mapped files.
 
 A query depends on the text and the unedited encoder only, so it is addressed by content: the folder is named after the
 encoder's fingerprint, the row after the hash of the text. A folder holds any number of shards, each written once and
-put in place atomically, so two processes can share it and a kill leaves nothing half-written.
+put in place atomically, so two processes can share it and a kill leaves nothing half-written. Shards are mapped: all
+processes on a machine read the same pages, and what a process holds itself is the index.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from polypatch.edits import Text
-from polypatch.errors import DataError
-from polypatch.files import write_atomic
+from polypatch.errors import InputError
+from polypatch.sites.query_shard import KEY, SUFFIX, Shard, open_shard, write_shard
 
-_SUFFIX = ".queries.safetensors"
+SMALL = 512
+"""Shards of fewer rows are read into memory: what a mapping would save is not worth one of the system's 65,530."""
+
+_ROW = 32
+"""Bits of a row's number within its part."""
 
 
 def text_key(text: Text) -> bytes:
@@ -34,30 +37,66 @@ def text_key(text: Text) -> bytes:
     return digest.digest()
 
 
+@dataclass(frozen=True)
+class CacheSummary:
+    """What a query cache holds.
+
+    Attributes:
+        texts: with a query.
+        hidden_size: numbers per query.
+        dtype: what they are kept as, ``float32`` or ``float16``.
+        rounding: largest difference that this has made to a number of a query; 0 for float32.
+        shards: files.
+        disk_bytes: their size.
+        memory_bytes: of the queries held in memory and not mapped.
+    """
+
+    texts: int
+    hidden_size: int
+    dtype: str
+    rounding: float
+    shards: int
+    disk_bytes: int
+    memory_bytes: int
+
+
 class QueryCache:
     """Text -> q, for one encoder.
 
     Args:
         hidden_size: d.
-        device: where the rows are kept for use.
+        device: where taken queries go; a cache without a directory also keeps them there.
         directory: where shards are read from and written to; None keeps the cache in memory only.
+        dtype: what queries are kept as; float16 halves the room and rounds each number by 2⁻¹¹ of itself at most (and,
+            below 2⁻¹⁴, by 2⁻²⁵). They are taken as float32 either way.
 
     Raises:
-        DataError: a shard in `directory` cannot be read or has another width.
+        DataError: a shard in `directory` cannot be read, is damaged, or has another width or dtype.
     """
 
-    def __init__(self, hidden_size: int, device: torch.device, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        device: torch.device,
+        directory: Path | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self.directory = directory
-        self._rows = torch.empty(0, hidden_size, device=device)
-        self._used = 0
+        self.hidden_size, self.device, self.dtype = hidden_size, device, dtype
+        self._held = _Held(hidden_size, dtype, torch.device("cpu") if directory else device)
+        self._parts: list[_Held | Shard] = [self._held]
+        # Where a text's row is: the number of its part, then `_ROW` bits with that of the row.
         self._index: dict[bytes, int] = {}
+        self._files: dict[str, int] = {}
+        self._rounding = 0.0
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
-            for shard in sorted(directory.glob(f"*{_SUFFIX}")):
-                self._read(shard)
+            for path in sorted(directory.glob(f"*{SUFFIX}")):
+                self._attach(*open_shard(path, hidden_size, dtype))
 
     def __len__(self) -> int:
-        return self._used
+        return len(self._index)
 
     def missing(self, texts: Sequence[Text]) -> list[Text]:
         """The texts without a row, each once, in order."""
@@ -65,45 +104,110 @@ class QueryCache:
         return [text for key, text in absent.items() if key not in self._index]
 
     def add(self, texts: Sequence[Text], queries: Tensor) -> None:
-        """Store the queries [n, d] of n new texts, and write them as one shard where the cache has a directory."""
-        keys = [text_key(text) for text in texts]
-        self._append(keys, queries)
-        if self.directory is not None and keys:
-            self._write(self.directory, keys, queries)
+        """Store the queries [n, d] of n new texts, and write them as one shard where the cache has a directory.
+
+        Raises:
+            InputError: float16 cannot hold one of them.
+        """
+        if not texts:
+            return
+        keys = b"".join(text_key(text) for text in texts)
+        stored, rounding = _kept(queries.detach().to(self._held.rows.device), self.dtype)
+        if self.directory is None:
+            self._rounding = max(self._rounding, rounding)
+            self._hold(keys, stored)
+            return
+        path = self.directory / (hashlib.sha256(keys).hexdigest()[:24] + SUFFIX)
+        write_shard(path, keys, stored, rounding)
+        # From the file again: what was encoded is not kept twice.
+        self._attach(*open_shard(path, self.hidden_size, self.dtype))
 
     def take(self, texts: Sequence[Text]) -> Tensor:
-        """The queries [n, d] of n texts that are all in the cache."""
-        rows = [self._index[text_key(text)] for text in texts]
-        return self._rows[torch.tensor(rows, dtype=torch.long, device=self._rows.device)]
+        """The queries [n, d], in float32, of n texts that are all in the cache.
 
-    def _append(self, keys: Sequence[bytes], queries: Tensor) -> None:
-        needed = self._used + len(keys)
-        if needed > len(self._rows):
+        Raises:
+            DataError: a shard with one of them was damaged after it was written.
+        """
+        places = torch.tensor([self._index[text_key(text)] for text in texts], dtype=torch.long)
+        of_part, rows = places >> _ROW, places & ((1 << _ROW) - 1)
+        numbers: list[int] = sorted(set(of_part.tolist()))
+        if len(numbers) == 1:
+            return self._parts[numbers[0]].take(rows).to(self.device, torch.float32)
+        taken = torch.empty(len(places), self.hidden_size, device=self.device)
+        for number in numbers:
+            chosen = (of_part == number).nonzero().flatten()
+            # A file's rows leave it as they are; only those that were asked for go to the device.
+            taken[chosen.to(self.device)] = self._parts[number].take(rows[chosen]).to(taken)
+        return taken
+
+    def summary(self) -> CacheSummary:
+        """What the cache holds, and the room it takes."""
+        return CacheSummary(
+            texts=len(self),
+            hidden_size=self.hidden_size,
+            dtype=str(self.dtype).removeprefix("torch."),
+            rounding=self._rounding,
+            shards=len(self._files),
+            disk_bytes=sum(self._files.values()),
+            memory_bytes=self._held.rows.nbytes,
+        )
+
+    def _attach(self, keys: bytes, shard: Shard) -> None:
+        """Serve a shard's rows: from the file, or from memory where it is small."""
+        self._files[shard.path.name] = shard.size
+        self._rounding = max(self._rounding, shard.rounding)
+        if len(shard) < SMALL:
+            shard.verify()
+            self._hold(keys, shard.queries)
+            return
+        first = len(self._parts) << _ROW
+        self._parts.append(shard)
+        for i, key in enumerate(_split(keys)):
+            # Two processes may have encoded the same texts: the first shard has them.
+            self._index.setdefault(key, first + i)
+
+    def _hold(self, keys: bytes, queries: Tensor) -> None:
+        fresh = {key: i for i, key in enumerate(_split(keys)) if key not in self._index}
+        first = self._held.append(queries[list(fresh.values())])
+        self._index.update((key, first + i) for i, key in enumerate(fresh))
+
+
+def _split(keys: bytes) -> Iterator[bytes]:
+    return (keys[i : i + KEY] for i in range(0, len(keys), KEY))
+
+
+def _kept(queries: Tensor, dtype: torch.dtype) -> tuple[Tensor, float]:
+    """Queries as a cache of `dtype` keeps them, and the largest difference that makes."""
+    stored = queries.to(dtype)
+    if dtype == torch.float32:
+        return stored, 0.0
+    if bool((stored.isinf() & ~queries.isinf()).any()):
+        raise InputError(
+            f"a query has a number of size {float(queries.abs().max()):.3g}, and float16 ends at 65504: keep this "
+            "model's queries in full precision (half=False)"
+        )
+    return stored, float((stored.float() - queries).abs().max())
+
+
+class _Held:
+    """Rows in memory, of which more can be added."""
+
+    def __init__(self, hidden_size: int, dtype: torch.dtype, device: torch.device) -> None:
+        self.rows = torch.empty(0, hidden_size, dtype=dtype, device=device)
+        self._used = 0
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Rows [n, d] by number."""
+        return self.rows.index_select(0, rows.to(self.rows.device))
+
+    def append(self, queries: Tensor) -> int:
+        """Copy rows to the end; returns the number of the first."""
+        first, needed = self._used, self._used + len(queries)
+        if needed > len(self.rows):
             # Doubling keeps appending linear in the number of texts.
-            grown = self._rows.new_empty(max(needed, 2 * len(self._rows)), self._rows.shape[1])
-            grown[: self._used] = self._rows[: self._used]
-            self._rows = grown
-        self._rows[self._used : needed] = queries.to(self._rows)
-        self._index.update((key, self._used + i) for i, key in enumerate(keys))
+            grown = self.rows.new_empty(max(needed, 2 * len(self.rows)), self.rows.shape[1])
+            grown[:first] = self.rows[:first]
+            self.rows = grown
+        self.rows[first:needed] = queries.to(self.rows)
         self._used = needed
-
-    def _write(self, directory: Path, keys: Sequence[bytes], queries: Tensor) -> None:
-        table = torch.from_numpy(np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, 32).copy())
-        payload = save({"keys": table, "queries": queries.detach().to("cpu", torch.float32).contiguous()})
-        name = hashlib.sha256(b"".join(keys)).hexdigest()[:24] + _SUFFIX
-        write_atomic(directory / name, payload)
-
-    def _read(self, shard: Path) -> None:
-        try:
-            tensors = load_file(shard)
-            keys, queries = tensors["keys"], tensors["queries"]
-        except (SafetensorError, KeyError, OSError) as error:
-            raise DataError(f"{shard}: not a readable shard of queries ({error}); delete the file") from error
-        wanted = (len(keys) if keys.dim() else 0, self._rows.shape[1])
-        if queries.shape != wanted or keys.shape[1:] != (32,) or keys.dtype != torch.uint8:
-            raise DataError(
-                f"{shard}: keys {tuple(keys.shape)} and queries {tuple(queries.shape)} do not belong to an encoder of "
-                f"width {self._rows.shape[1]}; delete the file"
-            )
-        fresh = [i for i, key in enumerate(keys.numpy()) if key.tobytes() not in self._index]
-        self._append([keys[i].numpy().tobytes() for i in fresh], queries[fresh])
+        return first

@@ -10,7 +10,7 @@ from polypatch.data.files import find_table, read_lines, require_table
 from polypatch.data.massive import read_massive
 from polypatch.data.quoting import listed, quoted
 from polypatch.data.rows import Row, choose_languages
-from polypatch.data.xnli import _aligned, _labels, _pairs
+from polypatch.data.xnli import aligned, read_labels, read_pairs
 from polypatch.edits import Lang, Text
 from polypatch.errors import DataError
 from polypatch.files import strict_json
@@ -94,12 +94,12 @@ def _read_xnli(place: str, part: str, languages: Sequence[Lang]) -> list[Trainin
             f"{folder}: no train.labels.tsv.gz (XNLI itself has none, MultiNLI's go there); "
             f"or train on a share of dev by --split dev=0.8"
         )
-    labels = _labels(require_table(folder, f"{part}.labels"))
+    labels = read_labels(require_table(folder, f"{part}.labels"))
     has = sorted({file.name.removeprefix(f"{part}-").split(".")[0] for file in folder.glob(f"{part}-*.tsv*")})
     asked = languages or ("en",)
     chosen = choose_languages(asked, has, source=asked[0], where=folder)
-    pairs = {lang: _pairs(require_table(folder, f"{part}-{lang}"), labels) for lang in chosen}
-    return _flat(_aligned(part, labels, pairs, folder))
+    pairs = {lang: read_pairs(require_table(folder, f"{part}-{lang}"), labels) for lang in chosen}
+    return _flat(aligned(part, labels, pairs, folder))
 
 
 def _read_massive(place: str, part: str, languages: Sequence[Lang]) -> list[TrainingRow]:

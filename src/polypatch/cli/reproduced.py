@@ -1,0 +1,101 @@
+"""What ``polypatch reproduce`` prints and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from polypatch.cli.folder import MARKDOWN, writing
+from polypatch.evaluation import Report, transfer, transfer_figure
+from polypatch.evaluation.figures import clg_figure, save_figure, trajectory_figure
+from polypatch.evaluation.strict_json import to_json
+from polypatch.experiments import Table
+from polypatch.experiments.reproduction import Reproduction
+from polypatch.files import write_atomic
+
+RESULTS = "results.json"
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """A finished experiment.
+
+    Attributes:
+        found: its numbers.
+        folder: where its files go.
+        command: as it was typed.
+        spent: what it took, in words.
+    """
+
+    found: Reproduction
+    folder: Path
+    command: str
+    spent: Sequence[str]
+
+    def to_json(self) -> str:
+        """Everything that is printed."""
+        return to_json(self.found.plain())
+
+    def write(self) -> None:
+        """report.md, results.json and the pictures."""
+        with writing(self.folder):
+            for number, table in enumerate(self.found.experiment.tables, start=1):
+                self._draw(number, self.found.rows(table))
+            write_atomic(self.folder / MARKDOWN, "\n".join(self._markdown()).encode())
+            write_atomic(self.folder / RESULTS, (self.to_json() + "\n").encode())
+
+    def show(self, console: Console) -> None:
+        """All tables, on the terminal."""
+        for table in self.found.experiment.tables:
+            console.print(f"[bold]{table.title}[/]  {self.found.experiment.title}; {self._runs()}")
+            console.print(self.found.compared(table).to_console(console.width))
+            for line in _about(table):
+                console.print(line, markup=False)
+            console.print("\n[bold]What MPN adds to Transformer-Patcher[/]")
+            console.print(self.found.pattern(table).to_console(console.width))
+            for won in self.found.gains(table):
+                console.print(f"[bold]{won.recipe_a}[/] over {won.recipe_b}, CLG, by what the first was trained on")
+                console.print(won.to_console())
+            console.print(self.found.agreement(table).to_console(console.width))
+        for line in (*self.found.experiment.notes, *self.spent):
+            console.print(line, markup=False)
+        console.print(f"Written to {self.folder}: {MARKDOWN}, {RESULTS}, pictures", soft_wrap=True, markup=False)
+
+    def _markdown(self) -> Iterator[str]:
+        experiment = self.found.experiment
+        yield f"# {experiment.name}: {experiment.title}\n\n```\n{self.command}\n```\n"
+        yield "".join(f"* {line}\n" for line in (*experiment.notes, self._runs(), *self.spent))
+        for number, table in enumerate(experiment.tables, start=1):
+            yield f"## {table.title}\n\n{self.found.compared(table).to_markdown()}"
+            yield "".join(f"* {line}\n" for line in _about(table))
+            yield f"What MPN adds to Transformer-Patcher:\n\n{self.found.pattern(table).to_markdown()}"
+            for won in self.found.gains(table):
+                yield f"{won.recipe_a} over {won.recipe_b}, on the same cells:\n\n{won.to_markdown()}"
+            yield self.found.agreement(table).to_markdown()
+            yield f"![CLG]({number}-clg.png)\n"
+
+    def _runs(self) -> str:
+        experiment = self.found.experiment
+        counts = ((len(experiment.seeds), "seed"), (len(experiment.orders), "order"))
+        grid = " × ".join(f"{n} {what}{'s' * (n > 1)}" for n, what in counts)
+        return f"mean ± standard deviation over {grid}" if max(counts)[0] > 1 else f"{grid}"
+
+    def _draw(self, number: int, reports: Sequence[Report]) -> None:
+        save_figure(clg_figure(reports), self.folder / f"{number}-clg.png")
+        if any(report.trajectory for report in reports):
+            save_figure(trajectory_figure(reports), self.folder / f"{number}-trajectory.png")
+        drawn = [report for report in reports if report.recipe == "mpn-only" and report.cells is not None]
+        if any((report.cells.trained & ~report.cells.source).any() for report in drawn if report.cells):
+            save_figure(transfer_figure(transfer(drawn)), self.folder / f"{number}-transfer.png")
+
+
+def _about(table: Table) -> list[str]:
+    """The paper's table in words, and its slips."""
+    if table.published is None:
+        return []
+    printed = table.published
+    slips = [f"† {recipe}, {metric}: {what}" for (recipe, metric), what in printed.slips.items()]
+    return [f"{printed.name}: {line}" for line in printed.about] + slips

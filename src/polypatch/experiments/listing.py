@@ -1,0 +1,16 @@
+"""THE TABLE of experiments: name -> what makes it. Adding one is its file and its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from polypatch.experiments.experiment import Experiment, Materials, Scale
+from polypatch.experiments.massive import massive
+from polypatch.experiments.table1 import table1
+from polypatch.experiments.table2 import table2
+from polypatch.experiments.table3 import table3
+
+Maker: TypeAlias = Callable[[Scale, Materials], Experiment]
+
+EXPERIMENTS: Mapping[str, Maker] = {"table1": table1, "table2": table2, "table3": table3, "massive": massive}

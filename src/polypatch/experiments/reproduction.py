@@ -1,0 +1,125 @@
+"""Reproduction: what an experiment found, as tables beside the paper's, differences with intervals, and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from polypatch.evaluation import Gain, Report, aggregate, gain
+from polypatch.evaluation.aggregate import Aggregate, with_original
+from polypatch.evaluation.grid import Column, Grid
+from polypatch.evaluation.tables import agreement_grid, compared_grid
+from polypatch.experiments.experiment import Contrast, Experiment, Table
+from polypatch.runs import Job
+
+BASELINE = "t-patcher"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """An experiment's reports.
+
+    Attributes:
+        experiment: what was run.
+        reports: job key -> its reports.
+    """
+
+    experiment: Experiment
+    reports: Mapping[str, Sequence[Report]]
+
+    def rows(self, table: Table) -> list[Report]:
+        """All reports of a table, row by row, over seeds, orders and folds."""
+        return [report for row in table.rows for report in self._of(self.experiment.jobs_of(row))]
+
+    def compared(self, table: Table) -> Grid:
+        """Mean ± standard deviation over seeds and orders, each under the paper's row."""
+        published = table.published
+        return compared_grid(self.rows(table), published.rows, published.slips) if published else self._plain(table)
+
+    def pattern(self, table: Table) -> Grid:
+        """What MPN adds to Transformer-Patcher, in numbers that do not depend on how good a model was to begin with."""
+        ours = {row.recipe: row for row in aggregate(self.rows(table))}
+        languages = list(dict.fromkeys(lang for report in self.rows(table) for lang in report.clg))
+        metrics = ["clg_avg", *(f"clg.{lang}" for lang in languages)]
+        head = ("Patches ÷ t-patcher's", "CLG errors mended, %", *languages)
+        body = []
+        for name in ours:
+            if not name.startswith("mpn"):
+                continue
+            printed = table.published.rows if table.published else {}
+            recipe = name.partition(",")[0]
+            if recipe == name and recipe in printed:
+                cells = _pattern(printed[recipe].get, printed[BASELINE].get, metrics)
+                body.append((f"{recipe}, the paper's", *cells))
+            cells = _pattern(_means(ours[name]).get, _means(ours[BASELINE]).get, metrics)
+            body.append((name, *cells))
+        return Grid((Column("", "Recipe"), *(Column("", title) for title in head)), tuple(body))
+
+    def gains(self, table: Table) -> list[Gain]:
+        """The table's contrasts, pooled over seeds and orders."""
+        by_name = {row.name: row for row in table.rows}
+        return [self._gain(contrast, by_name) for contrast in table.contrasts if {*contrast} <= by_name.keys()]
+
+    def agreement(self, table: Table) -> Grid:
+        """How many answers stayed that should stay, in every language."""
+        return agreement_grid(self.rows(table))
+
+    def plain(self) -> dict[str, Any]:
+        """Everything that is printed, as JSON data, and nothing that depends on when it was run but the seconds."""
+        return {
+            "experiment": self.experiment.name,
+            "notes": list(self.experiment.notes),
+            "seeds": list(self.experiment.seeds),
+            "orders": list(self.experiment.orders),
+            "tables": [self._plain_table(table) for table in self.experiment.tables],
+        }
+
+    def _plain_table(self, table: Table) -> dict[str, Any]:
+        rows = aggregate(with_original(self.rows(table)))
+        published = table.published
+        return {
+            "title": table.title,
+            "rows": [
+                {"recipe": row.recipe, "runs": row.n, **{k: asdict(v) for k, v in row.stats.items()}} for row in rows
+            ],
+            "published": {recipe: dict(row) for recipe, row in published.rows.items()} if published else {},
+            "slips": [[*cell, what] for cell, what in published.slips.items()] if published else [],
+            "gains": [
+                {"better": won.recipe_a, "baseline": won.recipe_b, "splits": _splits(won)} for won in self.gains(table)
+            ],
+        }
+
+    def _plain(self, table: Table) -> Grid:
+        return compared_grid(self.rows(table), {})
+
+    def _of(self, jobs: Sequence[Job]) -> list[Report]:
+        return [report for job in jobs for report in self.reports[job.key]]
+
+    def _gain(self, contrast: Contrast, rows: Mapping[str, Any]) -> Gain:
+        better, baseline = (self.experiment.jobs_of(rows[name]) for name in contrast)
+        streams = [self.experiment.stream_of(job) for job in better for _ in self.reports[job.key]]
+        return gain(self._of(better), self._of(baseline), streams)
+
+
+def _stats(row: Aggregate) -> dict[str, Any]:
+    return {name: asdict(stat) for name, stat in row.stats.items()}
+
+
+def _means(row: Aggregate) -> Mapping[str, float]:
+    return {name: stat.mean for name, stat in row.stats.items()}
+
+
+def _pattern(of: Any, baseline: Any, metrics: Sequence[str]) -> list[str]:
+    """The ratio of patches, then 100 · (CLG - CLG of the baseline) ÷ (100 - CLG of the baseline) per metric."""
+    patches = (of("patches"), baseline("patches"))
+    shown = [f"{patches[0] / patches[1]:.2f}" if all(patches) else "–"]
+    for metric in metrics:
+        ours, theirs = of(metric), baseline(metric)
+        left = None if theirs is None else 100.0 - theirs
+        shown.append("–" if ours is None or not left else f"{100.0 * (ours - theirs) / left:.0f}")
+    return shown
+
+
+def _splits(won: Gain) -> dict[str, Any]:
+    return {name: {**asdict(split), "gain": split.gain} for name, split in won.splits.items() if split.cells}

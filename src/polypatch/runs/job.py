@@ -1,0 +1,26 @@
+"""Job: one run on one workbench, the unit of every grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from polypatch.runs.run import Run, short_hash, told
+from polypatch.runs.workbench import BenchSpec
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, and on which model and data.
+
+    Attributes:
+        spec: model and data.
+        run: what is done with them.
+    """
+
+    spec: BenchSpec
+    run: Run
+
+    @property
+    def key(self) -> str:
+        """A name for files: the same job has the same key, wherever its queries and its world are kept."""
+        return f"{self.run.key}-{short_hash(told(replace(self.spec, cache_dir=None, world_dir=None)))}"
