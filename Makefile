@@ -33,9 +33,12 @@ bench: $(READY)  ## speed and memory, as ratios
 	$(BIN)/python benchmarks/artefact.py --out benchmarks/results/artefact.json
 	$(BIN)/python benchmarks/query_cache.py --out benchmarks/results/query_cache.json
 
-results: $(READY)  ## the tables of docs/results.md (about an hour; SHARED= the folder with MASSIVE and the checkpoint)
-	$(BIN)/python experiments/world.py --out runs/world
-	$(BIN)/python experiments/massive.py --out runs/massive
+SHARED ?= ../shared
+results: $(READY)  ## the tables of docs/results.md (hours; SHARED= the folder with MASSIVE, XNLI and the checkpoint)
+	$(BIN)/polypatch reproduce table1 --jobs 2
+	$(BIN)/polypatch reproduce table3 --jobs 2
+	$(BIN)/polypatch reproduce massive --jobs 2 --model $(SHARED)/models/mini-mbert-massive --data massive:$(SHARED)/data/massive
+	$(BIN)/polypatch reproduce table2 --jobs 2 --model $(SHARED)/models/mini-mbert-massive --data xnli:$(SHARED)/data/xnli
 
 clean:
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -61,3 +61,24 @@ def test_unknown_labels_and_missing_files(xnli_folder):
     (xnli_folder / "dev.labels.tsv.gz").unlink()
     with pytest.raises(DataError, match=r"no dev\.labels\.tsv\.gz"):
         read_xnli(xnli_folder)
+
+
+def test_multinli_gives_the_memory_and_what_was_trained_on(xnli_folder):
+    # English alone, as MultiNLI is; and one row that dev has, too.
+    pairs = [(f"Bird {i} sang.", f"Bird {i} {what}.") for i in range(20) for what in ("was heard", "was blue", "slept")]
+    pairs[0] = xnli_pairs("dev", "en")[0]
+    write_table(xnli_folder / "train.labels.tsv.gz", [("label", "genre"), *((gold, "x") for gold in XNLI_LABELS * 20)])
+    write_table(xnli_folder / "train-en.tsv.gz", pairs)
+    sizes = Sizes(memory=30, memory_other=5, validation=9, validation_other=4, locality_train=9, locality_test=12)
+    data = load_xnli(xnli_folder, sizes=sizes, seed=3)
+    assert {lang: len(texts) for lang, texts in data.memory.items()} == {"en": 30}
+    assert set(data.memory["en"]) | {row.text for row in data.locality["train"]} <= set(pairs)
+    assert {name: len(rows) for name, rows in data.locality.items()} == {
+        "train": 9,
+        "test": 12,
+        "test.de": 12,
+        "test.sw": 12,
+    }
+    assert {lang: len(texts) for lang, texts in data.validation.items()} == {"en": 9, "de": 4, "sw": 4}
+    assert not {row.text for row in data.locality["test"]} & set(pairs)
+    assert read_xnli(xnli_folder).sizes.memory == 40_000

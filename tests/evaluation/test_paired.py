@@ -119,3 +119,21 @@ def test_broken_cells_are_named(a, tmp_path, old, new):
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(DataError, match=r"cells\.json"):
         load_cells(path)
+
+
+def test_orders_of_one_stream_are_no_further_edits(a, b):
+    # Three times the same edits say no more than once; three times as many would.
+    alone = gain(a, b).splits["all"]
+    orders = gain([a] * 3, [b] * 3, ["stream"] * 3).splits["all"]
+    apart = gain([a] * 3, [b] * 3).splits["all"]
+    assert (orders.cells, orders.won, orders.gain) == (3 * alone.cells, 3 * alone.won, alone.gain)
+    assert orders.interval == alone.interval
+    assert apart.interval[1] - apart.interval[0] < alone.interval[1] - alone.interval[0]
+
+
+def test_two_streams_whose_edits_have_the_same_ids_are_two(a, b):
+    assert (
+        gain([a] * 2, [b] * 2, ["one", "other"]).splits["all"].interval == gain([a] * 2, [b] * 2).splits["all"].interval
+    )
+    with pytest.raises(InputError, match="2 reports against 2, of 1 streams"):
+        gain([a] * 2, [b] * 2, ["one"])

@@ -18,6 +18,7 @@ from polypatch.evaluation import (
     markdown_table,
 )
 from polypatch.evaluation.aggregate import values, with_original
+from polypatch.evaluation.tables import agreement_grid, compared_grid, results_grid
 
 from .fakes import EDITS, LOCALITY, golden
 
@@ -190,3 +191,34 @@ def test_no_reports():
 def test_seconds_keep_their_digits(seconds, shown):
     _, rows = parse(markdown_table([Report("r", seconds_per_edit=seconds)]))
     assert rows[0][-1] == shown
+
+
+def test_the_papers_rows_stand_above_ours_as_printed(report):
+    anew = replace(report, recipe="mpn-all, drawn anew at every step")
+    other = replace(report, recipe="fine-tuning")
+    published = {
+        "original": {"patches": 0, "reliability": 88.07, "clg.de": 85.3},
+        "mpn-all": {"patches": 4598, "reliability": 99.29, "clg.ar": 95.3},
+    }
+    grid = compared_grid([report, anew, other], published, {("mpn-all", "reliability")})
+    titles = [row[0] for row in grid.rows]
+    assert titles == [
+        *("original, the paper's", "original", "mpn-all, the paper's", "mpn-all", "mpn-all, drawn anew at every step"),
+        "fine-tuning",
+    ]
+    header = [column.title for column in grid.columns]
+    assert "CLG ar" not in header  # of languages that we do not have, there is nothing to compare
+    printed = dict(zip(header, grid.rows[2], strict=True))
+    assert (printed["Patches"], printed["Reliability"], printed["MLG"]) == ("4598", "99.29†", "–")
+    assert dict(zip(header, grid.rows[0], strict=True))["CLG de"] == "85.30"
+    assert grid.breaks == {1, 4, 5}
+    assert grid.rows[3][1:] == results_grid([report]).rows[1][1:]
+
+
+def test_agreement_by_set_and_language(report):
+    moved = replace(
+        report, locality={"test": Locality(50, 60, 70), "test.de": Locality(1, 2, 3), "far": Locality(4, 5, 6)}
+    )
+    grid = agreement_grid([moved])
+    assert [column.name for column in grid.columns] == ["Answers as before, %", "source", "de"]
+    assert grid.rows == (("test, mpn-all", "70.0", "3.0"), ("far, mpn-all", "6.0", "–"))

@@ -88,7 +88,6 @@ TABLE_2 = Published(
     },
     slips={
         ("original", "clg_avg"): "the printed cells average 63.35",
-        ("t-patcher", "clg_avg"): "the printed cells average 64.61",
     },
     about=(
         "XNLI, 5,010 edits of mBERT, one run. The paper calls the last row MPN; its 2,254 patches fit the trigger "

@@ -1,0 +1,82 @@
+"""Experiments as data: what jobs they are, at both scales."""
+
+from dataclasses import replace
+
+import pytest
+
+from polypatch.experiments import EXPERIMENTS, Materials
+from polypatch.experiments.demo import TABLE_1, TABLE_3
+
+GIVEN = Materials("model", "massive:data")
+
+
+@pytest.fixture(params=[(name, scale) for name in EXPERIMENTS for scale in ("small", "full")], ids="-".join)
+def experiment(request):
+    name, scale = request.param
+    return EXPERIMENTS[name](scale, GIVEN)
+
+
+def test_every_job_can_be_built_and_is_there_once(experiment):
+    jobs = experiment.jobs()
+    assert len({job.key for job in jobs}) == len(jobs) > 0
+    for job in jobs:
+        job.run.built()
+        assert job.spec.seed == job.run.seed in experiment.seeds
+        assert job.run.order in experiment.orders
+
+
+def test_the_jobs_of_one_seed_stand_together(experiment):
+    seeds = [job.spec.seed for job in experiment.jobs()]
+    assert seeds == sorted(seeds)
+
+
+def test_every_row_of_every_table_has_its_jobs_in_the_grid(experiment):
+    keys = {job.key for job in experiment.jobs()}
+    for table in experiment.tables:
+        assert len({row.name for row in table.rows}) == len(table.rows)
+        for row in table.rows:
+            assert {job.key for job in experiment.jobs_of(row)} <= keys
+
+
+def test_contrasts_name_rows_where_the_rows_are_there(experiment):
+    for table in experiment.tables:
+        names = {row.name for row in table.rows}
+        assert any({*contrast} <= names for contrast in table.contrasts)
+
+
+def test_every_row_of_the_paper_has_one_of_ours(experiment):
+    for table in experiment.tables:
+        if table.published is not None:
+            ours = {row.name.partition(",")[0] for row in table.rows}
+            assert set(table.published.rows) - {"original"} <= ours
+            assert {recipe for recipe, _ in table.published.slips} <= set(table.published.rows)
+
+
+def test_full_scale_changes_no_published_setting():
+    for make in EXPERIMENTS.values():
+        for table in make("full", GIVEN).tables:
+            for row in table.rows:
+                assert not row.settings
+                assert row.limit is None
+                assert row.retries == 0
+
+
+def test_folds_become_jobs_of_their_own():
+    whole = EXPERIMENTS["table2"]("full", GIVEN)
+    parts = whole.changed(folds=20)
+    assert len(parts.jobs()) == 20 * len(whole.jobs())
+    assert {job.run.fold for job in parts.jobs()} == set(range(20))
+
+
+def test_on_the_world_a_seed_is_a_stream_of_its_own_and_elsewhere_not():
+    streams = {
+        name: len({e.stream_of(job) for job in e.jobs()})
+        for name, e in ((name, make("small", GIVEN)) for name, make in EXPERIMENTS.items())
+    }
+    assert streams == {"table1": 3, "table2": 1, "table3": 3, "massive": 1}
+
+
+def test_the_demos_rows_are_those_of_table_1_on_one_seed():
+    rows = [row for row in EXPERIMENTS["table1"]("small", GIVEN).tables[0].rows if row.redraw != "per_step"]
+    assert [replace(row, order=0, trajectory_every=0) for row in rows] == list(TABLE_1)
+    assert all(row.wrong_in_all and row.limit is None for row in TABLE_3)
