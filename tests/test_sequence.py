@@ -29,6 +29,7 @@ class Scribe:
     draws: int = 1
     lessons: list = field(default_factory=list)
     exact = False
+    protects_right = False
     memory_copies = 2
 
     def start(self, site):

@@ -72,6 +72,7 @@ class Attempt:
         sampled = self.recipe.sampler(self.edit, self._rng(0))
         asked = self.recipe.trigger.examples(self.edit, sampled)
         if not self.recipe.trigger.fires(self._right(asked)):
+            remember(self.memory, self.edited.tail, self.recipe, right_already(self.recipe, asked))
             return self._outcome(triggered=False, success=True)
         before = self.edited.delta.snapshot(), self.memory.snapshot()
         patches, steps = self.edited.delta.patches, 0
@@ -154,8 +155,7 @@ class Attempt:
         self.memory.restore(before[1])
 
     def _rng(self, attempt: int, purpose: str = "sampler") -> random.Random:
-        # From the edit's id, not from a running stream: an edit's draws do not depend on the edits before it.
-        return random.Random(f"{self.edited.seed}:{self.edit.id}:{attempt}:{purpose}")
+        return rng_of(self.edited.seed, self.edit, attempt, purpose)
 
     def _outcome(self, **fields: object) -> EditOutcome:
         source = self.edit.example(self.edit.source)
@@ -167,6 +167,16 @@ class Attempt:
             finished=now(),
             **fields,  # type: ignore[arg-type]
         )
+
+
+def rng_of(seed: int, edit: Edit, attempt: int = 0, purpose: str = "sampler") -> random.Random:
+    """An edit's random numbers: from its id and not from a running stream, so they do not depend on edits before it."""
+    return random.Random(f"{seed}:{edit.id}:{attempt}:{purpose}")
+
+
+def right_already(recipe: Recipe, asked: Sequence[Example]) -> tuple[Example, ...]:
+    """What an edit that needed no change puts into the memory of the next ones."""
+    return tuple(asked) if recipe.editor.protects_right else ()
 
 
 def remember(memory: Memory, tail: Tail, recipe: Recipe, trained: Sequence[Example]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from polypatch.editors import Editor, FineTuning, TPatcher
+from polypatch.editors import DiscriminantPatch, Editor, FineTuning, TPatcher
 from polypatch.errors import UnknownRecipeError
 from polypatch.samplers import AllLanguages, OnlyLanguages, Sampler, SourceOnly, SourcePlusRandom
 from polypatch.triggers import Trigger
@@ -38,6 +38,8 @@ RECIPES: dict[str, Recipe] = {
     "t-patcher": Recipe(TPatcher(), paper=_PATCHER),
     "mpn-only": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.SAMPLED, paper=_MPN),
     "mpn-all": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
+    "polypatch": Recipe(DiscriminantPatch(), AllLanguages(), Trigger.ANY),
+    "polypatch-one": Recipe(DiscriminantPatch(), SourcePlusRandom(k=1, redraw="per_edit"), Trigger.SAMPLED),
 }
 """Every method by name. A new one is a file in ``editors/`` or a sampler, and one row here."""
 
@@ -53,7 +55,7 @@ def recipe_named(name: str) -> Recipe:
     return RECIPES[name]
 
 
-EDITORS: dict[str, Any] = {kind.__name__: kind for kind in (TPatcher, FineTuning)}
+EDITORS: dict[str, Any] = {kind.__name__: kind for kind in (TPatcher, FineTuning, DiscriminantPatch)}
 SAMPLERS: dict[str, Any] = {kind.__name__: kind for kind in (SourceOnly, SourcePlusRandom, AllLanguages, OnlyLanguages)}
 """What a file of settings may name. Nothing else is ever looked up by a name from a file."""
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from polypatch.attempt import Attempt, Editable, Rules, now, remember
+from polypatch.attempt import Attempt, Editable, Rules, now, remember, right_already, rng_of
 from polypatch.contradictions import require_no_contradictions
 from polypatch.deltas import PatchBank
 from polypatch.editors import Memory, MemoryRows
@@ -138,13 +138,17 @@ def remember_again(edited: Stream, recipe: Recipe) -> None:
 
 def remember_one(edited: Stream, recipe: Recipe, record: EditRecord) -> None:
     """Put one edit into the memory, if it is in the model."""
-    forgets = not recipe.editor.memory_copies
-    if forgets or record.reverted or record.outcome.status not in ("taken", "failed"):
+    counts = ("taken", "failed", *(("not needed",) if recipe.editor.protects_right else ()))
+    if not recipe.editor.memory_copies or record.reverted or record.outcome.status not in counts:
         return
     if record.edit is None:
         raise InputError("format version 1 did not keep the edits' texts, so further edits would break them")
-    trained = [record.edit.example(lang) for lang in record.outcome.languages]
-    remember(_memory_of(edited), edited.tail, recipe, trained)
+    if record.outcome.triggered:
+        remembered = tuple(record.edit.example(lang) for lang in record.outcome.languages)
+    else:
+        sampled = recipe.sampler(record.edit, rng_of(edited.seed, record.edit))
+        remembered = right_already(recipe, recipe.trigger.examples(record.edit, sampled))
+    remember(_memory_of(edited), edited.tail, recipe, remembered)
 
 
 def build_memory(tail: Tail, memory: Sequence[Text], validation: Sequence[Text] | None) -> Memory:

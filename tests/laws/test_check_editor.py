@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from polypatch.editors import FineTuning, TPatcher
+from polypatch.editors import DiscriminantPatch, FineTuning, TPatcher
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
 from polypatch.sites.families import FAMILIES
@@ -16,6 +16,8 @@ def quick(recipe, views):
     """The recipe with small numbers: without views the full stopping rule, with views the one without validation."""
     if isinstance(recipe.editor, TPatcher):
         changes = {"max_steps": 40, "first_validation": 10, "validate_every": 5, "use_validation": not views}
+    elif isinstance(recipe.editor, DiscriminantPatch):
+        return recipe
     else:
         changes = {"max_steps": 25, "learning_rate": 3e-3}
     return dataclasses.replace(recipe, editor=dataclasses.replace(recipe.editor, views=views, **changes))
@@ -38,6 +40,7 @@ EXACT = {
     "six matrices, two languages": Recipe(FineTuning(scope="layer"), SourcePlusRandom(), Trigger.SAMPLED),
     "t-patcher": RECIPES["t-patcher"],
     "mpn-only": RECIPES["mpn-only"],
+    "polypatch": RECIPES["polypatch"],
 }
 
 
@@ -46,7 +49,8 @@ EXACT = {
 @pytest.mark.parametrize("name", EXACT)
 def test_full_forward_passes_keep_the_laws(tiny, name, family, views):
     recipe = quick(EXACT[name], views)
-    editor = dataclasses.replace(recipe.editor, max_steps=20, example_repeat=2)
+    changes = {} if isinstance(recipe.editor, DiscriminantPatch) else {"example_repeat": 2}
+    editor = dataclasses.replace(recipe.editor, max_steps=20, **changes)
     check(tiny, family, dataclasses.replace(recipe, editor=editor), exact=True)
 
 

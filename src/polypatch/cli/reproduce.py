@@ -27,7 +27,9 @@ polypatch reproduce figure3 --scale full --data xfever-edit:xfever
 
 def reproduce(
     ctx: typer.Context,
-    experiment: Annotated[str, typer.Argument(metavar="NAME", help="table1, table2, table3, figure3 or massive.")],
+    experiment: Annotated[
+        str, typer.Argument(metavar="NAME", help="table1, table2, table3, figure3, massive or compare.")
+    ],
     scale: Annotated[
         str, typer.Option(metavar="small|full", help="small: minutes to an hour on one machine; full: as in the paper.")
     ] = "small",
@@ -50,6 +52,13 @@ def reproduce(
     folds: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Split each stream into so many that start anew.")
     ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where finished runs are kept; experiments that share runs may share it. Default: FOLDER.",
+        ),
+    ] = None,
     cache: Annotated[
         Path | None,
         typer.Option("--cache", metavar="DIR", help="Where encoded texts are kept. Default: FOLDER/queries."),
@@ -66,10 +75,11 @@ def reproduce(
     """Run one of the paper's experiments and print our rows under the paper's.
 
     small needs no mBERT: tables 1 and 3 and figure 3 use the embedded world,
-    massive and table2 the data and the model that are named. full takes the
-    paper's settings, a classifier from polypatch train and the data from
-    polypatch data xfever-edit. Every run is kept as soon as it is done: after
-    Ctrl-C or a kill the same command goes on.
+    massive and table2 the data and the model that are named, compare (MPN and
+    polypatch's own recipes) either. full takes the paper's settings, a
+    classifier from polypatch train and the data from polypatch data
+    xfever-edit. Every run is kept as soon as it is done: after Ctrl-C or a kill
+    the same command goes on.
     """
     prepare()
     from polypatch.cli.reproducing import Wanted, reproduce_experiment
@@ -84,6 +94,7 @@ def reproduce(
         orders=orders,
         limit=limit,
         folds=folds,
+        rows=rows,
         cache=cache,
         half=half,
         jobs=jobs,

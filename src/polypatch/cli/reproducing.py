@@ -38,6 +38,7 @@ class Wanted:
     orders: int | None
     limit: int | None
     folds: int | None
+    rows: Path | None
     cache: Path | None
     half: bool
     jobs: int
@@ -74,7 +75,7 @@ def reproduce_experiment(wanted: Wanted, bars: Bars) -> Printed:
     experiment = _experiment(wanted, bars)
     jobs = experiment.jobs()
     board = Board(jobs, bars)
-    reports = execute(jobs, on=_backend(wanted), out=wanted.out, on_event=board.show)
+    reports = execute(jobs, on=_backend(wanted), out=wanted.rows or wanted.out, on_event=board.show)
     found = Reproduction(experiment, {job.key: done for job, done in zip(jobs, reports, strict=True)})
     spent = [f"{len(jobs)} runs, {board.stored} of them done before; {time.perf_counter() - started:.0f} s"]
     printed = Reproduced(found, wanted.out, wanted.command, (*spent, *_encoding(board.encodings)))
@@ -107,16 +108,18 @@ _MAKE = {
     "table2": ("xnli:FOLDER", "the XNLI files", "polypatch train MODEL --preset xnli"),
     "massive": ("massive:FOLDER", "the MASSIVE files", "polypatch train MODEL --data massive:FOLDER"),
 }
+_MAKE |= {"table3": _MAKE["table1"], "compare": _MAKE["massive"]}
 
 
 def _require(wanted: Wanted) -> None:
     """The embedded world is taken where nothing is named, and only there."""
-    embedded = wanted.scale == "small" and wanted.name in ("table1", "table3")
+    on_world = ("table1", "table3", *(() if wanted.model or wanted.data else ("compare",)))
+    embedded = wanted.scale == "small" and wanted.name in on_world
     if embedded and (wanted.model or wanted.data):
         raise InputError(f"{wanted.name} --scale small runs on the embedded world: leave out --model and --data")
     if embedded:
         return
-    data, files, model = _MAKE["table1" if wanted.name == "table3" else wanted.name]
+    data, files, model = _MAKE[wanted.name]
     if not wanted.data:
         raise InputError(f"{wanted.name} --scale {wanted.scale} needs --data {data} ({files})")
     if not wanted.model:

@@ -1,5 +1,6 @@
 """HOW a change is learned: one published method per file, language-blind."""
 
+from polypatch.editors.discriminant import DiscriminantPatch as DiscriminantPatch
 from polypatch.editors.editor import Editor as Editor
 from polypatch.editors.editor import Fit as Fit
 from polypatch.editors.editor import Lesson as Lesson

@@ -62,6 +62,11 @@ class Editor(Protocol):
         """How often each text of a finished edit counts in the memory of the next ones; 0: past edits stay out."""
         ...
 
+    @property
+    def protects_right(self) -> bool:
+        """Whether edits that needed no change join the memory, too: else a later one may break them unnoticed."""
+        ...
+
     def start(self, site: FeedForwardSite) -> Delta:
         """The empty change that edits will grow."""
         ...

@@ -49,6 +49,8 @@ class FineTuning:
         if self.scope not in ("ffn", "layer"):
             raise ValueError(f"scope must be 'ffn' or 'layer', not {self.scope!r}")
 
+    protects_right = False
+
     @property
     def exact(self) -> bool:
         """The attention's matrices are before the FFN input, where the frozen tail begins."""

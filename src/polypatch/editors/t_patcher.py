@@ -106,6 +106,7 @@ class TPatcher:
     memory_copies: int = 8
 
     exact = False
+    protects_right = False
 
     def start(self, site: FeedForwardSite) -> PatchBank:
         """An empty bank for this site."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from polypatch.experiments.compare import compare
 from polypatch.experiments.experiment import Experiment, Materials, Scale
 from polypatch.experiments.massive import massive
 from polypatch.experiments.table1 import table1
@@ -13,4 +14,10 @@ from polypatch.experiments.table3 import table3
 
 Maker: TypeAlias = Callable[[Scale, Materials], Experiment]
 
-EXPERIMENTS: Mapping[str, Maker] = {"table1": table1, "table2": table2, "table3": table3, "massive": massive}
+EXPERIMENTS: Mapping[str, Maker] = {
+    "table1": table1,
+    "table2": table2,
+    "table3": table3,
+    "massive": massive,
+    "compare": compare,
+}

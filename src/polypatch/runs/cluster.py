@@ -7,7 +7,11 @@ Models and data must be where their names say on every node: on shared storage, 
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +19,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from polypatch.errors import InputError
+from polypatch.errors import InputError, PolypatchError
 from polypatch.evaluation import Report
-from polypatch.runs.events import Event, OnEvent
+from polypatch.runs.events import Encoded, Event, OnEvent
 from polypatch.runs.job import Job
 from polypatch.runs.pool import LastOpened, distinct_specs, encoded, opening, teller
 from polypatch.runs.workbench import BenchSpec, Workbench
@@ -26,14 +30,21 @@ LOCAL = "local"
 RETRIES = 5
 """How often a job is done again that its worker or its node took down with it."""
 
+KNOCK = 10.0
+"""Seconds in which an address must answer."""
+
+_SETTINGS = b"\x04"
+_HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
+"""How a client begins; a server answers with a frame of the same kind (RFC 9113, section 3.4)."""
+
 
 @dataclass(frozen=True)
 class Cluster:
     """Do jobs as Ray tasks, one core each.
 
     Attributes:
-        address: of a running cluster (``auto``, ``HOST:PORT``, ``ray://HOST:PORT``), or ``local`` for one of this
-            machine's cores that ends with the grid.
+        address: of a running cluster (``auto``, ``HOST:PORT``, ``ray://HOST:PORT``), which is left running, or
+            ``local`` for one of this machine's cores that ends with the grid.
     """
 
     address: str = LOCAL
@@ -43,62 +54,90 @@ class Cluster:
 
         Raises:
             InputError: Ray is not installed, or no cluster answers at the address.
+            PolypatchError: what a job raised; or a job took `RETRIES` workers with it.
         """
         ray = _ray()
-        # First: what can go wrong with a model goes wrong before a cluster is started.
-        started = _connect(ray, self.address)
-        try:
-            yield from _Grid(ray, jobs, tell).results()
-        finally:
-            if started:
-                ray.shutdown()
+        # First: hours of encoding must not end at an address where nobody answers.
+        with _connected(ray, self.address) as alone:
+            yield from _Grid(ray, jobs, tell, alone).results()
 
 
-class _Queries(NamedTuple):
-    """The queries of one workbench, as the driver has them."""
+class _Place(NamedTuple):
+    """Where workers find what the driver has."""
 
+    directory: Path
+    """Relative names start there."""
     fingerprint: str
-    rows: list[Any]
-    """One reference to (keys, queries): in a list, so that Ray fetches it only where it is asked for."""
+    folder: Path | None
+    """The encoder's folder of queries."""
+    queries: list[Any]
+    """A reference to (keys, queries), or none where every node sees the folder. In a list, so that Ray fetches it only
+    where it is asked for."""
 
 
 class _Grid:
-    def __init__(self, ray: Any, jobs: Mapping[int, Job], tell: OnEvent) -> None:
-        self.ray, self.jobs, self.tell = ray, jobs, tell
+    def __init__(self, ray: Any, jobs: Mapping[int, Job], tell: OnEvent, alone: bool) -> None:
+        self.ray, self.jobs, self.tell, self.alone = ray, jobs, tell, alone
 
     def results(self) -> Iterator[tuple[int, list[Report]]]:
         """Reports by job number, as they come."""
         ray = self.ray
-        queries = [(spec, self._published(spec)) for spec in distinct_specs(self.jobs.values())]
-        ears = ray.remote(num_cpus=0)(_Ears).options(scheduling_strategy=_here(ray)).remote()
+        # Its death costs a few events: it comes back with none.
+        ears = ray.remote(num_cpus=0, max_restarts=-1)(_Ears).options(scheduling_strategy=_here(ray)).remote()
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(_work)
-        pending = {
-            task.remote(number, job, next(q for spec, q in queries if spec == job.spec), ears): number
-            for number, job in self.jobs.items()
-        }
+        heard = ears.heard.remote()
+        pending: dict[Any, int] = {}
         try:
+            for spec in distinct_specs(self.jobs.values()):
+                place = self._published(spec)
+                mine = {number: job for number, job in self.jobs.items() if job.spec == spec}
+                # The nodes begin while the texts of the next workbench are encoded.
+                pending |= {task.remote(number, job, place, ears): number for number, job in mine.items()}
+                yield from self._finished(pending, wait=0)
             while pending:
-                finished, _ = ray.wait(list(pending), timeout=0.5)
-                for event in ray.get(ears.heard.remote()):
-                    self.tell(event)
-                for reference in finished:
-                    yield pending.pop(reference), self._result(reference)
+                yield from self._finished(pending, wait=0.5)
+                heard = self._hear(ears, heard, set(pending.values()))
         finally:
             # Ctrl-C or an error: jobs under way are given up, finished ones were handed over.
             for reference in pending:
                 ray.cancel(reference, force=True)
 
-    def _published(self, spec: BenchSpec) -> _Queries:
+    def _finished(self, pending: dict[Any, int], wait: float) -> Iterator[tuple[int, list[Report]]]:
+        finished = self.ray.wait(list(pending), num_returns=len(pending), timeout=0)[0]
+        for reference in finished or self.ray.wait(list(pending), timeout=wait)[0]:
+            number = pending.pop(reference)
+            yield number, self._result(number, reference)
+
+    def _published(self, spec: BenchSpec) -> _Place:
         bench = spec.open(opening(self.tell))
         self.tell(encoded(bench))
-        return _Queries(bench.tail.fingerprint, [self.ray.put(bench.tail.cache.export())])
+        tail, folder = bench.tail, bench.tail.cache.directory
+        queries = [] if self.alone and folder is not None else [self.ray.put(tail.cache.export())]
+        return _Place(Path.cwd(), tail.fingerprint, folder, queries)
 
-    def _result(self, reference: Any) -> list[Report]:
+    def _hear(self, ears: Any, asked: Any, under_way: set[int]) -> Any:
+        """Tell what the ears have answered, and ask again. They are not waited for: jobs do not need them."""
+        if not self.ray.wait([asked], timeout=0)[0]:
+            return asked
+        # Lost with their process or their node; the next answer is from new ones.
+        with contextlib.suppress(self.ray.exceptions.RayError):
+            for event in self.ray.get(asked):
+                # What a finished job said last comes too late.
+                if isinstance(event, Encoded) or event.job in under_way:
+                    self.tell(event)
+        return ears.heard.remote()
+
+    def _result(self, number: int, reference: Any) -> list[Report]:
         try:
             reports: list[Report] = self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
             # Ray wraps what the job raised; the caller knows nothing of Ray.
             raise error.cause from error
+        except self.ray.exceptions.RayError as error:
+            raise PolypatchError(
+                f"{self.jobs[number].run.name}: {RETRIES + 1} workers died of it or with it; give each more memory, "
+                f"and start again: finished jobs are not done twice ({type(error).__name__})"
+            ) from error
         return reports
 
 
@@ -107,62 +146,104 @@ class _Ears:
 
     def __init__(self) -> None:
         self._last: dict[int | None, Event] = {}
+        self._encodings: list[Encoded] = []
 
-    def tell(self, event: Event) -> None:
-        self._last[event.job] = event
+    def tell(self, event: Event | Encoded) -> None:
+        if isinstance(event, Encoded):
+            self._encodings.append(event)
+        else:
+            self._last[event.job] = event
 
-    def heard(self) -> list[Event]:
-        """The newest event of each job since the last call."""
-        events, self._last = list(self._last.values()), {}
+    def heard(self) -> list[Event | Encoded]:
+        """What was encoded, and the newest event of each job, since the last call."""
+        events: list[Event | Encoded] = [*self._encodings, *self._last.values()]
+        self._last, self._encodings = {}, []
         return events
 
 
 _benches = LastOpened()
 
 
-def _work(number: int, job: Job, queries: _Queries, ears: Any) -> list[Report]:
+def _work(number: int, job: Job, place: _Place, ears: Any) -> list[Report]:
     """One job, in a worker, which keeps its workbench for the next job."""
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     torch.set_num_threads(1)
-    spec = job.spec
-    shared = spec.cache_dir is not None and Path(spec.cache_dir).is_dir()
-    bench = _benches.get(spec if shared else replace(spec, cache_dir=None))
-    _lent(bench, queries)
+    with contextlib.suppress(OSError):
+        os.chdir(place.directory)
 
     def tell(event: Any) -> None:
         ears.tell.remote(event)
 
+    shared = place.folder is not None and place.folder.is_dir()
+    # Elsewhere nothing is written: what the driver has is enough.
+    bench = _benches.get(job.spec if shared else replace(job.spec, cache_dir=None))
+    _lent(bench, place)
+    late = encoded(bench)
+    if late.fresh:  # never; but if ever, it is seen
+        tell(late)
     return bench.run(job.run, teller(number, job.run.name, tell))
 
 
-def _lent(bench: Workbench, queries: _Queries) -> None:
+def _lent(bench: Workbench, place: _Place) -> None:
     """See to it that nothing is encoded here."""
-    if bench.tail.fingerprint != queries.fingerprint:
+    if bench.tail.fingerprint != place.fingerprint:
         raise InputError(
             f"{bench.tail.site.model.name_or_path or 'the model'}: this node's weights or tokenizer are not those of "
             "the driver's node; put the model on shared storage, or name one revision of the hub's"
         )
-    if bench.tail.cache.missing(bench.texts()):
-        bench.tail.cache.lend(*_ray().get(queries.rows[0]))
+    if place.queries and bench.tail.cache.missing(bench.texts()):
+        bench.tail.cache.lend(*_ray().get(place.queries[0]))
 
 
-def _connect(ray: Any, address: str) -> bool:
-    """Whether a connection was made now; one that is there already is used."""
+@contextlib.contextmanager
+def _connected(ray: Any, address: str) -> Iterator[bool]:
+    """A connection that ends with the block, and with it a cluster of our own; one that is there already is used.
+
+    Whether this machine is all of the cluster, as far as is known.
+    """
     if ray.is_initialized():
-        return False
+        yield False
+        return
+    ours = {"include_dashboard": False} if address == LOCAL else {}
+    # Not public: else what befalls a node is printed on stdout, which is the results'.
+    ray._private.worker._worker_logs_enabled = False
     try:
-        ray.init(
-            address=None if address == LOCAL else address,
-            log_to_driver=False,
-            logging_level="ERROR",
-            # Nothing of ours looks at it.
-            include_dashboard=False if address == LOCAL else None,
-        )
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise InputError(
-            f"--ray {address}: no cluster answers there ({error}); start one by ray start --head"
-        ) from error
-    return True
+        try:
+            if address != LOCAL:
+                _knock(_meant(ray, address))
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **ours)
+        except (OSError, RuntimeError, ValueError, ImportError, ray.exceptions.RayError) as error:
+            raise InputError(
+                f"Ray at {address}: no cluster can be used there ({error}); one is started by ray start --head"
+            ) from error
+        yield address == LOCAL
+    finally:
+        ray.shutdown()
+        ray._private.worker._worker_logs_enabled = True
+
+
+def _meant(ray: Any, address: str) -> str:
+    """The address that ``auto`` stands for: the environment's, or that of the cluster which was started here last."""
+    if address == "auto":
+        # Not public, so it may change; without it Ray asks by itself, and is slower to say that nobody is there.
+        with contextlib.suppress(AttributeError, TypeError):
+            return str(ray._private.services.get_ray_address_from_environment("auto", None))
+    return address
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for minutes, and says so on stderr.
+
+    Raises:
+        OSError: nobody answers, or not with HTTP/2, which Ray speaks.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return  # Ray says what it thinks of that
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK) as connection:
+        if os.environ.get("RAY_USE_TLS", "0") == "0":
+            connection.sendall(_HTTP2)
+            if connection.recv(4)[3:] != _SETTINGS:
+                raise OSError("what answers is not Ray")
 
 
 def _here(ray: Any) -> Any:
@@ -172,9 +253,10 @@ def _here(ray: Any) -> Any:
 
 
 def _ray() -> Any:
+    # Read at import; it would tell its makers about every cluster.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
-        import ray.util.scheduling_strategies
+        importlib.import_module("ray.util.scheduling_strategies")
+        return importlib.import_module("ray")
     except ImportError as error:
         raise InputError("a grid on Ray needs pip install 'polypatch[ray]'") from error
-    return ray

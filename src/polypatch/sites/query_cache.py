@@ -12,7 +12,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,7 +50,7 @@ class CacheSummary:
         rounding: largest difference that this has made to a number of a query; 0 for float32.
         shards: files.
         disk_bytes: their size.
-        memory_bytes: of the queries held in memory and not mapped.
+        memory_bytes: of the queries held in memory, neither mapped nor lent.
     """
 
     texts: int
@@ -85,7 +87,7 @@ class QueryCache:
         self.directory = directory
         self.hidden_size, self.device, self.dtype = hidden_size, device, dtype
         self._held = _Held(hidden_size, dtype, torch.device("cpu") if directory else device)
-        self._parts: list[_Held | Shard] = [self._held]
+        self._parts: list[_Held | _Lent | Shard] = [self._held]
         # Where a text's row is: the number of its part, then `_ROW` bits with that of the row.
         self._index: dict[bytes, int] = {}
         self._files: dict[str, int] = {}
@@ -128,12 +130,37 @@ class QueryCache:
         Raises:
             DataError: a shard with one of them was damaged after it was written.
         """
-        places = torch.tensor([self._index[text_key(text)] for text in texts], dtype=torch.long)
+        return self._rows([self._index[text_key(text)] for text in texts], torch.float32)
+
+    def export(self) -> tuple[bytes, np.ndarray[Any, Any]]:
+        """All keys, one after the other, and their rows [n, d] as they are kept.
+
+        Raises:
+            DataError: a shard was damaged after it was written.
+        """
+        return b"".join(self._index), self._rows(list(self._index.values()), self.dtype).cpu().numpy()
+
+    def lend(self, keys: bytes, rows: np.ndarray[Any, Any]) -> None:
+        """Serve what another cache has exported, from where it lies, which may be read-only; none of it is copied.
+
+        Raises:
+            InputError: the rows are not of this cache's width and dtype, or not as many as the keys.
+        """
+        dtype = torch.empty(0, dtype=self.dtype).numpy().dtype
+        if rows.shape != (len(keys) // KEY, self.hidden_size) or rows.dtype != dtype:
+            raise InputError(
+                f"rows {rows.shape} of {rows.dtype} for {len(keys) // KEY} keys cannot be lent to a cache of width "
+                f"{self.hidden_size} kept as {dtype}"
+            )
+        self._serve(keys, _Lent(rows))
+
+    def _rows(self, where: Sequence[int], dtype: torch.dtype) -> Tensor:
+        places = torch.tensor(where, dtype=torch.long)
         of_part, rows = places >> _ROW, places & ((1 << _ROW) - 1)
         numbers: list[int] = sorted(set(of_part.tolist()))
         if len(numbers) == 1:
-            return self._parts[numbers[0]].take(rows).to(self.device, torch.float32)
-        taken = torch.empty(len(places), self.hidden_size, device=self.device)
+            return self._parts[numbers[0]].take(rows).to(self.device, dtype)
+        taken = torch.empty(len(places), self.hidden_size, dtype=dtype, device=self.device)
         for number in numbers:
             chosen = (of_part == number).nonzero().flatten()
             # A file's rows leave it as they are; only those that were asked for go to the device.
@@ -160,8 +187,11 @@ class QueryCache:
             shard.verify()
             self._hold(keys, shard.queries)
             return
+        self._serve(keys, shard)
+
+    def _serve(self, keys: bytes, part: _Lent | Shard) -> None:
         first = len(self._parts) << _ROW
-        self._parts.append(shard)
+        self._parts.append(part)
         for i, key in enumerate(_split(keys)):
             # Two processes may have encoded the same texts: the first shard has them.
             self._index.setdefault(key, first + i)
@@ -187,6 +217,17 @@ def _kept(queries: Tensor, dtype: torch.dtype) -> tuple[Tensor, float]:
             "model's queries in full precision (half=False)"
         )
     return stored, float((stored.float() - queries).abs().max())
+
+
+class _Lent:
+    """Rows that belong to somebody else, often read-only: torch knows only tensors that can be written."""
+
+    def __init__(self, rows: np.ndarray[Any, Any]) -> None:
+        self.rows = rows
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Rows [n, d] by number, copied."""
+        return torch.from_numpy(self.rows.take(rows.numpy(), axis=0))
 
 
 class _Held:

@@ -1,0 +1,240 @@
+"""DiscriminantPatch: a patch whose key is computed and not trained, and which never fires on the memory.
+
+    k = (C + S + λ·tr(C)/d·I)⁻¹ (q̄ − μ)          the linear discriminant of the edit's queries against the memory
+    b between the loudest memory row and the quietest edit row, a share γ of the way
+    v of the least norm, by projections, that gives each edit row its class with a margin
+
+μ, C: mean and covariance of the memory; q̄, S: of the edit's own queries. Before a neuron stays it is looked at: every
+row of both memories must keep its answer. Where one neuron cannot do that for all texts, they are parted among several.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from polypatch.deltas import Delta, PatchBank
+from polypatch.editors.editor import Drawn, Fit, Lesson
+from polypatch.editors.memory import Memory, MemoryRows
+from polypatch.editors.moments import Moments
+from polypatch.errors import UnsupportedModelError
+from polypatch.sites import FeedForwardSite, Rows, Tail
+
+SILENT = -6.0
+"""Pre-activations below it add nothing that could change an answer, under any of the activations models have."""
+
+_moments: weakref.WeakKeyDictionary[MemoryRows, Moments] = weakref.WeakKeyDictionary()
+
+
+class Placed:
+    """A neuron that is not in the bank yet. A `Change`."""
+
+    overrides: Mapping[str, Tensor] = MappingProxyType({})
+
+    def __init__(self, key: Tensor, bias: Tensor, value: Tensor, bank: PatchBank) -> None:
+        self.key, self.bias, self.value, self.bank = key, bias, value, bank
+
+    def before_activation(self, q: Tensor) -> Tensor:
+        """Pre-activation z = q·k + b: [n, d] -> [n]."""
+        return q @ self.key + self.bias
+
+    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
+        """`out` plus what the neuron adds to it."""
+        fired: Tensor = self.bank.activation(self.before_activation(q))
+        return out + fired.unsqueeze(-1) * self.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminantPatch:
+    """One neuron per edit, or one per group of its texts, with a closed-form key.
+
+    A text that no neuron can tell from the memory is left out of `Fit.drawn`; the text being corrected never is. Draws
+    once, so a sampler that redraws at every step is asked for its first draw only.
+
+    Attributes:
+        shrinkages: λ, tried from the first on: more generalises better, less separates better.
+        scatter: weight of the edit's own covariance S in the key: its texts are alike to the neuron.
+        places: γ, tried from the first on until no row of the memories changes its answer.
+        tolerance: where nothing else is left for a single text, so many rows of the memories may change: a row can be
+            all but the edit's own text.
+        loudness: the mean pre-activation of the edit's rows.
+        margin: by which the wanted class leads, in logits.
+        max_steps: projections for the value.
+        separation: least distance of the quietest edit row from the loudest memory row, in units of the distance of the
+            edit's mean from the memory's; nearer ones are not held apart by one neuron.
+        memory_copies: how often each row of a finished edit counts in the memory; 0 leaves past edits unprotected.
+    """
+
+    shrinkages: tuple[float, ...] = (0.03, 0.003, 0.0003, 0.00003)
+    scatter: float = 4.0
+    places: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
+    tolerance: int = 3
+    loudness: float = 4.0
+    margin: float = 1.0
+    max_steps: int = 40
+    separation: float = 0.02
+    memory_copies: int = 1
+
+    exact = False
+    protects_right = True
+
+    def start(self, site: FeedForwardSite) -> PatchBank:
+        """An empty bank for this site."""
+        return PatchBank(site.hidden_size, site.activation_name, site.device)
+
+    def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
+        """Place one neuron, or several where one cannot hold the edit and the memory apart."""
+        if not isinstance(delta, PatchBank):
+            raise UnsupportedModelError(f"DiscriminantPatch grows a PatchBank, not a {type(delta).__name__}")
+        drawn = Drawn(lesson)
+        picks = drawn()
+        steps, left = self._place(delta, lesson, tail, memory, picks)
+        taken = [pick for pick in picks if pick not in left]
+        reason = "" if not left else f"{len(left)} of {len(picks)} texts cannot be told from the memory by a neuron"
+        return Fit(max(steps, 1), tuple(dict.fromkeys([0, *taken])), reason)
+
+    def _place(
+        self, bank: PatchBank, lesson: Lesson, tail: Tail, memory: Memory, picks: Sequence[int]
+    ) -> tuple[int, list[int]]:
+        """Steps taken, and the picks that no neuron could be placed for."""
+        rows = tail.rows([lesson.texts[pick] for pick in picks], bank, views=0, generator=lesson.generator)
+        targets = torch.tensor([lesson.targets[pick] for pick in picks], device=rows.q.device)
+        if bool((rows.evaluate(_NOTHING)[1].argmax(-1) == targets).all()):
+            return 0, []  # an earlier group's neuron has mended this one as well
+        steps = 0
+        for allowed in range(self.tolerance + 1) if len(picks) == 1 else (0,):
+            neuron, more = self._neuron(bank, rows, targets, tail, memory, allowed)
+            steps += more
+            if neuron is not None:
+                bank.append(lesson.owner, neuron.key, neuron.bias, neuron.value)
+                return steps, []
+        if len(picks) == 1:
+            return steps, list(picks)
+        left: list[int] = []
+        for group in _halves(rows.q, picks):
+            more, without = self._place(bank, lesson, tail, memory, group)
+            steps, left = steps + more, left + without
+        return steps, left
+
+    def _neuron(
+        self, bank: PatchBank, rows: Rows, targets: Tensor, tail: Tail, memory: Memory, allowed: int
+    ) -> tuple[Placed | None, int]:
+        """The first neuron along λ and γ under which no more than `allowed` memory rows change; None for none."""
+        steps = 0
+        for shrinkage in self.shrinkages:
+            key = self._key(rows.q, memory.train, shrinkage)
+            z = rows.q @ key
+            loud, quiet, middle = _loudest(key, memory, allowed), z.min(), z.mean()
+            if not float(quiet - loud) > self.separation:
+                continue
+            for place in self.places:
+                edge = loud + place * (quiet - loud)
+                scale = self.loudness / (middle - edge)
+                neuron = Placed(key * scale, -edge * scale, torch.zeros_like(key), bank)
+                value, more, held = self._value(neuron, rows, targets)
+                neuron, steps = Placed(neuron.key, neuron.bias, value, bank), steps + more
+                if held and _changes(neuron, tail, memory) <= allowed:
+                    return neuron, steps
+        return None, steps
+
+    def _key(self, q: Tensor, rows: MemoryRows, shrinkage: float) -> Tensor:
+        """The discriminant direction, scaled so that the edit's mean is at 1 from the memory's. [n, d] -> [d]."""
+        mean, spread = _moments_of(rows).of(rows) if rows.used else _no_moments(q)
+        inside = q.double() - q.double().mean(0)
+        away = q.double().mean(0) - mean
+        ridge = shrinkage * float(spread.diagonal().mean())
+        spread = spread + self.scatter * (inside.T @ inside) / len(q)
+        spread.diagonal().add_(ridge)
+        key = torch.cholesky_solve(away.unsqueeze(1), torch.linalg.cholesky(spread)).squeeze(1)
+        return (key / key.dot(away)).to(q)
+
+    def _value(self, neuron: Placed, rows: Rows, targets: Tensor) -> tuple[Tensor, int, bool]:
+        """v, the steps it took, and whether every row has its class.
+
+        Each step projects v onto margin(v) ≥ m of the row that lacks most, margin being linearised:
+        v ← v + (m − margin) ∇ ÷ ‖∇‖², a passive-aggressive step.
+        """
+        value = neuron.value
+        picks = torch.arange(len(targets), device=targets.device)
+        for step in range(self.max_steps + 1):
+            value = value.detach().requires_grad_()
+            logits = rows.forward(picks, Placed(neuron.key, neuron.bias, value, neuron.bank))[1]
+            lead = _lead(logits, targets)
+            worst = lead.argmin()
+            if float(lead[worst].detach()) >= self.margin or step == self.max_steps:
+                break
+            (slope,) = torch.autograd.grad(lead[worst], value)
+            length = slope.dot(slope)
+            if not bool(length.isfinite()) or float(length) == 0.0:
+                return value.detach(), step, False
+            value = value + (1.05 * self.margin - lead[worst].detach()) * slope / length
+        return value.detach(), step, bool((lead > 0).all())
+
+
+class _Nothing:
+    """The change that changes nothing on top of what is there."""
+
+    overrides: Mapping[str, Tensor] = MappingProxyType({})
+
+    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
+        del q
+        return out
+
+
+_NOTHING = _Nothing()
+
+
+def _lead(logits: Tensor, targets: Tensor) -> Tensor:
+    """Per row, the wanted class's logit minus the largest other."""
+    wanted = logits.gather(1, targets.unsqueeze(1)).squeeze(1)
+    others = logits.scatter(1, targets.unsqueeze(1), float("-inf")).max(1).values
+    return wanted - others
+
+
+def _moments_of(rows: MemoryRows) -> Moments:
+    if rows not in _moments:
+        _moments[rows] = Moments(rows)
+    return _moments[rows]
+
+
+def _no_moments(q: Tensor) -> tuple[Tensor, Tensor]:
+    """Of a memory without rows: nothing to be told from, in any direction."""
+    return q.new_zeros(q.shape[1]).double(), torch.eye(q.shape[1], dtype=torch.float64, device=q.device)
+
+
+def _loudest(key: Tensor, memory: Memory, allowed: int) -> Tensor:
+    """The largest q·k of both memories but for `allowed` rows."""
+    parts = torch.cat([rows.rows @ key for rows in (memory.train, memory.validation)])
+    return parts.topk(min(allowed + 1, len(parts))).values[-1] if len(parts) else key.new_tensor(0.0)
+
+
+@torch.no_grad()
+def _changes(neuron: Placed, tail: Tail, memory: Memory) -> int:
+    """How many rows of both memories get another answer by this neuron."""
+    changed = 0
+    for part in (memory.train, memory.validation):
+        q = part.rows[neuron.before_activation(part.rows) > SILENT]
+        if not len(q):
+            continue
+        out = neuron.bank(q, tail.site.ffn(q))
+        before, after = (tail.site.logits(q, now).argmax(-1) for now in (out, neuron(q, out)))
+        changed += int((before != after).sum())
+    return changed
+
+
+def _halves(q: Tensor, picks: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Two groups: each text goes with the nearer of the two that are farthest apart; the first text's group first."""
+    apart = torch.cdist(q, q)
+    a, b = divmod(int(apart.argmax()), len(q))
+    near = (apart[a] <= apart[b]).tolist()
+    near[a], near[b] = True, False
+    groups = (
+        [pick for pick, one in zip(picks, near, strict=True) if one],
+        [pick for pick, one in zip(picks, near, strict=True) if not one],
+    )
+    return groups if picks[0] in groups[0] else (groups[1], groups[0])

@@ -1,0 +1,57 @@
+"""Mean and covariance of a memory, kept up to date row by row, so that an edit costs no pass over it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from polypatch.editors.memory import MemoryRows
+
+
+class Sums(NamedTuple):
+    """Over the first `used` rows q with their counts c, in float64: Σ c, Σ c·q [d] and Σ c·q qᵀ [d, d]."""
+
+    used: int
+    weight: Tensor
+    first: Tensor
+    second: Tensor
+
+    def plus(self, rows: MemoryRows) -> Sums:
+        """With all rows of the memory.
+
+        Row by row: then the sums do not depend on how many edits were made between two looks, and a stream that was
+        resumed has the bits of one that was not.
+        """
+        if self.used == rows.used:
+            return self
+        weight, first, second = (part.clone() for part in self[1:])
+        for q, times in zip(rows.rows[self.used :].double(), rows.counts[self.used :].double(), strict=True):
+            weight += times
+            first += times * q
+            second.addr_(q, q, alpha=float(times))
+        return Sums(rows.used, weight, first, second)
+
+
+class Moments:
+    """Mean μ [d] and covariance C [d, d] of a growing memory.
+
+    Args:
+        rows: the memory, whose `base` rows never change.
+    """
+
+    def __init__(self, rows: MemoryRows) -> None:
+        base = rows.rows[: rows.base].double()
+        self._base = Sums(rows.base, base.new_tensor(float(rows.base)), base.sum(0), base.T @ base)
+        # The newest sums, and those before: an edit that is taken back goes one step back, not to the beginning.
+        self._latest = self._before = self._base
+
+    def of(self, rows: MemoryRows) -> tuple[Tensor, Tensor]:
+        """μ = Σ c·q ÷ Σ c and C = Σ c·q qᵀ ÷ Σ c − μ μᵀ of the memory as it is."""
+        known = next((sums for sums in (self._latest, self._before) if sums.used <= rows.used), self._base)
+        sums = known.plus(rows)
+        if sums is not self._latest:
+            self._before, self._latest = known, sums
+        mean = sums.first / sums.weight
+        return mean, sums.second / sums.weight - torch.outer(mean, mean)

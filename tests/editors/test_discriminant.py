@@ -1,0 +1,167 @@
+"""DiscriminantPatch: its key is the linear discriminant, and no row of the memory changes unless it must."""
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polypatch import attach, edit_stream
+from polypatch.editors import DiscriminantPatch, FineTuning, Lesson, MemoryRows
+from polypatch.editors.discriminant import _halves
+from polypatch.editors.moments import Moments
+from polypatch.errors import UnsupportedModelError
+from polypatch.recipes import Recipe
+from polypatch.samplers import AllLanguages, SourceOnly
+from polypatch.testing import tiny_edits, tiny_texts
+from polypatch.triggers import Trigger
+
+RECIPE = Recipe(DiscriminantPatch(tolerance=0), AllLanguages(), Trigger.ANY)
+
+
+def rows(n, d=6, seed=0):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+
+
+@given(st.integers(1, 30), st.lists(st.tuples(st.integers(1, 4), st.integers(1, 8)), max_size=6))
+def test_moments_are_those_of_the_rows_and_do_not_depend_on_when_they_were_asked_for(base, appended):
+    once = MemoryRows([""] * base, rows(base))
+    often = MemoryRows([""] * base, rows(base))
+    late, early = Moments(once), Moments(often)
+    for i, (n, count) in enumerate(appended):
+        for memory in (once, often):
+            memory.append([""] * n, rows(n, seed=i + 1), count)
+        early.of(often)
+    mean, covariance = late.of(once)
+    weighted = once.rows.double().repeat_interleave(once.counts, dim=0)
+    torch.testing.assert_close(mean, weighted.mean(0))
+    torch.testing.assert_close(covariance, torch.cov(weighted.T, correction=0).reshape(6, 6))
+    assert all(torch.equal(a, b) for a, b in zip(early.of(often), (mean, covariance), strict=True))
+
+
+def test_moments_follow_a_memory_that_is_cut():
+    memory = MemoryRows([""] * 9, rows(9))
+    moments = Moments(memory)
+    first = moments.of(memory)
+    for i in range(4):
+        memory.append([""], rows(1, seed=i + 1), 1)
+        moments.of(memory)
+    for used in (12, 10, 9):
+        memory.cut(used)
+        fresh = MemoryRows([""] * 9, rows(9))
+        for i in range(used - 9):
+            fresh.append([""], rows(1, seed=i + 1), 1)
+        assert all(torch.equal(a, b) for a, b in zip(moments.of(memory), Moments(fresh).of(fresh), strict=True))
+    assert torch.equal(moments.of(memory)[0], first[0])
+
+
+def test_the_key_is_the_linear_discriminant():
+    memory, q = MemoryRows([""] * 200, rows(200)), rows(3, seed=5)
+    key = DiscriminantPatch(scatter=2.0)._key(q, memory, 0.1)
+    inside = torch.cov(q.T.double(), correction=0)
+    total = torch.cov(memory.rows.T.double(), correction=0)
+    mean = memory.rows.double().mean(0)
+    away = q.double().mean(0) - mean
+    wanted = torch.linalg.inv(total + 2 * inside + 0.1 * total.trace() / 6 * torch.eye(6)) @ away
+    torch.testing.assert_close(key.double(), wanted / (wanted @ away), rtol=1e-4, atol=1e-6)
+    # The edit's mean is at 1 from the memory's, along the key.
+    assert float(key.double() @ away) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.fixture
+def edited(tiny):
+    model, tokenizer = tiny("bert")
+    made = attach(model, tokenizer=tokenizer, recipe=RECIPE, memory=tiny_texts(60, seed=3), seed=1)
+    yield made
+    made.unload()
+
+
+def answers(edited, texts):
+    return edited.tail.logits(texts, edited.delta).argmax(-1).tolist()
+
+
+def test_no_text_of_the_memory_and_no_earlier_edit_changes_its_answer(edited):
+    memory = [*edited.memory.train.texts, *edited.memory.validation.texts]
+    before, took = answers(edited, memory), 0
+    protected = []
+    for edit, outcome in zip(tiny_edits(12), edit_stream(edited, tiny_edits(12)), strict=True):
+        assert answers(edited, memory) == before
+        for text, answer in protected:
+            assert answers(edited, [text]) == [answer]
+        if outcome.success:
+            took += outcome.triggered
+            texts = [edit.prompt[lang] for lang in outcome.languages or edit.languages]
+            protected += [(text, answers(edited, [text])[0]) for text in texts]
+    assert took >= 3
+
+
+def test_an_edit_that_was_right_already_is_protected(edited):
+    right = next(e for e in tiny_edits(30) if edited.predict([*e.prompt.values()]) == [e.target_in("en")] * 3)
+    (outcome,) = edit_stream(edited, [right])
+    assert not outcome.triggered
+    assert edited.memory.train.texts[-3:] == [right.prompt[lang] for lang in right.languages]
+
+
+def test_t_patcher_remembers_what_it_trained_on_alone(tiny):
+    model, tokenizer = tiny("electra")
+    patcher = attach(model, tokenizer=tokenizer, recipe="t-patcher", memory=tiny_texts(20))
+    try:
+        fine = next(e for e in tiny_edits(30) if patcher.predict(e.prompt["en"]) == e.target_in("en"))
+        list(edit_stream(patcher, [fine]))
+        assert patcher.memory.train.used == patcher.memory.train.base
+    finally:
+        patcher.unload()
+
+
+def lesson(texts, targets):
+    return Lesson("x", texts, targets, lambda: range(len(texts)), torch.Generator())
+
+
+def test_a_text_of_the_memory_itself_cannot_be_edited_and_leaves_no_patch(edited):
+    text = edited.memory.train.texts[0]
+    wrong = 1 - answers(edited, [text])[0] if answers(edited, [text])[0] < 2 else 0
+    fit = RECIPE.editor.learn(edited.delta, lesson([text], [wrong]), edited.tail, edited.memory)
+    assert edited.delta.patches == 0
+    assert "1 of 1 texts cannot be told from the memory" in fit.reason
+    # One row may change: then it is that one.
+    lenient = dataclasses.replace(RECIPE.editor, tolerance=1)
+    assert not lenient.learn(edited.delta, lesson([text], [wrong]), edited.tail, edited.memory).reason
+    assert answers(edited, [text]) == [wrong]
+
+
+def test_texts_that_one_neuron_cannot_hold_get_several(edited):
+    texts = tiny_texts(6, seed=77)
+    # Opposite answers: no value can give them both with one neuron's sign.
+    before = answers(edited, texts)
+    targets = [(answer + 1 + i % 2) % 3 for i, answer in enumerate(before)]
+    fit = RECIPE.editor.learn(edited.delta, lesson(texts, targets), edited.tail, edited.memory)
+    assert edited.delta.patches > 1
+    assert set(edited.delta.owners) == {"x"}
+    taken = [i for i in fit.drawn if answers(edited, [texts[i]]) == [targets[i]]]
+    assert len(taken) >= 4
+
+
+def test_halves_part_what_is_farthest_apart_and_the_first_text_leads():
+    q = torch.tensor([[0.0], [10.0], [1.0], [9.0]])
+    assert _halves(q, [4, 5, 6, 7]) == ([4, 6], [5, 7])
+    assert _halves(q.flip(0), [4, 5, 6, 7]) == ([4, 6], [5, 7])
+    # Texts that are all the same are parted as well: it must come to an end.
+    groups = _halves(torch.zeros(3, 2), [0, 1, 2])
+    assert all(groups)
+    assert sorted(groups[0] + groups[1]) == [0, 1, 2]
+
+
+def test_without_a_memory_it_edits_all_the_same(tiny):
+    model, tokenizer = tiny("bert")
+    edited = attach(model, tokenizer=tokenizer, recipe=Recipe(DiscriminantPatch(), SourceOnly(), Trigger.SOURCE))
+    try:
+        assert any(outcome.triggered and outcome.success for outcome in edit_stream(edited, tiny_edits(6)))
+    finally:
+        edited.unload()
+
+
+def test_it_grows_patches_and_nothing_else(edited):
+    weights = FineTuning().start(edited.site)
+    with pytest.raises(UnsupportedModelError, match="DiscriminantPatch grows a PatchBank"):
+        RECIPE.editor.learn(weights, lesson(["a"], [0]), edited.tail, edited.memory)
