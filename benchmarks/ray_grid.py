@@ -29,6 +29,7 @@ from polypatch.experiments.settings import FINE_TUNING, WORLD
 from polypatch.experiments.table1 import LANGUAGES
 from polypatch.files import write_atomic
 from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, cluster, execute
+from query_cache import rounded
 from tail import processor
 
 THREE = range(3)
@@ -151,8 +152,7 @@ def main() -> None:
         f"process ({found['in_process_over_ray']:.2f} times as long); {len(found['killed'])} worker killed, "
         f"{found['retries']} job done again; {found['same_reports']} of {found['reports']} reports are the same"
     )
-    rounded = {name: float(f"{one:.4g}") if isinstance(one, float) else one for name, one in found.items()}
-    write_atomic(args.out, (json.dumps(rounded, indent=2) + "\n").encode())
+    write_atomic(args.out, (json.dumps(rounded(found), indent=2) + "\n").encode())
     if found["same_reports"] != found["reports"] or not found["retries"]:
         raise SystemExit("the grids differ, or no job was done again")
 

@@ -198,10 +198,8 @@ class EditedModel:
         if recipe is None and self.recipe is None:
             raise InputError("these edits name no recipe that this polypatch knows; pass recipe=")
         if recipe is not None and self.outcomes and self.recipe not in (None, recipe):
-            raise InputError(
-                f"the model has edits by {self.recipe_name!r} in it, and one history has one recipe: leave recipe= out "
-                "to go on with that, or attach the model anew"
-            )
+            has = f"the model has edits by {self.recipe_name!r} in it, and one history has one recipe"
+            raise InputError(f"{has}: leave recipe= out to go on with that, or attach the model anew")
         return recipe or self.recipe  # type: ignore[return-value]
 
     @property
@@ -271,6 +269,7 @@ class EditedModel:
         tokenizer: PreTrainedTokenizerBase | None = None,
         memory: Sequence[Text] | None = None,
         validation_memory: Sequence[Text] | None = None,
+        parallel: Mapping[Lang, Sequence[Text]] | None = None,
         revision: str | None = None,
         cache_dir: Path | None = None,
     ) -> EditedModel:
@@ -282,13 +281,14 @@ class EditedModel:
             tokenizer: its tokenizer; None likewise.
             memory: the texts the edits were made with, () for none; needed to make further edits.
             validation_memory: the same, for the stopping rule; a fifth of `memory` where it is not given.
+            parallel: the parallel text they were made with, where queries were mapped.
             revision: branch, tag or commit, for hub names.
             cache_dir: keep queries on disk.
 
         Raises:
             ArtefactError: the folder is broken, or `model` has other weights or labels than the one that was edited.
         """
-        parts = open_artefact(folder, model, tokenizer, memory, validation_memory, revision, cache_dir)
+        parts = open_artefact(folder, model, tokenizer, memory, validation_memory, parallel, revision, cache_dir)
         edited = cls(**parts)
         try:
             if edited.memory is not None and edited.recipe is not None:

@@ -15,6 +15,9 @@ Lang: TypeAlias = str
 Text: TypeAlias = str | tuple[str, str]
 """As tokenizers take it: a text, or (premise, hypothesis)."""
 
+MAPPED = "~"
+"""Before a language: not its prompt, but the source's mapped to it."""
+
 _LANG = re.compile(r"[a-z]{2,3}")
 
 
@@ -24,6 +27,28 @@ class Example(NamedTuple):
     lang: Lang
     text: Text
     target: str
+
+
+class Mapped(str):
+    """What a text would be in another language, where nobody has translated it: only its query is known, by a map.
+
+    Attributes:
+        origin: the text as it is.
+        lang: the language it is mapped to.
+    """
+
+    __slots__ = ("lang", "origin")
+    origin: Text
+    lang: Lang
+
+    def __new__(cls, origin: Text, lang: Lang) -> Mapped:
+        """As a string it is no text, but a name that tells two of them apart."""
+        made = super().__new__(cls, f"{MAPPED}{lang}: {origin}")
+        made.origin, made.lang = origin, lang
+        return made
+
+    def __getnewargs__(self) -> tuple[Text, Lang]:  # type: ignore[override]
+        return self.origin, self.lang
 
 
 class Labelled(NamedTuple):
@@ -92,11 +117,14 @@ class Edit:
         return self.target.get(lang, self.target[self.source])
 
     def example(self, lang: Lang) -> Example:
-        """The parallel prompt in `lang` with its target.
+        """The parallel prompt in `lang` with its target; for ``~de`` the source prompt mapped to ``de``.
 
         Raises:
             EditError: the edit has no prompt in `lang`.
         """
+        if lang.startswith(MAPPED):
+            other = lang.removeprefix(MAPPED)
+            return Example(lang, Mapped(self.prompt[self.source], other), self.target_in(other))
         if lang not in self.prompt:
             raise EditError(f"edit {self.id!r} has no prompt in {lang!r} (has: {', '.join(self.languages)})")
         return Example(lang, self.prompt[lang], self.target_in(lang))

@@ -20,7 +20,7 @@ from polypatch.edits import Lang, Text
 from polypatch.errors import ArtefactError, InputError
 from polypatch.outcomes import EditRecord
 from polypatch.recipes import recipe_from_plain
-from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
+from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, Maps, load_checkpoint
 from polypatch.sites.frozen_tail import model_fingerprint
 from polypatch.stream import build_memory
 
@@ -89,6 +89,7 @@ def open_artefact(
     tokenizer: PreTrainedTokenizerBase | None,
     memory: Sequence[Text] | None,
     validation_memory: Sequence[Text] | None,
+    parallel: Mapping[Lang, Sequence[Text]] | None,
     revision: str | None,
     cache_dir: Path | None,
 ) -> dict[str, Any]:
@@ -107,6 +108,8 @@ def open_artefact(
         tail: FrozenTail | FullForward = FullForward(site, tokenizer, max_length=config["max_length"])
     else:
         tail = FrozenTail(site, tokenizer, max_length=config["max_length"], cache_dir=cache_dir)
+    if parallel is not None:
+        learn_maps(tail, parallel)
     recipe = recipe_from_plain(settings["recipe"]) if isinstance(settings.get("recipe"), dict) else None
     return {
         "model": model,
@@ -123,6 +126,18 @@ def open_artefact(
         "rules": Rules(**settings["rules"]) if "rules" in settings else Rules(keep_failed=True),
         "report": artefact.report,
     }
+
+
+def learn_maps(tail: FrozenTail | FullForward, parallel: Mapping[Lang, Sequence[Text]]) -> None:
+    """Let a tail map queries to the other languages of parallel text.
+
+    Raises:
+        InputError: the text cannot be used, or the tail runs the whole model, which needs more than queries.
+    """
+    if isinstance(tail, FullForward):
+        raise InputError("mapped queries have no text to run the whole model on: edit without exact=True")
+    if tail.maps is None or tail.maps.corpus is not parallel:  # many runs share a tail and its maps
+        tail.maps = Maps.learn(parallel, tail.queries)
 
 
 def empty_delta(site: FeedForwardSite, config: Mapping[str, Any]) -> Delta:

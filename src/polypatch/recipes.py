@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from polypatch.editors import DiscriminantPatch, Editor, FineTuning, TPatcher
-from polypatch.errors import UnknownRecipeError
-from polypatch.samplers import AllLanguages, OnlyLanguages, Sampler, SourceOnly, SourcePlusRandom
+from polypatch.errors import InputError, UnknownRecipeError
+from polypatch.samplers import AllLanguages, OnlyLanguages, Sampler, SourceOnly, SourcePlusMapped, SourcePlusRandom
 from polypatch.triggers import Trigger
 
 
@@ -40,6 +40,8 @@ RECIPES: dict[str, Recipe] = {
     "mpn-all": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
     "polypatch": Recipe(DiscriminantPatch(), AllLanguages(), Trigger.ANY),
     "polypatch-one": Recipe(DiscriminantPatch(), SourcePlusRandom(k=1, redraw="per_edit"), Trigger.SAMPLED),
+    "polypatch-mapped": Recipe(DiscriminantPatch(), SourcePlusMapped(), Trigger.SAMPLED),
+    "polypatch-both": Recipe(DiscriminantPatch(), SourcePlusMapped(parallel=True), Trigger.SAMPLED),
 }
 """Every method by name. A new one is a file in ``editors/`` or a sampler, and one row here."""
 
@@ -55,8 +57,23 @@ def recipe_named(name: str) -> Recipe:
     return RECIPES[name]
 
 
+def with_mapped(recipe: Recipe, parallel: Mapping[str, Any] | None) -> Recipe:
+    """The recipe with the languages of the parallel text, where its sampler maps to those and none are named.
+
+    Raises:
+        InputError: it needs parallel text, and there is none.
+    """
+    sampler = recipe.sampler
+    if not isinstance(sampler, SourcePlusMapped) or sampler.languages:
+        return recipe
+    if parallel is None:
+        raise InputError("this recipe maps queries to other languages and needs parallel text: pass parallel=")
+    return dataclasses.replace(recipe, sampler=dataclasses.replace(sampler, languages=tuple(parallel)[1:]))
+
+
 EDITORS: dict[str, Any] = {kind.__name__: kind for kind in (TPatcher, FineTuning, DiscriminantPatch)}
-SAMPLERS: dict[str, Any] = {kind.__name__: kind for kind in (SourceOnly, SourcePlusRandom, AllLanguages, OnlyLanguages)}
+_SAMPLERS = (SourceOnly, SourcePlusRandom, SourcePlusMapped, AllLanguages, OnlyLanguages)
+SAMPLERS: dict[str, Any] = {kind.__name__: kind for kind in _SAMPLERS}
 """What a file of settings may name. Nothing else is ever looked up by a name from a file."""
 
 

@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from polypatch.edits import Edit, Example, Lang
+from polypatch.edits import MAPPED, Edit, Example, Lang
 
 Redraw = Literal["per_step", "per_edit"]
 
@@ -57,6 +57,27 @@ class SourcePlusRandom:
         others = edit.languages[1:]
         drawn = rng.sample(others, min(self.k, len(others)))
         return tuple(edit.example(lang) for lang in (edit.source, *drawn))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourcePlusMapped:
+    """The source example alone, and its query mapped to other languages: no translation of the edit is needed.
+
+    Attributes:
+        languages: those to map to; without any, `attach` fills in those of its parallel text.
+        parallel: true parallel examples beside, of all languages that the edit has; these are not mapped to.
+    """
+
+    languages: tuple[Lang, ...] = ()
+    parallel: bool = False
+    redraw: Redraw = "per_edit"
+
+    def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:
+        """The source, true parallels where wanted, then the mapped ones (languages ``~de``, …)."""
+        del rng
+        true = edit.languages if self.parallel else (edit.source,)
+        mapped = (f"{MAPPED}{lang}" for lang in self.languages if lang not in true)
+        return tuple(edit.example(lang) for lang in (*true, *mapped))
 
 
 @dataclass(frozen=True)

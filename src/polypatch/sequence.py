@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch import nn
@@ -14,8 +14,9 @@ from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
 from polypatch.guard import Guard
+from polypatch.opening import learn_maps
 from polypatch.outcomes import EditOutcome
-from polypatch.recipes import Recipe, recipe_named, recipe_to_plain
+from polypatch.recipes import Recipe, recipe_named, recipe_to_plain, with_mapped
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
 from polypatch.stream import STOPPING_SHARE as STOPPING_SHARE
 from polypatch.stream import Watch as Watch
@@ -29,6 +30,7 @@ def attach(
     recipe: str | Recipe = "mpn-all",
     memory: Sequence[Text] = (),
     validation_memory: Sequence[Text] | None = None,
+    parallel: Mapping[Lang, Sequence[Text]] | None = None,
     seed: int = 0,
     exact: bool = False,
     tail: FrozenTail | FullForward | None = None,
@@ -39,6 +41,9 @@ def attach(
     """A model ready to be edited, no edit in it yet. Arguments as for `edit`; `name` is the recipe's in reports."""
     row = recipe_named(recipe) if isinstance(recipe, str) else recipe
     tail = _fitting_tail(tail, model, tokenizer, exact or row.editor.exact, max_length, cache_dir)
+    if parallel is not None:
+        learn_maps(tail, parallel)
+    row = with_mapped(row, parallel)
     return EditedModel(
         model=model,
         tokenizer=tokenizer,
@@ -106,6 +111,7 @@ def edit(
     recipe: str | Recipe = "mpn-all",
     memory: Sequence[Text] = (),
     validation_memory: Sequence[Text] | None = None,
+    parallel: Mapping[Lang, Sequence[Text]] | None = None,
     languages: Sequence[Lang] | None = None,
     seed: int = 0,
     retries: int = 0,
@@ -127,6 +133,7 @@ def edit(
         recipe: row of the table, or a `Recipe`.
         memory: unlabelled texts that edits must leave alone, best in every language that is served.
         validation_memory: the same, for the stopping rule; a fifth of `memory` where it is not given.
+        parallel: unlabelled texts that say the same in every language, the source's first, for `SourcePlusMapped`.
         languages: what samplers and triggers may use beside the source; None: every language an edit has.
         retries: further attempts, with fresh random numbers, at an edit that did not take.
         keep_failed: keep what a failed edit left in the model.
@@ -148,6 +155,7 @@ def edit(
         recipe=recipe,
         memory=memory,
         validation_memory=validation_memory,
+        parallel=parallel,
         seed=seed,
         exact=exact,
         tail=tail,

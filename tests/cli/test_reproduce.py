@@ -216,7 +216,10 @@ def test_figure_3(polypatch, xfever, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (("table4",), "no experiment is called 'table4'; there are table1, table2, table3, massive, compare, figure3"),
+        (
+            ("table4",),
+            "called 'table4'; there are table1, table2, table3, massive, compare, corpus, figure3",
+        ),
         (("table1", "--scale", "huge"), "--scale huge: it is small or full"),
         (("table1", "--model", "x"), "leave out --model and --data"),
         (("table1", "--scale", "full"), "needs --data xfever-edit:FOLDER (polypatch data xfever-edit)"),

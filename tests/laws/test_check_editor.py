@@ -6,7 +6,7 @@ import pytest
 
 from polypatch.editors import DiscriminantPatch, FineTuning, TPatcher
 from polypatch.recipes import RECIPES, Recipe
-from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
+from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusMapped, SourcePlusRandom
 from polypatch.sites.families import FAMILIES
 from polypatch.testing import check_editor, tiny_edits, tiny_texts
 from polypatch.triggers import Trigger
@@ -23,8 +23,13 @@ def quick(recipe, views):
     return dataclasses.replace(recipe, editor=dataclasses.replace(recipe.editor, views=views, **changes))
 
 
+PARALLEL = {lang: tiny_texts(25, seed=i) for i, lang in enumerate(("en", "de", "fr", "th"), start=50)}
+
+
 def check(tiny, family, recipe, **arguments):
     model, tokenizer = tiny(family)
+    if isinstance(recipe.sampler, SourcePlusMapped):
+        arguments["parallel"] = PARALLEL
     check_editor(recipe, model, tokenizer, tiny_edits(3), tiny_texts(40), **arguments)
 
 
@@ -60,6 +65,7 @@ VARIANTS = {
     "one other language per edit": Recipe(PATCHER, SourcePlusRandom(k=1, redraw="per_edit"), Trigger.SAMPLED),
     "two other languages per step": Recipe(PATCHER, SourcePlusRandom(k=2), Trigger.SAMPLED),
     "all languages": Recipe(PATCHER, AllLanguages(), Trigger.ANY),
+    "mapped, with what is there": Recipe(DiscriminantPatch(), SourcePlusMapped(parallel=True), Trigger.SAMPLED),
     "only German": Recipe(PATCHER, OnlyLanguages(("de",)), Trigger.SOURCE),
     "always": Recipe(PATCHER, SourcePlusRandom(), Trigger.ALWAYS),
     "no memory loss": Recipe(TPatcher(memory_weight=0.0)),

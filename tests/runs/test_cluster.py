@@ -92,7 +92,7 @@ def mortal(marker, ears=EARS):
 
 def fragile(folder, head, work=WORK):
     """What workers do. Made in a function, it travels to them whole, and needs no tests there."""
-    log, killed, stuck = folder / "log", folder / "killed", folder / "stuck"
+    log, killed, stuck, heard = (folder / name for name in ("log", "killed", "stuck", "heard"))
 
     def do(number, job, place, ears):
         import ray
@@ -105,6 +105,9 @@ def fragile(folder, head, work=WORK):
         elif 4 <= number < 8:
             stuck.write_text(str(number))
             time.sleep(600)
+        for _ in range(600 * (number == 7)):
+            ears.tell.remote(Event(number, "repeats itself", 1, 2))
+            time.sleep(0 if heard.exists() else 0.1)
         # As on a node that does not see the folder.
         reports = work(number, job, place._replace(folder=None), ears)
         if number == 2 and not killed.exists():
@@ -139,6 +142,11 @@ def hard(spec, nodes, tmp_path_factory):
             time.sleep(0 if stuck.exists() else 0.1)
         nodes.remove_node(lost, allow_graceful=False)
 
+    def hear(event):
+        said.append(event)
+        if isinstance(event, Event) and event.job == 7:
+            (folder / "heard").touch()
+
     said, printed, thread = [], io.StringIO(), threading.Thread(target=remove)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "_work", fragile(folder, nodes.head_node.node_id))
@@ -146,7 +154,7 @@ def hard(spec, nodes, tmp_path_factory):
         thread.start()
         # One connection for both grids: starting workers takes longer than their work.
         with contextlib.redirect_stdout(printed), cluster._connected(ray, nodes.address):
-            found = execute(jobs, on=Cluster(nodes.address), out=folder, on_event=said.append)
+            found = execute(jobs, on=Cluster(nodes.address), out=folder, on_event=hear)
             starts = [tuple(map(int, line.split())) for line in (folder / "log").read_text().splitlines()]
             more = [Job(cached, replace(RUNS[0], seed=1)), Job(cached, NO_PROBES)]
             with pytest.raises(PolypatchError) as caught:

@@ -17,6 +17,7 @@ from polypatch.experiments.reproduction import Reproduction
 from polypatch.files import write_atomic
 
 RESULTS = "results.json"
+PATTERN = "What is added to Transformer-Patcher"
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,10 @@ class Reproduced:
             console.print(self.found.compared(table).to_console(console.width))
             for line in _about(table):
                 console.print(line, markup=False)
-            console.print("\n[bold]What MPN adds to Transformer-Patcher[/]")
-            console.print(self.found.pattern(table).to_console(console.width))
+            pattern = self.found.pattern(table)
+            if pattern.rows:
+                console.print(f"\n[bold]{PATTERN}[/]")
+                console.print(pattern.to_console(console.width))
             for won in self.found.gains(table):
                 console.print(f"[bold]{won.recipe_a}[/] over {won.recipe_b}, CLG, by what the first was trained on")
                 console.print(won.to_console())
@@ -71,7 +74,9 @@ class Reproduced:
         for number, table in enumerate(experiment.tables, start=1):
             yield f"## {table.title}\n\n{self.found.compared(table).to_markdown()}"
             yield "".join(f"* {line}\n" for line in _about(table))
-            yield f"What MPN adds to Transformer-Patcher:\n\n{self.found.pattern(table).to_markdown()}"
+            pattern = self.found.pattern(table)
+            if pattern.rows:
+                yield f"{PATTERN}:\n\n{pattern.to_markdown()}"
             for won in self.found.gains(table):
                 yield f"{won.recipe_a} over {won.recipe_b}, on the same cells:\n\n{won.to_markdown()}"
             yield self.found.agreement(table).to_markdown()

@@ -49,8 +49,10 @@ def assemble(material: Material, *, sizes: Sizes | Mapping[str, int] | None = No
         watched, held_out = draw.front(held_out, max(sizes.validation, sizes.validation_other))
         learned = _flat(held_out)
     validation = draw.memory("validation", watched, sizes.validation, sizes.validation_other)
+    parallel = draw.parallel(learned, sizes.parallel)
     memory = draw.memory("memory", learned, sizes.memory, sizes.memory_other)
-    return EditingData(material.name, material.edits, memory, validation, {**material.locality, **near, **far})
+    locality = {**material.locality, **near, **far}
+    return EditingData(material.name, material.edits, memory, validation, locality, parallel)
 
 
 def _changed(own: Sizes, given: Mapping[str, int]) -> Sizes:
@@ -94,6 +96,15 @@ class _Draw:
             columns[lang] = self._column(order, lang, size_other)
         self.taken.update(text for column in columns.values() for text in column)
         return {lang: list(column) for lang, column in columns.items() if column}
+
+    def parallel(self, rows: Sequence[Row], size: int) -> dict[Lang, list[Text]]:
+        """Up to `size` rows that have every language, none of whose texts is in an edit or a set drawn before."""
+        languages = (self.source, *self.others)
+        order = random.Random(f"{self.seed} parallel").sample(rows, len(rows)) if size else []
+        whole = (row for row in order if all(lang in row.text for lang in languages))
+        free = (row for row in whole if not any(row.text[lang] in self.taken for lang in languages))
+        chosen = [row for row, _ in zip(free, range(size), strict=False)]
+        return {lang: [row.text[lang] for row in chosen] for lang in languages} if chosen else {}
 
     def front(self, groups: Groups, size: int) -> tuple[list[Row], Groups]:
         """The first `size` rows whose source text is free, and the groups after them; a group that was cut is used."""

@@ -18,6 +18,7 @@ class EditingData:
         edits: the stream, in file order; each edit holds every language that was asked for.
         memory: unlabelled texts by language that an edit must leave alone, to *train* with (the learning memory).
         validation: the same, held out: the stopping rule watches these (the stopping memory).
+        parallel: unlabelled texts by language, the source first; the i-th texts of all languages say the same.
         locality: named sets of labelled texts for the locality metrics: ``train``, ``test`` (source language) and,
             where text exists, ``train.de``, ``test.de``, … Disjoint from `memory`, `validation` and `edits`.
     """
@@ -27,6 +28,7 @@ class EditingData:
     memory: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
     validation: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
     locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
+    parallel: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
 
     def memory_texts(self, languages: Iterable[Lang]) -> list[Text]:
         """The learning memory of `languages`, one after another; DataError where a language has no memory text."""

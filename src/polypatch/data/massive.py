@@ -28,7 +28,13 @@ LOCALES: Mapping[Lang, str] = {locale.split("-")[0]: locale for locale in _LOCAL
 """Language to MASSIVE locale; ``zh`` is the simplified ``zh-CN``."""
 
 SIZES = Sizes(
-    memory=4000, memory_other=350, validation=1000, validation_other=350, locality_train=2000, locality_test=1000
+    memory=4000,
+    memory_other=350,
+    validation=1000,
+    validation_other=350,
+    locality_train=2000,
+    locality_test=1000,
+    parallel=5000,
 )
 """Sizes for the full ``train`` (11,514 rows) and ``dev`` (2,033)."""
 

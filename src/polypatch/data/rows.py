@@ -36,6 +36,7 @@ class Sizes:
         validation_other: stopping memory in each other language.
         locality_train: locality set ``train``, and ``train.de``, … : the same rows in the other languages.
         locality_test: locality set ``test``, and ``test.de``, … .
+        parallel: at most so many rows of unlabelled parallel text, to map queries by; they may be in the memory, too.
     """
 
     memory: int = 0
@@ -44,6 +45,7 @@ class Sizes:
     validation_other: int = 0
     locality_train: int = 0
     locality_test: int = 0
+    parallel: int = 0
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -10,12 +10,19 @@ from polypatch.experiments.massive import massive
 from polypatch.experiments.table1 import LANGUAGES, table1
 from polypatch.runs import Run
 
+OURS = ("polypatch", "polypatch-one", "polypatch-mapped", "polypatch-both")
+"""True parallels; one of them, as MPN draws it; none, but queries mapped; both."""
+
 CONTRASTS = (
     Contrast("polypatch", "t-patcher"),
     Contrast("polypatch", "mpn-all"),
     Contrast("polypatch", "mpn-all, drawn anew at every step"),
     Contrast("polypatch-one", "mpn-only"),
     Contrast("polypatch-one", "mpn-all"),
+    Contrast("polypatch-mapped", "t-patcher"),
+    Contrast("polypatch-mapped", "mpn-only"),
+    Contrast("polypatch-mapped", "mpn-all"),
+    Contrast("polypatch-both", "polypatch"),
 )
 
 
@@ -45,7 +52,7 @@ def _with_ours(table: Table) -> Table:
         trajectory_every=plain.trajectory_every,
         allow_contradictions=True,
     )
-    rows = (*table.rows, ours, replace(ours, recipe="polypatch-one"))
+    rows = (*table.rows, *(replace(ours, recipe=name) for name in OURS))
     if memory and not plain.memory_languages:
         # So that the memory is not what makes the difference, MPN has a row with it, too.
         mpn = (row for row in table.rows if row.recipe.startswith("mpn") and row.redraw == "per_edit")

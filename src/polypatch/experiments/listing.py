@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from polypatch.experiments.compare import compare
+from polypatch.experiments.corpus import corpus
 from polypatch.experiments.experiment import Experiment, Materials, Scale
 from polypatch.experiments.massive import massive
 from polypatch.experiments.table1 import table1
@@ -20,4 +21,5 @@ EXPERIMENTS: Mapping[str, Maker] = {
     "table3": table3,
     "massive": massive,
     "compare": compare,
+    "corpus": corpus,
 }

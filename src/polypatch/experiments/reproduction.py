@@ -38,14 +38,14 @@ class Reproduction:
         return compared_grid(self.rows(table), published.rows, published.slips) if published else self._plain(table)
 
     def pattern(self, table: Table) -> Grid:
-        """What MPN adds to Transformer-Patcher, in numbers that do not depend on how good a model was to begin with."""
+        """What a recipe adds to Transformer-Patcher, in numbers that do not depend on how good a model was before."""
         ours = {row.recipe: row for row in aggregate(self.rows(table))}
         languages = list(dict.fromkeys(lang for report in self.rows(table) for lang in report.clg))
         metrics = ["clg_avg", *(f"clg.{lang}" for lang in languages)]
         head = ("Patches ÷ t-patcher's", "CLG errors mended, %", *languages)
         body = []
         for name in ours:
-            if not name.startswith("mpn"):
+            if not name.startswith(("mpn", "polypatch")) or BASELINE not in ours:
                 continue
             printed = table.published.rows if table.published else {}
             recipe = name.partition(",")[0]

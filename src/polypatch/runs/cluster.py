@@ -23,7 +23,7 @@ from polypatch.errors import InputError, PolypatchError
 from polypatch.evaluation import Report
 from polypatch.runs.events import Encoded, Event, OnEvent
 from polypatch.runs.job import Job
-from polypatch.runs.pool import LastOpened, distinct_specs, encoded, opening, teller
+from polypatch.runs.pool import LastOpened, distinct_specs, encoded, opening, runs_on, teller
 from polypatch.runs.workbench import BenchSpec, Workbench
 
 LOCAL = "local"
@@ -58,8 +58,16 @@ class Cluster:
         """
         ray = _ray()
         # First: hours of encoding must not end at an address where nobody answers.
+        shared = ray.is_initialized()
         with _connected(ray, self.address) as alone:
-            yield from _Grid(ray, jobs, tell, alone).results()
+            grid = _Grid(ray, jobs, tell, alone)
+            try:
+                yield from grid.results()
+            finally:
+                # Ctrl-C or an error: jobs under way are given up, finished ones were handed over. A connection of our
+                # own takes them along; and not by force: Ray may abort where a job ends while it is cancelled so.
+                for reference in grid.pending if shared else ():
+                    ray.cancel(reference)
 
 
 class _Place(NamedTuple):
@@ -78,6 +86,7 @@ class _Place(NamedTuple):
 class _Grid:
     def __init__(self, ray: Any, jobs: Mapping[int, Job], tell: OnEvent, alone: bool) -> None:
         self.ray, self.jobs, self.tell, self.alone = ray, jobs, tell, alone
+        self.pending: dict[Any, int] = {}
 
     def results(self) -> Iterator[tuple[int, list[Report]]]:
         """Reports by job number, as they come."""
@@ -86,36 +95,31 @@ class _Grid:
         ears = ray.remote(num_cpus=0, max_restarts=-1)(_Ears).options(scheduling_strategy=_here(ray)).remote()
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(_work)
         heard = ears.heard.remote()
-        pending: dict[Any, int] = {}
-        try:
-            for spec in distinct_specs(self.jobs.values()):
-                place = self._published(spec)
-                mine = {number: job for number, job in self.jobs.items() if job.spec == spec}
-                # The nodes begin while the texts of the next workbench are encoded.
-                pending |= {task.remote(number, job, place, ears): number for number, job in mine.items()}
-                yield from self._finished(pending, wait=0)
-            while pending:
-                yield from self._finished(pending, wait=0.5)
-                heard = self._hear(ears, heard, set(pending.values()))
-        finally:
-            # Ctrl-C or an error: jobs under way are given up, finished ones were handed over.
-            for reference in pending:
-                ray.cancel(reference, force=True)
+        for spec in distinct_specs(self.jobs.values()):
+            place = self._published(spec)
+            mine = {number: job for number, job in self.jobs.items() if job.spec == spec}
+            # The nodes begin while the texts of the next workbench are encoded.
+            self.pending |= {task.remote(number, job, place, ears): number for number, job in mine.items()}
+            yield from self._finished(wait=0)
+        while self.pending:
+            yield from self._finished(wait=0.5)
+            heard = self._hear(ears, heard)
 
-    def _finished(self, pending: dict[Any, int], wait: float) -> Iterator[tuple[int, list[Report]]]:
-        finished = self.ray.wait(list(pending), num_returns=len(pending), timeout=0)[0]
-        for reference in finished or self.ray.wait(list(pending), timeout=wait)[0]:
-            number = pending.pop(reference)
+    def _finished(self, wait: float) -> Iterator[tuple[int, list[Report]]]:
+        waiting = list(self.pending)
+        finished = self.ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
+        for reference in finished or self.ray.wait(waiting, timeout=wait)[0]:
+            number = self.pending.pop(reference)
             yield number, self._result(number, reference)
 
     def _published(self, spec: BenchSpec) -> _Place:
         bench = spec.open(opening(self.tell))
-        self.tell(encoded(bench))
+        self.tell(encoded(bench, runs_on(spec, self.jobs.values())))
         tail, folder = bench.tail, bench.tail.cache.directory
         queries = [] if self.alone and folder is not None else [self.ray.put(tail.cache.export())]
         return _Place(Path.cwd(), tail.fingerprint, folder, queries)
 
-    def _hear(self, ears: Any, asked: Any, under_way: set[int]) -> Any:
+    def _hear(self, ears: Any, asked: Any) -> Any:
         """Tell what the ears have answered, and ask again. They are not waited for: jobs do not need them."""
         if not self.ray.wait([asked], timeout=0)[0]:
             return asked
@@ -123,7 +127,7 @@ class _Grid:
         with contextlib.suppress(self.ray.exceptions.RayError):
             for event in self.ray.get(asked):
                 # What a finished job said last comes too late.
-                if isinstance(event, Encoded) or event.job in under_way:
+                if isinstance(event, Encoded) or event.job in self.pending.values():
                     self.tell(event)
         return ears.heard.remote()
 
@@ -176,21 +180,21 @@ def _work(number: int, job: Job, place: _Place, ears: Any) -> list[Report]:
     shared = place.folder is not None and place.folder.is_dir()
     # Elsewhere nothing is written: what the driver has is enough.
     bench = _benches.get(job.spec if shared else replace(job.spec, cache_dir=None))
-    _lent(bench, place)
-    late = encoded(bench)
+    _lent(bench, place, job)
+    late = encoded(bench, [job.run])
     if late.fresh:  # never; but if ever, it is seen
         tell(late)
     return bench.run(job.run, teller(number, job.run.name, tell))
 
 
-def _lent(bench: Workbench, place: _Place) -> None:
+def _lent(bench: Workbench, place: _Place, job: Job) -> None:
     """See to it that nothing is encoded here."""
     if bench.tail.fingerprint != place.fingerprint:
         raise InputError(
             f"{bench.tail.site.model.name_or_path or 'the model'}: this node's weights or tokenizer are not those of "
             "the driver's node; put the model on shared storage, or name one revision of the hub's"
         )
-    if place.queries and bench.tail.cache.missing(bench.texts()):
+    if place.queries and bench.tail.cache.missing(bench.texts([job.run])):
         bench.tail.cache.lend(*_ray().get(place.queries[0]))
 
 

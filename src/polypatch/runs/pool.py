@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ import torch
 from polypatch.evaluation import Report
 from polypatch.runs.events import Encoded, Event, OnEvent
 from polypatch.runs.job import Job
+from polypatch.runs.run import Run
 from polypatch.runs.workbench import BenchSpec, OnOutcome, Workbench
 
 
@@ -44,13 +45,13 @@ class LastOpened:
         self._spec: BenchSpec | None = None
         self._bench: Workbench | None = None
 
-    def get(self, spec: BenchSpec, tell: OnEvent | None = None) -> Workbench:
-        """The workbench of `spec`; the one before is given up."""
+    def get(self, spec: BenchSpec, tell: OnEvent | None = None, runs: Sequence[Run] = ()) -> Workbench:
+        """The workbench of `spec`, with what `runs` need encoded where `tell` is told; the one before is given up."""
         if self._bench is None or spec != self._spec:
             self._bench = None
             self._bench, self._spec = spec.open(opening(tell)), spec
             if tell is not None:
-                tell(encoded(self._bench))
+                tell(encoded(self._bench, runs))
         return self._bench
 
 
@@ -59,11 +60,11 @@ def opening(tell: OnEvent | None) -> Any:
     return None if tell is None else lambda what, done, total: tell(Event(None, what, done, total))
 
 
-def encoded(bench: Workbench) -> Encoded:
-    """Encode what is missing, and say how much that was."""
+def encoded(bench: Workbench, runs: Sequence[Run]) -> Encoded:
+    """Encode what is missing for these runs, and say how much that was."""
     started = time.perf_counter()
-    fresh = bench.encode()
-    return Encoded(len(set(bench.texts())), fresh, bench.tail.cache.summary(), time.perf_counter() - started)
+    fresh = bench.encode(runs)
+    return Encoded(len(set(bench.texts(runs))), fresh, bench.tail.cache.summary(), time.perf_counter() - started)
 
 
 def teller(number: int, name: str, tell: OnEvent) -> OnOutcome:
@@ -80,17 +81,27 @@ def distinct_specs(jobs: Iterable[Job]) -> list[BenchSpec]:
     return found
 
 
+def runs_on(spec: BenchSpec, jobs: Iterable[Job]) -> list[Run]:
+    """The runs of the jobs on one spec."""
+    return [job.run for job in jobs if job.spec == spec]
+
+
 def _here(jobs: Mapping[int, Job], tell: OnEvent) -> Iterator[tuple[int, list[Report]]]:
     benches = LastOpened()
     for number, job in jobs.items():
-        yield number, benches.get(job.spec, tell).run(job.run, teller(number, job.run.name, tell))
+        yield (
+            number,
+            benches.get(job.spec, tell, runs_on(job.spec, jobs.values())).run(
+                job.run, teller(number, job.run.name, tell)
+            ),
+        )
 
 
 def _several(jobs: Mapping[int, Job], n: int, tell: OnEvent) -> Iterator[tuple[int, list[Report]]]:
     with _shared_cache(jobs) as shared, _workers(n) as (pool, queue):
         # Encoded here, once; the workers find the queries on disk.
         for spec in distinct_specs(shared.values()):
-            LastOpened().get(spec, tell)
+            LastOpened().get(spec, tell, runs_on(spec, shared.values()))
         futures: dict[Future[list[Report]], int] = {pool.submit(_work, i, job): i for i, job in shared.items()}
         pending = set(futures)
         while pending:

@@ -24,6 +24,7 @@ class Run:
         redraw: ``"per_step"`` or ``"per_edit"`` instead of the row's sampler's.
         languages: what samplers and triggers may use, the source first; empty for every language of the edits.
         memory_languages: in which languages there is memory; empty for the source alone, as in the paper.
+        parallel: rows of the data's parallel text that queries are mapped by; 0 for all there are.
         seed: of everything random in the edits.
         order: shuffles the stream with this seed; None keeps the order of the file.
         limit: so many edits of the (shuffled) stream; None for all.
@@ -41,6 +42,7 @@ class Run:
     redraw: str | None = None
     languages: tuple[Lang, ...] = ()
     memory_languages: tuple[Lang, ...] = ()
+    parallel: int = 0
     seed: int = 0
     order: int | None = None
     limit: int | None = None

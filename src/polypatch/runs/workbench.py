@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from polypatch.evaluation import Report, evaluate, prompts, wrong_everywhere
 from polypatch.guard import Guard
 from polypatch.outcomes import EditOutcome
 from polypatch.runs.run import Run
+from polypatch.samplers import SourcePlusMapped
 from polypatch.sequence import Watch, attach, edit_stream, folds, shuffled
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, load_checkpoint
 from polypatch.world import load_world
@@ -112,19 +113,21 @@ class Workbench:
         site = FeedForwardSite(model)
         check_labels(data.edits, site.classes)
         self.tail = FrozenTail(site, tokenizer, cache_dir=cache_dir, half=half, progress=encoding)
+        self._parallel: dict[int, Mapping[Lang, Sequence[Text]]] = {}
 
-    def encode(self) -> int:
-        """Encode every text of the data in one pass; returns how many were not in the cache yet."""
-        return self.tail.encode(self.texts())
+    def encode(self, runs: Iterable[Run] = ()) -> int:
+        """Encode every text of the data, and what these runs map by; returns how many were not in the cache yet."""
+        return self.tail.encode(self.texts(runs))
 
-    def texts(self) -> list[Text]:
-        """Every text of the data that has a query."""
+    def texts(self, runs: Iterable[Run] = ()) -> list[Text]:
+        """Every text of the data that has a query; the parallel text as far as these runs need it."""
         data = self.data
         texts = [text for edit in data.edits for text in edit.prompt.values()]
         texts += [text for edit in data.edits for row in edit.rephrases.values() for text in row]
         texts += [row.text for rows in data.locality.values() for row in rows]
         texts += [text for memory in (data.memory, data.validation) for rows in memory.values() for text in rows]
-        return texts
+        mapped = [corpus for run in runs if (corpus := self.parallel(run)) is not None]
+        return texts + [text for corpus in mapped for column in corpus.values() for text in column]
 
     def stream(self, run: Run) -> list[Edit]:
         """The edits of a run, in its order."""
@@ -164,10 +167,26 @@ class Workbench:
             recipe=run.built(),
             memory=self.data.memory_texts(languages),
             validation_memory=self.data.validation_texts(languages),
+            parallel=self.parallel(run),
             seed=run.seed,
             tail=self.tail,
             name=run.name,
         )
+
+    def parallel(self, run: Run) -> Mapping[Lang, Sequence[Text]] | None:
+        """The parallel text that a run maps queries by; None where it maps none.
+
+        Raises:
+            InputError: the data have none.
+        """
+        if not isinstance(run.built().sampler, SourcePlusMapped):
+            return None
+        if not self.data.parallel:
+            raise InputError(f"{self.data.name}: {run.recipe} maps queries by parallel text, and the data have none")
+        if run.parallel not in self._parallel:
+            rows = slice(run.parallel or None)
+            self._parallel[run.parallel] = {lang: texts[rows] for lang, texts in self.data.parallel.items()}
+        return self._parallel[run.parallel]
 
     def edit(self, edited: EditedModel, run: Run, edits: Sequence[Edit]) -> Iterator[EditOutcome]:
         """The run's edits on an attached model: a generator of outcomes."""
@@ -177,7 +196,7 @@ class Workbench:
         return edit_stream(
             edited,
             edits,
-            recipe=run.built(),
+            recipe=None,
             languages=run.languages or None,
             retries=run.retries,
             keep_failed=run.keep_failed,

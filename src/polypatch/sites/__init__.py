@@ -4,6 +4,7 @@ from polypatch.sites.checkpoint import load_checkpoint as load_checkpoint
 from polypatch.sites.feed_forward import FeedForwardSite as FeedForwardSite
 from polypatch.sites.frozen_tail import FrozenTail as FrozenTail
 from polypatch.sites.full_forward import FullForward as FullForward
+from polypatch.sites.maps import Maps as Maps
 from polypatch.sites.merge import MergeCost as MergeCost
 from polypatch.sites.merge import merge_cost as merge_cost
 from polypatch.sites.merge import replaced as replaced

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.edits import Text
-from polypatch.errors import TailMismatchError, UnsupportedModelError
+from polypatch.edits import Mapped, Text
+from polypatch.errors import InputError, TailMismatchError, UnsupportedModelError
 from polypatch.sites.encoder import Encoder
 from polypatch.sites.feed_forward import FeedForwardSite
+from polypatch.sites.maps import Maps
 from polypatch.sites.query_cache import QueryCache
 from polypatch.sites.tail import UNCHANGED, Change
 
@@ -74,6 +75,7 @@ class FrozenTail:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length, batch_size=batch_size)
         self.progress = progress
+        self.maps: Maps | None = None
         directory = cache_dir / (self.fingerprint + ("-half" if half else "")) if cache_dir else None
         dtype = torch.float16 if half else torch.float32
         self.cache = QueryCache(site.hidden_size, site.device, directory, dtype=dtype)
@@ -135,19 +137,34 @@ class FrozenTail:
         return len(missing)
 
     def queries(self, texts: Sequence[Text]) -> Tensor:
-        """Eval-mode queries [n, d]; encodes what is not in the cache yet."""
+        """Eval-mode queries [n, d]; encodes what is not in the cache yet.
+
+        Raises:
+            InputError: a text that is mapped, and no maps were learned (`maps`).
+        """
+        mapped = [(i, text) for i, text in enumerate(texts) if isinstance(text, Mapped)]
+        if mapped:
+            return self._with_mapped(texts, mapped)
         self.encode(texts)
         return self.cache.take(texts)
+
+    def _with_mapped(self, texts: Sequence[Text], mapped: Sequence[tuple[int, Mapped]]) -> Tensor:
+        if self.maps is None:
+            raise InputError("queries mapped to other languages need parallel text: pass parallel=")
+        queries = self.queries([text.origin if isinstance(text, Mapped) else text for text in texts])
+        places = [i for i, _ in mapped]
+        queries[places] = self.maps.queries([text for _, text in mapped], queries[places])
+        return queries
 
     @torch.no_grad()
     def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
         """Eval-mode logits [n, classes] under `change`."""
         _within_ffn(change)
-        self.encode(texts)
+        self.encode([text for text in texts if not isinstance(text, Mapped)])
         parts = []
         # In slices: the FFN's inner activation is four times as wide as q, and q itself need not be there at once.
         for start in range(0, len(texts), 2048):
-            q = self.cache.take(texts[start : start + 2048])
+            q = self.queries(texts[start : start + 2048])
             parts.append(self.site.logits(q, change(q, self.site.ffn(q))))
         return torch.cat(parts) if parts else torch.empty(0, len(self.site.labels), device=self.site.device)
 
@@ -166,6 +183,8 @@ class FrozenTail:
         """Texts ready for training; their `views` train-mode queries are encoded here, once."""
         _within_ffn(change)
         bank = None
+        if views and any(isinstance(text, Mapped) for text in texts):
+            raise InputError("queries mapped to other languages have no dropout views: edit with views=0")
         if views:
             seed = int(torch.randint(2**62, (), generator=generator))
             bank = self.encoder.views(texts, views, seed)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.edits import Text
+from polypatch.edits import Mapped, Text
+from polypatch.errors import UnsupportedModelError
 from polypatch.sites.encoder import Encoder
 from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.tail import Change
@@ -33,7 +34,13 @@ class FullForward:
         self.encoder = Encoder(site, tokenizer, max_length=max_length, batch_size=batch_size)
 
     def queries(self, texts: Sequence[Text]) -> Tensor:
-        """Eval-mode queries [n, d] of the unedited model, encoded anew at every call."""
+        """Eval-mode queries [n, d] of the unedited model, encoded anew at every call.
+
+        Raises:
+            UnsupportedModelError: a mapped text, of which there is only a query.
+        """
+        if any(isinstance(text, Mapped) for text in texts):
+            raise UnsupportedModelError("mapped queries have no text to run the whole model on: leave out exact=True")
         return self.encoder.queries(texts)
 
     @torch.no_grad()

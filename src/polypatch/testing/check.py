@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from polypatch.edited_model import EditedModel
-from polypatch.edits import Edit, Lang, Text
+from polypatch.edits import Edit, Lang, Mapped, Text
 from polypatch.errors import InputError
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import Recipe
@@ -42,6 +42,7 @@ def check_editor(
     edits: Sequence[Edit],
     memory: Sequence[Text],
     *,
+    parallel: Mapping[Lang, Sequence[Text]] | None = None,
     seed: int = 0,
     exact: bool = False,
 ) -> None:
@@ -66,6 +67,7 @@ def check_editor(
         tokenizer: its tokenizer.
         edits: at least two, at least one of which the recipe's trigger finds wrong.
         memory: texts that edits should leave alone.
+        parallel: texts that say the same in every language, for recipes that map queries.
         seed: of the edits.
         exact: check on full forward passes instead of the frozen tail.
 
@@ -73,7 +75,7 @@ def check_editor(
         AssertionError: a law is broken; the message names it.
         InputError: the edits are too few, or none is triggered, so that the laws would say nothing.
     """
-    case = _Case(recipe, model, tokenizer, tuple(edits), tuple(memory), seed, exact)
+    case = _Case(recipe, model, tokenizer, tuple(edits), tuple(memory), parallel, seed, exact)
     if len(case.edits) < 2:
         raise InputError(f"check_editor needs at least two edits, not {len(case.edits)}")
     as_it_was, state = Photograph.of(model), random_state()
@@ -103,6 +105,7 @@ class _Case:
     tokenizer: PreTrainedTokenizerBase
     edits: tuple[Edit, ...]
     memory: tuple[Text, ...]
+    parallel: Mapping[Lang, Sequence[Text]] | None
     seed: int
     exact: bool
 
@@ -122,6 +125,7 @@ class _Case:
             tokenizer=self.tokenizer,
             recipe=self.recipe,
             memory=self.memory,
+            parallel=self.parallel,
             seed=self.seed,
             exact=self.exact,
         )
@@ -132,7 +136,7 @@ class _Case:
 
     def stream(self, edited: EditedModel, edits: Sequence[Edit]) -> Iterator[EditOutcome]:
         # Failed edits stay in: taken back, they would leave the laws nothing to look at.
-        return edit_stream(edited, edits, recipe=self.recipe, keep_failed=True)
+        return edit_stream(edited, edits, keep_failed=True)
 
     @torch.no_grad()
     def logits(self, model: nn.Module | None = None) -> Tensor:
@@ -204,7 +208,11 @@ def _honest(
     law = "honest outcomes"
 
     def right(lang: Lang) -> bool:
-        return bool(edited.predict(edit.prompt[lang]) == edit.target_in(lang))
+        example = edit.example(lang)
+        if isinstance(example.text, Mapped):  # of which there is only a query
+            got = int(edited.tail.logits([example.text], edited.delta).argmax())
+            return got == edited.class_of(example.target)
+        return bool(edited.predict(example.text) == example.target)
 
     require(outcome.edit_id == edit.id, law, f"outcome of {outcome.edit_id!r} instead of {edit.id!r}")
     source = right(edit.source)

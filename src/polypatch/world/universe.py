@@ -50,6 +50,7 @@ def editing_data(splits: Splits, config: WorldConfig) -> EditingData:
         memory={lang: _texts(memory, lang) for lang in LANGUAGES},
         validation={lang: _texts(splits.val, lang) for lang in LANGUAGES},
         locality=_locality("train", probes) | _locality("test", splits.test),
+        parallel={lang: _texts(memory, lang) for lang in LANGUAGES},
     )
 
 
