@@ -11,6 +11,7 @@ from rich.console import Console
 from polypatch.cli.folder import MARKDOWN, writing
 from polypatch.evaluation import Report, transfer, transfer_figure
 from polypatch.evaluation.figures import clg_figure, save_figure, trajectory_figure
+from polypatch.evaluation.pareto_figure import pareto_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.experiments import Table
 from polypatch.experiments.reproduction import Reproduction
@@ -80,7 +81,7 @@ class Reproduced:
             for won in self.found.gains(table):
                 yield f"{won.recipe_a} over {won.recipe_b}, on the same cells:\n\n{won.to_markdown()}"
             yield self.found.agreement(table).to_markdown()
-            yield f"![CLG]({number}-clg.png)\n"
+            yield f"![CLG]({number}-clg.png)\n\n![CLG against locality]({number}-locality.png)\n"
 
     def _runs(self) -> str:
         experiment = self.found.experiment
@@ -90,6 +91,8 @@ class Reproduced:
 
     def _draw(self, number: int, reports: Sequence[Report]) -> None:
         save_figure(clg_figure(reports), self.folder / f"{number}-clg.png")
+        if any(report.locality for report in reports):
+            save_figure(pareto_figure(reports), self.folder / f"{number}-locality.png")
         if any(report.trajectory for report in reports):
             save_figure(trajectory_figure(reports), self.folder / f"{number}-trajectory.png")
         drawn = [report for report in reports if report.recipe == "mpn-only" and report.cells is not None]

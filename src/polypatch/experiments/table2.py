@@ -10,7 +10,7 @@ from polypatch.runs import BenchSpec
 
 LANGUAGES = ("en", "ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
 
-LIMIT = 200
+LIMIT = 100
 
 
 def table2(scale: Scale, given: Materials) -> Experiment:

@@ -1,0 +1,59 @@
+"""What a recipe gains against what it costs: CLG over locality in the language that suffers most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from polypatch.errors import InputError
+from polypatch.evaluation.aggregate import Aggregate, Stat, aggregate
+from polypatch.evaluation.figures import STYLES
+from polypatch.evaluation.report import Report
+
+FAR = 20.0
+
+
+def pareto_figure(reports: Sequence[Report]) -> Figure:
+    """CLG (mean over languages) against agreement with the unedited model on the worst locality set; up and right wins.
+
+    The worst set is the one whose mean over runs is lowest. Bars are ± standard deviations over runs. What has given up
+    more than `FAR` points is left out and named in the corner: it would squeeze all others.
+
+    Raises:
+        InputError: no report has both.
+    """
+    rows = [row for row in aggregate(reports) if "clg_avg" in row.stats]
+    points = [(row, worst, row.stats["clg_avg"]) for row in rows if (worst := worst_set(row)) is not None]
+    if not points:
+        raise InputError("no report has CLG and locality: nothing to draw")
+    near = [point for point in points if point[1].mean > 100.0 - FAR] or points
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    for i, (row, across, up) in enumerate(points):
+        if (row, across, up) not in near:
+            continue
+        colour, marker = STYLES[i % len(STYLES)]
+        axes.errorbar(
+            *(across.mean, up.mean, up.sd or 0.0, across.sd or 0.0),
+            color=colour,
+            marker=marker,
+            label=row.title,
+            linestyle="none",
+            linewidth=1.0,
+            fillstyle="full" if i < len(STYLES) else "none",
+        )
+    axes.set_xlabel("answers as before on the worst locality set (%)")
+    axes.set_ylabel("CLG, mean over languages (%)")
+    axes.grid(color="#e0e0e0", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    if left_out := [row.recipe for row, across, _ in points if across.mean <= 100.0 - FAR and len(near) < len(points)]:
+        axes.text(0.01, 0.01, f"not drawn: {', '.join(left_out)}", transform=axes.transAxes, fontsize=7)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    return figure
+
+
+def worst_set(row: Aggregate) -> Stat | None:
+    """Agreement on the locality set with the lowest mean; None where nothing was measured."""
+    sets = [stat for name, stat in row.stats.items() if name.startswith("locality.") and name.endswith(".agreement")]
+    return min(sets, key=lambda stat: stat.mean) if sets else None
