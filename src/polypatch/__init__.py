@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from polypatch.data import load_data as load_data
     from polypatch.data import load_edits as load_edits
     from polypatch.edited_model import EditedModel as EditedModel
+    from polypatch.editors import DiscriminantPatch as DiscriminantPatch
     from polypatch.editors import FineTuning as FineTuning
     from polypatch.editors import TPatcher as TPatcher
     from polypatch.edits import Edit as Edit
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from polypatch.samplers import AllLanguages as AllLanguages
     from polypatch.samplers import OnlyLanguages as OnlyLanguages
     from polypatch.samplers import SourceOnly as SourceOnly
+    from polypatch.samplers import SourcePlusMapped as SourcePlusMapped
     from polypatch.samplers import SourcePlusRandom as SourcePlusRandom
     from polypatch.sequence import Watch as Watch
     from polypatch.sequence import attach as attach
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AllLanguages": "samplers",
+    "DiscriminantPatch": "editors",
     "Edit": "edits",
     "EditOutcome": "outcomes",
     "EditedModel": "edited_model",
@@ -50,6 +53,7 @@ _HOME = {
     "Recipe": "recipes",
     "Report": "evaluation",
     "SourceOnly": "samplers",
+    "SourcePlusMapped": "samplers",
     "SourcePlusRandom": "samplers",
     "TPatcher": "editors",
     "Trigger": "triggers",
