@@ -15,6 +15,7 @@ from polypatch.evaluation.pareto_figure import pareto_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.experiments import Table
 from polypatch.experiments.reproduction import Reproduction
+from polypatch.experiments.summary import differences, summary
 from polypatch.files import write_atomic
 
 RESULTS = "results.json"
@@ -60,9 +61,8 @@ class Reproduced:
             if pattern.rows:
                 console.print(f"\n[bold]{PATTERN}[/]")
                 console.print(pattern.to_console(console.width))
-            for won in self.found.gains(table):
-                console.print(f"[bold]{won.recipe_a}[/] over {won.recipe_b}, CLG, by what the first was trained on")
-                console.print(won.to_console())
+            console.print(summary(self.found.rows(table)).to_console(console.width))
+            console.print(differences(self.found.gains(table)).to_console(console.width))
             console.print(self.found.agreement(table).to_console(console.width))
         for line in (*self.found.experiment.notes, *self.spent):
             console.print(line, markup=False)
@@ -73,12 +73,15 @@ class Reproduced:
         yield f"# {experiment.name}: {experiment.title}\n\n```\n{self.command}\n```\n"
         yield "".join(f"* {line}\n" for line in (*experiment.notes, self._runs(), *self.spent))
         for number, table in enumerate(experiment.tables, start=1):
-            yield f"## {table.title}\n\n{self.found.compared(table).to_markdown()}"
+            gains = self.found.gains(table)
+            yield f"## {table.title}\n\n{summary(self.found.rows(table)).to_markdown()}"
+            yield f"{differences(gains).to_markdown()}"
+            yield f"{self.found.compared(table).to_markdown()}"
             yield "".join(f"* {line}\n" for line in _about(table))
             pattern = self.found.pattern(table)
             if pattern.rows:
                 yield f"{PATTERN}:\n\n{pattern.to_markdown()}"
-            for won in self.found.gains(table):
+            for won in gains:
                 yield f"{won.recipe_a} over {won.recipe_b}, on the same cells:\n\n{won.to_markdown()}"
             yield self.found.agreement(table).to_markdown()
             yield f"![CLG]({number}-clg.png)\n\n![CLG against locality]({number}-locality.png)\n"

@@ -1,0 +1,67 @@
+"""The two tables a reader looks at first: what each recipe reached and cost, and what it won over another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from polypatch.evaluation import Gain, Report, Stat, aggregate
+from polypatch.evaluation.aggregate import with_original
+from polypatch.evaluation.grid import Column, Grid
+from polypatch.evaluation.paired import SPLITS, Split
+from polypatch.evaluation.pareto_figure import worst_set
+
+BLANK = "–"
+
+_COLUMNS = {
+    "Patches": "patches",
+    "Reliability": "reliability",
+    "MLG": "mlg",
+    "CLG": "clg_avg",
+    "seen": "clg_seen",
+    "unseen": "clg_unseen",
+    "never": "clg_never",
+    "rephrase": "clg_rephrase",
+}
+
+
+def summary(reports: Sequence[Report]) -> Grid:
+    """Mean ± standard deviation per recipe, the languages averaged.
+
+    The last columns are the agreement with the unedited model on the English texts that should not change and on the
+    worst of all sets (the one whose mean is lowest), and the seconds of an edit.
+    """
+    rows = aggregate(with_original(reports))
+    used = {title: name for title, name in _COLUMNS.items() if any(name in row.stats for row in rows)}
+    titles = ("Recipe", *used, "as before, en", "worst", "s/edit")
+    body = []
+    for row in rows:
+        cells = [_shown(row.stats.get(name), 0 if name == "patches" else 1) for name in used.values()]
+        if row.recipe == "original":
+            body.append((row.title, *cells, BLANK, BLANK, BLANK))
+            continue
+        seconds = row.stats.get("seconds_per_edit")
+        speed = BLANK if seconds is None else f"{seconds.mean:.2g}"
+        kept = (_shown(row.stats.get("locality.test.agreement"), 1), _shown(worst_set(row), 1))
+        body.append((row.title, *cells, *kept, speed))
+    return Grid(tuple(Column("", title) for title in titles), tuple(body))
+
+
+def differences(gains: Sequence[Gain]) -> Grid:
+    """CLG of one recipe minus another's, in points, with 95 % intervals, split by what the first was trained on."""
+    splits = ("all", *SPLITS)
+    body = [(f"{won.recipe_a} over {won.recipe_b}", *(_gain(won.splits[name]) for name in splits)) for won in gains]
+    return Grid((Column("", "CLG, points"), *(Column("", name) for name in splits)), tuple(body))
+
+
+def _shown(stat: Stat | None, decimals: int) -> str:
+    if stat is None:
+        return BLANK
+    spread = "" if stat.sd is None else f" ± {stat.sd:.{decimals}f}"
+    return f"{stat.mean:.{decimals}f}{spread}"
+
+
+def _gain(split: Split) -> str:
+    if split.gain is None or split.interval is None:
+        return BLANK
+    low, high = split.interval
+    return f"{split.gain:+.1f} [{low:+.1f}, {high:+.1f}]"
