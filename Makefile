@@ -32,6 +32,7 @@ bench: $(READY)  ## speed and memory, as ratios
 	$(BIN)/python benchmarks/serving.py --out benchmarks/results/serving.json
 	$(BIN)/python benchmarks/artefact.py --out benchmarks/results/artefact.json
 	$(BIN)/python benchmarks/query_cache.py --out benchmarks/results/query_cache.json
+	$(BIN)/python benchmarks/ray_grid.py --out benchmarks/results/ray_grid.json
 
 SHARED ?= ../shared
 results: $(READY)  ## the tables of docs/results.md (hours; SHARED= the folder with MASSIVE, XNLI and the checkpoint)
