@@ -55,6 +55,6 @@ def _with_ours(table: Table) -> Table:
     rows = (*table.rows, *(replace(ours, recipe=name) for name in OURS))
     if memory and not plain.memory_languages:
         # So that the memory is not what makes the difference, MPN has a row with it, too.
-        mpn = (row for row in table.rows if row.recipe.startswith("mpn") and row.redraw == "per_edit")
+        mpn = (row for row in table.rows if row.name == "mpn-all")
         rows += tuple(replace(row, memory_languages=memory, title=f"{row.name}, memory in 6") for row in mpn)
     return replace(table, rows=rows, contrasts=CONTRASTS)
