@@ -19,7 +19,7 @@ demo: $(READY)  ## the main job on the embedded world, offline
 	$(BIN)/polypatch demo --out runs/demo
 
 test: $(READY)  ## everything but the benchmarks
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(READY)  ## style, types, import contracts
 	$(BIN)/ruff format --check .

@@ -15,7 +15,6 @@ def blocks(language):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("world")
 def test_the_python_runs_and_does_what_it_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}

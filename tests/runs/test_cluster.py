@@ -34,7 +34,6 @@ from .test_runs import FAST, timeless
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray")
 
-pytestmark = pytest.mark.xdist_group("ray")
 
 RUNS = [
     Run(recipe="t-patcher", settings=FAST),

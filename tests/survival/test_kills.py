@@ -63,7 +63,6 @@ def quiet_tokenizers():
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("world")
 def test_killed_runs_end_like_uninterrupted_ones(specs, tmp_path, figure):
     wanted, journals, seconds = {}, {}, {}
     for name, run in RUNS.items():

@@ -6,7 +6,6 @@ from polypatch.world import describe, load_world
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("world")
 def test_base_row_of_seed_0():
     row = describe(load_world(0))
     assert 0.86 <= row.accuracy["en"] <= 0.92
