@@ -26,6 +26,7 @@ class Honest:
     """A small right editor: one neuron, its value drawn from the lesson's generator. Others break it one way each."""
 
     exact = False
+    protects_right = False
     memory_copies = 1
     strength: float = 1.0
 
