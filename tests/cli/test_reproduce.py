@@ -131,7 +131,6 @@ def test_massive_has_four_tables_and_encodes_once(polypatch, massive, quick, tmp
     argv = ("reproduce", "massive", "--model", model, "--data", data, *ONCE, "--limit", 4, "--quiet")
     first = polypatch(*argv, "--out", tmp_path / "a", "--cache", tmp_path / "queries")
     assert first.code == 0, first.err
-    assert first.out.count("CLG, points") == 4
     report = (tmp_path / "a" / "report.md").read_text(encoding="utf-8")
     assert report.count("mpn-all over t-patcher, on the same cells") == report.count("as before, en") == 4
     second = polypatch(*argv, "--out", tmp_path / "b", "--cache", tmp_path / "queries")
