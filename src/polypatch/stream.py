@@ -65,7 +65,7 @@ def apply(
     drawable = dict.fromkeys(lang for edit in usable for lang in edit.languages)
     edited.sampled_languages = tuple(dict.fromkeys((*edited.sampled_languages, *drawable)))
     # One batched pass over everything the stream can touch, instead of a small one per edit.
-    edited.tail.queries([text for edit in usable for text in edit.prompt.values()])
+    edited.tail.encode([text for edit in usable for text in edit.prompt.values()])
     watchman = Watchman(guard, edited.tail, edited.delta) if guard is not None else None
     for edit in usable:
         outcome = Attempt(edited, memory, recipe, edit, watchman).run(rules or Rules())

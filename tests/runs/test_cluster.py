@@ -20,14 +20,12 @@ import pytest
 import torch
 
 from polypatch import errors
-from polypatch.data import write_jsonl
 from polypatch.errors import InputError, PolypatchError
 from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Run, cluster, execute
 from polypatch.runs.cluster import Cluster
 from polypatch.runs.pool import LastOpened
 from polypatch.runs.store import Store
 from polypatch.sites.query_cache import SMALL, QueryCache
-from polypatch.testing import tiny_edits, tiny_model
 
 from .test_runs import FAST, timeless
 
@@ -45,16 +43,6 @@ NO_PROBES = Run(recipe="t-patcher", settings=FAST, max_locality_drop=1.0)
 """Refused only when it runs: tiny data have no texts to watch."""
 
 WORK, EARS = cluster._work, cluster._Ears
-
-
-@pytest.fixture(scope="module")
-def spec(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bench")
-    model, tokenizer = tiny_model("bert")
-    model.save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
-    write_jsonl(tiny_edits(12), folder / "edits.jsonl")
-    return BenchSpec(model=str(folder / "model"), data=f"jsonl:{folder / 'edits.jsonl'}")
 
 
 @pytest.fixture(scope="module")

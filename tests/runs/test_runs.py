@@ -10,7 +10,7 @@ from polypatch.runs import BenchSpec, Encoded, Finished, Job, Processes, Run, Wo
 from polypatch.runs import execute as execute_jobs
 from polypatch.runs.run import told
 from polypatch.runs.store import Store
-from polypatch.testing import tiny_edits, tiny_model
+from polypatch.testing import tiny_edits
 
 FAST = {"views": 2, "max_steps": 20, "first_validation": 4, "validate_every": 2}
 RUNS = [
@@ -24,16 +24,6 @@ def execute(runs, spec, jobs=1, out=None, on_event=None):
     """All runs on one workbench, the reports of all folds in one list."""
     found = execute_jobs([Job(spec, run) for run in runs], on=Processes(jobs), out=out, on_event=on_event)
     return [report for reports in found for report in reports]
-
-
-@pytest.fixture(scope="module")
-def spec(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bench")
-    model, tokenizer = tiny_model("bert")
-    model.save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
-    write_jsonl(tiny_edits(12), folder / "edits.jsonl")
-    return BenchSpec(model=str(folder / "model"), data=f"jsonl:{folder / 'edits.jsonl'}")
 
 
 def timeless(report):

@@ -10,7 +10,6 @@ row of both memories must keep its answer. Where one neuron cannot do that for a
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,16 +18,12 @@ import torch
 from torch import Tensor
 
 from polypatch.deltas import Delta, PatchBank
-from polypatch.editors.editor import Drawn, Fit, Lesson
+from polypatch.editors.editor import Drawn, Fit, Lesson, expect
 from polypatch.editors.memory import Memory, MemoryRows
-from polypatch.editors.moments import Moments
-from polypatch.errors import UnsupportedModelError
-from polypatch.sites import FeedForwardSite, Rows, Tail
+from polypatch.sites import UNCHANGED, FeedForwardSite, Rows, Tail
 
 SILENT = -6.0
 """Pre-activations below it add nothing that could change an answer, under any of the activations models have."""
-
-_moments: weakref.WeakKeyDictionary[MemoryRows, Moments] = weakref.WeakKeyDictionary()
 
 
 class Placed:
@@ -89,11 +84,9 @@ class DiscriminantPatch:
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Place one neuron, or several where one cannot hold the edit and the memory apart."""
-        if not isinstance(delta, PatchBank):
-            raise UnsupportedModelError(f"DiscriminantPatch grows a PatchBank, not a {type(delta).__name__}")
-        drawn = Drawn(lesson)
+        bank, drawn = expect(PatchBank, delta, self), Drawn(lesson)
         picks = drawn()
-        steps, left = self._place(delta, lesson, tail, memory, picks)
+        steps, left = self._place(bank, lesson, tail, memory, picks)
         taken = [pick for pick in picks if pick not in left]
         reason = "" if not left else f"{len(left)} of {len(picks)} texts cannot be told from the memory by a neuron"
         return Fit(max(steps, 1), tuple(dict.fromkeys([0, *taken])), reason)
@@ -104,7 +97,7 @@ class DiscriminantPatch:
         """Steps taken, and the picks that no neuron could be placed for."""
         rows = tail.rows([lesson.texts[pick] for pick in picks], bank, views=0, generator=lesson.generator)
         targets = torch.tensor([lesson.targets[pick] for pick in picks], device=rows.q.device)
-        if bool((rows.evaluate(_NOTHING)[1].argmax(-1) == targets).all()):
+        if bool((rows.evaluate(UNCHANGED)[1].argmax(-1) == targets).all()):
             return 0, []  # an earlier group's neuron has mended this one as well
         steps = 0
         for allowed in range(self.tolerance + 1) if len(picks) == 1 else (0,):
@@ -144,7 +137,7 @@ class DiscriminantPatch:
 
     def _key(self, q: Tensor, rows: MemoryRows, shrinkage: float) -> Tensor:
         """The discriminant direction, scaled so that the edit's mean is at 1 from the memory's. [n, d] -> [d]."""
-        mean, spread = _moments_of(rows).of(rows) if rows.used else _no_moments(q)
+        mean, spread = rows.moments.of(rows) if rows.used else _no_moments(q)
         inside = q.double() - q.double().mean(0)
         away = q.double().mean(0) - mean
         ridge = shrinkage * float(spread.diagonal().mean())
@@ -176,30 +169,11 @@ class DiscriminantPatch:
         return value.detach(), step, bool((lead > 0).all())
 
 
-class _Nothing:
-    """The change that changes nothing on top of what is there."""
-
-    overrides: Mapping[str, Tensor] = MappingProxyType({})
-
-    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
-        del q
-        return out
-
-
-_NOTHING = _Nothing()
-
-
 def _lead(logits: Tensor, targets: Tensor) -> Tensor:
     """Per row, the wanted class's logit minus the largest other."""
     wanted = logits.gather(1, targets.unsqueeze(1)).squeeze(1)
     others = logits.scatter(1, targets.unsqueeze(1), float("-inf")).max(1).values
     return wanted - others
-
-
-def _moments_of(rows: MemoryRows) -> Moments:
-    if rows not in _moments:
-        _moments[rows] = Moments(rows)
-    return _moments[rows]
 
 
 def _no_moments(q: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 
 from polypatch.deltas import Delta
 from polypatch.editors.memory import Memory
 from polypatch.edits import Text
+from polypatch.errors import UnsupportedModelError
 from polypatch.sites import FeedForwardSite, Tail
+
+D = TypeVar("D", bound=Delta)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,17 @@ class Editor(Protocol):
         The loop, not the editor, puts the lesson's texts into the memory afterwards.
         """
         ...
+
+
+def expect(kind: type[D], delta: Delta, editor: Editor) -> D:
+    """The delta, which an editor's `start` made.
+
+    Raises:
+        UnsupportedModelError: another editor's did.
+    """
+    if not isinstance(delta, kind):
+        raise UnsupportedModelError(f"{type(editor).__name__} grows a {kind.__name__}, not a {type(delta).__name__}")
+    return delta
 
 
 class Drawn:

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from polypatch.deltas import Delta, WeightDelta
-from polypatch.editors.editor import Drawn, Fit, Lesson
+from polypatch.editors.editor import Drawn, Fit, Lesson, expect
 from polypatch.editors.losses import accuracy_all, edit_loss, kl_to_original
 from polypatch.editors.memory import Memory
 from polypatch.edits import Text
-from polypatch.errors import UnsupportedModelError
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail
 
 
@@ -62,8 +61,7 @@ class FineTuning:
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Train the matrices on the lesson until every text drawn is right."""
-        if not isinstance(delta, WeightDelta):
-            raise UnsupportedModelError(f"FineTuning changes a WeightDelta, not a {type(delta).__name__}")
+        delta = expect(WeightDelta, delta, self)
         parameters = list(delta.weights)
         optimiser = torch.optim.Adam(parameters, lr=self.learning_rate, fused=True)
         # The delta *is* everything edited so far, so the rows start from the unedited model.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from polypatch.editors.moments import Moments
 from polypatch.edits import Text
 
 
@@ -43,6 +45,11 @@ class MemoryRows:
     def counts(self) -> Tensor:
         """How often each row counts [M]."""
         return self._counts[: self.used]
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Mean and covariance, kept up to date."""
+        return Moments(self)
 
     def append(self, texts: Sequence[Text], queries: Tensor, count: int) -> None:
         """Add rows that count `count` times each."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from polypatch.editors.memory import MemoryRows
+if TYPE_CHECKING:
+    from polypatch.editors.memory import MemoryRows
 
 
 class Sums(NamedTuple):

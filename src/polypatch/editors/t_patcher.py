@@ -16,11 +16,10 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from polypatch.deltas import Delta, PatchBank
-from polypatch.editors.editor import Drawn, Fit, Lesson
+from polypatch.editors.editor import Drawn, Fit, Lesson, expect
 from polypatch.editors.losses import accuracy_all, activation_loss, edit_loss, memory_loss
 from polypatch.editors.loudest import Loudest
 from polypatch.editors.memory import Memory, MemoryRows
-from polypatch.errors import UnsupportedModelError
 from polypatch.sites import FeedForwardSite, Rows, Tail
 
 
@@ -114,13 +113,12 @@ class TPatcher:
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Train one neuron on the lesson and append it to the bank."""
-        if not isinstance(delta, PatchBank):
-            raise UnsupportedModelError(f"TPatcher grows a PatchBank, not a {type(delta).__name__}")
-        rows = tail.rows(lesson.texts, delta, views=self.views, generator=lesson.generator)
-        neuron = Neuron(rows.q[0], delta, self.amplification, lesson.generator)
+        bank = expect(PatchBank, delta, self)
+        rows = tail.rows(lesson.texts, bank, views=self.views, generator=lesson.generator)
+        neuron = Neuron(rows.q[0], bank, self.amplification, lesson.generator)
         drawn = Drawn(lesson)
         steps, reason = self._train(neuron, rows, drawn, torch.tensor(lesson.targets, device=rows.q.device), memory)
-        delta.append(lesson.owner, neuron.key, neuron.bias, neuron.alpha * neuron.value)
+        bank.append(lesson.owner, neuron.key, neuron.bias, neuron.alpha * neuron.value)
         return Fit(steps, drawn.seen, reason)
 
     def _train(self, neuron: Neuron, rows: Rows, drawn: Drawn, targets: Tensor, memory: Memory) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from polypatch.evaluation import Gain, Report, aggregate, gain
 from polypatch.evaluation.aggregate import Aggregate, with_original
 from polypatch.evaluation.grid import Column, Grid
-from polypatch.evaluation.tables import agreement_grid, compared_grid
+from polypatch.evaluation.tables import BLANK, agreement_grid, compared_grid
 from polypatch.experiments.experiment import Contrast, Experiment, Table
 from polypatch.runs import Job
 
@@ -35,7 +35,8 @@ class Reproduction:
     def compared(self, table: Table) -> Grid:
         """Mean ± standard deviation over seeds and orders, each under the paper's row."""
         published = table.published
-        return compared_grid(self.rows(table), published.rows, published.slips) if published else self._plain(table)
+        rows, slips = (published.rows, published.slips) if published else ({}, ())
+        return compared_grid(self.rows(table), rows, slips)
 
     def pattern(self, table: Table) -> Grid:
         """What a recipe adds to Transformer-Patcher, in numbers that do not depend on how good a model was before."""
@@ -90,9 +91,6 @@ class Reproduction:
             ],
         }
 
-    def _plain(self, table: Table) -> Grid:
-        return compared_grid(self.rows(table), {})
-
     def _of(self, jobs: Sequence[Job]) -> list[Report]:
         return [report for job in jobs for report in self.reports[job.key]]
 
@@ -102,10 +100,6 @@ class Reproduction:
         return gain(self._of(better), self._of(baseline), streams)
 
 
-def _stats(row: Aggregate) -> dict[str, Any]:
-    return {name: asdict(stat) for name, stat in row.stats.items()}
-
-
 def _means(row: Aggregate) -> Mapping[str, float]:
     return {name: stat.mean for name, stat in row.stats.items()}
 
@@ -113,11 +107,11 @@ def _means(row: Aggregate) -> Mapping[str, float]:
 def _pattern(of: Any, baseline: Any, metrics: Sequence[str]) -> list[str]:
     """The ratio of patches, then 100 · (CLG - CLG of the baseline) ÷ (100 - CLG of the baseline) per metric."""
     patches = (of("patches"), baseline("patches"))
-    shown = [f"{patches[0] / patches[1]:.2f}" if all(patches) else "–"]
+    shown = [f"{patches[0] / patches[1]:.2f}" if all(patches) else BLANK]
     for metric in metrics:
         ours, theirs = of(metric), baseline(metric)
         left = None if theirs is None else 100.0 - theirs
-        shown.append("–" if ours is None or not left else f"{100.0 * (ours - theirs) / left:.0f}")
+        shown.append(BLANK if ours is None or not left else f"{100.0 * (ours - theirs) / left:.0f}")
     return shown
 
 

@@ -9,8 +9,7 @@ from polypatch.evaluation.aggregate import with_original
 from polypatch.evaluation.grid import Column, Grid
 from polypatch.evaluation.paired import SPLITS, Split
 from polypatch.evaluation.pareto_figure import worst_set
-
-BLANK = "–"
+from polypatch.evaluation.tables import BLANK
 
 _COLUMNS = {
     "Patches": "patches",

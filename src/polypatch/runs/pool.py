@@ -63,8 +63,9 @@ def opening(tell: OnEvent | None) -> Any:
 def encoded(bench: Workbench, runs: Sequence[Run]) -> Encoded:
     """Encode what is missing for these runs, and say how much that was."""
     started = time.perf_counter()
-    fresh = bench.encode(runs)
-    return Encoded(len(set(bench.texts(runs))), fresh, bench.tail.cache.summary(), time.perf_counter() - started)
+    texts = list(dict.fromkeys(bench.texts(runs)))
+    fresh = bench.tail.encode(texts)
+    return Encoded(len(texts), fresh, bench.tail.cache.summary(), time.perf_counter() - started)
 
 
 def teller(number: int, name: str, tell: OnEvent) -> OnOutcome:
@@ -89,12 +90,8 @@ def runs_on(spec: BenchSpec, jobs: Iterable[Job]) -> list[Run]:
 def _here(jobs: Mapping[int, Job], tell: OnEvent) -> Iterator[tuple[int, list[Report]]]:
     benches = LastOpened()
     for number, job in jobs.items():
-        yield (
-            number,
-            benches.get(job.spec, tell, runs_on(job.spec, jobs.values())).run(
-                job.run, teller(number, job.run.name, tell)
-            ),
-        )
+        bench = benches.get(job.spec, tell, runs_on(job.spec, jobs.values()))
+        yield number, bench.run(job.run, teller(number, job.run.name, tell))
 
 
 def _several(jobs: Mapping[int, Job], n: int, tell: OnEvent) -> Iterator[tuple[int, list[Report]]]:

@@ -33,6 +33,11 @@ class FullForward:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length, batch_size=batch_size)
 
+    def encode(self, texts: Sequence[Text]) -> int:
+        """Nothing: no query is kept."""
+        del texts
+        return 0
+
     def queries(self, texts: Sequence[Text]) -> Tensor:
         """Eval-mode queries [n, d] of the unedited model, encoded anew at every call.
 

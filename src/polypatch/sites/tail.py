@@ -52,6 +52,10 @@ class Tail(Protocol):
 
     site: FeedForwardSite
 
+    def encode(self, texts: Sequence[Text]) -> int:
+        """Get ready for texts in one batched pass, where queries are kept; returns how many had to be encoded."""
+        ...
+
     def queries(self, texts: Sequence[Text]) -> Tensor:
         """Eval-mode FFN inputs q [n, d] at the position the head reads."""
         ...
