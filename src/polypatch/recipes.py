@@ -39,9 +39,10 @@ RECIPES: dict[str, Recipe] = {
     "mpn-only": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.SAMPLED, paper=_MPN),
     "mpn-all": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
     "polypatch": Recipe(DiscriminantPatch(), AllLanguages(), Trigger.ANY),
-    "polypatch-one": Recipe(DiscriminantPatch(), SourcePlusRandom(k=1, redraw="per_edit"), Trigger.SAMPLED),
+    "polypatch-one": Recipe(DiscriminantPatch(), SourcePlusRandom(k=1, redraw="per_edit"), Trigger.ANY),
+    "polypatch-one-mapped": Recipe(DiscriminantPatch(), SourcePlusMapped(k=1), Trigger.ANY),
     "polypatch-mapped": Recipe(DiscriminantPatch(), SourcePlusMapped(), Trigger.SAMPLED),
-    "polypatch-both": Recipe(DiscriminantPatch(), SourcePlusMapped(parallel=True), Trigger.SAMPLED),
+    "polypatch-both": Recipe(DiscriminantPatch(), SourcePlusMapped(k=None), Trigger.SAMPLED),
 }
 """Every method by name. A new one is a file in ``editors/`` or a sampler, and one row here."""
 

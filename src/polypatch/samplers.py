@@ -61,21 +61,27 @@ class SourcePlusRandom:
 
 @dataclass(frozen=True, kw_only=True)
 class SourcePlusMapped:
-    """The source example alone, and its query mapped to other languages: no translation of the edit is needed.
+    """The source example, `k` of its true parallels, and its query mapped to the other languages.
 
     Attributes:
         languages: those to map to; without any, `attach` fills in those of its parallel text.
-        parallel: true parallel examples beside, of all languages that the edit has; these are not mapped to.
+        k: languages whose true parallel is drawn, which are not mapped to: with 0 no translation of the edit is needed,
+            None takes all that the edit has.
     """
 
     languages: tuple[Lang, ...] = ()
-    parallel: bool = False
+    k: int | None = 0
     redraw: Redraw = "per_edit"
 
+    def __post_init__(self) -> None:
+        if self.k is not None and self.k < 0:
+            raise ValueError(f"k must be at least 0, or None for every language of the edit, not {self.k}")
+
     def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:
-        """The source, true parallels where wanted, then the mapped ones (languages ``~de``, …)."""
-        del rng
-        true = edit.languages if self.parallel else (edit.source,)
+        """The source, the true parallels, then the mapped ones (languages ``~de``, …)."""
+        others = edit.languages[1:]
+        drawn = others if self.k is None else rng.sample(others, min(self.k, len(others)))
+        true = (edit.source, *drawn)
         mapped = (f"{MAPPED}{lang}" for lang in self.languages if lang not in true)
         return tuple(edit.example(lang) for lang in (*true, *mapped))
 

@@ -7,11 +7,13 @@ from polypatch.errors import DataError
 
 
 def test_unknown_formats_list_the_known():
-    with pytest.raises(DataError, match=r"format 'fever' \(known: hub, jsonl, massive, xfever-edit, xnli\)"):
+    with pytest.raises(
+        DataError, match=r"format 'fever' \(known: hub, jsonl, massive, massive-all, xfever-edit, xnli\)"
+    ):
         load_data("fever:somewhere")
     with pytest.raises(DataError, match="known: hub, jsonl"):
         load_edits("csv", "x.csv")
-    assert set(FORMATS) == {"hub", "jsonl", "massive", "xnli"}
+    assert set(FORMATS) == {"hub", "jsonl", "massive", "massive-all", "xnli"}
 
 
 @pytest.mark.parametrize("spec", ["massive", "massive:"])

@@ -1,7 +1,7 @@
 import pytest
 
 from polypatch.data import Sizes, load_edits
-from polypatch.data.massive import LOCALES, load_massive, read_massive
+from polypatch.data.massive import LOCALES, load_massive, read_massive, read_massive_all
 from polypatch.errors import DataError
 
 from .conftest import LANGUAGES, PARTITIONS, massive_rows, write_table
@@ -81,3 +81,14 @@ def test_broken_folders(massive_folder, tmp_path):
 def test_locales():
     assert len(LOCALES) == 51
     assert (LOCALES["zh"], LOCALES["en"], LOCALES["sw"]) == ("zh-CN", "en-US", "sw-KE")
+
+
+def test_the_long_stream_has_every_row_once_and_in_one_place(massive_folder):
+    short, long = read_massive(massive_folder), read_massive_all(massive_folder)
+    rows = [*(edit.id for edit in long.edits), *(f"massive-{row.id}" for row in (*long.train, *long.held_out))]
+    everything = (*short.train, *short.held_out)
+    assert sorted(rows) == sorted([*(edit.id for edit in short.edits), *(f"massive-{row.id}" for row in everything)])
+    assert long.edits[: len(short.edits)] == short.edits
+    assert {f"massive-{row.id}" for row in short.held_out} <= {edit.id for edit in long.edits}
+    assert long.train
+    assert long.held_out

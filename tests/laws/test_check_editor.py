@@ -65,7 +65,7 @@ VARIANTS = {
     "one other language per edit": Recipe(PATCHER, SourcePlusRandom(k=1, redraw="per_edit"), Trigger.SAMPLED),
     "two other languages per step": Recipe(PATCHER, SourcePlusRandom(k=2), Trigger.SAMPLED),
     "all languages": Recipe(PATCHER, AllLanguages(), Trigger.ANY),
-    "mapped, with what is there": Recipe(DiscriminantPatch(), SourcePlusMapped(parallel=True), Trigger.SAMPLED),
+    "mapped, with what is there": Recipe(DiscriminantPatch(), SourcePlusMapped(k=None), Trigger.SAMPLED),
     "only German": Recipe(PATCHER, OnlyLanguages(("de",)), Trigger.SOURCE),
     "always": Recipe(PATCHER, SourcePlusRandom(), Trigger.ALWAYS),
     "no memory loss": Recipe(TPatcher(memory_weight=0.0)),

@@ -130,12 +130,19 @@ def test_the_sampler_maps_to_what_is_not_there():
     one = Edit("x", {"en": "A", "de": "B"}, {"en": "yes"})
     rng = random.Random(0)
     assert [e.lang for e in SourcePlusMapped(languages=("de", "zh"))(one, rng)] == ["en", "~de", "~zh"]
-    both = SourcePlusMapped(languages=("de", "zh"), parallel=True)(one, rng)
+    both = SourcePlusMapped(languages=("de", "zh"), k=None)(one, rng)
     assert [(e.lang, e.text, e.target) for e in both] == [
         ("en", "A", "yes"),
         ("de", "B", "yes"),
         ("~zh", Mapped("A", "zh"), "yes"),
     ]
+    three = Edit("x", {"en": "A", "de": "B", "fr": "C"}, {"en": "yes"})
+    for _ in range(20):
+        source, true, *mapped = SourcePlusMapped(languages=("de", "fr", "zh"), k=1)(three, rng)
+        assert (source.lang, true.lang in ("de", "fr")) == ("en", True)
+        assert [e.lang for e in mapped] == [f"~{lang}" for lang in ("de", "fr", "zh") if lang != true.lang]
+    with pytest.raises(ValueError, match="not -1"):
+        SourcePlusMapped(k=-1)
 
 
 def test_edits_without_any_translation_and_further_ones_after_loading(tiny, tmp_path):
@@ -186,4 +193,4 @@ def test_a_workbench_maps_by_as_much_parallel_text_as_a_run_asks_for(tiny):
 
 def test_the_rows_that_map_are_the_only_ones_to_ask_for_parallel_text():
     asks = {name for name, row in RECIPES.items() if isinstance(row.sampler, SourcePlusMapped)}
-    assert asks == {"polypatch-mapped", "polypatch-both"}
+    assert asks == {"polypatch-mapped", "polypatch-one-mapped", "polypatch-both"}

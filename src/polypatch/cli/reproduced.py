@@ -11,6 +11,7 @@ from rich.console import Console
 from polypatch.cli.folder import MARKDOWN, writing
 from polypatch.evaluation import Report, transfer, transfer_figure
 from polypatch.evaluation.figures import clg_figure, save_figure, trajectory_figure
+from polypatch.evaluation.growth_figure import growth_figure
 from polypatch.evaluation.pareto_figure import pareto_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.experiments import Table
@@ -46,7 +47,7 @@ class Reproduced:
         """report.md, results.json and the pictures."""
         with writing(self.folder):
             for number, table in enumerate(self.found.experiment.tables, start=1):
-                self._draw(number, self.found.rows(table))
+                self._draw(number, table)
             write_atomic(self.folder / MARKDOWN, "\n".join(self._markdown()).encode())
             write_atomic(self.folder / RESULTS, (self.to_json() + "\n").encode())
 
@@ -85,6 +86,8 @@ class Reproduced:
                 yield f"{won.recipe_a} over {won.recipe_b}, on the same cells:\n\n{won.to_markdown()}"
             yield self.found.agreement(table).to_markdown()
             yield f"![CLG]({number}-clg.png)\n\n![CLG against locality]({number}-locality.png)\n"
+            if _lengths(table):
+                yield f"![By the number of edits]({number}-growth.png)\n"
 
     def _runs(self) -> str:
         experiment = self.found.experiment
@@ -92,7 +95,10 @@ class Reproduced:
         grid = " × ".join(f"{n} {what}{'s' * (n > 1)}" for n, what in counts)
         return f"mean ± standard deviation over {grid}" if max(counts)[0] > 1 else f"{grid}"
 
-    def _draw(self, number: int, reports: Sequence[Report]) -> None:
+    def _draw(self, number: int, table: Table) -> None:
+        reports: Sequence[Report] = self.found.rows(table)
+        if _lengths(table):
+            save_figure(growth_figure(reports), self.folder / f"{number}-growth.png")
         save_figure(clg_figure(reports), self.folder / f"{number}-clg.png")
         if any(report.locality for report in reports):
             save_figure(pareto_figure(reports), self.folder / f"{number}-locality.png")
@@ -101,6 +107,11 @@ class Reproduced:
         drawn = [report for report in reports if report.recipe == "mpn-only" and report.cells is not None]
         if any((report.cells.trained & ~report.cells.source).any() for report in drawn if report.cells):
             save_figure(transfer_figure(transfer(drawn)), self.folder / f"{number}-transfer.png")
+
+
+def _lengths(table: Table) -> bool:
+    """Whether its rows are of streams of several lengths."""
+    return len({row.limit for row in table.rows}) > 1
 
 
 def _about(table: Table) -> list[str]:

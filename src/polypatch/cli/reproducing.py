@@ -108,12 +108,15 @@ _MAKE = {
     "table2": ("xnli:FOLDER", "the XNLI files", "polypatch train MODEL --preset xnli"),
     "massive": ("massive:FOLDER", "the MASSIVE files", "polypatch train MODEL --data massive:FOLDER"),
 }
-_MAKE |= {"table3": _MAKE["table1"], "compare": _MAKE["massive"], "corpus": _MAKE["massive"]}
+ANYWHERE = ("compare", "corpus", "ablations", "stream")
+"""On the world where nothing is named, on MASSIVE where it is."""
+
+_MAKE |= {"table3": _MAKE["table1"], **dict.fromkeys(ANYWHERE, _MAKE["massive"])}
 
 
 def _require(wanted: Wanted) -> None:
     """The embedded world is taken where nothing is named, and only there."""
-    on_world = ("table1", "table3", *(() if wanted.model or wanted.data else ("compare", "corpus")))
+    on_world = ("table1", "table3", *(() if wanted.model or wanted.data else ANYWHERE))
     embedded = wanted.scale == "small" and wanted.name in on_world
     if embedded and (wanted.model or wanted.data):
         raise InputError(f"{wanted.name} --scale small runs on the embedded world: leave out --model and --data")

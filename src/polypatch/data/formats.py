@@ -11,7 +11,7 @@ from polypatch.data.assemble import assemble
 from polypatch.data.base import EditingData
 from polypatch.data.hub import read_hub
 from polypatch.data.jsonl import read_jsonl_material
-from polypatch.data.massive import read_massive
+from polypatch.data.massive import read_massive, read_massive_all
 from polypatch.data.rows import Material, Sizes, choose_languages
 from polypatch.data.xfever import read_xfever
 from polypatch.data.xnli import read_xnli
@@ -24,6 +24,7 @@ Reader: TypeAlias = Callable[[str, Iterable[Lang] | None, Lang], Material]
 FORMATS: Mapping[str, Reader] = {
     "jsonl": read_jsonl_material,
     "massive": read_massive,
+    "massive-all": read_massive_all,
     "xnli": read_xnli,
     "hub": read_hub,
 }
@@ -43,8 +44,8 @@ def load_data(
     """Edits and the texts around them.
 
     Args:
-        spec: ``format:place``: ``massive:FOLDER``, ``xnli:FOLDER``, ``jsonl:FILE``, ``hub:massive``, ``hub:xnli``;
-            ``xfever-edit:FOLDER``.
+        spec: ``format:place``: ``massive:FOLDER``, ``massive-all:FOLDER``, ``xnli:FOLDER``, ``jsonl:FILE``,
+            ``hub:massive``, ``hub:xnli``, ``xfever-edit:FOLDER``.
         languages: those to keep, None for all that the source has; `source` is always among them.
         source: the language of the edits.
         sizes: how many rows each sampled set gets; a mapping changes some of the format's own, None none of them.

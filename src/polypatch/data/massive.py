@@ -3,11 +3,14 @@
 A folder with ``labels.tsv.gz`` (``id  partition  scenario  intent``) and one ``{locale}.tsv.gz`` (``id  utt``) for each
 language, plain ``.tsv`` also accepted. The edits are the rows of ``test``; the memory and the locality set ``train``
 come from ``train``, the stopping memory and the locality set ``test`` from ``dev``, which is held out and not edited.
+``massive-all`` is for long streams: ``dev`` and every seventh row of ``train`` are edited as well, and two more of
+every seven take the place of ``dev``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -67,6 +70,22 @@ def read_massive(path: str | PathLike[str], languages: Iterable[Lang] | None = N
     chosen = choose_languages(languages, found, source=source, where=folder)
     texts = {lang: {row[0]: row[1] for row in _unique(found[lang], ("id", "utt"))} for lang in chosen}
     return massive_material(labels, texts, where=folder)
+
+
+def read_massive_all(
+    path: str | PathLike[str], languages: Iterable[Lang] | None = None, source: Lang = "en"
+) -> Material:
+    """The same with more rows as edits, some 6,600 of the whole corpus."""
+    found = read_massive(path, languages, source)
+    parts: dict[int, list[Row]] = {i: list(found.train[i::7]) for i in range(7)}
+    edited = [*found.held_out, *parts[0]]
+    return replace(
+        found,
+        name="massive-all",
+        edits=(*found.edits, *to_edits("massive", edited, found.languages)),
+        train=[row for i in range(3, 7) for row in parts[i]],
+        held_out=[*parts[1], *parts[2]],
+    )
 
 
 def massive_material(

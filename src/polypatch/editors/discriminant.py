@@ -67,8 +67,8 @@ class DiscriminantPatch:
 
     shrinkages: tuple[float, ...] = (0.03, 0.003, 0.0003, 0.00003)
     scatter: float = 4.0
-    places: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
-    tolerance: int = 3
+    places: tuple[float, ...] = (0.6, 0.8)
+    tolerance: int = 6
     loudness: float = 4.0
     margin: float = 1.0
     max_steps: int = 40
@@ -121,8 +121,8 @@ class DiscriminantPatch:
         steps = 0
         for shrinkage in self.shrinkages:
             key = self._key(rows.q, memory.train, shrinkage)
-            z = rows.q @ key
-            loud, quiet, middle = _loudest(key, memory, allowed), z.min(), z.mean()
+            z, looked = rows.q @ key, _Look(key, memory)
+            loud, quiet, middle = looked.loudest(allowed), z.min(), z.mean()
             if not float(quiet - loud) > self.separation:
                 continue
             for place in self.places:
@@ -131,7 +131,7 @@ class DiscriminantPatch:
                 neuron = Placed(key * scale, -edge * scale, torch.zeros_like(key), bank)
                 value, more, held = self._value(neuron, rows, targets)
                 neuron, steps = Placed(neuron.key, neuron.bias, value, bank), steps + more
-                if held and _changes(neuron, tail, memory) <= allowed:
+                if held and looked.changes(neuron, scale, tail) <= allowed:
                     return neuron, steps
         return None, steps
 
@@ -181,24 +181,33 @@ def _no_moments(q: Tensor) -> tuple[Tensor, Tensor]:
     return q.new_zeros(q.shape[1]).double(), torch.eye(q.shape[1], dtype=torch.float64, device=q.device)
 
 
-def _loudest(key: Tensor, memory: Memory, allowed: int) -> Tensor:
-    """The largest q·k of both memories but for `allowed` rows."""
-    parts = torch.cat([rows.rows @ key for rows in (memory.train, memory.validation)])
-    return parts.topk(min(allowed + 1, len(parts))).values[-1] if len(parts) else key.new_tensor(0.0)
+class _Look:
+    """Both memories as a key sees them: one product, whatever bias and value are tried.
 
+    Args:
+        key: [d].
+        memory: rows of finished edits stand in both of its parts, and are looked at once.
+    """
 
-@torch.no_grad()
-def _changes(neuron: Placed, tail: Tail, memory: Memory) -> int:
-    """How many rows of both memories get another answer by this neuron."""
-    changed = 0
-    for part in (memory.train, memory.validation):
-        q = part.rows[neuron.before_activation(part.rows) > SILENT]
+    def __init__(self, key: Tensor, memory: Memory) -> None:
+        train, validation = memory.train, memory.validation
+        self.parts = [(rows, rows @ key) for rows in (train.rows, validation.rows[: validation.base])]
+
+    def loudest(self, allowed: int) -> Tensor:
+        """The largest q·k but for `allowed` rows."""
+        z = torch.cat([z for _, z in self.parts])
+        return z.topk(min(allowed + 1, len(z))).values[-1] if len(z) else z.new_tensor(0.0)
+
+    @torch.no_grad()
+    def changes(self, neuron: Placed, scale: Tensor, tail: Tail) -> int:
+        """How many rows get another answer by a neuron whose key is `scale` times this one."""
+        near = [rows[scale * z + neuron.bias > SILENT] for rows, z in self.parts]
+        q = torch.cat(near)
         if not len(q):
-            continue
+            return 0
         out = neuron.bank(q, tail.site.ffn(q))
         before, after = (tail.site.logits(q, now).argmax(-1) for now in (out, neuron(q, out)))
-        changed += int((before != after).sum())
-    return changed
+        return int((before != after).sum())
 
 
 def _halves(q: Tensor, picks: Sequence[int]) -> tuple[list[int], list[int]]:

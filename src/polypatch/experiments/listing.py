@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from polypatch.experiments.ablations import ablations
 from polypatch.experiments.compare import compare
 from polypatch.experiments.corpus import corpus
 from polypatch.experiments.experiment import Experiment, Materials, Scale
 from polypatch.experiments.massive import massive
+from polypatch.experiments.stream import stream
 from polypatch.experiments.table1 import table1
 from polypatch.experiments.table2 import table2
 from polypatch.experiments.table3 import table3
@@ -22,4 +24,6 @@ EXPERIMENTS: Mapping[str, Maker] = {
     "massive": massive,
     "compare": compare,
     "corpus": corpus,
+    "ablations": ablations,
+    "stream": stream,
 }

@@ -12,6 +12,7 @@ from typing import Any
 from polypatch.edits import Lang
 from polypatch.errors import InputError
 from polypatch.recipes import Recipe, recipe_named
+from polypatch.samplers import Sampler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class Run:
         recipe: row of the table of recipes.
         settings: hyper-parameters of its editor that differ from the row's.
         redraw: ``"per_step"`` or ``"per_edit"`` instead of the row's sampler's.
+        k: how many languages beside the source are drawn, instead of the row's sampler's number.
         languages: what samplers and triggers may use, the source first; empty for every language of the edits.
         memory_languages: in which languages there is memory; empty for the source alone, as in the paper.
         parallel: rows of the data's parallel text that queries are mapped by; 0 for all there are.
@@ -40,6 +42,7 @@ class Run:
     recipe: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     redraw: str | None = None
+    k: int | None = None
     languages: tuple[Lang, ...] = ()
     memory_languages: tuple[Lang, ...] = ()
     parallel: int = 0
@@ -83,12 +86,16 @@ class Run:
         if self.fold is not None and not 0 <= self.fold < self.folds:
             raise InputError(f"fold {self.fold} of {self.folds}: they are counted from 0 to {self.folds - 1}")
         editor = replace(row.editor, **self.settings)  # type: ignore[type-var]
-        sampler = row.sampler
-        if self.redraw is not None:
-            if self.redraw not in ("per_step", "per_edit"):
-                raise InputError(f"redraw must be per_step or per_edit, not {self.redraw!r}")
-            sampler = replace(sampler, redraw=self.redraw)  # type: ignore[type-var]
-        return replace(row, editor=editor, sampler=sampler)
+        return replace(row, editor=editor, sampler=self._sampler(row.sampler))
+
+    def _sampler(self, sampler: Sampler) -> Sampler:
+        if self.redraw not in (None, "per_step", "per_edit"):
+            raise InputError(f"redraw must be per_step or per_edit, not {self.redraw!r}")
+        changes = {name: value for name in ("redraw", "k") if (value := getattr(self, name)) is not None}
+        try:
+            return replace(sampler, **changes)  # type: ignore[type-var]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.recipe}: {type(sampler).__name__} cannot be drawn so ({error})") from error
 
 
 def told(plain: Any) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""Ablations: one choice at a time, everything else as in the comparison's row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from polypatch.experiments.compare import SAME_MEMORY, compare
+from polypatch.experiments.experiment import Contrast, Experiment, Materials, Scale, Table
+from polypatch.runs import Run
+
+SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
+    "the shrinkage λ that is tried first": (
+        {"shrinkages": (0.3, 0.03, 0.003, 0.0003, 0.00003)},
+        {"shrinkages": (0.003, 0.0003, 0.00003)},
+        {"shrinkages": (0.0003, 0.00003)},
+    ),
+    "the place γ of the bias that is tried first": (
+        {"places": (0.2, 0.6, 0.8)},
+        {"places": (0.4, 0.8)},
+        {"places": (0.8,)},
+    ),
+    "the weight of the edit's own covariance": ({"scatter": 0.0}, {"scatter": 1.0}, {"scatter": 16.0}),
+    "memory rows that may change where nothing else is left": ({"tolerance": 0}, {"tolerance": 3}, {"tolerance": 20}),
+    "how often a past edit counts in the memory": ({"memory_copies": 0}, {"memory_copies": 8}),
+}
+"""What is changed -> the settings of `polypatch`'s editor instead of the row's own."""
+
+VIEWS = (0, 16, 64)
+REPEAT = 8
+"""Copies of a text in a batch, each in a dropout view of its own, as published."""
+
+
+def ablations(scale: Scale, given: Materials) -> Experiment:
+    """One order per seed; memory in every language, MASSIVE's six edit languages where it is named, else the world."""
+    whole = compare(scale, given)
+    # On MASSIVE the second table has memory in every language; the world has one table.
+    rows = {row.name: row for row in whole.tables[1 if given.data else 0].rows}
+    own, one, mpn = rows["polypatch"], rows["polypatch-one"], rows[SAME_MEMORY if SAME_MEMORY in rows else "mpn-all"]
+    languages = own.memory_languages
+    drawn = replace(mpn, settings={**mpn.settings, "example_repeat": REPEAT})
+    tables = [
+        *(_table(what, own, (replace(own, settings=dict(s)) for s in changes)) for what, changes in SETTINGS.items()),
+        _table("languages of the memory", own, (replace(own, memory_languages=languages[:n]) for n in (1, 2, 4))),
+        _table("languages drawn beside the source", one, (replace(one, k=k) for k in (2, 3, 4))),
+        _table("MPN: a new draw at every step", mpn, [replace(mpn, redraw="per_step")]),
+        _table(
+            "MPN: dropout views kept per text",
+            mpn,
+            (replace(drawn, settings={**drawn.settings, "views": views}) for views in VIEWS if views),
+        ),
+    ]
+    return replace(whole, name="ablations", title="one choice at a time", tables=tuple(tables), orders=whole.orders[:1])
+
+
+def _table(what: str, row: Run, changed: Iterable[Run]) -> Table:
+    """The row as it is, then the changed ones, called by what was changed."""
+    others = tuple(replace(run, title=_difference(row, run)) for run in changed)
+    return Table(title=what, rows=(row, *others), contrasts=tuple(Contrast(run.name, row.name) for run in others))
+
+
+def _difference(row: Run, run: Run) -> str:
+    said = [f"{name} = {value}" for name, value in run.settings.items() if row.settings.get(name) != value]
+    said += [f"{name} = {getattr(run, name)}" for name in ("k", "redraw") if getattr(run, name) != getattr(row, name)]
+    if run.memory_languages != row.memory_languages:
+        said.append(f"memory in {', '.join(run.memory_languages)}")
+    return f"{row.recipe}, {', '.join(said)}"

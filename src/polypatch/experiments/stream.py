@@ -1,0 +1,48 @@
+"""Everything against the number of edits: the same stream, cut at several lengths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from polypatch.experiments.experiment import Contrast, Experiment, Materials, Scale, Table
+from polypatch.experiments.massive import FOURTEEN, SIX, massive
+from polypatch.experiments.table1 import LANGUAGES, table1
+from polypatch.runs import Run
+
+LENGTHS = (100, 500, 1000, 2000, 5000)
+WORLD_LENGTHS = (100, 500, 1500)
+OURS = ("polypatch", "polypatch-one", "polypatch-mapped")
+
+
+def stream(scale: Scale, given: Materials) -> Experiment:
+    """A row per recipe and length, each measured in full at its end. One seed, one order: each is a part of the next.
+
+    On MASSIVE where it is named (``massive-all`` has enough edits), else on the world. Memory in every language.
+    """
+    whole = massive(scale, given) if given.data else table1(scale, given)
+    languages, memory = (SIX, FOURTEEN) if given.data else (LANGUAGES, LANGUAGES)
+    mpn = next(row for row in whole.tables[0].rows if row.name == "mpn-all")
+    ours = Run(recipe="polypatch", allow_contradictions=True)
+    rows = [
+        replace(row, languages=languages, memory_languages=memory, trajectory_every=0)
+        for row in (mpn, *(replace(ours, recipe=name) for name in OURS))
+    ]
+    lengths = LENGTHS if given.data else WORLD_LENGTHS
+    return replace(
+        whole,
+        name="stream",
+        title="the same stream, cut at several lengths",
+        tables=(
+            Table(
+                title="By the number of edits",
+                rows=tuple(replace(row, limit=n, title=_title(row.recipe, n)) for row in rows for n in lengths),
+                contrasts=tuple(Contrast(_title(name, n), _title(mpn.recipe, n)) for name in OURS for n in lengths),
+            ),
+        ),
+        seeds=(0,),
+        orders=(0,),
+    )
+
+
+def _title(recipe: str, edits: int) -> str:
+    return f"{recipe}, {edits} edits"
