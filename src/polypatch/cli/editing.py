@@ -73,7 +73,7 @@ def edit_and_record(
     if not bench.data.memory:
         bars.say("note: the data have no memory, so nothing keeps other answers as they are; give texts with --memory")
     _name_contradictions(bench, run, stream, bars)
-    facts = facts_of_run(bench, run, parts)
+    facts = {**made_by, **facts_of_run(bench, run, parts)}
     with _giving_up(folder), Journal(folder, facts, resume=resume, overwrite=overwrite) as journal:
         if resume:
             require_no_reverted(folder)
@@ -85,8 +85,7 @@ def edit_and_record(
             report, made = _Fold(bench, run, part, fold, where, journal).do(count, {**told, **made_by})
             reports.append(report)
             outcomes += made
-        facts = {**facts_of(run, bench.data, spec, len(stream)), **made_by}
-        results = Results(reports, command, facts, outcomes)
+        results = Results(reports, command, facts_of(run, bench.data, spec, len(stream)) | made_by, outcomes)
         results.write(folder)
     return results
 

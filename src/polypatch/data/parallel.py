@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -52,9 +52,10 @@ def translated(
     """
     edits, wanted = list(edits), _checked(languages)
     missing: dict[Pair, list[str]] = {}
-    for edit in edits:
-        for pair in _lacking(edit, wanted):
-            missing.setdefault(pair, []).extend(_parts(edit.prompt[edit.source]))
+    for lang in wanted:
+        for edit in edits:
+            if lang not in edit.prompt:
+                missing.setdefault((edit.source, lang), []).extend(_parts(edit.prompt[edit.source]))
     find = Models(translator) if isinstance(translator, str) else translator
     translators = {pair: find(*pair) for pair in missing}  # what can be wrong is found before the work begins
     found: dict[Pair, Mapping[str, str]] = {}
@@ -62,7 +63,9 @@ def translated(
         for pair, one in translators.items():
             told = None if progress is None else partial(progress, f"translating {' to '.join(pair)}")
             found[pair] = translate(missing[pair], one, kept, batch_size=batch_size, progress=told).texts
-    return [_filled(edit, {pair: found[pair] for pair in _lacking(edit, wanted)}) for edit in edits]
+    return [
+        _filled(edit, {lang: found[edit.source, lang] for lang in wanted if lang not in edit.prompt}) for edit in edits
+    ]
 
 
 def _checked(languages: Iterable[Lang]) -> tuple[Lang, ...]:
@@ -77,17 +80,14 @@ def _checked(languages: Iterable[Lang]) -> tuple[Lang, ...]:
     return wanted
 
 
-def _lacking(edit: Edit, wanted: Sequence[Lang]) -> Iterator[Pair]:
-    return ((edit.source, lang) for lang in wanted if lang not in edit.prompt)
-
-
 def _parts(text: Text) -> tuple[str, ...]:
     return (text,) if isinstance(text, str) else text
 
 
-def _filled(edit: Edit, found: Mapping[Pair, Mapping[str, str]]) -> Edit:
-    text, made = edit.prompt[edit.source], dict[Lang, Text]()
-    for (_, lang), texts in found.items():
+def _filled(edit: Edit, found: Mapping[Lang, Mapping[str, str]]) -> Edit:
+    text = edit.prompt[edit.source]
+    made: dict[Lang, Text] = {}
+    for lang, texts in found.items():
         if all(texts[part] for part in _parts(text)):
             made[lang] = texts[text] if isinstance(text, str) else (texts[text[0]], texts[text[1]])
     return replace(edit, prompt={**edit.prompt, **made}) if made else edit
