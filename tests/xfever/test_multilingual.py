@@ -12,7 +12,7 @@ from polypatch.data.translators import Models
 from polypatch.errors import DataError, InputError
 
 from .tiny_marian import sentences
-from .tiny_nllb import tiny_m2m100, tiny_nllb
+from .tiny_nllb import tiny_m2m100, tiny_mbart50, tiny_nllb
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +25,18 @@ def m2m100(tmp_path_factory):
     return tiny_m2m100(tmp_path_factory.mktemp("multilingual") / "m2m100")
 
 
+@pytest.fixture(scope="module")
+def mbart50(tmp_path_factory):
+    return tiny_mbart50(tmp_path_factory.mktemp("multilingual") / "mbart50")
+
+
+KINDS = {
+    "nllb": ("fra_Latn", "deu_Latn"),
+    "m2m100": ("__fr__", "__de__"),
+    "mbart50": ("fr_XX", "de_DE"),
+}
+
+
 def test_the_codes_are_those_of_nllb():
     from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES
 
@@ -32,7 +44,7 @@ def test_the_codes_are_those_of_nllb():
     assert len(FLORES) > 60
 
 
-@pytest.mark.parametrize("kind", ["nllb", "m2m100"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_model_reads_one_language_and_writes_another(kind, request):
     models = Models(str(request.getfixturevalue(kind)))
     german, french, back = models("en", "de"), models("en", "fr"), models("de", "en")
@@ -43,14 +55,14 @@ def test_a_model_reads_one_language_and_writes_another(kind, request):
     assert all(text.strip() for text in whole)
     assert len({tuple(whole), tuple(french(texts)), tuple(back(texts))}) == 3
     assert german(texts) == whole  # the other pairs left nothing behind
-    assert not any(code in text for text in whole for code in ("__de__", "deu_Latn", "</s>"))
+    assert not any(code in text for text in whole for code in ("__de__", "deu_Latn", "de_DE", "</s>"))
 
 
-@pytest.mark.parametrize("kind", ["nllb", "m2m100"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_model_is_told_both_languages(kind, request):
     translator = Models(str(request.getfixturevalue(kind)))("fr", "de")
-    tokenizer, codes = translator.checkpoint.tokenizer, {"nllb": ("fra_Latn", "deu_Latn"), "m2m100": ("fr", "de")}
-    assert (translator.reads, translator.writes) == codes[kind]
+    tokenizer, names = translator.checkpoint.tokenizer, KINDS[kind]
+    assert (translator.reads, translator.writes) == tuple(name.strip("_") for name in names)
     texts, seen = sentences("fr")[:2], []
     own = translator.checkpoint.model.generate
 
@@ -62,7 +74,6 @@ def test_the_model_is_told_both_languages(kind, request):
     translator.checkpoint.model.generate = watched
     translator(texts)
     ((read, made),) = seen
-    names = {"nllb": ("fra_Latn", "deu_Latn"), "m2m100": ("__fr__", "__de__")}[kind]
     assert set(tokenizer.convert_ids_to_tokens(read[:, 0])) == {names[0]}
     assert set(tokenizer.convert_ids_to_tokens(made[:, 1])) == {names[1]}
 
@@ -132,3 +143,16 @@ def test_marian_models_by_their_names(models):
         Models(template, codes={"fr": ">>fra<<"})("en", "fr")
     shared = Models(str(models["zh"]), codes={"zh": ">>cmn_Hans<<", "yue": ">>cmn_Hans<<"})
     assert [shared("en", lang)._prefix for lang in ("zh", "yue")] == [">>cmn_Hans<< "] * 2
+
+
+def test_a_code_that_is_in_the_tokenizers_list_and_not_in_its_vocabulary(mbart50, tmp_path):
+    assert Models(str(mbart50))("en", "zh").writes == "zh_CN"
+    with pytest.raises(InputError, match="knows no language 'xx'"):
+        Models(str(mbart50), codes={"de": "xx"})("en", "de")
+    cut = shutil.copytree(mbart50, tmp_path / "cut")
+    read = (cut / "tokenizer.json").read_text(encoding="utf-8")
+    (cut / "tokenizer.json").write_text(read.replace("gl_ES", "gl_ZZ"), encoding="utf-8")
+    tokens = (cut / "tokenizer_config.json").read_text(encoding="utf-8")
+    (cut / "tokenizer_config.json").write_text(tokens.replace("gl_ES", "gl_ZZ"), encoding="utf-8")
+    with pytest.raises(InputError, match="knows no language 'gl'"):
+        Models(str(cut))("en", "gl")

@@ -101,8 +101,9 @@ def _known(checkpoint: Checkpoint) -> dict[str, int]:
             f"needs a checkpoint with one of {', '.join(TOKENIZERS)}"
         )
     named = getattr(tokenizer, "lang_code_to_id", None)
-    # Only added tokens: a piece of the vocabulary may look like a language.
-    return dict(named or {one: i for one, i in tokenizer.get_added_vocab().items() if _FLORES.fullmatch(one)})
+    # NLLB's are its added tokens: a piece of the vocabulary may look like a language, too.
+    named = named or {one: i for one, i in tokenizer.get_added_vocab().items() if _FLORES.fullmatch(one)}
+    return {one: i for one, i in named.items() if i != tokenizer.unk_token_id}
 
 
 def _code(lang: Lang, codes: Mapping[Lang, str], known: Mapping[str, int], name: str) -> str:
