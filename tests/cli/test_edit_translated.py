@@ -127,6 +127,15 @@ def test_only_what_will_be_edited_is_translated(polypatch, line, calls):
     assert sum(len(batch) for lang, batch in calls[0] if lang == "fr") == 2
 
 
+def test_which_edits_are_wrong_in_all_languages_depends_on_the_translations(polypatch, line, tmp_path):
+    ran = polypatch(*line("--wrong-in-all", "--folds", 2, "--json"))
+    assert ran.code == 0, ran.err
+    row = ran.json()[0]
+    assert row["reliability"] == 0
+    assert row["clg"] == {"de": 0, "fr": 0}
+    assert f"* {FACT}: de 5, fr 6 (" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+
+
 def test_a_cache_of_ones_own_is_used_again(polypatch, line, calls, tmp_path):
     cache = ("--translation-cache", tmp_path / "mine.sqlite")
     assert polypatch(*line(*cache)).code == 0
