@@ -205,6 +205,8 @@ def test_errors_are_one_line_and_leave_nothing(polypatch, line, translators, che
     )
     without = [word for word in line() if word not in ("--translate-to", "de,fr")]
     assert "--translate-to" in polypatch(*without).refused()
+    alone = [word for word in without if word not in ("--translator", translators[0])]
+    assert "--translate-to" in polypatch(*alone, "--translation-cache", tmp_path / "mine.sqlite").refused()
     monkeypatch.setattr("polypatch.data.seq2seq.EXTRA", ("no_such_package",))
     assert "pip install 'polypatch[translate]'" in refused()
     assert not (tmp_path / "run").exists()

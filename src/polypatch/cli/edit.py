@@ -34,7 +34,6 @@ from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 
 HOW, WHICH = "How to edit", "Which edits"
-TRANSLATIONS = "translations.sqlite"
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -193,7 +192,7 @@ def edit(
             measured=measured,
             memory=memory,
             probe=probe,
-            translation=translating(translate_to, translator, translator_code, translation_cache or out / TRANSLATIONS),
+            translation=translating(translate_to, translator, translator_code, translation_cache, out),
             command=command_line(ctx),
             resume=resume,
             overwrite=overwrite,

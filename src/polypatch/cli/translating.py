@@ -16,7 +16,7 @@ from polypatch.edits import Lang
 from polypatch.errors import InputError
 from polypatch.runs import Run, Workbench
 
-FACT = "machine-translated prompts"
+FACT, CACHE = "machine-translated prompts", "translations.sqlite"
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,18 @@ class Translating:
 
 
 def translating(
-    languages: str | None, translator: str | None, codes: Sequence[str] | None, cache: Path
+    languages: str | None, translator: str | None, codes: Sequence[str] | None, cache: Path | None, run: Path
 ) -> Translating | None:
-    """The options, read; None where nothing is to be translated.
+    """The options, read; None where nothing is to be translated. The cache is in the folder `run` unless named.
 
     Raises:
         InputError: a translator and nothing for it to do, or a code without its language.
     """
     wanted = as_list(languages)
-    if not wanted and (translator or codes):
+    if not wanted and (translator or codes or cache):
         raise InputError("a translator without --translate-to: say which languages to translate into, such as de,fr")
     known = pairs(codes, "--translator-code")
-    return Translating(wanted, cache, translator or OPUS, known) if wanted else None
+    return Translating(wanted, cache or run / CACHE, translator or OPUS, known) if wanted else None
 
 
 def _counted(counts: Counter[Lang]) -> str:
