@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from polypatch.data import EditingData as EditingData
     from polypatch.data import load_data as load_data
     from polypatch.data import load_edits as load_edits
+    from polypatch.data.parallel import translated as translated
     from polypatch.edited_model import EditedModel as EditedModel
     from polypatch.editors import DiscriminantPatch as DiscriminantPatch
     from polypatch.editors import FineTuning as FineTuning
@@ -67,6 +68,7 @@ _HOME = {
     "load_data": "data",
     "load_edits": "data",
     "load_world": "world",
+    "translated": "data.parallel",
 }
 
 __all__ = ["__version__", *_HOME]

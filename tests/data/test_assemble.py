@@ -100,5 +100,8 @@ def test_choose_languages():
     assert choose_languages(["de", "de"], ["de", "en"], source="en", where="x") == ("en", "de")
     with pytest.raises(DataError, match=r"x: no text in 'fr', 'it' \(has: de, en\)"):
         choose_languages(["fr", "it"], ["en", "de"], source="en", where="x")
+    assert choose_languages(["de?", "fr?"], ["en", "de"], source="en", where="x") == ("en", "de")
+    with pytest.raises(DataError, match=r"x: no text in 'fr' "):
+        choose_languages(["de?", "fr"], ["en"], source="en", where="x")
     with pytest.raises(DataError, match=r"no text in 'en' \(has: none\)"):
         choose_languages(None, [], source="en", where="x")

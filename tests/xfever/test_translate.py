@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from polypatch.data.marian import EXTRA, LANGUAGE_TOKENS, MODELS, Decoding, Marian, require_extra
+from polypatch.data.marian import LANGUAGE_TOKENS, MODELS, Marian
+from polypatch.data.seq2seq import EXTRA, Decoding, require_extra
 from polypatch.data.translate import translate
 from polypatch.data.translation_cache import TranslationCache
 from polypatch.errors import DataError, InputError
@@ -128,17 +129,17 @@ def test_marian_translates_alike_in_any_batch(models, cache):
 
 def test_the_language_token_is_put_before_where_the_model_knows_it(models):
     for lang in ("de", "zh", "ar"):
-        assert Marian(lang, str(models[lang]))._loaded[3] == (f"{LANGUAGE_TOKENS[lang]} " if lang != "de" else "")
-        assert Marian(lang, str(models[lang]), decoding=Decoding(language_token=False))._loaded[3] == ""
+        assert Marian(lang, str(models[lang]))._prefix == (f"{LANGUAGE_TOKENS[lang]} " if lang != "de" else "")
+        assert Marian(lang, str(models[lang]), decoding=Decoding(language_token=False))._prefix == ""
     # a model without the token gets none, whatever the language
-    assert Marian("zh", str(models["fr"]))._loaded[3] == ""
+    assert Marian("zh", str(models["fr"]))._prefix == ""
 
 
 def test_decoding_is_bounded_and_part_of_the_key(models):
     marian = Marian("fr", str(models["fr"]), decoding=Decoding(num_beams=3, max_tokens=5))
-    settings = marian._loaded[2]
+    settings = marian._settings
     assert (settings.num_beams, settings.max_length, settings.do_sample) == (3, 6, False)
-    assert Marian("fr", str(models["fr"]))._loaded[2].num_beams == 2  # the checkpoint's own
+    assert Marian("fr", str(models["fr"]))._settings.num_beams == 2  # the checkpoint's own
     keys = {
         Marian("fr", str(models["fr"]), decoding=decoding).fingerprint
         for decoding in (Decoding(), Decoding(num_beams=3), Decoding(max_tokens=9))
@@ -178,19 +179,19 @@ def test_models_that_cannot_be_had(models, tmp_path, checkpoint_of_another_kind,
         Marian("de", str(models["de"]), device="tpu")
     broken = shutil.copytree(models["de"], tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"cut")
-    with pytest.raises(DataError, match="broken: neither a Marian checkpoint's folder nor a model the hub can give"):
+    with pytest.raises(DataError, match="broken: neither a translation model's folder nor a model the hub can give"):
         Marian("de", str(broken))(["A claim."])
-    monkeypatch.setattr("polypatch.data.marian.hf_hub_download", refuse)
+    monkeypatch.setattr("polypatch.data.seq2seq.hf_hub_download", refuse)
     with pytest.raises(DataError, match=r"Helsinki-NLP/opus-mt-en-de: neither .* no network"):
         Marian("de")
 
 
 def test_a_hub_model_is_known_by_its_commit(models, tmp_path, monkeypatch):
     snapshot = shutil.copytree(models["de"], tmp_path / "snapshots" / "0123abc")
-    monkeypatch.setattr("polypatch.data.marian.hf_hub_download", lambda *_, **__: str(snapshot / "config.json"))
+    monkeypatch.setattr("polypatch.data.seq2seq.hf_hub_download", lambda *_, **__: str(snapshot / "config.json"))
     marian = Marian("de")
     assert marian.fingerprint.startswith("Helsinki-NLP/opus-mt-en-de@0123abc ")
-    assert marian._revision == "0123abc"
+    assert marian.checkpoint.revision == "0123abc"
 
 
 def refuse(*_, **__):

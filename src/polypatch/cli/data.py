@@ -67,7 +67,7 @@ def xfever_edit(
     """
     prepare(threads)
     from polypatch.cli.xfever import Wanted, make
-    from polypatch.data.marian import Decoding
+    from polypatch.data.seq2seq import Decoding
 
     wanted = Wanted(
         train=train,

@@ -20,6 +20,10 @@ from polypatch.cli.options import (
     Seed,
     Sizes,
     Threads,
+    TranslateTo,
+    TranslationFile,
+    Translator,
+    TranslatorCodes,
     as_list,
     command_line,
     require_model,
@@ -39,6 +43,8 @@ polypatch edit my-model --data jsonl:edits.jsonl --memory texts.txt --out runs/f
 
 polypatch edit my-model --data massive:data/massive --languages en,de,fr --eval-languages sw,th \
 --memory-languages en,de,fr,sw,th --set learning_rate=3e-2 --set max_steps=300 --out runs/massive
+
+polypatch edit my-model --data jsonl:english.jsonl --translate-to de,fr --recipe polypatch --out runs/translated
 
 polypatch edit world --out runs/world --limit 100 --resume
 """
@@ -125,6 +131,10 @@ def edit(
         int,
         typer.Option(min=1, metavar="N", help="Edit so many parts of it independently.", rich_help_panel=WHICH),
     ] = 1,
+    translate_to: TranslateTo = None,
+    translator: Translator = None,
+    translator_code: TranslatorCodes = None,
+    translation_cache: TranslationFile = None,
     size: Sizes = None,
     seed: Seed = 0,
     cache: Cache = None,
@@ -145,22 +155,17 @@ def edit(
     a run that was never interrupted.
     """
     _require_sense(model, data, probe, max_locality_drop, resume and overwrite)
+    edited, measured, read = _languages(languages, eval_languages, translate_to)
     require_model(model)
     claim(out, overwrite, resume)
     prepare(threads)
     from polypatch.cli.editing import edit_and_record
+    from polypatch.cli.translating import translating
     from polypatch.recipes import recipe_named
     from polypatch.runs import BenchSpec, Run
 
-    edited, measured = _disjoint(as_list(languages), as_list(eval_languages))
-    spec = BenchSpec(
-        model=model,
-        data=data or "world",
-        languages=(*edited, *measured) if edited else (),
-        sizes=sizes(size),
-        seed=seed,
-        cache_dir=str(cache) if cache else None,
-    )
+    kept = str(cache) if cache else None
+    spec = BenchSpec(model=model, data=data or "world", languages=read, sizes=sizes(size), seed=seed, cache_dir=kept)
     run = Run(
         recipe=recipe,
         settings=settings(setting, recipe_named(recipe).editor),
@@ -187,6 +192,7 @@ def edit(
             measured=measured,
             memory=memory,
             probe=probe,
+            translation=translating(translate_to, translator, translator_code, translation_cache, out),
             command=command_line(ctx),
             resume=resume,
             overwrite=overwrite,
@@ -207,7 +213,12 @@ def _require_sense(model: str, data: str | None, probe: Path | None, drop: float
         raise InputError("--data is missing: say what to edit, such as --data jsonl:edits.jsonl")
 
 
-def _disjoint(edited: tuple[str, ...], measured: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if both := set(edited) & set(measured):
+def _languages(edited: str | None, measured: str | None, made: str | None) -> tuple[tuple[str, ...], ...]:
+    """Edited, only measured, and to read: what is translated need not be in the data, except for the source."""
+    edit, only, new = as_list(edited), as_list(measured), as_list(made)
+    if both := set(edit) & set(only):
         raise InputError(f"{', '.join(sorted(both))}: an edit language and an evaluation language at once")
-    return edited, measured
+    if not edit:
+        return (), only, ()
+    edit = tuple(dict.fromkeys((*edit, *(lang for lang in new if lang not in only))))
+    return edit, only, tuple(f"{lang}?" if i and lang in new else lang for i, lang in enumerate((*edit, *only)))

@@ -14,6 +14,7 @@ from polypatch.cli.folder import EDITS, clear, require_no_reverted, writing
 from polypatch.cli.journalled import keep_config
 from polypatch.cli.memory_file import read_memory, with_memory
 from polypatch.cli.results import Results, facts_of
+from polypatch.cli.translating import Translating
 from polypatch.contradictions import find_contradictions
 from polypatch.data import EditingData
 from polypatch.data.record import record_from_edit
@@ -41,6 +42,7 @@ def edit_and_record(
     measured: Sequence[Lang] = (),
     memory: Path | None = None,
     probe: Path | None = None,
+    translation: Translating | None = None,
     command: str = "",
     resume: bool = False,
     overwrite: bool = False,
@@ -53,6 +55,10 @@ def edit_and_record(
     """
     _check(run)
     bench = spec.open(bars.opening)
+    told = {"command": command, "model": spec.model}
+    made_by: dict[str, str] = {}
+    if translation is not None:
+        bench.data, made_by = translation(bench, run, bars)
     if memory is not None:
         bench.data = with_memory(bench.data, read_memory(memory, bench.data.edits[0].source))
         run = replace(run, memory_languages=run.memory_languages or tuple(bench.data.memory))
@@ -67,7 +73,7 @@ def edit_and_record(
     if not bench.data.memory:
         bars.say("note: the data have no memory, so nothing keeps other answers as they are; give texts with --memory")
     _name_contradictions(bench, run, stream, bars)
-    facts = facts_of_run(bench, run, parts)
+    facts = {**made_by, **facts_of_run(bench, run, parts)}
     with _giving_up(folder), Journal(folder, facts, resume=resume, overwrite=overwrite) as journal:
         if resume:
             require_no_reverted(folder)
@@ -76,11 +82,10 @@ def edit_and_record(
         count = _Count(bars, run.name, len(stream))
         for fold, part in enumerate(parts):
             where = folder / (f"{EDITS}-{fold}" if run.folds > 1 else EDITS)
-            told = {"command": command, "model": spec.model}
-            report, made = _Fold(bench, run, part, fold, where, journal).do(count, told)
+            report, made = _Fold(bench, run, part, fold, where, journal).do(count, {**told, **made_by})
             reports.append(report)
             outcomes += made
-        results = Results(reports, command, facts_of(run, bench.data, spec, len(stream)), outcomes)
+        results = Results(reports, command, facts_of(run, bench.data, spec, len(stream)) | made_by, outcomes)
         results.write(folder)
     return results
 

@@ -12,6 +12,8 @@ import typer
 
 from polypatch.errors import InputError
 
+TRANSLATION = "Edits without a translation"
+
 Data = Annotated[
     str | None,
     typer.Option(
@@ -54,6 +56,42 @@ Langs = Annotated[
 ]
 Model = Annotated[
     str | None, typer.Option(metavar="MODEL", help="The model they were made on. Default: the one they name.")
+]
+TranslateTo = Annotated[
+    str | None,
+    typer.Option(
+        metavar="L,L,…",
+        help="Give edits a prompt in these languages, by translation where they have none; they are edit languages "
+        "then, unless named in --eval-languages. Needs polypatch\\[translate].",
+        rich_help_panel=TRANSLATION,
+    ),
+]
+Translator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="A folder or a hub name: NLLB-200, M2M100, mBART-50; or Marian, with {source} and {lang} in the name. "
+        "Default: Helsinki-NLP/opus-mt-{source}-{lang}.",
+        rich_help_panel=TRANSLATION,
+    ),
+]
+TranslatorCodes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--translator-code",
+        metavar="LANG=CODE",
+        help="What the translator calls a language, such as zh=zho_Hant; repeat for more.",
+        rich_help_panel=TRANSLATION,
+    ),
+]
+TranslationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--translation-cache",
+        metavar="FILE",
+        help="Translations by sentence, made once. Default: RUN/translations.sqlite.",
+        rich_help_panel=TRANSLATION,
+    ),
 ]
 EvalLanguages = Annotated[str | None, typer.Option(metavar="L,L,…", help="Further languages, only measured.")]
 

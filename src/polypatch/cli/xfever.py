@@ -15,7 +15,8 @@ from polypatch.cli.folder import writing
 from polypatch.cli.xfever_report import LanguageFigures, Made
 from polypatch.data.fever import Choices, Claim, Fever, load_fever
 from polypatch.data.lengths import PAPER_LENGTHS, lengths, mean, unit
-from polypatch.data.marian import Decoding, Marian, require_extra
+from polypatch.data.marian import Marian
+from polypatch.data.seq2seq import Decoding, require_extra
 from polypatch.data.translate import Translations, translate
 from polypatch.data.translation_cache import TranslationCache
 from polypatch.data.xfever import FILES, SOURCE, Surroundings, surroundings, to_edits, write_xfever

@@ -46,7 +46,8 @@ def load_data(
     Args:
         spec: ``format:place``: ``massive:FOLDER``, ``massive-all:FOLDER``, ``xnli:FOLDER``, ``jsonl:FILE``,
             ``hub:massive``, ``hub:xnli``, ``xfever-edit:FOLDER``.
-        languages: those to keep, None for all that the source has; `source` is always among them.
+        languages: those to keep, None for all that the source has; `source` is always among them. ``de?`` is kept where
+            the source has it.
         source: the language of the edits.
         sizes: how many rows each sampled set gets; a mapping changes some of the format's own, None none of them.
         seed: of the sampling; edits are never sampled and stay in file order.

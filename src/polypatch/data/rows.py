@@ -81,11 +81,14 @@ def choose_languages(
 ) -> tuple[Lang, ...]:
     """`source` and the languages asked for (all that are available for None), without repeats, the source first.
 
+    ``de?`` is taken where it is available.
+
     Raises:
         DataError: one of them is not available, the message lists those that are; or is no language code.
     """
     has = tuple(available)
-    chosen = tuple(dict.fromkeys((source, *(has if asked is None else asked))))
+    named = (lang.removesuffix("?") for lang in asked or () if not lang.endswith("?") or lang[:-1] in has)
+    chosen = tuple(dict.fromkeys((source, *(has if asked is None else named))))
     missing = [lang for lang in chosen if lang not in has]
     if missing:
         raise DataError(f"{where}: no text in {listed([repr(lang) for lang in missing])} (has: {listed(sorted(has))})")

@@ -17,7 +17,7 @@ Progress = Callable[[int, int], None]
 
 
 class Translator(Protocol):
-    """What turns sentences of one language into another; `polypatch.data.marian.Marian` is one."""
+    """What turns sentences of one language into another; `Marian` and `Multilingual` are two."""
 
     @property
     def fingerprint(self) -> str:

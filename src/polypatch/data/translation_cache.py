@@ -95,6 +95,6 @@ class TranslationCache:
         try:
             yield
         except sqlite3.Error as error:
-            raise DataError(f"{self.path}: {error}; give --cache another file (kept batches are safe)") from error
+            raise DataError(f"{self.path}: {error}; give another file (kept batches are safe)") from error
         except OSError as error:
             raise DataError(f"{self.path}: cannot be written ({error.strerror or error})") from error

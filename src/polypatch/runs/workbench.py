@@ -39,7 +39,7 @@ class BenchSpec:
     Attributes:
         model: a checkpoint folder, a hub name, or ``world``.
         data: what `load_data` takes (``massive:FOLDER``), or ``world``.
-        languages: the languages to read, the source first; empty for all there are.
+        languages: the languages to read, the source first, ``de?`` where there is one; empty for all there are.
         sizes: sizes of memory and locality sets that differ from the data's defaults.
         seed: of the world, or of the sampling of memory and locality sets.
         cache_dir: where queries are kept on disk; None keeps them in memory.

@@ -1,0 +1,76 @@
+"""The work behind ``polypatch edit --translate-to``: the prompts that edits lack, before the first edit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from polypatch.cli.console import Bars, StoppedError
+from polypatch.cli.options import as_list, pairs
+from polypatch.data import EditingData
+from polypatch.data.parallel import translated
+from polypatch.data.translators import OPUS, Models
+from polypatch.edits import Lang
+from polypatch.errors import InputError
+from polypatch.runs import Run, Workbench
+
+FACT, CACHE = "machine-translated prompts", "translations.sqlite"
+
+
+@dataclass(frozen=True)
+class Translating:
+    """What the command line says: see ``polypatch edit --help``."""
+
+    languages: tuple[Lang, ...]
+    cache: Path
+    translator: str
+    codes: Mapping[Lang, str]
+
+    def __call__(self, bench: Workbench, run: Run, bars: Bars) -> tuple[EditingData, dict[str, str]]:
+        """The data with the prompts they lack, and what was translated, for the report.
+
+        Only edits that will be made are translated; which these are depends on all, where only those are made that the
+        model gets wrong in every language.
+
+        Raises:
+            StoppedError: Ctrl-C; all but the last batch is in the cache.
+            PolypatchError: a model that cannot be had, a language that it does not know, a disk that refuses.
+        """
+        data = bench.data
+        before = data.edits if run.wrong_in_all else bench.stream(run)
+        models = Models(self.translator, codes=self.codes)
+        try:
+            after = translated(before, self.languages, translator=models, cache=self.cache, progress=bars.update)
+        except KeyboardInterrupt:
+            kept = f"every finished batch is in {self.cache}" if self.cache.exists() else "nothing was translated yet"
+            raise StoppedError(f"no edit was made; {kept}; the same command goes on from there") from None
+        new, empty = Counter[Lang](), Counter[Lang]()
+        for old, one in zip(before, after, strict=True):
+            new.update(one.prompt.keys() - old.prompt.keys())
+            empty.update(set(self.languages) - one.prompt.keys())
+        if empty:
+            bars.say(f"note: translations that came out empty and were left out: {_counted(empty)}")
+        made = {id(old): one for old, one in zip(before, after, strict=True)}
+        edits = tuple(made.get(id(edit), edit) for edit in data.edits)
+        return replace(data, edits=edits), {FACT: f"{_counted(new)} ({models.name})" if new else "none"}
+
+
+def translating(
+    languages: str | None, translator: str | None, codes: Sequence[str] | None, cache: Path | None, run: Path
+) -> Translating | None:
+    """The options, read; None where nothing is to be translated. The cache is in the folder `run` unless named.
+
+    Raises:
+        InputError: a translator and nothing for it to do, or a code without its language.
+    """
+    wanted = as_list(languages)
+    if not wanted and (translator or codes or cache):
+        raise InputError("a translator without --translate-to: say which languages to translate into, such as de,fr")
+    known = pairs(codes, "--translator-code")
+    return Translating(wanted, cache or run / CACHE, translator or OPUS, known) if wanted else None
+
+
+def _counted(counts: Counter[Lang]) -> str:
+    return ", ".join(f"{lang} {count}" for lang, count in sorted(counts.items()))

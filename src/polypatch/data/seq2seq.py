@@ -1,0 +1,178 @@
+"""A translation model's checkpoint, from a folder or a hub: what Marian and the multilingual models share.
+
+Weights are read from safetensors where the checkpoint has them. Many translation models on the hub have ``.bin`` files
+only; transformers reads those by torch's restricted unpickler, which builds tensors and runs no code. Code that lies
+beside a checkpoint is never run.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import hf_hub_download
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+from polypatch.data.quoting import quoted
+from polypatch.errors import DataError, InputError, PolypatchError
+from polypatch.files import read_plain, strict_json
+
+EXTRA = ("sentencepiece", "sacremoses")
+MARIAN = ("marian",)
+MULTILINGUAL = ("m2m_100", "mbart", "nllb-moe")
+"""Models whose first written token names the language. NLLB-200's dense checkpoints are ``m2m_100``."""
+_PARTS = (".json", ".spm", ".model", ".safetensors", ".bin")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How a translation is searched for. All of it is part of the cache's key.
+
+    Attributes:
+        num_beams: beams of the search; None for the checkpoint's own number.
+        max_tokens: longest translation, unless the checkpoint's own bound is lower; a model that repeats itself stops
+            there.
+        language_token: put the token of `LANGUAGE_TOKENS` before each sentence, for Marian models that know it.
+    """
+
+    num_beams: int | None = None
+    max_tokens: int = 128
+    language_token: bool = True
+
+    def __str__(self) -> str:
+        return f"beams={self.num_beams or 'own'} max_tokens={self.max_tokens}"
+
+
+class Checkpoint:
+    """One translation model; tokenizer and weights are read when they are first needed, and once.
+
+    Args:
+        name: a folder or a hub name.
+        revision: a branch, tag or commit, for hub names.
+        device: ``cpu`` or ``cuda``.
+        kinds: the ``model_type`` it may have.
+
+    Raises:
+        InputError: the extra is not installed; there is no such device.
+        DataError: no such folder, another kind of model, or nothing that a hub can give.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        revision: str | None = None,
+        device: str = "cpu",
+        kinds: tuple[str, ...] = (*MARIAN, *MULTILINGUAL),
+    ) -> None:
+        require_extra()
+        if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+            raise InputError(f"device {device!r}: not there; use cpu, or cuda where torch sees a GPU")
+        self.name, self.device = name, device
+        self.kind, self.revision, self.source = _identify(name, revision, kinds)
+
+    @functools.cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer; a DataError where its files cannot be read."""
+        try:
+            return AutoTokenizer.from_pretrained(self.name, revision=self.revision)
+        except Exception as error:  # a damaged file raises whatever its parser stumbles over
+            raise _unreadable(self.name, error) from error
+
+    @functools.cached_property
+    def model(self) -> Any:
+        """The weights, in float32, on the device; a DataError where their files cannot be read."""
+        try:
+            model = AutoModelForSeq2SeqLM.from_pretrained(self.name, revision=self.revision, dtype="float32")
+        except Exception as error:  # as above
+            raise _unreadable(self.name, error) from error
+        return model.eval().to(self.device)
+
+    def search(self, decoding: Decoding) -> Any:
+        """The checkpoint's own settings of the search, without sampling and bounded."""
+        settings = copy.deepcopy(self.model.generation_config)
+        settings.do_sample = False
+        # `max_length`, because most checkpoints set that one, and both would clash; its first token only says "begin".
+        places = self.model.config.max_position_embeddings
+        own = settings.max_length or places
+        settings.max_length, settings.max_new_tokens = min(decoding.max_tokens + 1, own, places), None
+        if decoding.num_beams is not None:
+            settings.num_beams = decoding.num_beams
+        return settings
+
+    def write(self, texts: list[str], settings: Any) -> Any:
+        """The ids of one output per text; a text that is longer than the model reads is cut.
+
+        Raises:
+            DataError: the checkpoint's files cannot be read.
+            InputError: the device has too little memory for the batch.
+        """
+        longest = min(self.tokenizer.model_max_length, self.model.config.max_position_embeddings)
+        inputs = self.tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=longest)
+        try:
+            with torch.no_grad():
+                return self.model.generate(**inputs.to(self.device), generation_config=settings)
+        except torch.OutOfMemoryError as error:
+            raise InputError(
+                f"{self.name}: {self.device} has too little memory for {len(texts)} sentences at once; "
+                "lower the batch size"
+            ) from error
+
+    def decoded(self, ids: Any) -> list[str]:
+        """The texts that ids stand for."""
+        return [str(text) for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True)]
+
+
+def require_extra() -> None:
+    """Raise an InputError unless the packages of the extra ``translate`` are installed."""
+    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"translation needs {' and '.join(missing)}: pip install 'polypatch[translate]'")
+
+
+def _identify(name: str, revision: str | None, kinds: tuple[str, ...]) -> tuple[str, str | None, str]:
+    """The kind, the exact revision (None for folders) and a name for exactly these files, without the weights."""
+    folder = Path(name)
+    if folder.is_dir():
+        config, exact = folder / "config.json", None
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise DataError(f"{name}: no such folder; give a translation model's folder, or a hub name")
+    else:
+        try:
+            config = Path(hf_hub_download(name, "config.json", revision=revision))
+        except Exception as error:
+            raise _unreadable(name, error) from error
+        exact = config.parent.name  # the hub's cache calls a snapshot by its commit
+    found: Mapping[str, Any] | Any = strict_json(read_plain(config, True, DataError), str(config), DataError)
+    kind = found.get("model_type") if isinstance(found, dict) else None
+    if kind not in kinds:
+        raise DataError(f"{config}: field 'model_type': {quoted(kind)}; translation needs a {_or(kinds)} model")
+    return kind, exact, f"sha256:{_digest(folder)}" if exact is None else f"{name}@{exact}"
+
+
+def _or(kinds: tuple[str, ...]) -> str:
+    *most, last = map(repr, kinds)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _digest(folder: Path) -> str:
+    """Of the names and contents of a checkpoint's files; a folder that is moved keeps it, a retrained one does not."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.suffix in _PARTS and path.is_file()):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:32]
+
+
+def _unreadable(name: str, error: Exception) -> PolypatchError:
+    words = " ".join(str(error).split())[:200]
+    return DataError(
+        f"{name}: neither a translation model's folder nor a model the hub can give ({type(error).__name__}: {words})"
+    )
