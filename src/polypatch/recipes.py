@@ -46,6 +46,9 @@ RECIPES: dict[str, Recipe] = {
 }
 """Every method by name. A new one is a file in ``editors/`` or a sampler, and one row here."""
 
+DEFAULT = "polypatch"
+"""What is used unless told otherwise."""
+
 
 def recipe_named(name: str) -> Recipe:
     """The row called `name`.

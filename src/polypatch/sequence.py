@@ -16,7 +16,7 @@ from polypatch.errors import InputError
 from polypatch.guard import Guard
 from polypatch.opening import learn_maps
 from polypatch.outcomes import EditOutcome
-from polypatch.recipes import Recipe, recipe_named, recipe_to_plain, with_mapped
+from polypatch.recipes import DEFAULT, Recipe, recipe_named, recipe_to_plain, with_mapped
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
 from polypatch.stream import STOPPING_SHARE as STOPPING_SHARE
 from polypatch.stream import Watch as Watch
@@ -27,7 +27,7 @@ def attach(
     model: nn.Module,
     *,
     tokenizer: PreTrainedTokenizerBase,
-    recipe: str | Recipe = "mpn-all",
+    recipe: str | Recipe = DEFAULT,
     memory: Sequence[Text] = (),
     validation_memory: Sequence[Text] | None = None,
     parallel: Mapping[Lang, Sequence[Text]] | None = None,
@@ -108,7 +108,7 @@ def edit(
     edits: Sequence[Edit],
     *,
     tokenizer: PreTrainedTokenizerBase,
-    recipe: str | Recipe = "mpn-all",
+    recipe: str | Recipe = DEFAULT,
     memory: Sequence[Text] = (),
     validation_memory: Sequence[Text] | None = None,
     parallel: Mapping[Lang, Sequence[Text]] | None = None,

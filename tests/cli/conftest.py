@@ -11,6 +11,8 @@ from polypatch.data import write_jsonl
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 FAST = (
+    "--recipe",
+    "mpn-all",
     "--set",
     "max_steps=20",
     "--set",

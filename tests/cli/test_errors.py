@@ -95,7 +95,7 @@ def test_an_unknown_recipe(edit):
 
 
 def test_an_unknown_setting(edit):
-    message = edit("--set", "lerning_rate=1")
+    message = edit("--recipe", "mpn-all", "--set", "lerning_rate=1")
     assert "'lerning_rate'" in message
     assert "learning_rate" in message
 
@@ -104,7 +104,7 @@ def test_an_unknown_setting(edit):
     "given", ["learning_rate", "learning_rate=", "=3", "learning_rate=fast", "max_steps=1.5", "use_validation=maybe"]
 )
 def test_a_malformed_setting(edit, given):
-    assert given.partition("=")[2] in edit("--set", given)
+    assert given.partition("=")[2] in edit("--recipe", "mpn-all", "--set", given)
 
 
 def test_a_value_that_the_editor_refuses(edit):

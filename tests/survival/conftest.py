@@ -10,7 +10,10 @@ import pytest
 from polypatch.data import write_jsonl
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
-SLOW_EDITS = ("--set", "max_steps=400", "--set", "views=0", "--set", "use_validation=false", "--set", "min_gain=0")
+SLOW_EDITS = (
+    *("--recipe", "mpn-all", "--set", "max_steps=400", "--set", "views=0"),
+    *("--set", "use_validation=false", "--set", "min_gain=0"),
+)
 
 
 @dataclass

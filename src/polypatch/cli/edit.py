@@ -42,9 +42,9 @@ polypatch edit world --out runs/world --limit 100
 polypatch edit my-model --data jsonl:edits.jsonl --memory texts.txt --out runs/first
 
 polypatch edit my-model --data massive:data/massive --languages en,de,fr --eval-languages sw,th \
---memory-languages en,de,fr,sw,th --set learning_rate=3e-2 --set max_steps=300 --out runs/massive
+--recipe mpn-all --set learning_rate=3e-2 --set max_steps=300 --out runs/massive
 
-polypatch edit my-model --data jsonl:english.jsonl --translate-to de,fr --recipe polypatch --out runs/translated
+polypatch edit my-model --data jsonl:english.jsonl --translate-to de,fr --out runs/translated
 
 polypatch edit world --out runs/world --limit 100 --resume
 """
@@ -62,11 +62,11 @@ def edit(
         typer.Option(metavar="FILE", help='Texts to leave alone: one a line, or {"lang", "text"} a line in .jsonl.'),
     ] = None,
     memory_languages: Annotated[
-        str | None, typer.Option(metavar="L,L,…", help="Languages of the memory. Default: the source's, or FILE's.")
+        str | None, typer.Option(metavar="L,L,…", help="Languages of the memory. Default: all there are.")
     ] = None,
     recipe: Annotated[
         str, typer.Option(metavar="NAME", help="A row of [bold]polypatch ls recipes[/].", rich_help_panel=HOW)
-    ] = "mpn-all",
+    ] = "polypatch",
     setting: Annotated[
         list[str] | None,
         typer.Option(

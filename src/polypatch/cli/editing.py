@@ -61,7 +61,8 @@ def edit_and_record(
         bench.data, made_by = translation(bench, run, bars)
     if memory is not None:
         bench.data = with_memory(bench.data, read_memory(memory, bench.data.edits[0].source))
-        run = replace(run, memory_languages=run.memory_languages or tuple(bench.data.memory))
+    # An English memory protects English alone, whatever the recipe.
+    run = replace(run, memory_languages=run.memory_languages or tuple(bench.data.memory))
     if probe is not None:
         texts = read_memory(probe, bench.data.edits[0].source)
         bench.probes = [text for row in texts.values() for text in row]
@@ -197,8 +198,8 @@ class _Count:
 
 def facts_of_run(bench: Workbench, run: Run, parts: Sequence[Sequence[Edit]]) -> dict[str, str]:
     """What makes a run this run and no other: a journal with other facts is not continued."""
-    texts = [bench.data.memory_texts(run.memory_languages or _source(bench)), bench.probes]
-    texts.append(bench.data.validation_texts(run.memory_languages or _source(bench)))
+    texts = [bench.data.memory_texts(run.memory_languages), bench.probes]
+    texts.append(bench.data.validation_texts(run.memory_languages))
     return {
         "polypatch": __version__,
         "model": model_fingerprint(bench.tail.site),
@@ -207,10 +208,6 @@ def facts_of_run(bench: Workbench, run: Run, parts: Sequence[Sequence[Edit]]) ->
         "edits": _digest([[record_from_edit(edit) for edit in part] for part in parts]),
         "memory and probe texts": _digest(texts),
     }
-
-
-def _source(bench: Workbench) -> tuple[Lang, ...]:
-    return (bench.data.edits[0].source,) if bench.data.memory else ()
 
 
 def _digest(plain: object) -> str:

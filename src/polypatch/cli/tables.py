@@ -56,6 +56,7 @@ ASKED = {
 DATA = {
     "jsonl:FILE": "your own edits, one JSON object per line; EasyEdit's and KnowEdit's files as they are",
     "massive:FOLDER": "MASSIVE: 60 intents of voice commands, a .tsv(.gz) per language",
+    "massive-all:FOLDER": "the same, with more of its rows as edits, for long streams",
     "xnli:FOLDER": "XNLI: inference in 15 languages, a .tsv(.gz) per split and language",
     "hub:massive": "MASSIVE from the Hugging Face hub",
     "hub:xnli": "XNLI from the Hugging Face hub",
