@@ -11,7 +11,7 @@ row of both memories must keep its answer. Where one neuron cannot do that for a
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -126,6 +126,24 @@ class DiscriminantPatch:
     ) -> tuple[Placed | None, int]:
         """The first neuron along λ and γ under which no more than `allowed` memory rows change; None for none."""
         steps = 0
+        for neuron, more in self.candidates(bank, rows, targets, memory, allowed):
+            steps += more
+            if neuron is not None and _changes(neuron, tail, memory) <= allowed:
+                return neuron, steps
+        return None, steps
+
+    def candidates(
+        self, bank: PatchBank, rows: Rows, targets: Tensor, memory: Memory, allowed: int = 0
+    ) -> Iterator[tuple[Placed | None, int]]:
+        """Along λ and γ: a neuron under which all rows have their classes, or None, and the steps that took.
+
+        Args:
+            bank: its activation is the neuron's.
+            rows: what the neuron is for, under the other neurons.
+            targets: their classes [n].
+            memory: what the key tells the rows from.
+            allowed: so many of its rows may be louder than the quietest of `rows`.
+        """
         for shrinkage in self.shrinkages:
             key = self._key(rows.q, memory.train, shrinkage)
             z = rows.q @ key
@@ -136,11 +154,8 @@ class DiscriminantPatch:
                 edge = loud + place * (quiet - loud)
                 scale = self.loudness / (middle - edge)
                 neuron = Placed(key * scale, -edge * scale, torch.zeros_like(key), bank)
-                value, more, held = self._value(neuron, rows, targets)
-                neuron, steps = Placed(neuron.key, neuron.bias, value, bank), steps + more
-                if held and _changes(neuron, tail, memory) <= allowed:
-                    return neuron, steps
-        return None, steps
+                value, steps, held = self._value(neuron, rows, targets)
+                yield Placed(neuron.key, neuron.bias, value, bank) if held else None, steps
 
     def _key(self, q: Tensor, rows: MemoryRows, shrinkage: float) -> Tensor:
         """The discriminant direction, scaled so that the edit's mean is at 1 from the memory's. [n, d] -> [d]."""
