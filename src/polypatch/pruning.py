@@ -31,7 +31,7 @@ from polypatch.sites import FeedForwardSite, FrozenTail
 from polypatch.sites.tail import Change
 from polypatch.stream import Stream, examples_of, memory_of
 
-MERGED = DiscriminantPatch(shrinkages=(0.03, 0.003))
+MERGED = DiscriminantPatch(shrinkages=(0.03, 0.01))
 """How the neuron in the place of two is computed. A smaller λ merges more pairs, and generalises less."""
 
 FAILURES = 3

@@ -38,9 +38,9 @@ def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
     others = any(not record.reverted and record.outcome.edit_id not in gone for record in artefact.records)
     if others and (loose := resting(artefact.records, artefact.owners)):
         raise InputError(
-            f"these edits were pruned, and some ({', '.join(sorted(loose)[:3])}) rest on others' neurons, so none can "
-            "be cut out without the model; in Python, EditedModel.from_pretrained(folder, memory=…).revert(id) makes again "
-            "what lost its hold; --all takes all back"
+            f"these edits were pruned, and some ({', '.join(sorted(loose)[:3])}) rest on the neurons of others, so "
+            "none can be cut out of the folder; in Python, EditedModel.from_pretrained(folder, memory=…).revert(id) "
+            "makes again what lost its hold; --all takes all back"
         )
     kept = [i for i, owner in enumerate(artefact.owners) if owner not in gone]
     return replace(
