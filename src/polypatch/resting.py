@@ -69,12 +69,10 @@ def _staying(edited: Stream, bank: PatchBank, recipe: Recipe, names: Sequence[st
 
 def _right(edited: Stream, recipe: Recipe) -> Right:
     """For every edit that was not reverted, which of its texts are right."""
-    right = {}
-    for name, record in edited.records.items():
-        texts = examples_of(edited, recipe, record)
-        answers = edited.tail.logits([one.text for one in texts], edited.delta).argmax(-1).tolist()
-        right[name] = [edited.class_of(one.target) == got for one, got in zip(texts, answers, strict=True)]
-    return right
+    asked = {name: examples_of(edited, recipe, record) for name, record in edited.records.items()}
+    texts = [one.text for row in asked.values() for one in row]
+    answers = iter(edited.tail.logits(texts, edited.delta).argmax(-1).tolist())
+    return {name: [edited.class_of(one.target) == next(answers) for one in row] for name, row in asked.items()}
 
 
 def _cut_out(edited: Stream, bank: PatchBank, recipe: Recipe, before: Right) -> set[str]:
