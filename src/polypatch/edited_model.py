@@ -196,7 +196,7 @@ class EditedModel:
         self.report = None
 
     def prune(self, *, max_changed: int = 0, progress: Progress | None = None) -> Pruned:
-        """Fewer patches: see `polypatch.pruning`. So many rows of the memory as `max_changed` may get a new answer.
+        """Fewer patches; see `polypatch.pruning`. At most `max_changed` rows of the memory may get a new answer.
 
         Raises:
             InputError: the edits changed weights or are exact, or the model was loaded without its memory.
