@@ -19,17 +19,18 @@ from polypatch.attempt import Rules
 from polypatch.deltas import Delta, PatchBank
 from polypatch.editors import Memory
 from polypatch.edits import Edit, Lang, Text
-from polypatch.errors import InputError
 from polypatch.explanation import Explanation, explain, firing
 from polypatch.explanation import Firing as Firing
 from polypatch.guard import Guard
 from polypatch.opening import artefact_of, open_artefact, push_artefact, report_rows
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
+from polypatch.pruning import Progress, Pruned, prune
 from polypatch.recipes import Recipe, recipe_to_plain
+from polypatch.resting import revert
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, MergeCost, merge_cost, widened
 from polypatch.sites import replaced as replaced_weights
 from polypatch.sites.frozen_tail import model_fingerprint
-from polypatch.stream import Watch, apply, remember_again, remember_one, revert
+from polypatch.stream import Watch, apply, recipe_for, remember_again, remember_one
 
 
 @dataclass
@@ -147,7 +148,7 @@ class EditedModel:
         allow_contradictions: bool = False,
     ) -> Iterator[EditOutcome]:
         """Further edits, one by one; see `polypatch.edit_stream`, which is the public form of it."""
-        self.recipe = self._recipe_for(recipe)
+        self.recipe = recipe_for(self, recipe)
         self.rules, self.guard, self.report = rules or Rules(), guard, None
         self.config["recipe"] = recipe_to_plain(self.recipe)
         self.config["rules"] = {"retries": self.rules.retries, "keep_failed": self.rules.keep_failed}
@@ -185,7 +186,7 @@ class EditedModel:
 
         A patch bank loses their neurons. Changed weights are shared by all edits, so the other edits are made again,
         which takes as long as making them did; taking back the last ones left gives the unedited model at once.
-        Later edits keep what they learned: they were trained beside the one that goes.
+        Later edits keep what they learned beside the one that goes; where it held others since `prune`, see `resting`.
 
         Raises:
             EditError: no such edit, or one that was reverted already; nothing is changed.
@@ -194,13 +195,13 @@ class EditedModel:
         revert(self, [edit_ids] if isinstance(edit_ids, str) else list(dict.fromkeys(edit_ids)))
         self.report = None
 
-    def _recipe_for(self, recipe: Recipe | None) -> Recipe:
-        if recipe is None and self.recipe is None:
-            raise InputError("these edits name no recipe that this polypatch knows; pass recipe=")
-        if recipe is not None and self.outcomes and self.recipe not in (None, recipe):
-            has = f"the model has edits by {self.recipe_name!r} in it, and one history has one recipe"
-            raise InputError(f"{has}: leave recipe= out to go on with that, or attach the model anew")
-        return recipe or self.recipe  # type: ignore[return-value]
+    def prune(self, *, max_changed: int = 0, progress: Progress | None = None) -> Pruned:
+        """Fewer patches; see `polypatch.pruning`. At most `max_changed` rows of the memory may get a new answer.
+
+        Raises:
+            InputError: the edits changed weights or are exact, or the model was loaded without its memory.
+        """
+        return prune(self, max_changed, progress)
 
     @property
     def merge_cost(self) -> MergeCost:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from polypatch.artefact import FORMAT_VERSION, Artefact
@@ -23,7 +24,7 @@ def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
 
     Raises:
         EditError: no such edit, or one that was reverted already.
-        InputError: the edits share their weights, so none can be cut out.
+        InputError: the edits share their weights, or were pruned and rest on one another, so none can be cut out.
         ArtefactError: an old format, which lacks what is to be written.
     """
     require_current(artefact)
@@ -34,6 +35,13 @@ def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
         )
     _require_active(ids, artefact.records)
     gone = set(ids)
+    others = any(not record.reverted and record.outcome.edit_id not in gone for record in artefact.records)
+    if others and (loose := resting(artefact.records, artefact.owners)):
+        raise InputError(
+            f"these edits were pruned, and some ({', '.join(sorted(loose)[:3])}) rest on the neurons of others, so "
+            "none can be cut out of the folder; in Python, EditedModel.from_pretrained(folder, memory=…).revert(id) "
+            "makes again what lost its hold; --all takes all back"
+        )
     kept = [i for i, owner in enumerate(artefact.owners) if owner not in gone]
     return replace(
         artefact,
@@ -44,6 +52,13 @@ def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
         ),
         report=None,
     )
+
+
+def resting(records: Iterable[EditRecord], owners: Sequence[str]) -> set[str]:
+    """The edits that own fewer neurons than they added, and were not reverted: since pruning, others hold them."""
+    owned = Counter(owners)
+    inside = (one.outcome for one in records if one.status in ("taken", "failed"))
+    return {outcome.edit_id for outcome in inside if owned[outcome.edit_id] < outcome.patches}
 
 
 def require_current(artefact: Artefact) -> None:

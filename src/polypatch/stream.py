@@ -15,7 +15,7 @@ from polypatch.attempt import Attempt, Editable, Rules, now, remember, right_alr
 from polypatch.contradictions import require_no_contradictions
 from polypatch.deltas import PatchBank
 from polypatch.editors import Memory, MemoryRows
-from polypatch.edits import Edit, Labelled, Lang, Text
+from polypatch.edits import Edit, Example, Labelled, Lang, Text
 from polypatch.errors import EditError, InputError
 from polypatch.guard import Guard, Watchman
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
@@ -42,6 +42,7 @@ class Stream(Editable, Protocol):
     trajectory: list[TrajectoryPoint]
     sampled_languages: tuple[Lang, ...]
     recipe: Recipe | None
+    recipe_name: str
     rules: Rules
     guard: Guard | None
     config: dict[str, Any]
@@ -59,7 +60,7 @@ def apply(
     allow_contradictions: bool = False,
 ) -> Iterator[EditOutcome]:
     """Apply edits one after another; arguments and errors as for `polypatch.edit_stream`."""
-    memory = _memory_of(edited)
+    memory = memory_of(edited)
     usable = [edit.only(languages) if languages is not None else edit for edit in edits]
     _check(edited, usable, allow_contradictions)
     drawable = dict.fromkeys(lang for edit in usable for lang in edit.languages)
@@ -113,24 +114,33 @@ def _take_out(edited: Stream, names: Sequence[str]) -> None:
     others = [record for record in edited.records.values() if not record.reverted]
     if edited.recipe is None or any(record.edit is None for record in others):
         raise InputError("how these edits were made is not known any more, so the others cannot be made again")
-    if others and edited.guard is None and "guard" in edited.config:
-        raise InputError("these edits were made under a guard; set `guard` again before the others can be made again")
-    memory = _memory_of(edited) if others else edited.memory
+    memory = memory_of(edited) if others else edited.memory
     with edited.tail.site.bare():  # else the copies would be of the changed matrices
         edited.delta.restore(edited.recipe.editor.start(edited.tail.site).snapshot())
     if memory is None:
         return
     memory.restore(memory.base)
-    watchman = Watchman(edited.guard, edited.tail, edited.delta) if edited.guard is not None else None
+    watchman = watchman_again(edited) if others else None
     for record in others:
         assert record.edit is not None  # looked at above
         outcome = Attempt(edited, memory, edited.recipe, record.edit, watchman).run(edited.rules)
         edited.records[record.edit.id] = EditRecord(record.edit, outcome)
 
 
+def watchman_again(edited: Stream) -> Watchman | None:
+    """For edits that are made again: the guard that they were made under, if any, from here on.
+
+    Raises:
+        InputError: there was one, and the model was loaded without.
+    """
+    if edited.guard is None and "guard" in edited.config:
+        raise InputError("these edits were made under a guard; set `guard` again before the others can be made again")
+    return None if edited.guard is None else Watchman(edited.guard, edited.tail, edited.delta)
+
+
 def remember_again(edited: Stream, recipe: Recipe) -> None:
     """Fill the memory with the edits that are in the model, as if they had just been made."""
-    memory = _memory_of(edited)
+    memory = memory_of(edited)
     memory.restore(memory.base)
     for record in edited.records.values():
         remember_one(edited, recipe, record)
@@ -141,14 +151,26 @@ def remember_one(edited: Stream, recipe: Recipe, record: EditRecord) -> None:
     counts = ("taken", "failed", *(("not needed",) if recipe.editor.protects_right else ()))
     if not recipe.editor.memory_copies or record.reverted or record.outcome.status not in counts:
         return
+    remember(memory_of(edited), edited.tail, recipe, handled(edited, recipe, record))
+
+
+def handled(edited: Stream, recipe: Recipe, record: EditRecord) -> tuple[Example, ...]:
+    """What an edit was trained on; or, where it needed no change, what was found right, if the editor protects that."""
     if record.edit is None:
         raise InputError("format version 1 did not keep the edits' texts, so further edits would break them")
     if record.outcome.triggered:
-        remembered = tuple(record.edit.example(lang) for lang in record.outcome.languages)
-    else:
-        sampled = recipe.sampler(record.edit, rng_of(edited.seed, record.edit))
-        remembered = right_already(recipe, recipe.trigger.examples(record.edit, sampled))
-    remember(_memory_of(edited), edited.tail, recipe, remembered)
+        return tuple(record.edit.example(lang) for lang in record.outcome.languages)
+    sampled = recipe.sampler(record.edit, rng_of(edited.seed, record.edit))
+    return right_already(recipe, recipe.trigger.examples(record.edit, sampled))
+
+
+def examples_of(edited: Stream, recipe: Recipe, record: EditRecord) -> tuple[Example, ...]:
+    """Every example an edit stands for: its prompts, and what it was trained on or found right; none once reverted."""
+    if record.reverted:
+        return ()
+    known = handled(edited, recipe, record)
+    assert record.edit is not None  # else there was an error
+    return tuple(dict.fromkeys((*map(record.edit.example, record.edit.languages), *known)))
 
 
 def build_memory(tail: Tail, memory: Sequence[Text], validation: Sequence[Text] | None) -> Memory:
@@ -164,13 +186,36 @@ def made(edited: Stream) -> list[Edit]:
     return [record.edit for record in edited.records.values() if record.edit is not None and not record.reverted]
 
 
-def _memory_of(edited: Stream) -> Memory:
+def memory_of(edited: Stream) -> Memory:
+    """What edits of this model must leave alone.
+
+    Raises:
+        InputError: it was loaded without.
+    """
     if edited.memory is None:
         raise InputError(
             "this model was loaded without its memory, which further edits need: pass memory= (and validation_memory=) "
             "to from_pretrained, () for none"
         )
     return edited.memory
+
+
+def recipe_for(edited: Stream, recipe: Recipe | None) -> Recipe:
+    """How further edits are made: by `recipe`, or as before.
+
+    Raises:
+        InputError: neither is known, or they differ and there are edits already.
+    """
+    if recipe is None and edited.recipe is None:
+        raise InputError("these edits name no recipe that this polypatch knows; pass recipe=")
+    if (
+        recipe is not None
+        and any(not one.reverted for one in edited.records.values())
+        and edited.recipe not in (None, recipe)
+    ):
+        has = f"the model has edits by {edited.recipe_name!r} in it, and one history has one recipe"
+        raise InputError(f"{has}: leave recipe= out to go on with that, or attach the model anew")
+    return recipe or edited.recipe  # type: ignore[return-value]
 
 
 def _check(edited: Stream, edits: Sequence[Edit], allow_contradictions: bool) -> None:

@@ -11,7 +11,7 @@ from polypatch import __version__
 from polypatch.errors import DataError
 
 SINGLE = (
-    *("edit", "eval", "try", "explain", "check", "log", "save", "revert", "merge", "train", "ls", "demo"),
+    *("edit", "eval", "try", "explain", "check", "log", "save", "revert", "prune", "merge", "train", "ls", "demo"),
     "reproduce",
 )
 VERBS = [*((verb,) for verb in SINGLE), ("world", "build"), ("world", "show"), ("data", "xfever-edit")]

@@ -96,6 +96,15 @@ def test_a_field_at_its_default_is_not_part_of_a_rows_name(spec):
     assert Job(spec, RUNS[0]).key == Job(replace(spec, half=False, sizes={}), replace(RUNS[0], folds=1, seed=0)).key
 
 
+def test_a_pruned_run_has_fewer_patches_and_is_another_row(spec):
+    plain = Run(recipe="polypatch", title="plain")
+    fewer = replace(plain, prune=True)
+    assert Job(spec, plain).key != Job(spec, fewer).key
+    reports = execute([plain, fewer], spec)
+    assert reports[1].patches < reports[0].patches
+    assert reports[1].reliability >= reports[0].reliability
+
+
 def test_jobs_of_several_workbenches_in_one_grid(spec, in_process, tmp_path):
     other = replace(spec, seed=1)
     grid = [Job(spec, RUNS[0]), Job(other, RUNS[0]), Job(spec, RUNS[0]), Job(other, RUNS[1])]

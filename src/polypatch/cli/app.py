@@ -16,6 +16,7 @@ from polypatch.cli import (
     listing,
     log,
     merge,
+    prune,
     reproduce,
     revert,
     save,
@@ -47,6 +48,7 @@ app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.command("log", epilog=log.EXAMPLES)(log.log)
 app.command("save", epilog=save.EXAMPLES)(save.save)
 app.command("revert", epilog=revert.EXAMPLES)(revert.revert)
+app.command("prune", epilog=prune.EXAMPLES)(prune.prune)
 app.command("merge", epilog=merge.EXAMPLES)(merge.merge)
 app.command("ls", epilog=listing.EXAMPLES)(listing.ls)
 app.add_typer(world.app, name="world")

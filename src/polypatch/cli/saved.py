@@ -89,14 +89,14 @@ class Saved:
         source = languages[0] if languages else "en"
         return load_data(self.data_spec, languages=languages or None, source=source, sizes=sizes, seed=self._seed)
 
-    def attach(self) -> EditedModel:
-        """The edits on their model.
+    def attach(self, **around: Any) -> EditedModel:
+        """The edits on their model; `around` as for `EditedModel.from_pretrained`: memory, parallel text.
 
         Raises:
             ArtefactError: they belong to another model.
         """
         model, tokenizer = self._checkpoint()
-        edited = EditedModel.from_pretrained(self.folder, model=model, tokenizer=tokenizer)
+        edited = EditedModel.from_pretrained(self.folder, model=model, tokenizer=tokenizer, **around)
         if isinstance(edited.tail, FrozenTail):
             edited.tail.progress = lambda done, total: self.bars.opening("encoding", done, total)
         return edited

@@ -10,9 +10,12 @@ row of both memories must keep its answer. Where one neuron cannot do that for a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,22 +29,47 @@ SILENT = -6.0
 """Pre-activations below it add nothing that could change an answer, under any of the activations models have."""
 
 
+@dataclass(frozen=True, eq=False)
 class Placed:
-    """A neuron that is not in the bank yet. A `Change`."""
+    """A neuron that is not in the bank yet. A `Change`.
 
-    overrides: Mapping[str, Tensor] = MappingProxyType({})
+    Attributes:
+        direction: k ÷ `scale` [d], along which the memory was looked at.
+        scale: of the key.
+        bias, value: b, v [d].
+        activation: the FFN's own.
+    """
 
-    def __init__(self, key: Tensor, bias: Tensor, value: Tensor, bank: PatchBank) -> None:
-        self.key, self.bias, self.value, self.bank = key, bias, value, bank
+    direction: Tensor
+    scale: Tensor
+    bias: Tensor
+    value: Tensor
+    activation: Callable[[Tensor], Tensor]
 
-    def before_activation(self, q: Tensor) -> Tensor:
-        """Pre-activation z = q·k + b: [n, d] -> [n]."""
-        return q @ self.key + self.bias
+    overrides = MappingProxyType[str, Tensor]({})
+
+    @property
+    def key(self) -> Tensor:
+        """K [d]."""
+        return self.direction * self.scale
 
     def __call__(self, q: Tensor, out: Tensor) -> Tensor:
         """`out` plus what the neuron adds to it."""
-        fired: Tensor = self.bank.activation(self.before_activation(q))
-        return out + fired.unsqueeze(-1) * self.value
+        return out + self.activation(q @ self.key + self.bias).unsqueeze(-1) * self.value
+
+
+class Candidate(NamedTuple):
+    """A neuron along λ and γ.
+
+    Attributes:
+        neuron: None where no value gives all rows their classes.
+        steps: projections for the value.
+        looked: the memories as its key sees them.
+    """
+
+    neuron: Placed | None
+    steps: int
+    looked: _Look
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +127,9 @@ class DiscriminantPatch:
         targets = torch.tensor([lesson.targets[pick] for pick in picks], device=rows.q.device)
         if bool((rows.evaluate(UNCHANGED)[1].argmax(-1) == targets).all()):
             return 0, []  # an earlier group's neuron has mended this one as well
-        steps = 0
+        steps, look = 0, self.look(rows.q, memory)
         for allowed in range(self.tolerance + 1) if len(picks) == 1 else (0,):
-            neuron, more = self._neuron(bank, rows, targets, tail, memory, allowed)
+            neuron, more = self._neuron(bank, rows, targets, tail, look, allowed)
             steps += more
             if neuron is not None:
                 bank.append(lesson.owner, neuron.key, neuron.bias, neuron.value)
@@ -115,25 +143,44 @@ class DiscriminantPatch:
         return steps, left
 
     def _neuron(
-        self, bank: PatchBank, rows: Rows, targets: Tensor, tail: Tail, memory: Memory, allowed: int
+        self, bank: PatchBank, rows: Rows, targets: Tensor, tail: Tail, look: Looks, allowed: int
     ) -> tuple[Placed | None, int]:
         """The first neuron along λ and γ under which no more than `allowed` memory rows change; None for none."""
         steps = 0
+        for neuron, more, looked in self.candidates(bank, rows, targets, look, allowed):
+            steps += more
+            if neuron is not None and looked.changes(neuron, bank, tail) <= allowed:
+                return neuron, steps
+        return None, steps
+
+    def look(self, q: Tensor, memory: Memory) -> Looks:
+        """λ ↦ both memories as the key of the queries [n, d] sees them, each worked out once."""
+        return functools.cache(lambda shrinkage: _Look(self._key(q, memory.train, shrinkage), memory))
+
+    def candidates(
+        self, bank: PatchBank, rows: Rows, targets: Tensor, look: Looks, allowed: int = 0
+    ) -> Iterator[Candidate]:
+        """Along λ and γ: neurons under which all rows have their classes.
+
+        Args:
+            bank: its activation is the neuron's.
+            rows: what the neuron is for, under the other neurons.
+            targets: their classes [n].
+            look: at what the key tells the rows from.
+            allowed: so many of its rows may be louder than the quietest of `rows`.
+        """
         for shrinkage in self.shrinkages:
-            key = self._key(rows.q, memory.train, shrinkage)
-            z, looked = rows.q @ key, _Look(key, memory)
+            looked = look(shrinkage)
+            key, z = looked.key, rows.q @ looked.key
             loud, quiet, middle = looked.loudest(allowed), z.min(), z.mean()
             if not float(quiet - loud) > self.separation:
                 continue
             for place in self.places:
                 edge = loud + place * (quiet - loud)
                 scale = self.loudness / (middle - edge)
-                neuron = Placed(key * scale, -edge * scale, torch.zeros_like(key), bank)
-                value, more, held = self._value(neuron, rows, targets)
-                neuron, steps = Placed(neuron.key, neuron.bias, value, bank), steps + more
-                if held and looked.changes(neuron, scale, tail) <= allowed:
-                    return neuron, steps
-        return None, steps
+                neuron = Placed(key, scale, -edge * scale, torch.zeros_like(key), bank.activation)
+                value, steps, held = self._value(neuron, rows, targets)
+                yield Candidate(dataclasses.replace(neuron, value=value) if held else None, steps, looked)
 
     def _key(self, q: Tensor, rows: MemoryRows, shrinkage: float) -> Tensor:
         """The discriminant direction, scaled so that the edit's mean is at 1 from the memory's. [n, d] -> [d]."""
@@ -156,7 +203,7 @@ class DiscriminantPatch:
         picks = torch.arange(len(targets), device=targets.device)
         for step in range(self.max_steps + 1):
             value = value.detach().requires_grad_()
-            logits = rows.forward(picks, Placed(neuron.key, neuron.bias, value, neuron.bank))[1]
+            logits = rows.forward(picks, dataclasses.replace(neuron, value=value))[1]
             lead = _lead(logits, targets)
             worst = lead.argmin()
             if float(lead[worst].detach()) >= self.margin or step == self.max_steps:
@@ -167,6 +214,9 @@ class DiscriminantPatch:
                 return value.detach(), step, False
             value = value + (1.05 * self.margin - lead[worst].detach()) * slope / length
         return value.detach(), step, bool((lead > 0).all())
+
+
+Looks = Callable[[float], "_Look"]
 
 
 def _lead(logits: Tensor, targets: Tensor) -> Tensor:
@@ -191,6 +241,7 @@ class _Look:
 
     def __init__(self, key: Tensor, memory: Memory) -> None:
         train, validation = memory.train, memory.validation
+        self.key = key
         self.parts = [(rows, rows @ key) for rows in (train.rows, validation.rows[: validation.base])]
 
     def loudest(self, allowed: int) -> Tensor:
@@ -199,13 +250,12 @@ class _Look:
         return z.topk(min(allowed + 1, len(z))).values[-1] if len(z) else z.new_tensor(0.0)
 
     @torch.no_grad()
-    def changes(self, neuron: Placed, scale: Tensor, tail: Tail) -> int:
-        """How many rows get another answer by a neuron whose key is `scale` times this one."""
-        near = [rows[scale * z + neuron.bias > SILENT] for rows, z in self.parts]
-        q = torch.cat(near)
+    def changes(self, neuron: Placed, bank: PatchBank, tail: Tail) -> int:
+        """How many rows get another answer by a neuron along this key, beside those of the bank."""
+        q = torch.cat([rows[neuron.scale * z + neuron.bias > SILENT] for rows, z in self.parts])
         if not len(q):
             return 0
-        out = neuron.bank(q, tail.site.ffn(q))
+        out = bank(q, tail.site.ffn(q))
         before, after = (tail.site.logits(q, now).argmax(-1) for now in (out, neuron(q, out)))
         return int((before != after).sum())
 

@@ -35,6 +35,7 @@ class Run:
         retries, keep_failed, allow_contradictions: see `edit_stream`.
         max_locality_drop: take back what costs more percentage points of agreement on the probe texts; None: whatever.
         trajectory_every: measure the trajectory every so many edits; 0 for never.
+        prune: drop and merge patches after the last edit (`EditedModel.prune`).
         wrong_in_all: only the edits that the unedited model gets wrong in every one of `languages` (Table 3).
         title: the row's name in tables; the recipe's by default.
     """
@@ -57,6 +58,7 @@ class Run:
     max_locality_drop: float | None = None
     trajectory_every: int = 0
     wrong_in_all: bool = False
+    prune: bool = False
     title: str = ""
 
     @property

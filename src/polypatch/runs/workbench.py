@@ -152,6 +152,8 @@ class Workbench:
                     done += 1
                     if on_outcome is not None:
                         on_outcome(outcome, done, sum(map(len, parts)))
+                if run.prune:
+                    edited.prune()
                 reports.append(self.report(edited, run, part))
             finally:
                 edited.unload()

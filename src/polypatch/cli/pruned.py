@@ -1,0 +1,80 @@
+"""The work behind ``polypatch prune``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from polypatch.cli.memory_file import read_memory
+from polypatch.cli.saved import Saved
+from polypatch.edits import Lang
+from polypatch.pruning import Pruned
+
+
+@dataclass(frozen=True)
+class PrunedEdits:
+    """What was done, and where it is.
+
+    Attributes:
+        folder: what was written.
+        pruned: the figures.
+    """
+
+    folder: str
+    pruned: Pruned
+
+    def __str__(self) -> str:
+        done = self.pruned
+        return (
+            f"{self.folder}: {done.after} of {done.before} patches ({done.dropped} dropped, {done.merged} merged into "
+            f"another) in {done.seconds:.1f} s; of {done.rows} protected texts {done.changed} changed"
+        )
+
+    def to_json(self) -> str:
+        """For ``--json``."""
+        return json.dumps({"folder": self.folder, **asdict(self.pruned)}, indent=2, ensure_ascii=False)
+
+
+def prune_saved(
+    saved: Saved,
+    out: Path,
+    memory: Path | None,
+    languages: tuple[Lang, ...],
+    sizes: Mapping[str, int],
+    max_changed: int,
+) -> PrunedEdits:
+    """Prune saved edits and write the rest to `out`.
+
+    Raises:
+        PolypatchError: the edits, their model or the memory cannot be used, or they cannot be pruned.
+    """
+    edited = saved.attach(**_around(saved, memory, languages, sizes))
+    try:
+        bars = saved.bars
+        done = edited.prune(
+            max_changed=max_changed,
+            progress=lambda looked, total, left: bars.update("pruning", looked, total, f"{left} patches"),
+        )
+        return PrunedEdits(str(edited.save_pretrained(out)), done)
+    finally:
+        edited.unload()
+
+
+def _around(saved: Saved, memory: Path | None, languages: tuple[Lang, ...], sizes: Mapping[str, int]) -> dict[str, Any]:
+    """The memory, and the parallel text where queries were mapped."""
+    requests = [record.edit for record in saved.records if record.edit is not None]
+    texts = {text for edit in requests for text in edit.prompt.values()}
+    mapped = any(lang.startswith("~") for record in saved.records for lang in record.outcome.languages)
+    data = saved.read(languages, dict(sizes)) if memory is None or mapped else None
+    parts: Sequence[Sequence[Any]]
+    if memory is not None:
+        read = read_memory(memory, languages[0] if languages else requests[0].source if requests else "en")
+        parts = [[text for rows in read.values() for text in rows], []]
+    else:
+        assert data is not None
+        parts = [data.memory_texts(languages or data.memory), data.validation_texts(languages or data.validation)]
+    train, validation = ([text for text in part if text not in texts] for part in parts)
+    return {"memory": train, "validation_memory": validation, "parallel": data.parallel if mapped and data else None}

@@ -1,0 +1,126 @@
+"""The rows that pruning must leave as they are, and what each neuron of a bank adds to them.
+
+With A = act(Q Kᵀ + b) [rows, neurons] and the FFN output O [rows, d] under the whole bank, the model without neuron i
+is O − A[:, i] vᵢ, and only the rows in which i fires are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from polypatch.deltas import PatchBank
+from polypatch.errors import TailMismatchError
+from polypatch.sites import FeedForwardSite
+
+SLACK = 1e-4
+"""By so much, in logits, an answer must lead to count as kept: more than rounding can undo."""
+
+FAINT = 1e-6
+"""Activations below it are no activations."""
+
+
+@dataclass(frozen=True, eq=False)
+class Neuron:
+    """One neuron, the rows [m] in which it fires, and how loudly [m].
+
+    Attributes:
+        owner: the edit it belongs to.
+        key, bias, value: k [d], b, v [d].
+        rows, fired: where it fires, and its activations there.
+    """
+
+    owner: str
+    key: Tensor
+    bias: Tensor
+    value: Tensor
+    rows: Tensor
+    fired: Tensor
+
+
+class Protected:
+    """Rows with the answers they must keep.
+
+    Args:
+        site: where the edits are.
+        bank: the edits.
+        q: queries [n, d], those of the edits' texts first.
+        targets: the classes wanted of the edits' texts [e]; one that is right stays right, one that is wrong is free.
+            The other n − e rows are the memory's: each keeps its answer, or goes back to the unedited model's.
+        max_changed: so many rows of the memory may change all the same.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self, site: FeedForwardSite, bank: PatchBank, q: Tensor, targets: Tensor, max_changed: int = 0
+    ) -> None:
+        self.site, self.bank, self.q, self.max_changed = site, bank, q, max_changed
+        self.ffn = site.ffn(q)
+        self.out = bank(q, self.ffn)
+        answers, unedited = self._answers(self.out), self._answers(self.ffn)
+        self.texts = len(targets)
+        self.answer = torch.cat([targets, answers[self.texts :]])
+        self.other = torch.cat([targets, unedited[self.texts :]])
+        self.free = torch.zeros(len(q), dtype=torch.bool, device=q.device)
+        self.free[: self.texts] = answers[: self.texts] != targets
+        self.changed = torch.zeros_like(self.free)
+
+    def look(self) -> list[Neuron]:
+        """The bank's neurons; everything is worked out anew, under the bank as it is.
+
+        Raises:
+            TailMismatchError: more rows have changed than may.
+        """
+        self.out = self.bank(self.q, self.ffn)
+        found = self._answers(self.out)
+        self.changed = (found != self.answer) & (found != self.other) & ~self.free
+        if bool(self.changed[: self.texts].any()) or int(self.changed.sum()) > self.max_changed:
+            raise TailMismatchError("pruning changed rows that it had found unchanged; please report this")
+        parts = zip(self.bank.owners, self.bank.keys, self.bank.biases, self.bank.values, strict=True)
+        return [self.neuron(*part) for part in parts]
+
+    def neuron(self, owner: str, key: Tensor, bias: Tensor, value: Tensor) -> Neuron:
+        """A neuron with its activations in the rows."""
+        fired = self.bank.activation(self.q.to(key.dtype) @ key + bias)
+        rows = (fired.abs() > FAINT).nonzero().squeeze(1)
+        return Neuron(owner, key, bias, value, rows, fired[rows])
+
+    def after(self, gone: Sequence[Neuron], new: Sequence[Neuron] = ()) -> tuple[Tensor, Tensor]:
+        """The rows [m] that it touches, and the FFN output [m, d] there, if some neurons go and others come."""
+        rows = torch.cat([neuron.rows for neuron in (*gone, *new)]).unique()  # type: ignore[no-untyped-call]
+        out = self.out[rows]
+        for sign, neurons in ((-1.0, gone), (1.0, new)):
+            for neuron in neurons:
+                places = torch.searchsorted(rows, neuron.rows)
+                out[places] += (sign * neuron.fired.unsqueeze(1) * neuron.value).to(out.dtype)
+        return rows, out
+
+    def accept(self, rows: Tensor, out: Tensor) -> bool:
+        """Take this over as the new state, if every row keeps its answer; says whether it was."""
+        kept = self.kept(rows, out)
+        changed = self.changed.clone()
+        changed[rows] = ~kept
+        if bool(changed[: self.texts].any()) or int(changed.sum()) > self.max_changed:
+            return False
+        self.out[rows], self.changed = out, changed
+        return True
+
+    def kept(self, rows: Tensor, out: Tensor) -> Tensor:
+        """Per row, whether it has an answer it may have: [m]."""
+        logits = self.site.logits(self.q[rows], out).float()
+        top = logits.topk(2, dim=1)
+        found = top.indices[:, 0]
+        allowed = (found == self.answer[rows]) | (found == self.other[rows])
+        return (allowed & (top.values[:, 0] - top.values[:, 1] > SLACK)) | self.free[rows]
+
+    def needed(self, gone: Sequence[Neuron]) -> Tensor:
+        """The texts of edits that were wrong without these neurons: [m]."""
+        rows, out = self.after(gone)
+        own = rows < self.texts
+        return rows[own][~self.kept(rows[own], out[own])]
+
+    def _answers(self, out: Tensor) -> Tensor:
+        return self.site.logits(self.q, out).argmax(-1)

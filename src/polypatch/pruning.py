@@ -1,0 +1,228 @@
+"""Fewer patches: neurons that others made needless go, and neurons of one answer are merged.
+
+A neuron may go, or two may be replaced by one, where every *protected row* holds:
+
+* the texts of every edit that was not reverted (what it was trained on or found right, and all its prompts): one that
+  is right stays right;
+* the rows of both memories: each keeps its answer, or goes back to the unedited model's; `max_changed` need not.
+
+Two neurons are merged into a `DiscriminantPatch` of the texts that would be wrong without the two. The merged neuron
+belongs to the edit of the older one. So an edit may own fewer neurons than it added: it *rests* on others, which
+`polypatch.resting` knows about when edits are reverted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from polypatch.deltas import PatchBank
+from polypatch.editors import DiscriminantPatch, Memory, MemoryRows
+from polypatch.errors import InputError
+from polypatch.protected import Neuron, Protected
+from polypatch.sites import FeedForwardSite, FrozenTail
+from polypatch.sites.tail import Change
+from polypatch.stream import Stream, examples_of, memory_of
+
+MERGED = DiscriminantPatch(shrinkages=(0.03, 0.01))
+"""How the neuron in the place of two is computed. A smaller λ merges more pairs, and generalises less."""
+
+FAILURES = 3
+"""So many failed mergers a neuron takes part in, those with the most similar keys first, before it is left alone."""
+
+Progress = Callable[[int, int, int], None]
+"""Called as (neurons settled in this round, neurons of this round, neurons left)."""
+
+
+class Prunable(Stream, Protocol):
+    """A model with a history, and perhaps a report about it."""
+
+    report: Sequence[Mapping[str, Any]] | None
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What pruning did.
+
+    Attributes:
+        before, after: neurons.
+        dropped: neurons that were needless.
+        merged: pairs of neurons that became one.
+        rows: protected rows.
+        changed: rows of the memory that have a new answer.
+        tried: removals and mergers that were looked at.
+        seconds: how long it took.
+    """
+
+    before: int
+    after: int
+    dropped: int
+    merged: int
+    rows: int
+    changed: int
+    tried: int
+    seconds: float
+
+
+def prune(edited: Prunable, max_changed: int = 0, progress: Progress | None = None) -> Pruned:
+    """Drop and merge neurons until a round finds nothing; arguments and errors as for `EditedModel.prune`."""
+    began = time.perf_counter()
+    bank, tail, recipe = edited.delta, edited.tail, edited.recipe
+    if not isinstance(bank, PatchBank) or not isinstance(tail, FrozenTail):
+        raise InputError("only patches on a frozen tail can be pruned: these edits changed weights, or are exact")
+    if recipe is None:
+        raise InputError("these edits name no recipe that this polypatch knows, so what they protect is not known")
+    if max_changed < 0:
+        raise InputError(f"max_changed is a number of memory rows, not {max_changed}")
+    ground = _ground(memory_of(edited))
+    held = [one for record in edited.records.values() for one in examples_of(edited, recipe, record)]
+    targets = torch.tensor([edited.class_of(one.target) for one in held], dtype=torch.long, device=tail.site.device)
+    q = torch.cat([tail.queries([one.text for one in held]), ground.train.rows, ground.validation.rows])
+    before, owners = bank.tensors(), list(bank.owners)
+    try:
+        search = _Search(tail, bank, Protected(tail.site, bank, q, targets, max_changed), ground, progress)
+        while search.round():
+            pass
+    except BaseException:  # Ctrl-C as well
+        bank.load_tensors(before, owners)
+        raise
+    edited.report = None
+    edited.config["pruned"] = {"max_changed": max_changed, "patches": len(owners)}
+    return Pruned(
+        before=len(owners),
+        after=bank.patches,
+        dropped=search.dropped,
+        merged=search.merged,
+        rows=len(q),
+        changed=int(search.protected.changed.sum()),
+        tried=search.tried,
+        seconds=time.perf_counter() - began,
+    )
+
+
+class _Search:
+    """The neurons that are left, and what was done so far."""
+
+    def __init__(
+        self, tail: FrozenTail, bank: PatchBank, protected: Protected, ground: Memory, progress: Progress | None
+    ) -> None:
+        self.tail, self.bank, self.protected, self.ground, self.progress = tail, bank, protected, ground, progress
+        self.dropped = self.merged = self.tried = 0
+        self.neurons: list[Neuron] = []
+        self.failed: set[tuple[Neuron, Neuron]] = set()
+        self.failures: Counter[Neuron] = Counter()
+
+    def round(self) -> bool:
+        """Try to drop every neuron, then to merge; whether anything was. Begins from the bank itself, and checks it."""
+        self.neurons = self.protected.look()
+        self.failed, self.failures = set(), Counter()
+        done = self.dropped, self.merged
+        self._drop()
+        classes = {neuron: self._class(neuron) for neuron in self.neurons}
+        while self._merge(classes):
+            pass
+        if done == (self.dropped, self.merged):
+            return False
+        self.bank.restore(0)
+        if self.neurons:
+            columns = (torch.stack([getattr(one, part) for one in self.neurons]) for part in ("key", "bias", "value"))
+            self.bank.extend([neuron.owner for neuron in self.neurons], *columns)
+        return True
+
+    @torch.no_grad()
+    def _drop(self) -> None:
+        """Leave one out, the newest first: so the edit that was made first keeps its own."""
+        for done, neuron in enumerate(reversed(tuple(self.neurons)), start=1):
+            self.tried += 1
+            if self.protected.accept(*self.protected.after([neuron])):
+                self.neurons.remove(neuron)
+                self.dropped += 1
+            self._tell(done)
+
+    def _merge(self, classes: dict[Neuron, int | None]) -> bool:
+        """Put one neuron in the place of the first two for which one can be found; whether there were any."""
+        for a, b in self._pairs(classes):
+            if (a, b) in self.failed or max(self.failures[a], self.failures[b]) >= FAILURES:
+                continue
+            self.tried += 1
+            merged = self._merger(a, b)
+            if merged is not None:
+                self.neurons[self.neurons.index(a)] = merged
+                self.neurons.remove(b)
+                classes[merged] = classes[a]
+                self.merged += 1
+                self._tell(len(self.neurons))
+                return True
+            self.failed.add((a, b))
+            self.failures.update((a, b))
+        return False
+
+    @torch.no_grad()
+    def _class(self, neuron: Neuron) -> int | None:
+        """The one class of the texts that need it; None where they have several, or there are none."""
+        classes = self.protected.answer[self.protected.needed([neuron])].unique()  # type: ignore[no-untyped-call]
+        return int(classes) if len(classes) == 1 else None
+
+    def _pairs(self, classes: dict[Neuron, int | None]) -> Iterator[tuple[Neuron, Neuron]]:
+        """Pairs of one class, the older first, those with the most similar keys (cosine) first."""
+        some = [neuron for neuron in self.neurons if classes[neuron] is not None]
+        if len(some) < 2:
+            return
+        keys = functional.normalize(torch.stack([neuron.key for neuron in some]))
+        kinds = torch.tensor([classes[neuron] for neuron in some], device=keys.device)
+        pairs = ((kinds.unsqueeze(1) == kinds) & torch.ones_like(keys @ keys.T, dtype=torch.bool).triu(1)).nonzero()
+        likeness = (keys[pairs[:, 0]] * keys[pairs[:, 1]]).sum(1)
+        for a, b in pairs[likeness.argsort(descending=True, stable=True)].tolist():
+            yield some[a], some[b]
+
+    def _merger(self, a: Neuron, b: Neuron) -> Neuron | None:
+        """A neuron in the place of two, under which every protected row holds; None where none is found."""
+        protected = self.protected
+        with torch.no_grad():
+            texts = protected.needed([a, b])
+            targets = protected.answer[texts]
+            rows, out = protected.after([a, b])
+        if len(targets.unique()) != 1:  # type: ignore[no-untyped-call]
+            return None
+        lesson = _Given(protected.site, protected.q[texts], out[torch.searchsorted(rows, texts)])
+        for placed, *_ in MERGED.candidates(self.bank, lesson, targets, MERGED.look(lesson.q, self.ground)):
+            if placed is None:
+                continue
+            with torch.no_grad():
+                merged = protected.neuron(a.owner, placed.key, placed.bias, placed.value)
+                if protected.accept(*protected.after([a, b], [merged])):
+                    return merged
+        return None
+
+    def _tell(self, done: int) -> None:
+        if self.progress is not None:
+            self.progress(done, self.bank.patches, len(self.neurons))
+
+
+class _Given:
+    """Texts to learn from, as queries with the FFN output that everything else gives them. `Rows`."""
+
+    def __init__(self, site: FeedForwardSite, q: Tensor, out: Tensor) -> None:
+        self.site, self.q, self.out = site, q, out
+
+    def forward(self, picks: Tensor, change: Change) -> tuple[Tensor, Tensor]:
+        """Queries and logits of some rows."""
+        q = self.q[picks]
+        return q, self.site.logits(q, change(q, self.out[picks]))
+
+    def evaluate(self, change: Change) -> tuple[Tensor, Tensor]:
+        """Queries and logits of all rows."""
+        return self.q, self.site.logits(self.q, change(self.q, self.out))
+
+
+def _ground(memory: Memory) -> Memory:
+    """The memory without the edits, which are looked at text by text."""
+    parts = ((part.texts[: part.base], part.rows[: part.base]) for part in (memory.train, memory.validation))
+    return Memory(*(MemoryRows(*part) for part in parts))

@@ -1,0 +1,116 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from polypatch.artefact import read_artefact
+from polypatch.cli import main
+from polypatch.data import read_jsonl
+from polypatch.edited_model import EditedModel
+from polypatch.reverting import resting
+
+
+@pytest.fixture(scope="session")
+def run(checkpoint, files, tmp_path_factory):
+    """A finished run by polypatch's own recipe; read it, do not write to it."""
+    out = tmp_path_factory.mktemp("prunable") / "run"
+    data = ("--data", f"jsonl:{files / 'edits.jsonl'}", "--memory", str(files / "memory.txt"))
+    with pytest.raises(SystemExit) as left:
+        main(["edit", str(checkpoint), "--recipe", "polypatch", "--out", str(out), "--quiet", *data])
+    assert left.value.code == 0
+    return out
+
+
+@pytest.fixture
+def folder(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def prune(polypatch, folder, files):
+    return lambda *argv: polypatch("prune", folder, "--memory", files / "memory.txt", "--quiet", *argv)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def right(folder, files):
+    edited = EditedModel.from_pretrained(folder)
+    asked = [edit.example(lang) for edit in read_jsonl(files / "edits.jsonl") for lang in edit.languages]
+    try:
+        return [edited.predict(one.text) == one.target for one in asked]
+    finally:
+        edited.unload()
+
+
+def test_fewer_patches_beside_the_others(prune, folder, files):
+    kept = contents(folder / "edits")
+    said = prune("--json").json()
+    assert said["folder"] == str(folder / "pruned-edits")
+    assert said["after"] < said["before"]
+    assert said["changed"] == 0
+    assert contents(folder / "edits") == kept
+    whole, less = read_artefact(folder / "edits"), read_artefact(folder / "pruned-edits")
+    assert (len(whole.owners), len(less.owners)) == (said["before"], said["after"])
+    assert less.records == whole.records
+    assert less.report is None
+    assert less.config["settings"]["pruned"] == {"max_changed": 0, "patches": said["before"]}
+    was, now = (right(folder / name, files) for name in ("edits", "pruned-edits"))
+    assert all(after or not before for before, after in zip(was, now, strict=True))
+
+
+def test_the_run_is_still_one_run(polypatch, prune, folder, tmp_path):
+    """What was pruned beside it is not taken for a further part of it."""
+    assert prune().code == 0
+    assert polypatch("log", folder).code == 0
+    assert polypatch("save", folder, tmp_path / "saved").code == 0
+    assert read_artefact(tmp_path / "saved").owners == read_artefact(folder / "edits").owners
+
+
+def test_into_another_folder(prune, tmp_path):
+    ran = prune("--out", tmp_path / "deep" / "fewer", "--max-changed", 3)
+    assert ran.code == 0, ran.err
+    assert "patches" in ran.out
+    assert read_artefact(tmp_path / "deep" / "fewer").config["settings"]["pruned"]["max_changed"] == 3
+    assert "--out" in prune("--out", tmp_path / "deep" / "fewer").refused()
+
+
+def test_one_of_them_is_not_taken_back_without_the_model(polypatch, prune, folder):
+    assert prune().code == 0
+    less = read_artefact(folder / "pruned-edits")
+    loose = sorted(resting(less.records, less.owners))
+    assert loose
+    before = contents(folder / "pruned-edits")
+    message = polypatch("revert", folder / "pruned-edits", loose[0]).refused()
+    assert "pruned" in message
+    assert "memory=" in message
+    assert contents(folder / "pruned-edits") == before
+    assert polypatch("revert", folder / "pruned-edits", "--all", "--json").json()["patches"] == 0
+
+
+def test_with_the_data_of_the_run(polypatch, folder, files, tmp_path):
+    data = f"jsonl:{files / 'edits.jsonl'}"
+    assert polypatch("prune", folder, "--data", data, "--quiet").code == 0
+    assert "--data" in polypatch("prune", folder, "--out", tmp_path / "x", "--quiet").refused()
+    assert not (tmp_path / "x").exists()
+
+
+def test_newcomers(polypatch, edited, files, tmp_path, checkpoint):
+    assert "no such folder" in polypatch("prune", tmp_path / "gone").refused()
+    data = ("--data", f"jsonl:{files / 'edits.jsonl'}", "--set", "max_steps=3", "--set", "views=0", "--quiet")
+    assert polypatch("edit", checkpoint, "--recipe", "fine-tuning", "--out", tmp_path / "run", *data).code == 0
+    message = polypatch("prune", tmp_path / "run", "--memory", files / "memory.txt", "--quiet").refused()
+    assert "changed weights" in message
+    assert {path.name for path in (tmp_path / "run").iterdir()} & {"pruned-edits"} == set()
+
+
+def test_in_a_real_process(folder, files):
+    argv = ["prune", str(folder), "--memory", str(files / "memory.txt"), "--json"]
+    ran = subprocess.run([sys.executable, "-m", "polypatch", *argv], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["after"] == len(read_artefact(folder / "pruned-edits").owners)
+    assert ran.stderr == ""  # done before there was anything to say
