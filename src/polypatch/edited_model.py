@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch.artefact import Artefact, write_artefact
 from polypatch.attempt import Rules
-from polypatch.deltas import Delta, PatchBank
+from polypatch.deltas import Delta
 from polypatch.editors import Memory
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
@@ -26,8 +26,7 @@ from polypatch.guard import Guard
 from polypatch.opening import artefact_of, open_artefact, push_artefact, report_rows
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_to_plain
-from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, MergeCost, merge_cost, widened
-from polypatch.sites import replaced as replaced_weights
+from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, MergeCost
 from polypatch.sites.frozen_tail import model_fingerprint
 from polypatch.stream import Watch, apply, remember_again, remember_one, revert
 
@@ -204,18 +203,19 @@ class EditedModel:
 
     @property
     def merge_cost(self) -> MergeCost:
-        """What `merge_and_unload` would add to the checkpoint."""
-        return merge_cost(self.site, self.patches)
+        """What `merge_and_unload` would add to the checkpoint; InputError as there."""
+        return self.delta.merge_cost(self.site)
 
     def merge_and_unload(self) -> nn.Module:
         """A stock model with the edits inside, which runs without polypatch; `model` itself is as it was, bit for bit.
 
-        Patches become neurons of a wider feed-forward layer (`polypatch.sites.merge`; look at `merge_cost` first).
+        Patches become neurons of a wider feed-forward layer (`polypatch.sites.merge`; look at `merge_cost` first). A
+        codebook cannot be merged: an InputError, and the edits stay on.
         """
+        with self.disabled():
+            merged = self.delta.merged(self.site)
         self.unload()
-        if isinstance(self.delta, PatchBank):
-            return widened(self.site, self.delta.keys, self.delta.biases, self.delta.values)
-        return replaced_weights(self.site, self.delta.tensors())
+        return merged
 
     @contextmanager
     def disabled(self) -> Iterator[EditedModel]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polypatch.deltas import Delta, PatchBank
+from polypatch.deltas import Delta, Pieces
 from polypatch.edits import Text
 from polypatch.outcomes import EditRecord
 from polypatch.sites import UNCHANGED, Tail
@@ -86,7 +86,8 @@ def explain(
     fired = firing(text, tail, delta)
     causes = []
     for i, activation in fired[:SEVERAL]:
-        without = tail.logits([text], _Without(delta, i))[0]
+        assert isinstance(delta, Pieces)  # else nothing fires
+        without = tail.logits([text], delta.without(i))[0]
         owner = delta.owners[i]
         push = float(logits[given] - without[given])
         causes.append(Cause(owner, activation, push, answer(without), records.get(owner)))
@@ -96,22 +97,7 @@ def explain(
 @torch.no_grad()
 def firing(text: Text, tail: Tail, delta: Delta, threshold: float = 0.0) -> list[tuple[int, float]]:
     """(neuron, activation) of every neuron above `threshold`, the loudest first."""
-    if not isinstance(delta, PatchBank) or not delta.patches:
+    if not isinstance(delta, Pieces) or not delta.patches:
         return []
     activations = delta.activations(tail.queries([text]).to(delta.keys.dtype))[0].tolist()
     return sorted(((i, a) for i, a in enumerate(activations) if a > threshold), key=lambda pair: -pair[1])
-
-
-class _Without:
-    """A patch bank with one neuron silent."""
-
-    overrides: Mapping[str, Tensor] = {}
-
-    def __init__(self, bank: Delta, neuron: int) -> None:
-        assert isinstance(bank, PatchBank)
-        self.bank, self.neuron = bank, neuron
-
-    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
-        fired = self.bank.activations(q.to(self.bank.keys.dtype))
-        fired[:, self.neuron] = 0.0
-        return out + (fired @ self.bank.values).to(out.dtype)
