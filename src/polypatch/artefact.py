@@ -3,7 +3,7 @@
 ::
 
     edit_config.json     what was edited and how: `FIELDS`; SHA-256 of every other file, and of itself
-    edits.safetensors    the tensors of the delta
+    edits.safetensors    the tensors of the delta, which is one of `KINDS`
     provenance.jsonl     one line per edit, in order: `ROW`
     report.json          what the edits achieved, the rows of a report; absent where nothing was measured
     README.md            the model card, for people and hubs; not read back

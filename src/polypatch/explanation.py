@@ -27,7 +27,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Firing:
-    """One patch at work in one text: the edit it belongs to, and its activation act(q·k + b)."""
+    """One patch at work in one text: the edit it belongs to, and how strongly it acts.
+
+    That is act(q·k + b) of a neuron, and 1 − ‖q − k‖ ÷ r of an entry of a codebook.
+    """
 
     edit_id: str
     activation: float
@@ -39,7 +42,7 @@ class Cause:
 
     Attributes:
         edit_id: the edit it belongs to.
-        activation: act(q·k + b).
+        activation: how strongly it acts, as in `Firing`.
         push: what the patch adds to the logit of the answer given, beside everything else that fires.
         without: the answer if this patch alone were absent.
         record: what was asked for then, and what became of it.

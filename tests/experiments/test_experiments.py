@@ -73,7 +73,7 @@ def test_on_the_world_a_seed_is_a_stream_of_its_own_and_elsewhere_not():
         name: len({e.stream_of(job) for job in e.jobs()})
         for name, e in ((name, make("small", GIVEN)) for name, make in EXPERIMENTS.items())
     }
-    assert streams == {"table1": 3, "table2": 1, "table3": 3, "massive": 1, "compare": 1, "corpus": 1}
+    assert streams == {"table1": 3, "table2": 1, "table3": 3, "massive": 1, "compare": 1, "corpus": 1, "editors": 1}
 
 
 def test_the_demos_rows_are_those_of_table_1_on_one_seed():

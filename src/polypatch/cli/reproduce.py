@@ -28,7 +28,8 @@ polypatch reproduce figure3 --scale full --data xfever-edit:xfever
 def reproduce(
     ctx: typer.Context,
     experiment: Annotated[
-        str, typer.Argument(metavar="NAME", help="table1, table2, table3, figure3, massive, compare or corpus.")
+        str,
+        typer.Argument(metavar="NAME", help="table1, table2, table3, figure3, massive, compare, corpus or editors."),
     ],
     scale: Annotated[
         str, typer.Option(metavar="small|full", help="small: minutes to an hour on one machine; full: as in the paper.")
@@ -76,11 +77,11 @@ def reproduce(
 
     small needs no mBERT: tables 1 and 3 and figure 3 use the embedded world,
     massive and table2 the data and the model that are named, compare (MPN and
-    polypatch's own recipes) and corpus (how much parallel text mapped queries
-    need) either. full takes the paper's settings, a
-    classifier from polypatch train and the data from polypatch data
-    xfever-edit. Every run is kept as soon as it is done: after Ctrl-C or a kill
-    the same command goes on.
+    polypatch's own recipes), corpus (how much parallel text mapped queries
+    need) and editors (other editors with MPN's sampler) either. full takes the
+    paper's settings, a classifier from polypatch train and the data from
+    polypatch data xfever-edit. Every run is kept as soon as it is done: after
+    Ctrl-C or a kill the same command goes on.
     """
     prepare()
     from polypatch.cli.reproducing import Wanted, reproduce_experiment

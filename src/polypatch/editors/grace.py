@@ -78,7 +78,8 @@ class GRACE:
 
     Attributes:
         radius: the initial radius, in units of the memory's spread: the root of the mean squared distance of its
-            queries from their mean.
+            queries from their mean. Of 0.1, 0.2, 0.3, 0.4 and 0.6 the largest under which every edit still held after
+            150 edits of the embedded world of seed 3 and 60 of MASSIVE's dev rows.
         learning_rate: of Adam on a value.
         max_steps: give up after so many steps.
         confidence: stop where the wanted class has this probability.
@@ -90,7 +91,7 @@ class GRACE:
     Source: github.com/Thartvigsen/GRACE, commit 457f3b7, read as facts; `docs/deviations.md`.
     """
 
-    radius: float = 0.5
+    radius: float = 0.1
     learning_rate: float = 1.0
     max_steps: int = 100
     confidence: float = 0.9

@@ -32,7 +32,7 @@ class LoRA:
 
     rank: int = 8
     alpha: float = 16.0
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
     max_steps: int = 2000
     example_repeat: int = 8
     views: int = 16

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from polypatch.experiments.compare import compare
 from polypatch.experiments.corpus import corpus
+from polypatch.experiments.editors import editors
 from polypatch.experiments.experiment import Experiment, Materials, Scale
 from polypatch.experiments.massive import massive
 from polypatch.experiments.table1 import table1
@@ -22,4 +23,5 @@ EXPERIMENTS: Mapping[str, Maker] = {
     "massive": massive,
     "compare": compare,
     "corpus": corpus,
+    "editors": editors,
 }
