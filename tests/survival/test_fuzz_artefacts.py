@@ -393,7 +393,7 @@ def exchanged(header, data, rng):
 def lying_shape(header, data, rng):
     entry = rng.choice(list(header.values()))
     shape = entry["shape"]
-    near = [shape[::-1], [*shape, 1], [1, *shape], [2 * shape[0], *shape[1:]]]
+    near = [shape[::-1], [*shape, 1], [1, *shape], [2 * size for size in shape[:1]] + shape[1:]]
     huge = [[2**40, 2**40], [0, 2**63], [2**64], [10**30], [1] * 70]
     entry["shape"] = rng.choice([*near, *huge, [], [0], [-1, 32], ["a"], [1.5], None, True])
 
