@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 
 import polypatch as pp
 from polypatch.deltas import PatchBank
-from polypatch.editors import FineTuning, TPatcher
+from polypatch.editors import GRACE, FineTuning, LoRA, TPatcher
 from polypatch.sites import FeedForwardSite
 from polypatch.sites.families import FAMILIES
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
@@ -22,7 +22,13 @@ MATRICES = {
     scope: pp.Recipe(FineTuning(scope=scope, max_steps=25, learning_rate=3e-3), trigger=pp.Trigger.ALWAYS)
     for scope in ("ffn", "layer")
 }
-RECIPES = {"patches": PATCHES, "two matrices": MATRICES["ffn"], "six matrices": MATRICES["layer"]}
+RECIPES = {
+    "patches": PATCHES,
+    "two matrices": MATRICES["ffn"],
+    "six matrices": MATRICES["layer"],
+    "adapter": pp.Recipe(LoRA(max_steps=25, learning_rate=3e-3), trigger=pp.Trigger.ALWAYS),
+    "codebook": pp.Recipe(GRACE(radius=0.5), trigger=pp.Trigger.ALWAYS),
+}
 
 
 def edited_model(family="bert", recipe=PATCHES):

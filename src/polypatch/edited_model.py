@@ -91,7 +91,7 @@ class EditedModel:
 
     @property
     def patches(self) -> int:
-        """Neurons added."""
+        """Neurons added, or entries of a codebook."""
         return self.delta.patches
 
     def class_of(self, label: str) -> int:
@@ -182,7 +182,7 @@ class EditedModel:
     def revert(self, edit_ids: str | Sequence[str]) -> None:
         """Take edits back, as if they had never been made; the history keeps them as reverted.
 
-        A patch bank loses their neurons. Changed weights are shared by all edits, so the other edits are made again,
+        A patch bank loses their neurons. Weights and codebooks are shared by all edits, so the others are made again,
         which takes as long as making them did; taking back the last ones left gives the unedited model at once.
         Later edits keep what they learned: they were trained beside the one that goes.
 

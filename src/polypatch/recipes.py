@@ -36,20 +36,20 @@ _MPN = "Si, Zhang and Zhang 2024, MPN (arXiv:2401.03190)"
 _GRACE = "Hartvigsen et al. 2023, GRACE (arXiv:2211.11031)"
 _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
 
-ONE_MORE = SourcePlusRandom(k=1, redraw="per_edit")
+_ONE_MORE = SourcePlusRandom(k=1, redraw="per_edit")
 
 RECIPES: dict[str, Recipe] = {
     "fine-tuning": Recipe(FineTuning(), paper=_MPN),
     "t-patcher": Recipe(TPatcher(), paper=_PATCHER),
     "mpn-only": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.SAMPLED, paper=_MPN),
     "mpn-all": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
-    "fine-tuning-mpn": Recipe(FineTuning(), ONE_MORE, Trigger.ANY),
+    "fine-tuning-mpn": Recipe(FineTuning(), _ONE_MORE, Trigger.ANY),
     "lora": Recipe(LoRA(), paper=_LORA),
-    "lora-mpn": Recipe(LoRA(), ONE_MORE, Trigger.ANY),
+    "lora-mpn": Recipe(LoRA(), _ONE_MORE, Trigger.ANY),
     "grace": Recipe(GRACE(), paper=_GRACE),
-    "grace-mpn": Recipe(GRACE(), ONE_MORE, Trigger.ANY),
+    "grace-mpn": Recipe(GRACE(), _ONE_MORE, Trigger.ANY),
     "polypatch": Recipe(DiscriminantPatch(), AllLanguages(), Trigger.ANY),
-    "polypatch-one": Recipe(DiscriminantPatch(), ONE_MORE, Trigger.SAMPLED),
+    "polypatch-one": Recipe(DiscriminantPatch(), _ONE_MORE, Trigger.SAMPLED),
     "polypatch-mapped": Recipe(DiscriminantPatch(), SourcePlusMapped(), Trigger.SAMPLED),
     "polypatch-both": Recipe(DiscriminantPatch(), SourcePlusMapped(parallel=True), Trigger.SAMPLED),
 }

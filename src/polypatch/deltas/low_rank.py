@@ -88,7 +88,7 @@ class LowRankDelta(nn.Module):
 
     def _untouched(self) -> bool:
         if self._perhaps:  # looked at until something was learned; nothing tells, as in `WeightDelta`
-            self._perhaps = not any(bool(self.factors[i].any()) for i in (1, 3))
+            self._perhaps = not any(bool(self.factors[i].detach().any()) for i in (1, 3))
         return self._perhaps
 
     def merged(self, site: FeedForwardSite) -> nn.Module:

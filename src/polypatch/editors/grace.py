@@ -119,7 +119,7 @@ class GRACE:
             more, right = self._write(delta, lesson, pick, tail, initial)
             steps, wrong = steps + more, wrong + (not right)
         reason = f"{wrong} of {len(drawn.seen)} values not right after {self.max_steps} steps" if wrong else ""
-        return Fit(max(steps, 1), drawn.seen, reason)
+        return Fit(steps, drawn.seen, reason)
 
     def _write(self, book: Codebook, lesson: Lesson, pick: int, tail: Tail, initial: float) -> tuple[int, bool]:
         """One text: the steps taken, and whether its value is right."""
@@ -127,7 +127,8 @@ class GRACE:
         target = torch.tensor([lesson.targets[pick]], device=rows.q.device)
         own: float | None = initial
         if book.patches:
-            entry, distance = (int(book.nearest(rows.q)[0]), float(book.nearest(rows.q)[1]))
+            nearest, apart = book.nearest(rows.q)
+            entry, distance = int(nearest), float(apart)
             radius, same = float(book.radii[entry]), bool(book.classes[entry] == target)
             does = same and bool(rows.evaluate(Written(book.values[entry]))[1].argmax(-1) == target)
             if does or not same:
