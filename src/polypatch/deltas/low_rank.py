@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from polypatch.errors import ArtefactError, InputError
 from polypatch.sites.feed_forward import FeedForwardSite
@@ -53,21 +54,16 @@ class LowRankDelta(nn.Module):
 
     def _build(self, rank: int, scale: float) -> None:
         site = self._site[0]
-        self._layers: tuple[Any, Any] = (_adapted(site.up, rank, scale), _adapted(site.down, rank, scale))
-        # The layers hold the model's own matrices, too, so their factors alone are registered.
-        pairs = ((layer.lora_A[_ADAPTER].weight, layer.lora_B[_ADAPTER].weight) for layer in self._layers)
-        self.factors = nn.ParameterList(factor for pair in pairs for factor in pair)
+        self.scale = scale
+        self._layers: tuple[Any, Any] = (_layer(site.up, rank, scale), _layer(site.down, rank, scale))
+        shapes = [part[_ADAPTER].weight.shape for layer in self._layers for part in (layer.lora_A, layer.lora_B)]
+        self.factors = nn.ParameterList(nn.Parameter(torch.zeros(shape, device=site.device)) for shape in shapes)
         self._perhaps = True
 
     @property
     def rank(self) -> int:
         """How many columns A's and B's product has: r."""
         return len(self.factors[0])
-
-    @property
-    def scale(self) -> float:
-        """How often the product counts: s."""
-        return float(self._layers[0].scaling[_ADAPTER])
 
     def draw(self, generator: torch.Generator) -> None:
         """Draw A₁ and A₂ uniformly from ±1 ÷ √(their inputs), as peft does, unless something was learned already."""
@@ -81,10 +77,18 @@ class LowRankDelta(nn.Module):
         untouched = self._untouched()
         if untouched and not torch.is_grad_enabled():
             return out
-        up, down = self._layers
-        changed: Tensor = down(self._site[0].activation(up(q))).to(out.dtype)
+        site = self._site[0]
+        changed = self._adapted(site.down, 1, site.activation(self._adapted(site.up, 0, q))).to(out.dtype)
         # The same bits as `out`, with the gradient of what is about to change.
         return out + (changed - changed.detach()) if untouched else changed
+
+    def _adapted(self, linear: nn.Module, place: int, x: Tensor) -> Tensor:
+        a, b = self.factors[2 * place], self.factors[2 * place + 1]
+        own = {f"base_layer.{name}": tensor for name, tensor in linear.named_parameters()}
+        # Handed in at every call: the model's numbers are the model's, wherever it was moved since.
+        held = {**own, f"lora_A.{_ADAPTER}.weight": a, f"lora_B.{_ADAPTER}.weight": b}
+        changed: Tensor = functional_call(self._layers[place], held, (x,))
+        return changed
 
     def _untouched(self) -> bool:
         if self._perhaps:  # looked at until something was learned; nothing tells, as in `WeightDelta`
@@ -93,11 +97,10 @@ class LowRankDelta(nn.Module):
 
     def merged(self, site: FeedForwardSite) -> nn.Module:
         """The model with the sums W + s B A in place of its matrices."""
-        weights = {
-            name: weight.detach() + layer.get_delta_weight(_ADAPTER).detach().to(weight)
-            for (name, weight), layer in zip(site.matrices("ffn").items(), self._layers, strict=True)
-        }
-        return replaced(site, weights)
+        a1, b1, a2, b2 = (factor.detach() for factor in self.factors)
+        products = (self.scale * b1 @ a1, self.scale * b2 @ a2)
+        pairs = zip(site.matrices("ffn").items(), products, strict=True)
+        return replaced(site, {name: weight.detach() + product.to(weight) for (name, weight), product in pairs})
 
     def merge_cost(self, site: FeedForwardSite) -> MergeCost:
         """Nothing is added."""
@@ -173,19 +176,16 @@ def require_extra() -> None:
         raise InputError("low-rank editing needs peft: pip install 'polypatch[lora]'")
 
 
-def _adapted(linear: nn.Module, rank: int, scale: float) -> Any:
-    """A LoRA layer of peft around the model's own matrix and bias, with factors of zeros."""
+def _layer(linear: nn.Module, rank: int, scale: float) -> Any:
+    """A LoRA layer of peft in the shape of the model's own, with no numbers in it."""
     from peft import LoraConfig
     from peft.tuners.lora import Linear
 
     assert isinstance(linear, nn.Linear)
     # Made without memory: peft and torch would draw first values from the caller's random state.
     with torch.device("meta"):
-        own = nn.Linear(linear.in_features, linear.out_features)
-        layer = Linear(own, _ADAPTER, LoraConfig(), r=rank, lora_alpha=rank)
+        layer = Linear(
+            nn.Linear(linear.in_features, linear.out_features), _ADAPTER, LoraConfig(), r=rank, lora_alpha=rank
+        )
     layer.scaling[_ADAPTER] = scale
-    own.weight, own.bias = linear.weight, linear.bias
-    for factors in (layer.lora_A, layer.lora_B):
-        factor = factors[_ADAPTER]
-        factor.weight = nn.Parameter(torch.zeros_like(factor.weight, device=linear.weight.device))
     return layer
