@@ -11,18 +11,25 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 
 import polypatch as pp
 from polypatch.deltas import PatchBank
-from polypatch.editors import FineTuning, TPatcher
+from polypatch.editors import GRACE, FineTuning, LoRA, TPatcher
 from polypatch.sites import FeedForwardSite
 from polypatch.sites.families import FAMILIES
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
-TEXTS = [*(text for edit in tiny_edits(3) for text in edit.prompt.values()), *tiny_texts(6)]
+MORE = dataclasses.replace(tiny_edits(1, seed=5)[0], id="more")
+TEXTS = [*(text for edit in (*tiny_edits(3), MORE) for text in edit.prompt.values()), *tiny_texts(6)]
 PATCHES = pp.Recipe(TPatcher(views=0, max_steps=30, first_validation=5, validate_every=5), trigger=pp.Trigger.ALWAYS)
 MATRICES = {
     scope: pp.Recipe(FineTuning(scope=scope, max_steps=25, learning_rate=3e-3), trigger=pp.Trigger.ALWAYS)
     for scope in ("ffn", "layer")
 }
-RECIPES = {"patches": PATCHES, "two matrices": MATRICES["ffn"], "six matrices": MATRICES["layer"]}
+RECIPES = {
+    "patches": PATCHES,
+    "two matrices": MATRICES["ffn"],
+    "six matrices": MATRICES["layer"],
+    "adapter": pp.Recipe(LoRA(max_steps=25, learning_rate=3e-3), trigger=pp.Trigger.ALWAYS),
+    "codebook": pp.Recipe(GRACE(radius=0.5), trigger=pp.Trigger.ALWAYS),
+}
 
 
 def edited_model(family="bert", recipe=PATCHES):
@@ -216,7 +223,7 @@ def test_a_deep_copy_is_its_own_model(recipe):
     with edited.disabled():
         assert torch.equal(logits(twin, edited.tokenizer), after)
         bare = copy.deepcopy(edited.model)
-    edit_on(edited, [dataclasses.replace(tiny_edits(1, seed=5)[0], id="more")], recipe)
+    edit_on(edited, [MORE], recipe)
     assert not torch.equal(own_logits(edited), after)
     assert torch.equal(logits(twin, edited.tokenizer), after)
     edited.unload()
@@ -229,7 +236,7 @@ def test_a_deep_copy_of_the_whole_can_be_edited_on(recipe):
     """The copy's model carries the copy's edits, not the original's."""
     edited, before = edited_model(recipe=recipe)
     after, twin = own_logits(edited), copy.deepcopy(edited)
-    edit_on(twin, [dataclasses.replace(tiny_edits(1, seed=5)[0], id="more")], recipe)
+    edit_on(twin, [MORE], recipe)
     assert torch.equal(own_logits(edited), after)
     assert not torch.equal(own_logits(twin), after)
     twin.unload()

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from polypatch.editors import Editor, FineTuning, TPatcher
+from polypatch.editors import GRACE, Editor, FineTuning, LoRA, TPatcher
 from polypatch.errors import UnknownRecipeError
 from polypatch.recipes import RECIPES, recipe_named
 from polypatch.samplers import SourceOnly, SourcePlusRandom
@@ -21,10 +21,23 @@ def test_the_four_published_methods():
         "t-patcher": Trigger.SOURCE,
         "mpn-only": Trigger.SAMPLED,
         "mpn-all": Trigger.ANY,
+        "lora": Trigger.SOURCE,
+        "grace": Trigger.SOURCE,
     }
     assert [name for name, row in RECIPES.items() if not row.paper] == [
+        *("fine-tuning-mpn", "lora-mpn", "grace-mpn"),
         *("polypatch", "polypatch-one", "polypatch-mapped", "polypatch-both"),
     ]
+
+
+@pytest.mark.parametrize("editor", [FineTuning(), LoRA(), GRACE()], ids=["fine-tuning", "lora", "grace"])
+def test_mpn_changes_two_of_five_answers_of_any_editor(editor, request):
+    """The sampler and the trigger; drawn once per edit, so that languages seen and unseen can be told apart."""
+    name = request.node.callspec.id
+    assert RECIPES[name].editor == RECIPES[f"{name}-mpn"].editor == editor
+    assert (RECIPES[name].sampler, RECIPES[name].trigger) == (SourceOnly(), Trigger.SOURCE)
+    mpn = RECIPES[f"{name}-mpn"]
+    assert (mpn.sampler, mpn.trigger) == (SourcePlusRandom(k=1, redraw="per_edit"), Trigger.ANY)
 
 
 def test_defaults_are_the_released_code_s():

@@ -124,8 +124,19 @@ class DropsTheFirst(PatchBank):
 class KeepsAHalf(PatchBank):
     """Writes a journal that is not what the bank holds."""
 
-    def since(self, snapshot):
-        return {name: tensor / 2 for name, tensor in super().since(snapshot).items()}
+    def since(self, patches):
+        return {name: tensor / 2 for name, tensor in super().since(patches).items()}
+
+
+class SaysItCannotMerge(PatchBank):
+    """And merges all the same: a law that would be skipped."""
+
+    mergeable = False
+
+
+class Unmergeable(Honest):
+    def start(self, site):
+        return SaysItCannotMerge(site.hidden_size, site.activation_name, site.device)
 
 
 class DropsAnother(Honest):
@@ -173,6 +184,7 @@ def test_a_right_editor_passes():
         (AppendsForAnother(), "honest outcomes"),
         (DropsAnother(), "reverting the last ≡ never made|reverting all"),
         (JournalsAnother(), "interrupted and resumed ≡ uninterrupted"),
+        (Unmergeable(), "not mergeable, yet merge_cost gives a MergeCost"),
         (SeesBatches(), "no edit ≡ base|tail ≡ full forward"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",

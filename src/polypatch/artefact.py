@@ -3,7 +3,7 @@
 ::
 
     edit_config.json     what was edited and how: `FIELDS`; SHA-256 of every other file, and of itself
-    edits.safetensors    the tensors of the delta
+    edits.safetensors    the tensors of the delta, which is one of `KINDS`
     provenance.jsonl     one line per edit, in order: `ROW`
     report.json          what the edits achieved, the rows of a report; absent where nothing was measured
     README.md            the model card, for people and hubs; not read back
@@ -43,6 +43,7 @@ CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
     "README.md",
 )
 
+KINDS = ("patches", "weights", "low-rank", "codebook")
 Types = type | tuple[type, ...]
 
 _COMMON: dict[str, Types] = {
@@ -223,15 +224,15 @@ def _require_sense(path: Path, config: Mapping[str, Any]) -> None:
     for name in ("owners", "sampled_languages", "labels"):
         if not all(isinstance(item, str) for item in config.get(name, ())):
             raise ArtefactError(f"{path}: {name} must be a list of strings")
-    if config["delta"] not in ("patches", "weights"):
-        raise ArtefactError(f"{path}: delta should be 'patches' or 'weights', is {config['delta']!r}")
-    if config["scope"] not in ((None,) if config["delta"] == "patches" else ("ffn", "layer")):
+    if config["delta"] not in KINDS:
+        raise ArtefactError(f"{path}: delta should be one of {', '.join(KINDS)}, is {config['delta']!r}")
+    if config["scope"] not in (("ffn", "layer") if config["delta"] == "weights" else (None,)):
         raise ArtefactError(f"{path}: scope {config['scope']!r} does not belong to {config['delta']}")
     for name in ("max_length", "hidden_size"):
         if not 1 <= config.get(name, 1) < 2**31:
             raise ArtefactError(f"{path}: {name} should be at least 1 and below 2 to the 31, is {config[name]}")
-    rules, kinds = config["settings"].get("rules", {}), {"retries": int, "keep_failed": bool}
-    if not isinstance(rules, dict) or not all(type(value) is kinds.get(name) for name, value in rules.items()):
+    rules, types = config["settings"].get("rules", {}), {"retries": int, "keep_failed": bool}
+    if not isinstance(rules, dict) or not all(type(value) is types.get(name) for name, value in rules.items()):
         raise ArtefactError(f"{path}: settings.rules should hold retries and keep_failed, is {rules!r}")
 
 

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch.artefact import Artefact, write_artefact
 from polypatch.attempt import Rules
-from polypatch.deltas import Delta, PatchBank
+from polypatch.deltas import Delta
 from polypatch.editors import Memory
 from polypatch.edits import Edit, Lang, Text
 from polypatch.explanation import Explanation, explain, firing
@@ -27,8 +27,7 @@ from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.pruning import Progress, Pruned, prune
 from polypatch.recipes import Recipe, recipe_to_plain
 from polypatch.resting import revert
-from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, MergeCost, merge_cost, widened
-from polypatch.sites import replaced as replaced_weights
+from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, MergeCost
 from polypatch.sites.frozen_tail import model_fingerprint
 from polypatch.stream import Watch, apply, recipe_for, remember_again, remember_one
 
@@ -93,7 +92,7 @@ class EditedModel:
 
     @property
     def patches(self) -> int:
-        """Neurons added."""
+        """Neurons added, or entries of a codebook."""
         return self.delta.patches
 
     def class_of(self, label: str) -> int:
@@ -184,7 +183,7 @@ class EditedModel:
     def revert(self, edit_ids: str | Sequence[str]) -> None:
         """Take edits back, as if they had never been made; the history keeps them as reverted.
 
-        A patch bank loses their neurons. Changed weights are shared by all edits, so the other edits are made again,
+        A patch bank loses their neurons. Weights and codebooks are shared by all edits, so the others are made again,
         which takes as long as making them did; taking back the last ones left gives the unedited model at once.
         Later edits keep what they learned beside the one that goes; where it held others since `prune`, see `resting`.
 
@@ -205,18 +204,19 @@ class EditedModel:
 
     @property
     def merge_cost(self) -> MergeCost:
-        """What `merge_and_unload` would add to the checkpoint."""
-        return merge_cost(self.site, self.patches)
+        """What `merge_and_unload` would add to the checkpoint; InputError as there."""
+        return self.delta.merge_cost(self.site)
 
     def merge_and_unload(self) -> nn.Module:
         """A stock model with the edits inside, which runs without polypatch; `model` itself is as it was, bit for bit.
 
-        Patches become neurons of a wider feed-forward layer (`polypatch.sites.merge`; look at `merge_cost` first).
+        Patches become neurons of a wider feed-forward layer (`polypatch.sites.merge`; look at `merge_cost` first). A
+        codebook cannot be merged: an InputError, and the edits stay on.
         """
+        with self.disabled():
+            merged = self.delta.merged(self.site)
         self.unload()
-        if isinstance(self.delta, PatchBank):
-            return widened(self.site, self.delta.keys, self.delta.biases, self.delta.values)
-        return replaced_weights(self.site, self.delta.tensors())
+        return merged
 
     @contextmanager
     def disabled(self) -> Iterator[EditedModel]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polypatch.deltas import Delta, PatchBank
+from polypatch.deltas import Delta, Pieces
 from polypatch.edits import Text
 from polypatch.outcomes import EditRecord
 from polypatch.sites import UNCHANGED, Tail
@@ -27,7 +27,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Firing:
-    """One patch at work in one text: the edit it belongs to, and its activation act(q·k + b)."""
+    """One patch at work in one text: the edit it belongs to, and how strongly it acts.
+
+    That is act(q·k + b) of a neuron, and 1 − ‖q − k‖ ÷ r of an entry of a codebook.
+    """
 
     edit_id: str
     activation: float
@@ -39,7 +42,7 @@ class Cause:
 
     Attributes:
         edit_id: the edit it belongs to.
-        activation: act(q·k + b).
+        activation: how strongly it acts, as in `Firing`.
         push: what the patch adds to the logit of the answer given, beside everything else that fires.
         without: the answer if this patch alone were absent.
         record: what was asked for then, and what became of it.
@@ -86,7 +89,8 @@ def explain(
     fired = firing(text, tail, delta)
     causes = []
     for i, activation in fired[:SEVERAL]:
-        without = tail.logits([text], _Without(delta, i))[0]
+        assert isinstance(delta, Pieces)  # else nothing fires
+        without = tail.logits([text], delta.without(i))[0]
         owner = delta.owners[i]
         push = float(logits[given] - without[given])
         causes.append(Cause(owner, activation, push, answer(without), records.get(owner)))
@@ -96,22 +100,7 @@ def explain(
 @torch.no_grad()
 def firing(text: Text, tail: Tail, delta: Delta, threshold: float = 0.0) -> list[tuple[int, float]]:
     """(neuron, activation) of every neuron above `threshold`, the loudest first."""
-    if not isinstance(delta, PatchBank) or not delta.patches:
+    if not isinstance(delta, Pieces) or not delta.patches:
         return []
     activations = delta.activations(tail.queries([text]).to(delta.keys.dtype))[0].tolist()
     return sorted(((i, a) for i, a in enumerate(activations) if a > threshold), key=lambda pair: -pair[1])
-
-
-class _Without:
-    """A patch bank with one neuron silent."""
-
-    overrides: Mapping[str, Tensor] = {}
-
-    def __init__(self, bank: Delta, neuron: int) -> None:
-        assert isinstance(bank, PatchBank)
-        self.bank, self.neuron = bank, neuron
-
-    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
-        fired = self.bank.activations(q.to(self.bank.keys.dtype))
-        fired[:, self.neuron] = 0.0
-        return out + (fired @ self.bank.values).to(out.dtype)

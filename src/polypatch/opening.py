@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from polypatch._version import __version__
 from polypatch.artefact import Artefact, read_artefact, write_artefact
 from polypatch.attempt import Rules
-from polypatch.deltas import Delta, PatchBank, WeightDelta
+from polypatch.deltas import Codebook, Delta, LowRankDelta, PatchBank, WeightDelta
 from polypatch.edits import Lang, Text
 from polypatch.errors import ArtefactError, InputError
 from polypatch.outcomes import EditRecord
@@ -144,6 +144,10 @@ def empty_delta(site: FeedForwardSite, config: Mapping[str, Any]) -> Delta:
     """A delta of the kind the configuration names, with nothing in it."""
     if config["delta"] == PatchBank.kind:
         return PatchBank(site.hidden_size, site.activation_name, site.device)
+    if config["delta"] == Codebook.kind:
+        return Codebook(site.hidden_size, len(site.labels), site.device)
+    if config["delta"] == LowRankDelta.kind:
+        return LowRankDelta(site)
     return WeightDelta(site, config["scope"])
 
 

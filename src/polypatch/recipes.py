@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from polypatch.editors import DiscriminantPatch, Editor, FineTuning, TPatcher
+from polypatch.editors import GRACE, DiscriminantPatch, Editor, FineTuning, LoRA, TPatcher
 from polypatch.errors import InputError, UnknownRecipeError
 from polypatch.samplers import AllLanguages, OnlyLanguages, Sampler, SourceOnly, SourcePlusMapped, SourcePlusRandom
 from polypatch.triggers import Trigger
@@ -33,13 +33,23 @@ class Recipe:
 _PATCHER = "Huang et al. 2023, Transformer-Patcher (arXiv:2301.09785)"
 _MPN = "Si, Zhang and Zhang 2024, MPN (arXiv:2401.03190)"
 
+_GRACE = "Hartvigsen et al. 2023, GRACE (arXiv:2211.11031)"
+_LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
+
+_ONE_MORE = SourcePlusRandom(k=1, redraw="per_edit")
+
 RECIPES: dict[str, Recipe] = {
     "fine-tuning": Recipe(FineTuning(), paper=_MPN),
     "t-patcher": Recipe(TPatcher(), paper=_PATCHER),
     "mpn-only": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.SAMPLED, paper=_MPN),
     "mpn-all": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
+    "fine-tuning-mpn": Recipe(FineTuning(), _ONE_MORE, Trigger.ANY),
+    "lora": Recipe(LoRA(), paper=_LORA),
+    "lora-mpn": Recipe(LoRA(), _ONE_MORE, Trigger.ANY),
+    "grace": Recipe(GRACE(), paper=_GRACE),
+    "grace-mpn": Recipe(GRACE(), _ONE_MORE, Trigger.ANY),
     "polypatch": Recipe(DiscriminantPatch(), AllLanguages(), Trigger.ANY),
-    "polypatch-one": Recipe(DiscriminantPatch(), SourcePlusRandom(k=1, redraw="per_edit"), Trigger.ANY),
+    "polypatch-one": Recipe(DiscriminantPatch(), _ONE_MORE, Trigger.ANY),
     "polypatch-one-mapped": Recipe(DiscriminantPatch(), SourcePlusMapped(k=1), Trigger.ANY),
     "polypatch-mapped": Recipe(DiscriminantPatch(), SourcePlusMapped(), Trigger.SAMPLED),
     "polypatch-both": Recipe(DiscriminantPatch(), SourcePlusMapped(k=None), Trigger.SAMPLED),
@@ -75,7 +85,7 @@ def with_mapped(recipe: Recipe, parallel: Mapping[str, Any] | None) -> Recipe:
     return dataclasses.replace(recipe, sampler=dataclasses.replace(sampler, languages=tuple(parallel)[1:]))
 
 
-EDITORS: dict[str, Any] = {kind.__name__: kind for kind in (TPatcher, FineTuning, DiscriminantPatch)}
+EDITORS: dict[str, Any] = {kind.__name__: kind for kind in (TPatcher, FineTuning, LoRA, GRACE, DiscriminantPatch)}
 _SAMPLERS = (SourceOnly, SourcePlusRandom, SourcePlusMapped, AllLanguages, OnlyLanguages)
 SAMPLERS: dict[str, Any] = {kind.__name__: kind for kind in _SAMPLERS}
 """What a file of settings may name. Nothing else is ever looked up by a name from a file."""

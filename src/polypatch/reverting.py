@@ -28,9 +28,10 @@ def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
         ArtefactError: an old format, which lacks what is to be written.
     """
     require_current(artefact)
-    if artefact.config["delta"] != "patches":
+    if (kind := artefact.config["delta"]) != "patches":
+        what = "are in a codebook whose radii" if kind == "codebook" else "changed weights that"
         raise InputError(
-            "these edits changed weights that they share, so none can be cut out of the folder; in Python, "
+            f"these edits {what} they share, so none can be cut out of the folder; in Python, "
             "EditedModel.from_pretrained(folder, memory=…).revert(id) makes the other edits again"
         )
     _require_active(ids, artefact.records)

@@ -13,7 +13,6 @@ import torch
 
 from polypatch.attempt import Attempt, Editable, Rules, now, remember, right_already, rng_of
 from polypatch.contradictions import require_no_contradictions
-from polypatch.deltas import PatchBank
 from polypatch.editors import Memory, MemoryRows
 from polypatch.edits import Edit, Example, Labelled, Lang, Text
 from polypatch.errors import EditError, InputError
@@ -94,7 +93,7 @@ def revert(edited: Stream, names: Sequence[str]) -> None:
     except BaseException:  # Ctrl-C as well: it may come in the middle of making the others again
         edited.records.clear()
         edited.records.update(before)
-        if not isinstance(edited.delta, PatchBank):
+        if not edited.delta.separable:
             edited.delta.restore(snapshot)
         if edited.memory is not None and remembered is not None and edited.recipe is not None:
             remember_again(edited, edited.recipe)
@@ -102,11 +101,11 @@ def revert(edited: Stream, names: Sequence[str]) -> None:
 
 
 def _take_out(edited: Stream, names: Sequence[str]) -> None:
-    """Cut the neurons out; or, where edits share weights, make the others again from the unedited model.
+    """Cut the neurons out; or, where edits share what they changed, make the others again from the unedited model.
 
     The latter equals never having made the first, because an edit's random numbers depend on its own id alone.
     """
-    if isinstance(edited.delta, PatchBank):
+    if edited.delta.separable:
         edited.delta.drop(names)
         if edited.memory is not None and edited.recipe is not None:
             remember_again(edited, edited.recipe)

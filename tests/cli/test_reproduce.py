@@ -87,11 +87,11 @@ def quick(monkeypatch):
     own = Workbench.run
 
     def run(self, wanted, on_outcome=None):
-        from dataclasses import replace
+        from dataclasses import fields, replace
 
-        settings = {**wanted.settings, "max_steps": 4, "views": 0}
-        if wanted.recipe != "fine-tuning":
-            settings |= {"first_validation": 2, "validate_every": 1}
+        known = {field.name for field in fields(wanted.built().editor)}
+        fast = {"max_steps": 4, "views": 0, "first_validation": 2, "validate_every": 1}
+        settings = {**wanted.settings, **{name: value for name, value in fast.items() if name in known}}
         return own(self, replace(wanted, settings=settings), on_outcome)
 
     monkeypatch.setattr(Workbench, "run", run)
@@ -143,6 +143,33 @@ def test_massive_has_four_tables_and_encodes_once(polypatch, massive, quick, tmp
     # With 14 edit languages there is none that no sampler may draw.
     assert ["clg_never" in table["rows"][3] for table in tables] == [True, True, False, False]
     assert strip(first_json(tmp_path / "a")) == strip(first_json(tmp_path / "b"))
+
+
+def test_editors_with_and_without_mpns_sampler(polypatch, massive, quick, tmp_path):
+    model, data = massive
+    argv = ("reproduce", "editors", "--model", model, "--data", data, *ONCE, "--limit", 4, "--quiet")
+    ran = polypatch(*argv, "--out", tmp_path)
+    assert ran.code == 0, ran.err
+    (table,) = first_json(tmp_path)["tables"]
+    assert [row["recipe"] for row in table["rows"]] == [
+        *(
+            "original",
+            "fine-tuning",
+            "fine-tuning-mpn",
+            "lora",
+            "lora-mpn",
+            "grace",
+            "grace-mpn",
+            "t-patcher",
+            "mpn-all",
+        ),
+    ]
+    assert [(won["better"], won["baseline"]) for won in table["gains"]] == [
+        *(("fine-tuning-mpn", "fine-tuning"), ("lora-mpn", "lora"), ("grace-mpn", "grace"), ("mpn-all", "t-patcher")),
+    ]
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "grace-mpn over grace, on the same cells" in report
+    assert "lora-mpn over lora, on the same cells" in report
 
 
 def first_json(folder):
@@ -219,7 +246,8 @@ def test_figure_3(polypatch, xfever, tmp_path):
     [
         (
             ("table4",),
-            "called 'table4'; there are table1, table2, table3, massive, compare, corpus, ablations, stream, figure3",
+            "called 'table4'; there are table1, table2, table3, massive, compare, corpus, editors, ablations, stream, "
+            "figure3",
         ),
         (("table1", "--scale", "huge"), "--scale huge: it is small or full"),
         (("table1", "--model", "x"), "leave out --model and --data"),

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from polypatch.editors import DiscriminantPatch, FineTuning, TPatcher
+from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, TPatcher
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusMapped, SourcePlusRandom
 from polypatch.sites.families import FAMILIES
@@ -16,7 +16,7 @@ def quick(recipe, views):
     """The recipe with small numbers: without views the full stopping rule, with views the one without validation."""
     if isinstance(recipe.editor, TPatcher):
         changes = {"max_steps": 40, "first_validation": 10, "validate_every": 5, "use_validation": not views}
-    elif isinstance(recipe.editor, DiscriminantPatch):
+    elif isinstance(recipe.editor, DiscriminantPatch | GRACE):
         return recipe
     else:
         changes = {"max_steps": 25, "learning_rate": 3e-3}
@@ -46,6 +46,8 @@ EXACT = {
     "t-patcher": RECIPES["t-patcher"],
     "mpn-only": RECIPES["mpn-only"],
     "polypatch": RECIPES["polypatch"],
+    "lora-mpn": RECIPES["lora-mpn"],
+    "grace-mpn": RECIPES["grace-mpn"],
 }
 
 
@@ -54,13 +56,16 @@ EXACT = {
 @pytest.mark.parametrize("name", EXACT)
 def test_full_forward_passes_keep_the_laws(tiny, name, family, views):
     recipe = quick(EXACT[name], views)
-    changes = {} if isinstance(recipe.editor, DiscriminantPatch) else {"example_repeat": 2}
+    changes = {} if isinstance(recipe.editor, DiscriminantPatch | GRACE) else {"example_repeat": 2}
     editor = dataclasses.replace(recipe.editor, max_steps=20, **changes)
     check(tiny, family, dataclasses.replace(recipe, editor=editor), exact=True)
 
 
 PATCHER = TPatcher(memory_top=20)
 VARIANTS = {
+    "a far-reaching codebook": Recipe(GRACE(radius=1.5), AllLanguages(), Trigger.ANY),
+    "a codebook, drawn from at every step": Recipe(GRACE(), SourcePlusRandom(), Trigger.SAMPLED),
+    "a scaled adapter of rank 3": Recipe(LoRA(rank=3, alpha=1.0), AllLanguages(), Trigger.ANY),
     "kl": Recipe(FineTuning(kl_weight=0.5, kl_rows=8)),
     "one other language per edit": Recipe(PATCHER, SourcePlusRandom(k=1, redraw="per_edit"), Trigger.SAMPLED),
     "two other languages per step": Recipe(PATCHER, SourcePlusRandom(k=2), Trigger.SAMPLED),

@@ -38,6 +38,7 @@ OUTCOME = {
     "seconds": number,
     "locality_drop": number_or_none,
 }
+SIZES = {"F32": 4, "I64": 8}
 NEEDED = {"triggered", "success", "source_correct", "languages"}
 
 
@@ -93,15 +94,17 @@ def outcome_of(row):
 
 
 def tensors_of(raw):
-    """name -> (shape, bytes): float32 and finite, one behind the other, with nothing between, before or behind."""
+    """name -> (shape, bytes): one behind the other, with nothing between, before or behind; float32 and finite, but
+    the classes of a codebook."""
     size = int.from_bytes(raw[:8], "little")
     header, data = json.loads(raw[8 : 8 + size]), raw[8 + size :]
     header.pop("__metadata__", None)
     end = 0
     for entry in sorted(header.values(), key=lambda entry: entry["data_offsets"]):
         start, stop = entry["data_offsets"]
-        need(start == end and stop - start == 4 * math.prod(entry["shape"]) and entry["dtype"] == "F32")
+        size = SIZES[entry["dtype"]]
+        need(start == end and stop - start == size * math.prod(entry["shape"]))
+        need(size == 8 or np.isfinite(np.frombuffer(data[start:stop], "<f4")).all())
         end = stop
     need(end == len(data))
-    need(np.isfinite(np.frombuffer(data, "<f4")).all())
     return {name: (tuple(e["shape"]), data[slice(*e["data_offsets"])]) for name, e in header.items()}

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polypatch.edited_model import EditedModel
-from polypatch.editors import FineTuning, TPatcher
+from polypatch.editors import FineTuning, LoRA, TPatcher
 from polypatch.errors import PolypatchError
 from polypatch.guard import Guard
 from polypatch.recipes import RECIPES, Recipe
@@ -39,7 +39,7 @@ CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
     "README.md",
 )
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "format-1"
-MODERN, OLD = ("patches", "others", "weights", "layer"), ("old patches", "old weights")
+MODERN, OLD = ("patches", "others", "weights", "layer", "low-rank", "codebook"), ("old patches", "old weights")
 
 
 class Loader:
@@ -107,7 +107,7 @@ def loader(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sound(loader):
-    """Folders as {file: bytes}: patches, other patches, two and six changed matrices, and the fixtures of format 1."""
+    """Folders as {file: bytes}: patches, others, two and six matrices, an adapter, a codebook; those of format 1."""
     patcher = dataclasses.replace(RECIPES["mpn-all"], editor=TPatcher(max_steps=5, views=0))
     made = {}
     for name, recipe, seed in (
@@ -115,6 +115,8 @@ def sound(loader):
         ("others", patcher, 6),
         ("weights", Recipe(FineTuning(max_steps=3, views=0)), 5),
         ("layer", Recipe(FineTuning(max_steps=3, views=0, scope="layer")), 5),
+        ("low-rank", Recipe(LoRA(max_steps=3, views=0, rank=2)), 5),
+        ("codebook", RECIPES["grace-mpn"], 5),
     ):
         guard = Guard(tiny_texts(5, seed=1), 100.0) if seed == 6 else None
         edited = edit(
@@ -236,7 +238,7 @@ def sealed(files, config=None, name=None, raw=None):
 
 WRONG = [
     *(None, True, False, 0, 1, 2, 3, -1, 7, 2**31, 2**63, 10**30, 0.0, 1.5, -0.5, 1e300, "", "\ud800", "a\0b"),
-    *("ffn", "../../x", "/etc/passwd", "patches", "weights", "relu", "layer", [], [[]], [1], ["en"], {}, {"a": 1}),
+    *("ffn", "../../x", "/etc/passwd", "patches", "codebook", "relu", "layer", [], [[]], [1], ["en"], {}, {"a": 1}),
     *({"name": "TPatcher"}, {"name": []}, {"name": "os.system"}, {"retries": "x"}, {"retries": -1, "keep_failed": 3}),
 ]  # fmt: skip
 
@@ -391,7 +393,7 @@ def exchanged(header, data, rng):
 def lying_shape(header, data, rng):
     entry = rng.choice(list(header.values()))
     shape = entry["shape"]
-    near = [shape[::-1], [*shape, 1], [1, *shape], [2 * shape[0], *shape[1:]]]
+    near = [shape[::-1], [*shape, 1], [1, *shape], [2 * size for size in shape[:1]] + shape[1:]]
     huge = [[2**40, 2**40], [0, 2**63], [2**64], [10**30], [1] * 70]
     entry["shape"] = rng.choice([*near, *huge, [], [0], [-1, 32], ["a"], [1.5], None, True])
 

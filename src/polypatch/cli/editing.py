@@ -18,7 +18,6 @@ from polypatch.cli.translating import Translating
 from polypatch.contradictions import find_contradictions
 from polypatch.data import EditingData
 from polypatch.data.record import record_from_edit
-from polypatch.deltas import WeightDelta
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang
 from polypatch.errors import InputError
@@ -162,7 +161,7 @@ class _Fold:
                 edited.delta.since(patches) if changed else None,
                 edited.trajectory[-1] if len(edited.trajectory) > points else None,
             )
-            self.journal.add(self.number, entry, replaces=edited.delta.kind == WeightDelta.kind)
+            self.journal.add(self.number, entry, replaces=edited.delta.replaces)
             patches, points = edited.patches, len(edited.trajectory)
             count.add(outcome)
             if stop.asked:

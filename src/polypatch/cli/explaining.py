@@ -31,7 +31,7 @@ def explanations(saved: Saved, asked: Sequence[Asked]) -> list[Explained]:
     """Every text explained."""
     edited = saved.attach()
     edited.tail.queries([one.text for one in asked])  # in one pass
-    patches = saved.config["delta"] == "patches"
+    patches = saved.config["delta"] in ("patches", "codebook")
     return [Explained(one, edited.explain(one.text), patches) for one in asked]
 
 

@@ -30,29 +30,28 @@ def from_journal(folder: Path, fold: int) -> Artefact:
         raise JournalError(f"{folder}: the journal holds no edit yet; go on with the run by polypatch edit … --resume")
     config = strict_json(facts[_note(fold)].encode(), f"{folder}: the journal's {_note(fold)}", JournalError)
     records = tuple(entry.record for entry in entries)
-    if config["delta"] == "patches":
-        return Artefact(*_patches(entries, config["hidden_size"]), records, config)
+    if config["delta"] in _GROWING:
+        return Artefact(*_grown(entries, config), records, config)
     weights = [entry.tensors for entry in entries if entry.tensors is not None]
     if not weights:
         raise JournalError(f"{folder}: none of the {len(entries)} edits in the journal has changed the model yet")
     return Artefact(weights[-1], (), records, config)
 
 
-def _patches(entries: Sequence[Entry], width: int) -> tuple[dict[str, Any], tuple[str, ...]]:
-    import torch
+def _grown(entries: Sequence[Entry], config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the edits left one after another, put together by an empty delta of their kind."""
+    from polypatch.deltas import Codebook, PatchBank
 
-    parts: dict[str, list[Any]] = {
-        "keys": [torch.empty(0, width)],
-        "biases": [torch.empty(0)],
-        "values": [torch.empty(0, width)],
-    }
-    owners: list[str] = []
+    width = config["hidden_size"]
+    delta = PatchBank(width) if config["delta"] == PatchBank.kind else Codebook(width, len(config["labels"]))
     for entry in entries:
         if entry.tensors is not None:
-            owners += [entry.record.outcome.edit_id] * len(entry.tensors["biases"])
-            for name, part in parts.items():
-                part.append(entry.tensors[name])
-    return {name: torch.cat(part) for name, part in parts.items()}, tuple(owners)
+            delta.adopt(entry.record.outcome.edit_id, entry.tensors)
+    return delta.tensors(), tuple(delta.owners)
+
+
+_GROWING = ("patches", "codebook")
+"""Kinds of delta of which an edit adds a part."""
 
 
 def _note(fold: int) -> str:

@@ -67,9 +67,7 @@ def merge_edits(saved: Saved, out: Path | None, *, overwrite: bool, tell: Callab
         _require_elsewhere(out, saved)
     edited = saved.attach()
     cost = edited.merge_cost
-    text = (
-        str(cost) if saved.config["delta"] == "patches" else "changed weights replace the model's: no parameter added"
-    )
+    text = "changed weights replace the model's: no parameter added" if edited.delta.replaces else str(cost)
     tell(text)
     if out is None:
         return Merged(cost, text)

@@ -30,7 +30,8 @@ def reproduce(
     experiment: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="table1, table2, table3, figure3, massive, compare, corpus, ablations or stream."
+            metavar="NAME",
+            help="table1, table2, table3, figure3, massive, compare, corpus, editors, ablations or stream.",
         ),
     ],
     scale: Annotated[
@@ -79,12 +80,12 @@ def reproduce(
 
     small needs no mBERT: tables 1 and 3 and figure 3 use the embedded world,
     massive and table2 the data and the model that are named; compare (MPN and
-    polypatch's own recipes), ablations (one choice at a time), stream (by the
-    number of edits; massive-all:FOLDER is long) and corpus (how much parallel
-    text mapped queries need) either. full takes the paper's settings, a
-    classifier from polypatch train and the data from polypatch data
-    xfever-edit. Every run is kept as soon as it is done: after Ctrl-C or a kill
-    the same command goes on.
+    polypatch's own recipes), editors (other editors with MPN's sampler),
+    ablations (one choice at a time), stream (by the number of edits;
+    massive-all:FOLDER is long) and corpus (how much parallel text mapped queries
+    need) either. full takes the paper's settings, a classifier from polypatch
+    train and the data from polypatch data xfever-edit. Every run is kept as soon
+    as it is done: after Ctrl-C or a kill the same command goes on.
     """
     prepare()
     from polypatch.cli.reproducing import Wanted, reproduce_experiment

@@ -103,20 +103,20 @@ def _experiment(wanted: Wanted, bars: Bars) -> Experiment:
     )
 
 
+_EITHER = ("compare", "corpus", "editors", "ablations", "stream")
+"""Run on the embedded world where neither model nor data are named."""
+
 _MAKE = {
     "table1": ("xfever-edit:FOLDER", "polypatch data xfever-edit", "polypatch train MODEL --preset xfever"),
     "table2": ("xnli:FOLDER", "the XNLI files", "polypatch train MODEL --preset xnli"),
     "massive": ("massive:FOLDER", "the MASSIVE files", "polypatch train MODEL --data massive:FOLDER"),
 }
-ANYWHERE = ("compare", "corpus", "ablations", "stream")
-"""On the world where nothing is named, on MASSIVE where it is."""
-
-_MAKE |= {"table3": _MAKE["table1"], **dict.fromkeys(ANYWHERE, _MAKE["massive"])}
+_MAKE |= {"table3": _MAKE["table1"], **dict.fromkeys(_EITHER, _MAKE["massive"])}
 
 
 def _require(wanted: Wanted) -> None:
     """The embedded world is taken where nothing is named, and only there."""
-    on_world = ("table1", "table3", *(() if wanted.model or wanted.data else ANYWHERE))
+    on_world = ("table1", "table3", *(() if wanted.model or wanted.data else _EITHER))
     embedded = wanted.scale == "small" and wanted.name in on_world
     if embedded and (wanted.model or wanted.data):
         raise InputError(f"{wanted.name} --scale small runs on the embedded world: leave out --model and --data")

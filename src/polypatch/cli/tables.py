@@ -158,7 +158,10 @@ def _summary(artefact: Artefact) -> list[tuple[str, str]]:
         ("seed", str(config["seed"])),
         ("edits", f"{len(outcomes)}, of which {len(made)} needed a change"),
         ("took", f"{sum(one.success for one in made)} of {len(made)}"),
-        ("patches", str(len(artefact.owners)) if config["delta"] == "patches" else "none: weights were changed"),
+        (
+            "patches",
+            str(len(artefact.owners)) if config["delta"] in ("patches", "codebook") else "none: weights were changed",
+        ),
         ("size", f"{_kilobytes(artefact):,.0f} kB"),
         ("time", _time(made)),
     ]

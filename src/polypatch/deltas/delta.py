@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
+
+from polypatch.sites.feed_forward import FeedForwardSite
+from polypatch.sites.merge import MergeCost
+from polypatch.sites.tail import Change
 
 
 class Delta(Protocol):
     """A change of the model that grows edit by edit; every Delta is a `polypatch.sites.Change`."""
 
     kind: str
-    """What `edit_config.json` calls it: ``"patches"`` or ``"weights"``."""
+    """What `edit_config.json` calls it: ``"patches"``, ``"weights"``, ``"low-rank"`` or ``"codebook"``."""
+
+    separable: bool
+    """Whether an edit can be cut out. Where it cannot, taking one back makes the others again."""
+
+    replaces: bool
+    """Whether what `since` gives stands for all that it gave before."""
+
+    mergeable: bool
+    """Whether a stock model can compute the change."""
 
     @property
     def overrides(self) -> Mapping[str, Tensor]:
@@ -45,8 +58,11 @@ class Delta(Protocol):
         """Take out what these edits left; InputError where no part of the change belongs to one edit."""
         ...
 
-    def since(self, snapshot: object) -> dict[str, Tensor]:
-        """What must be kept, beside all earlier ones of these, to have the change as it is now, on the CPU."""
+    def since(self, patches: int) -> dict[str, Tensor]:
+        """What must be kept, beside all earlier ones of these, to have the change as it is now, on the CPU.
+
+        `patches` is how many there were at the time of the last of these.
+        """
         ...
 
     def adopt(self, owner: str, tensors: Mapping[str, Tensor]) -> None:
@@ -59,4 +75,30 @@ class Delta(Protocol):
 
     def load_tensors(self, tensors: Mapping[str, Tensor], owners: Sequence[str]) -> None:
         """Take over what `tensors` wrote; ArtefactError where a shape or a name is not what it should be."""
+        ...
+
+    def merged(self, site: FeedForwardSite) -> nn.Module:
+        """A stock model with the change inside; InputError where no stock model can compute it."""
+        ...
+
+    def merge_cost(self, site: FeedForwardSite) -> MergeCost:
+        """What `merged` adds to the model; InputError as there."""
+        ...
+
+
+@runtime_checkable
+class Pieces(Protocol):
+    """A delta in which one can point at what acts in a text."""
+
+    @property
+    def keys(self) -> Tensor:
+        """One key per piece [n, d]."""
+        ...
+
+    def activations(self, q: Tensor) -> Tensor:
+        """How strongly each piece acts, above 0 where it does: [n_texts, d] -> [n_texts, n]."""
+        ...
+
+    def without(self, piece: int) -> Change:
+        """The change with one piece absent."""
         ...

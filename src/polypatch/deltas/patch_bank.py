@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from polypatch.errors import ArtefactError
+from polypatch.sites.feed_forward import FeedForwardSite
+from polypatch.sites.merge import MergeCost, merge_cost, widened
 
 
 class PatchBank(nn.Module):
@@ -31,6 +33,9 @@ class PatchBank(nn.Module):
     values: Tensor
     overrides: Mapping[str, Tensor] = {}
     kind = "patches"
+    separable = True
+    replaces = False
+    mergeable = True
 
     def __init__(self, hidden_size: int, activation: str = "gelu", device: torch.device | str = "cpu") -> None:
         super().__init__()
@@ -106,10 +111,24 @@ class PatchBank(nn.Module):
         kept = [i for i, owner in enumerate(self.owners) if owner not in gone]
         self.load_tensors({name: t[kept] for name, t in self.tensors().items()}, [self.owners[i] for i in kept])
 
-    def since(self, snapshot: object) -> dict[str, Tensor]:
+    def without(self, piece: int) -> PatchBank:
+        """A bank of the other neurons."""
+        bank = PatchBank(self.keys.shape[1], self.activation_name, self.keys.device)
+        kept = [i for i in range(self.patches) if i != piece]
+        bank.load_tensors({name: t[kept] for name, t in self.tensors().items()}, [self.owners[i] for i in kept])
+        return bank
+
+    def merged(self, site: FeedForwardSite) -> nn.Module:
+        """The neurons as part of a wider feed-forward layer (`polypatch.sites.merge`)."""
+        return widened(site, self.keys, self.biases, self.values)
+
+    def merge_cost(self, site: FeedForwardSite) -> MergeCost:
+        """A neuron in every layer for each of these."""
+        return merge_cost(site, self.patches)
+
+    def since(self, patches: int) -> dict[str, Tensor]:
         """The neurons added since."""
-        assert isinstance(snapshot, int)
-        return {name: tensor[snapshot:].clone() for name, tensor in self.tensors().items()}
+        return {name: tensor[patches:].clone() for name, tensor in self.tensors().items()}
 
     def adopt(self, owner: str, tensors: Mapping[str, Tensor]) -> None:
         """Append the neurons of one edit.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from polypatch.errors import ArtefactError, InputError
 from polypatch.sites.feed_forward import FeedForwardSite
+from polypatch.sites.merge import MergeCost, merge_cost, replaced
 
 
 class WeightDelta(nn.Module):
@@ -21,6 +22,9 @@ class WeightDelta(nn.Module):
     """
 
     kind = "weights"
+    separable = False
+    replaces = True
+    mergeable = True
     patches = 0
     owners: Sequence[str] = ()
 
@@ -83,9 +87,17 @@ class WeightDelta(nn.Module):
             "EditedModel.revert makes the other edits again, for which it needs the memory they were made with"
         )
 
-    def since(self, snapshot: object) -> dict[str, Tensor]:
+    def merged(self, site: FeedForwardSite) -> nn.Module:
+        """The model with these matrices in place of its own."""
+        return replaced(site, self.tensors())
+
+    def merge_cost(self, site: FeedForwardSite) -> MergeCost:
+        """Nothing is added."""
+        return merge_cost(site, 0)
+
+    def since(self, patches: int) -> dict[str, Tensor]:
         """The matrices as they are: they replace all earlier ones."""
-        del snapshot
+        del patches
         return self.tensors()
 
     def adopt(self, owner: str, tensors: Mapping[str, Tensor]) -> None:

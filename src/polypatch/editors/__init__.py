@@ -5,6 +5,8 @@ from polypatch.editors.editor import Editor as Editor
 from polypatch.editors.editor import Fit as Fit
 from polypatch.editors.editor import Lesson as Lesson
 from polypatch.editors.fine_tuning import FineTuning as FineTuning
+from polypatch.editors.grace import GRACE as GRACE
+from polypatch.editors.lora import LoRA as LoRA
 from polypatch.editors.memory import Memory as Memory
 from polypatch.editors.memory import MemoryRows as MemoryRows
 from polypatch.editors.t_patcher import TPatcher as TPatcher

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from polypatch.deltas import Delta, WeightDelta
-from polypatch.editors.editor import Drawn, Fit, Lesson, expect
-from polypatch.editors.losses import accuracy_all, edit_loss, kl_to_original
+from polypatch.editors.editor import Fit, Lesson, expect
+from polypatch.editors.losses import kl_to_original
 from polypatch.editors.memory import Memory
+from polypatch.editors.tuning import until_right
 from polypatch.edits import Text
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail
 
@@ -62,29 +63,11 @@ class FineTuning:
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Train the matrices on the lesson until every text drawn is right."""
         delta = expect(WeightDelta, delta, self)
-        parameters = list(delta.weights)
-        optimiser = torch.optim.Adam(parameters, lr=self.learning_rate, fused=True)
         # The delta *is* everything edited so far, so the rows start from the unedited model.
         rows = tail.rows(lesson.texts, UNCHANGED, views=self.views, generator=lesson.generator)
-        targets = torch.tensor(lesson.targets, device=rows.q.device)
         locality = _Locality.of(self, tail, memory, lesson.generator)
-        drawn = Drawn(lesson)
-        for step in range(self.max_steps):
-            picks = drawn()
-            with torch.no_grad():
-                seen = list(drawn.seen)
-                if accuracy_all(rows.evaluate(delta)[1][seen], targets[seen]):
-                    return Fit(step, drawn.seen)
-            batch = torch.tensor(picks, device=targets.device).repeat_interleave(
-                self.example_repeat if self.views else 1
-            )
-            loss = edit_loss(rows.forward(batch, delta)[1], targets[batch], self.entropy_weight)
-            if locality is not None:
-                loss = loss + self.kl_weight * locality.loss(delta)
-            for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-                parameter.grad = gradient
-            optimiser.step()
-        return Fit(self.max_steps, drawn.seen, f"not right on every text after {self.max_steps} steps")
+        more = None if locality is None else lambda: self.kl_weight * locality.loss(delta)
+        return until_right(self, list(delta.weights), delta, lesson, rows, more)
 
 
 class _Locality:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from polypatch.experiments.ablations import ablations
 from polypatch.experiments.compare import compare
 from polypatch.experiments.corpus import corpus
+from polypatch.experiments.editors import editors
 from polypatch.experiments.experiment import Experiment, Materials, Scale
 from polypatch.experiments.massive import massive
 from polypatch.experiments.stream import stream
@@ -24,6 +25,7 @@ EXPERIMENTS: Mapping[str, Maker] = {
     "massive": massive,
     "compare": compare,
     "corpus": corpus,
+    "editors": editors,
     "ablations": ablations,
     "stream": stream,
 }

@@ -58,7 +58,8 @@ def check_editor(
     * **two calls ≡ one**: the stream in two calls of `edit_stream` gives the same tensors and outcomes.
     * **stopping half-way** leaves exactly the edits that were yielded.
     * **reverting the last ≡ never made** · **reverting all in random order ≡ base**, bit for bit.
-    * **interrupted and resumed ≡ uninterrupted**, bit for bit. · **merged checkpoint ≡ attached patches**.
+    * **interrupted and resumed ≡ uninterrupted**, bit for bit. · **merged checkpoint ≡ attached patches**, or, where
+      the delta says that no stock model can compute it, an `InputError` and a model that is as it was.
     * **global random state untouched**: torch's, Python's and NumPy's.
 
     Args:

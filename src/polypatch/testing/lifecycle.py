@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
+from polypatch.errors import InputError
 from polypatch.outcomes import EditOutcome, EditRecord
 from polypatch.testing.bits import AMPLIFIED, close, require, same_bits, same_tensors
 
@@ -119,10 +120,24 @@ def _merged(life: Life) -> None:
     with life.attached() as edited:
         list(life.stream(edited, life.edits))
         logits = life.logits(edited.model)
+        if not edited.delta.mergeable:
+            _refuses_to_merge(life, edited, logits, law)
+            return
         merged = edited.merge_and_unload()
         require(type(merged) is type(edited.model), law, f"the merged model is a {type(merged).__name__}")
         close(life.logits(merged), logits, law, "the merged model", AMPLIFIED)
         require(same_bits(life.logits(edited.model), life.base), law, "merging changed the model that was edited")
+
+
+def _refuses_to_merge(life: Life, edited: EditedModel, logits: Tensor, law: str) -> None:
+    for what in ("merge_cost", "merge_and_unload"):
+        try:
+            found = getattr(edited, what)
+            made = found() if callable(found) else found
+        except InputError:
+            continue
+        require(False, law, f"the delta is not mergeable, yet {what} gives a {type(made).__name__}")
+    require(same_bits(life.logits(edited.model), logits), law, "being asked to merge changed the model")
 
 
 def _equal_outcomes(edited: EditedModel, wanted: Sequence[EditOutcome], law: str) -> None:

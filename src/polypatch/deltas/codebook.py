@@ -1,0 +1,185 @@
+"""Codebook: outputs kept under queries, each with the radius within which it stands in for the layer's own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from polypatch.errors import ArtefactError, InputError
+from polypatch.sites.feed_forward import FeedForwardSite
+from polypatch.sites.merge import MergeCost
+
+_NAMES = ("keys", "values", "radii", "classes")
+
+
+class Codebook(nn.Module):
+    """``FFN'(q) = vᵢ if ‖q − kᵢ‖ ≤ rᵢ else FFN(q)``, i being the nearest key's; of equally near ones the latest.
+
+    An entry belongs to one edit, but what it covers does not: later edits widen or narrow it, or rest on it without an
+    entry of their own. So none can be cut out; taking one back makes the others again.
+
+    Attributes:
+        keys: [n, d], one query k per entry.
+        values: [n, d], the output v that stands in for the layer's.
+        radii: [n], r.
+        classes: [n], the class each entry was written for.
+        owners: the edit id behind each entry, in the order they were made.
+
+    Args:
+        hidden_size: d.
+        labels: how many classes the model has.
+        device: where the entries live.
+    """
+
+    keys: Tensor
+    values: Tensor
+    radii: Tensor
+    classes: Tensor
+    overrides: Mapping[str, Tensor] = {}
+    kind = "codebook"
+    separable = False
+    replaces = False
+    mergeable = False
+
+    def __init__(self, hidden_size: int, labels: int, device: torch.device | str = "cpu") -> None:
+        super().__init__()
+        self.register_buffer("keys", torch.empty(0, hidden_size, device=device))
+        self.register_buffer("values", torch.empty(0, hidden_size, device=device))
+        self.register_buffer("radii", torch.empty(0, device=device))
+        self.register_buffer("classes", torch.empty(0, dtype=torch.long, device=device))
+        self.labels = labels
+        self.owners: list[str] = []
+
+    @property
+    def patches(self) -> int:
+        """Entries."""
+        return len(self.owners)
+
+    def forward(self, q: Tensor, out: Tensor) -> Tensor:
+        """`out`, or the value of the entry that covers the query."""
+        if not self.owners:
+            return out
+        entry, distance = self.nearest(q)
+        covered = (distance <= self.radii[entry]).unsqueeze(-1)
+        return torch.where(covered, self.values[entry].to(out.dtype), out)
+
+    def nearest(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """The entry with the nearest key, and how far that is: [n_texts, d] -> [n_texts], [n_texts]."""
+        # Not by way of a matrix product, whose rounding a short distance between long vectors does not survive.
+        apart = torch.cdist(q.to(self.keys.dtype), self.keys, compute_mode="donot_use_mm_for_euclid_dist")
+        distance, backwards = apart.flip(1).min(1)
+        return self.patches - 1 - backwards, distance
+
+    def activations(self, q: Tensor) -> Tensor:
+        """1 − ‖q − k‖ ÷ r of the entry that covers the query, 0 of the others: [n_texts, d] -> [n_texts, n]."""
+        entry, distance = self.nearest(q)
+        depth = (1 - distance / self.radii[entry]).clamp(min=0)
+        return q.new_zeros(len(q), self.patches, dtype=depth.dtype).scatter(1, entry.unsqueeze(1), depth.unsqueeze(1))
+
+    def without(self, piece: int) -> Codebook:
+        """A codebook of the other entries."""
+        rest = Codebook(self.keys.shape[1], self.labels, self.keys.device)
+        kept = [i for i in range(self.patches) if i != piece]
+        rest.load_tensors({name: t[kept] for name, t in self.tensors().items()}, [self.owners[i] for i in kept])
+        return rest
+
+    def append(self, owner: str, key: Tensor, value: Tensor, radius: float, label: int) -> None:
+        """Add one entry, owned by an edit. key, value: [d]."""
+        more = key, value, self.radii.new_tensor(radius), self.classes.new_tensor(label)
+        for name, row in zip(_NAMES, more, strict=True):
+            old = self.get_buffer(name)
+            setattr(self, name, torch.cat([old, row.detach().to(old).unsqueeze(0)]))
+        self.owners.append(owner)
+
+    def resize(self, entry: int, radius: float) -> None:
+        """Give an entry another radius."""
+        # A new tensor: a snapshot holds the old one.
+        self.radii = self.radii.index_fill(0, torch.tensor([entry], device=self.radii.device), radius)
+
+    def snapshot(self) -> object:
+        """All entries; no tensor of them is ever written to."""
+        return tuple(self.get_buffer(name) for name in _NAMES), tuple(self.owners)
+
+    def restore(self, snapshot: object) -> None:
+        """Put them back."""
+        assert isinstance(snapshot, tuple)
+        tensors, owners = snapshot
+        for name, tensor in zip(_NAMES, tensors, strict=True):
+            setattr(self, name, tensor.to(self.keys.device))
+        self.owners = list(owners)
+
+    def drop(self, edit_ids: Collection[str]) -> NoReturn:
+        """Refused: other edits rest on these.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{', '.join(sorted(edit_ids)[:3])}: edits in a codebook share its radii, so none can be cut out; "
+            "EditedModel.revert makes the other edits again, for which it needs the memory they were made with"
+        )
+
+    def merged(self, site: FeedForwardSite) -> NoReturn:
+        """Refused: no layer of a stock model looks anything up.
+
+        Raises:
+            InputError: always.
+        """
+        del site
+        raise InputError(
+            "a codebook cannot be merged: no layer of a stock checkpoint looks up the nearest of its entries. Keep the "
+            "edits beside the model (save_pretrained, from_pretrained), or edit with a recipe that leaves patches"
+        )
+
+    def merge_cost(self, site: FeedForwardSite) -> MergeCost:
+        """Refused, as `merged`."""
+        self.merged(site)
+
+    def since(self, patches: int) -> dict[str, Tensor]:
+        """The entries added since, and the radii of all."""
+        return {
+            name: tensor if name == "radii" else tensor[patches:].clone() for name, tensor in self.tensors().items()
+        }
+
+    def adopt(self, owner: str, tensors: Mapping[str, Tensor]) -> None:
+        """Append the entries of one edit, and take over the radii of all; ArtefactError as `load_tensors`."""
+        old, fresh = self.tensors(), dict(tensors)
+        count = len(fresh["classes"]) if "classes" in fresh and fresh["classes"].dim() else 0
+        self._require(fresh, count, self.patches + count)
+        whole = {name: fresh[name] if name == "radii" else torch.cat([old[name], fresh[name]]) for name in _NAMES}
+        self.load_tensors(whole, [*self.owners, *[owner] * count])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """``keys``, ``values``, ``radii`` and ``classes``."""
+        return {name: self.get_buffer(name).detach().cpu().contiguous() for name in _NAMES}
+
+    def load_tensors(self, tensors: Mapping[str, Tensor], owners: Sequence[str]) -> None:
+        """Replace the entries.
+
+        Raises:
+            ArtefactError: a tensor is missing, has another shape or type than n owners and width d imply, or holds
+                what cannot be: numbers that are not finite, radii that are not above 0, classes the model has not.
+        """
+        self._require(tensors, len(owners), len(owners))
+        for name in _NAMES:
+            setattr(self, name, tensors[name].to(self.keys.device, copy=True))
+        self.owners = list(owners)
+
+    def _require(self, tensors: Mapping[str, Tensor], count: int, radii: int) -> None:
+        width = self.keys.shape[1]
+        wanted = {"keys": (count, width), "values": (count, width), "radii": (radii,), "classes": (count,)}
+        if set(tensors) != set(wanted):
+            raise ArtefactError(f"a codebook needs the tensors {sorted(wanted)}, found {sorted(tensors)}")
+        for name, shape in wanted.items():
+            tensor, kind = tensors[name], torch.long if name == "classes" else torch.float32
+            if tuple(tensor.shape) != shape or tensor.dtype != kind:
+                raise ArtefactError(f"{name} should be {kind} {shape}, is {tensor.dtype} {tuple(tensor.shape)}")
+            if not bool(torch.isfinite(tensor).all()):
+                raise ArtefactError(f"{name} holds numbers that are not finite")
+        if not bool((tensors["radii"] > 0).all()):
+            raise ArtefactError("radii holds numbers that are not above 0")
+        if not bool(((tensors["classes"] >= 0) & (tensors["classes"] < self.labels)).all()):
+            raise ArtefactError(f"classes holds numbers that are not between 0 and {self.labels - 1}")

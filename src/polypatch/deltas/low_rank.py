@@ -1,0 +1,191 @@
+"""LowRankDelta: low-rank updates of the last FFN's two matrices, in peft's LoRA layers. Needs the extra ``lora``."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from polypatch.errors import ArtefactError, InputError
+from polypatch.sites.feed_forward import FeedForwardSite
+from polypatch.sites.merge import MergeCost, merge_cost, replaced
+
+_ADAPTER = "edits"
+_NAMES = ("up_a", "up_b", "down_a", "down_b")
+_SCALE = "scale"
+
+
+class LowRankDelta(nn.Module):
+    """``FFN'(q) = (W₂ + s B₂A₂) act((W₁ + s B₁A₁) q + b₁) + b₂``, at the one position that is read.
+
+    With w the inner width: A₁ [r, d], B₁ [w, r], A₂ [r, w], B₂ [d, r]. B₁ = B₂ = 0 is the unedited model, bit for bit;
+    until the first edit draws them, A₁ and A₂ are 0 as well. All edits share the matrices: none can be taken back
+    alone.
+
+    Args:
+        site: the last FFN.
+        rank: r.
+        alpha: s = alpha ÷ r.
+
+    Raises:
+        InputError: peft is not installed, or the rank is more than the matrices have.
+    """
+
+    kind = "low-rank"
+    separable = False
+    replaces = True
+    mergeable = True
+    patches = 0
+    owners: Sequence[str] = ()
+    overrides: Mapping[str, Tensor] = {}
+
+    def __init__(self, site: FeedForwardSite, rank: int = 1, alpha: float = 1.0) -> None:
+        super().__init__()
+        require_extra()
+        if not 1 <= rank <= site.hidden_size:
+            raise InputError(f"rank {rank}: it should be from 1 to the model's width, {site.hidden_size}")
+        self._site = (site,)  # in a tuple: a module attribute would register the whole model as a submodule
+        # As float32, in which it is written down.
+        self._build(rank, float(torch.tensor(alpha / rank)))
+
+    def _build(self, rank: int, scale: float) -> None:
+        site = self._site[0]
+        self.scale = scale
+        self._layers: tuple[Any, Any] = (_layer(site.up, rank, scale), _layer(site.down, rank, scale))
+        shapes = [part[_ADAPTER].weight.shape for layer in self._layers for part in (layer.lora_A, layer.lora_B)]
+        self.factors = nn.ParameterList(nn.Parameter(torch.zeros(shape, device=site.device)) for shape in shapes)
+        self._perhaps = True
+
+    @property
+    def rank(self) -> int:
+        """How many columns A's and B's product has: r."""
+        return len(self.factors[0])
+
+    def draw(self, generator: torch.Generator) -> None:
+        """Draw A₁ and A₂ uniformly from ±1 ÷ √(their inputs), as peft does, unless something was learned already."""
+        if self._untouched():
+            with torch.no_grad():
+                for a in (self.factors[0], self.factors[2]):
+                    a.copy_((2 * torch.rand(a.shape, generator=generator) - 1) / a.shape[1] ** 0.5)
+
+    def forward(self, q: Tensor, out: Tensor) -> Tensor:
+        """FFN'(q)."""
+        untouched = self._untouched()
+        if untouched and not torch.is_grad_enabled():
+            return out
+        site = self._site[0]
+        changed = self._adapted(site.down, 1, site.activation(self._adapted(site.up, 0, q))).to(out.dtype)
+        # The same bits as `out`, with the gradient of what is about to change.
+        return out + (changed - changed.detach()) if untouched else changed
+
+    def _adapted(self, linear: nn.Module, place: int, x: Tensor) -> Tensor:
+        a, b = self.factors[2 * place], self.factors[2 * place + 1]
+        own = {f"base_layer.{name}": tensor for name, tensor in linear.named_parameters()}
+        # Handed in at every call: the model's numbers are the model's, wherever it was moved since.
+        held = {**own, f"lora_A.{_ADAPTER}.weight": a, f"lora_B.{_ADAPTER}.weight": b}
+        changed: Tensor = functional_call(self._layers[place], held, (x,))
+        return changed
+
+    def _untouched(self) -> bool:
+        if self._perhaps:  # looked at until something was learned; nothing tells, as in `WeightDelta`
+            self._perhaps = not any(bool(self.factors[i].detach().any()) for i in (1, 3))
+        return self._perhaps
+
+    def merged(self, site: FeedForwardSite) -> nn.Module:
+        """The model with the sums W + s B A in place of its matrices."""
+        a1, b1, a2, b2 = (factor.detach() for factor in self.factors)
+        products = (self.scale * b1 @ a1, self.scale * b2 @ a2)
+        pairs = zip(site.matrices("ffn").items(), products, strict=True)
+        return replaced(site, {name: weight.detach() + product.to(weight) for (name, weight), product in pairs})
+
+    def merge_cost(self, site: FeedForwardSite) -> MergeCost:
+        """Nothing is added."""
+        return merge_cost(site, 0)
+
+    def snapshot(self) -> object:
+        """Copies of the factors."""
+        return [factor.detach().clone() for factor in self.factors]
+
+    def restore(self, snapshot: object) -> None:
+        """Put the copies back."""
+        assert isinstance(snapshot, list)
+        with torch.no_grad():
+            for factor, saved in zip(self.factors, snapshot, strict=True):
+                factor.copy_(saved)
+        self._perhaps = True
+
+    def drop(self, edit_ids: Collection[str]) -> NoReturn:
+        """Refused: every edit changed the same matrices.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{', '.join(sorted(edit_ids)[:3])}: edits in one adapter share its matrices, so none can be cut out; "
+            "EditedModel.revert makes the other edits again, for which it needs the memory they were made with"
+        )
+
+    def since(self, patches: int) -> dict[str, Tensor]:
+        """The factors as they are: they replace all earlier ones."""
+        del patches
+        return self.tensors()
+
+    def adopt(self, owner: str, tensors: Mapping[str, Tensor]) -> None:
+        """Replace the factors; ArtefactError as `load_tensors`."""
+        self.load_tensors(tensors, [owner])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """``up_a``, ``up_b``, ``down_a``, ``down_b`` and ``scale``."""
+        factors = {n: f.detach().cpu().contiguous().clone() for n, f in zip(_NAMES, self.factors, strict=True)}
+        return {**factors, _SCALE: torch.tensor(self.scale)}
+
+    def load_tensors(self, tensors: Mapping[str, Tensor], owners: Sequence[str]) -> None:
+        """Replace the factors; the rank becomes theirs.
+
+        Raises:
+            ArtefactError: a factor is missing, has another shape or type than its rank and the model imply, or is not
+                finite.
+        """
+        del owners
+        if set(tensors) != {*_NAMES, _SCALE}:
+            raise ArtefactError(f"an adapter needs the tensors {sorted((*_NAMES, _SCALE))}, found {sorted(tensors)}")
+        width, inner = self.factors[0].shape[1], self.factors[2].shape[1]
+        first = tensors["up_a"]
+        rank = len(first) if first.dim() else 0
+        if not 1 <= rank <= width:
+            raise ArtefactError(f"up_a should have a rank from 1 to {width}, has {rank}")
+        shapes = {"up_a": (rank, width), "up_b": (inner, rank), "down_a": (rank, inner), "down_b": (width, rank)}
+        for name, shape in {**shapes, _SCALE: ()}.items():
+            new = tensors[name]
+            if tuple(new.shape) != shape or new.dtype != torch.float32:
+                raise ArtefactError(f"{name} should be float32 {shape}, is {new.dtype} {tuple(new.shape)}")
+            if not bool(torch.isfinite(new).all()):
+                raise ArtefactError(f"{name} holds numbers that are not finite")
+        if rank != self.rank or float(tensors[_SCALE]) != self.scale:
+            self._build(rank, float(tensors[_SCALE]))
+        self.restore([tensors[name] for name in _NAMES])
+
+
+def require_extra() -> None:
+    """Raise an InputError unless the package of the extra ``lora`` is installed."""
+    if importlib.util.find_spec("peft") is None:
+        raise InputError("low-rank editing needs peft: pip install 'polypatch[lora]'")
+
+
+def _layer(linear: nn.Module, rank: int, scale: float) -> Any:
+    """A LoRA layer of peft in the shape of the model's own, with no numbers in it."""
+    from peft import LoraConfig
+    from peft.tuners.lora import Linear
+
+    assert isinstance(linear, nn.Linear)
+    # Made without memory: peft and torch would draw first values from the caller's random state.
+    with torch.device("meta"):
+        layer = Linear(
+            nn.Linear(linear.in_features, linear.out_features), _ADAPTER, LoraConfig(), r=rank, lora_alpha=rank
+        )
+    layer.scaling[_ADAPTER] = scale
+    return layer
