@@ -158,5 +158,5 @@ def test_shared_matrices_cannot_be_cut_out_and_other_deltas_are_refused():
         LowRankDelta(site).drop(["b", "a"])
     lesson = Lesson("a", ["ba"], [0], lambda: [0], torch.Generator())
     empty = MemoryRows([], torch.empty(0, D))
-    with pytest.raises(UnsupportedModelError, match="LoRA trains a LowRankDelta, not a WeightDelta"):
+    with pytest.raises(UnsupportedModelError, match="LoRA grows a LowRankDelta, not a WeightDelta"):
         LoRA().learn(WeightDelta(site), lesson, FrozenTail(site, tokenizer), Memory(empty, empty))

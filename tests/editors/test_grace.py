@@ -164,7 +164,7 @@ def test_a_delta_of_another_kind_is_refused(tiny):
     model, tokenizer = tiny("bert")
     tail = FrozenTail(FeedForwardSite(model), tokenizer)
     lesson = Lesson("a", ["ba"], [0], lambda: [0], torch.Generator())
-    with pytest.raises(UnsupportedModelError, match="GRACE writes into a Codebook, not a PatchBank"):
+    with pytest.raises(UnsupportedModelError, match="GRACE grows a Codebook, not a PatchBank"):
         GRACE().learn(PatchBank(32), lesson, tail, memory_of(torch.randn(4, 32)))
 
 

@@ -13,6 +13,9 @@ from polypatch.runs import Run
 OURS = ("polypatch", "polypatch-one", "polypatch-mapped", "polypatch-one-mapped", "polypatch-both")
 """All true parallels; one, as MPN draws it; none, but queries mapped; one and the others mapped; all and mapped."""
 
+PRUNED = ("polypatch", "polypatch-one")
+"""Also with patches dropped and merged at the end."""
+
 SAME_MEMORY = "mpn-all, memory in 6"
 
 CONTRASTS = (
@@ -21,6 +24,7 @@ CONTRASTS = (
     Contrast("polypatch", "mpn-all, drawn anew at every step"),
     Contrast("polypatch-mapped", "t-patcher"),
     Contrast("polypatch-both", "polypatch"),
+    *(Contrast(f"{name}, pruned", name) for name in PRUNED),
 )
 
 
@@ -50,7 +54,8 @@ def _with_ours(table: Table) -> Table:
         trajectory_every=plain.trajectory_every,
         allow_contradictions=True,
     )
-    rows = (*table.rows, *(replace(ours, recipe=name) for name in OURS))
+    pruned = (replace(ours, recipe=name, prune=True, title=f"{name}, pruned") for name in PRUNED)
+    rows = (*table.rows, *(replace(ours, recipe=name) for name in OURS), *pruned)
     if memory and not plain.memory_languages:
         # So that the memory is not what makes the difference, MPN has a row with it, too.
         mpn = (row for row in table.rows if row.name == "mpn-all")
