@@ -9,7 +9,7 @@ from polypatch.artefact import read_artefact
 from polypatch.data import write_jsonl
 from polypatch.evaluation import load_cells, load_reports
 from polypatch.sequence import edit_stream
-from polypatch.testing import tiny_edits
+from polypatch.testing import tiny_edits, tiny_texts
 
 from .conftest import FAST
 
@@ -72,6 +72,23 @@ def test_data_without_memory_are_edited_with_a_word_of_warning(edit):
 def test_a_memory_in_several_languages_is_used_in_all_of_them(edit, files, tmp_path):
     assert edit("--memory", files / "memory.jsonl").code == 0
     assert "* memory: en 16, de 16" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_file_of_parallel_text_is_what_queries_are_mapped_by(polypatch, checkpoint, files, tmp_path):
+    rows = [
+        dict(zip(("en", "de", "th"), texts, strict=True))
+        for texts in zip(*[iter(tiny_texts(90, seed=9))] * 3, strict=False)
+    ]
+    (tmp_path / "parallel.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    data = ("--data", f"jsonl:{files / 'edits.jsonl'}", "--memory", files / "memory.jsonl", "--quiet")
+    argv = ("edit", checkpoint, *data, "--recipe", "polypatch-mapped", "--out", tmp_path / "run")
+    assert "by parallel text, and the data have none" in polypatch(*argv).refused()
+    ran = polypatch(*argv, "--parallel", tmp_path / "parallel.jsonl", "--json")
+    assert ran.code == 0, ran.err
+    log = polypatch("log", tmp_path / "run", "--status", "taken", "--json").json()
+    assert log
+    assert all(set(one["languages"]) <= {"en", "~de", "~th"} for one in log)
+    assert any("~th" in one["languages"] for one in log)
 
 
 def test_folds_are_edited_apart_and_averaged(edit, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from polypatch.cli.options import (
     Json,
     Languages,
     Overwrite,
+    Parallel,
     Quiet,
     Seed,
     Sizes,
@@ -135,6 +137,7 @@ def edit(
     translator: Translator = None,
     translator_code: TranslatorCodes = None,
     translation_cache: TranslationFile = None,
+    parallel: Parallel = None,
     size: Sizes = None,
     seed: Seed = 0,
     cache: Cache = None,
@@ -166,6 +169,7 @@ def edit(
 
     kept = str(cache) if cache else None
     spec = BenchSpec(model=model, data=data or "world", languages=read, sizes=sizes(size), seed=seed, cache_dir=kept)
+    spec = replace(spec, parallel=str(parallel or ""))
     run = Run(
         recipe=recipe,
         settings=settings(setting, recipe_named(recipe).editor),

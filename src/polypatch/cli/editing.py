@@ -206,6 +206,7 @@ def facts_of_run(bench: Workbench, run: Run, parts: Sequence[Sequence[Edit]]) ->
         **{name: json.dumps(value, sort_keys=True) for name, value in asdict(run).items()},
         "edits": _digest([[record_from_edit(edit) for edit in part] for part in parts]),
         "memory and probe texts": _digest(texts),
+        "parallel text": _digest(bench.parallel(run)),
     }
 
 

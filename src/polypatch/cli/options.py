@@ -31,6 +31,14 @@ Cache = Annotated[
     Path | None,
     typer.Option("--cache", metavar="DIR", help="Keep encoded texts there, for the next run on the model."),
 ]
+Parallel = Annotated[
+    Path | None,
+    typer.Option(
+        "--parallel",
+        metavar="FILE",
+        help='Parallel text to map queries by, {"en": "…", "de": "…"} a line, not the data\'s own.',
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results that are in the folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine output, and nothing else, on stdout.")]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from polypatch.cli.console import Bars, StoppedError, say, stdout
-from polypatch.cli.options import Json, Quiet, command_line
+from polypatch.cli.options import Json, Parallel, Quiet, command_line
 from polypatch.cli.prepare import prepare
 
 EXAMPLES = """[bold]Examples[/]
@@ -73,6 +73,7 @@ def reproduce(
         str | None,
         typer.Option(metavar="local|ADDRESS", help="Do the runs on a Ray cluster (pip install 'polypatch\\[ray]')."),
     ] = None,
+    parallel: Parallel = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -104,6 +105,7 @@ def reproduce(
         cache=cache,
         half=half,
         jobs=jobs,
+        parallel=parallel,
         ray=ray,
         command=command_line(ctx),
     )

@@ -42,6 +42,7 @@ class Wanted:
     cache: Path | None
     half: bool
     jobs: int
+    parallel: Path | None
     ray: str | None
     command: str
 
@@ -99,7 +100,7 @@ def _experiment(wanted: Wanted, bars: Bars) -> Experiment:
         experiment,
         seeds=seeds,
         orders=orders,
-        spec=replace(experiment.spec, cache_dir=cache, half=wanted.half),
+        spec=replace(experiment.spec, cache_dir=cache, half=wanted.half, parallel=str(wanted.parallel or "")),
     )
 
 

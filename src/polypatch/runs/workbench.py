@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from polypatch.data import EditingData, check_labels, load_data
+from polypatch.data.aligned import read_aligned
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
@@ -41,6 +42,7 @@ class BenchSpec:
         data: what `load_data` takes (``massive:FOLDER``), or ``world``.
         languages: the languages to read, the source first, ``de?`` where there is one; empty for all there are.
         sizes: sizes of memory and locality sets that differ from the data's defaults.
+        parallel: a file of parallel text (`read_aligned`) to map queries by, in place of the data's own.
         seed: of the world, or of the sampling of memory and locality sets.
         cache_dir: where queries are kept on disk; None keeps them in memory.
         world_dir: the cache that holds the world; None for the user's.
@@ -51,6 +53,7 @@ class BenchSpec:
     data: str = WORLD
     languages: tuple[Lang, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
+    parallel: str = ""
     seed: int = 0
     cache_dir: str | None = None
     world_dir: str | None = None
@@ -68,17 +71,19 @@ class BenchSpec:
                 raise InputError("the world's model goes with the world's data: give 'world' for both or for neither")
             building = None if progress is None else lambda done, total, what: progress(what, done, total)
             world = load_world(self.seed, self.world_dir, building)
-            return Workbench(
-                world.model, world.tokenizer, world.data, cache_dir=cache, half=self.half, encoding=stage("encoding")
+            model, tokenizer, data = world.model, world.tokenizer, world.data
+        else:
+            data = load_data(
+                self.data,
+                languages=self.languages or None,
+                source=self.languages[0] if self.languages else "en",
+                sizes=self.sizes,
+                seed=self.seed,
             )
-        data = load_data(
-            self.data,
-            languages=self.languages or None,
-            source=self.languages[0] if self.languages else "en",
-            sizes=self.sizes,
-            seed=self.seed,
-        )
-        model, tokenizer = load_checkpoint(self.model)
+            model, tokenizer = load_checkpoint(self.model)
+        if self.parallel:
+            texts = read_aligned(Path(self.parallel), data.edits[0].source if data.edits else "en")
+            data = dataclasses.replace(data, parallel=texts)
         return Workbench(model, tokenizer, data, cache_dir=cache, half=self.half, encoding=stage("encoding"))
 
 
