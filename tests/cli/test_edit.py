@@ -75,10 +75,8 @@ def test_a_memory_in_several_languages_is_used_in_all_of_them(edit, files, tmp_p
 
 
 def test_a_file_of_parallel_text_is_what_queries_are_mapped_by(polypatch, checkpoint, files, tmp_path):
-    rows = [
-        dict(zip(("en", "de", "th"), texts, strict=True))
-        for texts in zip(*[iter(tiny_texts(90, seed=9))] * 3, strict=False)
-    ]
+    texts = tiny_texts(90, seed=9)
+    rows = [{"en": texts[i], "de": texts[i + 1], "th": texts[i + 2]} for i in range(0, 90, 3)]
     (tmp_path / "parallel.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     data = ("--data", f"jsonl:{files / 'edits.jsonl'}", "--memory", files / "memory.jsonl", "--quiet")
     argv = ("edit", checkpoint, *data, "--recipe", "polypatch-mapped", "--out", tmp_path / "run")
