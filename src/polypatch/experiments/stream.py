@@ -25,7 +25,7 @@ def stream(scale: Scale, given: Materials) -> Experiment:
     ours = Run(recipe="polypatch", allow_contradictions=True)
     rows = [
         replace(row, languages=languages, memory_languages=memory, trajectory_every=0)
-        for row in (mpn, *(replace(ours, recipe=name) for name in OURS))
+        for row in (*(replace(ours, recipe=name) for name in OURS), mpn)
     ]
     lengths = LENGTHS if given.data else WORLD_LENGTHS
     return replace(
