@@ -10,8 +10,8 @@ from polypatch.experiments.compare import compare
 from polypatch.experiments.corpus import corpus
 from polypatch.experiments.editors import editors
 from polypatch.experiments.experiment import Experiment, Materials, Scale
+from polypatch.experiments.growth import growth
 from polypatch.experiments.massive import massive
-from polypatch.experiments.stream import stream
 from polypatch.experiments.table1 import table1
 from polypatch.experiments.table2 import table2
 from polypatch.experiments.table3 import table3
@@ -27,5 +27,5 @@ EXPERIMENTS: Mapping[str, Maker] = {
     "corpus": corpus,
     "editors": editors,
     "ablations": ablations,
-    "stream": stream,
+    "growth": growth,
 }

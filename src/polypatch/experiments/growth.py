@@ -14,7 +14,7 @@ WORLD_LENGTHS = (100, 500, 1500)
 OURS = ("polypatch", "polypatch-one", "polypatch-mapped")
 
 
-def stream(scale: Scale, given: Materials) -> Experiment:
+def growth(scale: Scale, given: Materials) -> Experiment:
     """A row per recipe and length, each measured in full at its end. One seed, one order: each is a part of the next.
 
     On MASSIVE where it is named (``massive-all`` has enough edits), else on the world. Memory in every language.
@@ -30,7 +30,7 @@ def stream(scale: Scale, given: Materials) -> Experiment:
     lengths = LENGTHS if given.data else WORLD_LENGTHS
     return replace(
         whole,
-        name="stream",
+        name="growth",
         title="the same stream, cut at several lengths",
         tables=(
             Table(
