@@ -84,7 +84,11 @@ def short_tables(monkeypatch):
     from polypatch.experiments import demo
 
     for name in ("TABLE_1", "TABLE_3"):
-        runs = [replace(run, settings={"max_steps": 5, "views": 0}) for run in getattr(demo, name)]
+        quick = {"max_steps": 5}
+        runs = [
+            replace(run, settings=quick if run.recipe == "polypatch" else {**quick, "views": 0})
+            for run in getattr(demo, name)
+        ]
         monkeypatch.setattr(f"polypatch.cli.demonstrating.{name}", tuple(runs))
 
 
@@ -92,7 +96,7 @@ def test_the_demo_writes_both_tables_and_the_picture(polypatch, short_tables, tm
     out = tmp_path / "demo"
     ran = polypatch("demo", "--out", out, "--limit", 4, "--jobs", 1, "--quiet")
     assert ran.code == 0, ran.err
-    recipes = ["original", "fine-tuning", "t-patcher", "mpn-only", "mpn-all"]
+    recipes = ["original", "fine-tuning", "t-patcher", "mpn-only", "mpn-all", "polypatch"]
     for name in ("report.json", "table3.json"):
         assert [row["recipe"] for row in json.loads((out / name).read_text(encoding="utf-8"))] == recipes
     assert (out / "clg.png").read_bytes().startswith(b"\x89PNG")
@@ -125,4 +129,4 @@ def test_an_interrupted_demo_goes_on_where_it_stopped(polypatch, short_tables, t
     assert ran.code == 130
     assert "the same command goes on" in ran.err
     assert polypatch(*argv).code == 0
-    assert len(done) == 3 + 1 + 5
+    assert len(done) == 3 + 1 + 7
