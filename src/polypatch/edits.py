@@ -18,7 +18,10 @@ Text: TypeAlias = str | tuple[str, str]
 MAPPED = "~"
 """Before a language: not its prompt, but the source's mapped to it."""
 
-_LANG = re.compile(r"[a-z]{2,3}")
+
+def is_lang(code: object) -> bool:
+    """Whether it is a lower-case ISO 639 language code such as ``"en"``."""
+    return isinstance(code, str) and re.fullmatch(r"[a-z]{2,3}", code) is not None
 
 
 class Example(NamedTuple):
@@ -93,7 +96,7 @@ class Edit:
         if not self.id:
             raise EditError("an edit needs a non-empty id")
         for lang in {*self.prompt, *self.target, *self.rephrases, self.source}:
-            if not _LANG.fullmatch(lang):
+            if not is_lang(lang):
                 raise EditError(f"edit {self.id!r}: {lang!r} is not a lower-case ISO 639 language code such as 'en'")
         _require_source(self, "prompt", self.prompt)
         _require_source(self, "target", self.target)

@@ -75,10 +75,15 @@ def with_mapped(recipe: Recipe, parallel: Mapping[str, Any] | None) -> Recipe:
     """The recipe with the languages of the parallel text, where its sampler maps to those and none are named.
 
     Raises:
-        InputError: it needs parallel text, and there is none.
+        InputError: it needs parallel text, and there is none; or there is some, and it has no use for it.
     """
     sampler = recipe.sampler
-    if not isinstance(sampler, SourcePlusMapped) or sampler.languages:
+    if not isinstance(sampler, SourcePlusMapped):
+        if parallel is not None:
+            named = [name for name, row in RECIPES.items() if isinstance(row.sampler, SourcePlusMapped)]
+            raise InputError(f"this recipe maps no queries and has no use for parallel text; {', '.join(named)} do")
+        return recipe
+    if sampler.languages:
         return recipe
     if parallel is None:
         raise InputError("this recipe maps queries to other languages and needs parallel text: pass parallel=")

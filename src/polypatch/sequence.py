@@ -39,11 +39,10 @@ def attach(
     name: str = "",
 ) -> EditedModel:
     """A model ready to be edited, no edit in it yet. Arguments as for `edit`; `name` is the recipe's in reports."""
-    row = recipe_named(recipe) if isinstance(recipe, str) else recipe
+    row = with_mapped(recipe_named(recipe) if isinstance(recipe, str) else recipe, parallel)
     tail = _fitting_tail(tail, model, tokenizer, exact or row.editor.exact, max_length, cache_dir)
     if parallel is not None:
         learn_maps(tail, parallel)
-    row = with_mapped(row, parallel)
     return EditedModel(
         model=model,
         tokenizer=tokenizer,

@@ -81,7 +81,9 @@ def test_a_file_of_parallel_text_is_what_queries_are_mapped_by(polypatch, checkp
     data = ("--data", f"jsonl:{files / 'edits.jsonl'}", "--memory", files / "memory.jsonl", "--quiet")
     argv = ("edit", checkpoint, *data, "--recipe", "polypatch-mapped", "--out", tmp_path / "run")
     assert "by parallel text, and the data have none" in polypatch(*argv).refused()
-    ran = polypatch(*argv, "--parallel", tmp_path / "parallel.jsonl", "--json")
+    given = ("--parallel", tmp_path / "parallel.jsonl")
+    assert "no use for parallel text" in polypatch(*argv, *given, "--recipe", "polypatch").refused()
+    ran = polypatch(*argv, *given, "--json")
     assert ran.code == 0, ran.err
     log = polypatch("log", tmp_path / "run", "--status", "taken", "--json").json()
     assert log

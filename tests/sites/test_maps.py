@@ -191,6 +191,12 @@ def test_a_workbench_maps_by_as_much_parallel_text_as_a_run_asks_for(tiny):
         none.run(few)
 
 
+def test_parallel_text_that_nothing_would_map_by_is_refused(tiny):
+    model, tokenizer = tiny("bert")
+    with pytest.raises(InputError, match=r"no use for parallel text; .*polypatch-both do"):
+        attach(model, tokenizer=tokenizer, parallel={"en": tiny_texts(25), "de": tiny_texts(25, seed=2)})
+
+
 def test_the_rows_that_map_are_the_only_ones_to_ask_for_parallel_text():
     asks = {name for name, row in RECIPES.items() if isinstance(row.sampler, SourcePlusMapped)}
     assert asks == {"polypatch-mapped", "polypatch-one-mapped", "polypatch-both"}

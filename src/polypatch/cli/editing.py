@@ -25,6 +25,7 @@ from polypatch.evaluation import Report
 from polypatch.files import sha256
 from polypatch.journal import Entry, Journal
 from polypatch.outcomes import EditOutcome
+from polypatch.recipes import with_mapped
 from polypatch.runs import BenchSpec, Run, Workbench
 from polypatch.sequence import folds
 from polypatch.sites.frozen_tail import model_fingerprint
@@ -52,7 +53,7 @@ def edit_and_record(
         StoppedError: Ctrl-C; the edits made so far are in `folder`.
         PolypatchError: whatever is wrong with the input, before the first edit; or a disk that refuses, later.
     """
-    _check(run)
+    _check(run, spec)
     bench = spec.open(bars.opening)
     told = {"command": command, "model": spec.model}
     made_by: dict[str, str] = {}
@@ -214,10 +215,12 @@ def _digest(plain: object) -> str:
     return sha256(json.dumps(plain, sort_keys=True).encode())
 
 
-def _check(run: Run) -> None:
+def _check(run: Run, spec: BenchSpec) -> None:
     """Recipe and settings, before anything is loaded."""
     try:
-        run.built()
+        recipe = run.built()
+        if spec.parallel:
+            with_mapped(recipe, {})  # one that has no use for it is an error now
     except (ValueError, TypeError) as error:  # an editor refuses a value
         raise InputError(str(error)) from error
 

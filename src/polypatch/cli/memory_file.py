@@ -10,11 +10,9 @@ from typing import NamedTuple
 
 from polypatch.data import EditingData
 from polypatch.data.files import read_lines
-from polypatch.edits import Lang, Text
+from polypatch.edits import Lang, Text, is_lang
 from polypatch.errors import DataError
 from polypatch.files import strict_json
-
-_LANG = re.compile(r"[a-z]{2,3}")
 
 HELD_OUT = 5
 """Every so many-th text watches the stopping rule instead of being trained with."""
@@ -87,7 +85,7 @@ def _row(line: str, where: str) -> Probe:
     if isinstance(text, list) and len(text) == 2:
         text = tuple(text)
     parts = text if isinstance(text, tuple) else (text,)
-    if not (isinstance(lang, str) and _LANG.fullmatch(lang)) or not all(map(_readable, parts)):
+    if not is_lang(lang) or not all(map(_readable, parts)):
         raise DataError(f'{where}: "lang" must be a code such as "en", "text" a text or a pair of texts')
     if label is not None and not isinstance(label, str):
         raise DataError(f'{where}: "label" must be the name of a class, is {label!r}')

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from polypatch.data.files import read_lines
-from polypatch.edits import Lang
+from polypatch.edits import Lang, is_lang
 from polypatch.errors import DataError
 from polypatch.files import strict_json
-
-_LANG = re.compile(r"[a-z]{2,3}")
 
 
 def read_aligned(path: Path, source: Lang) -> dict[Lang, list[str]]:
@@ -41,6 +38,6 @@ def _row(line: str, where: str) -> Mapping[Lang, str]:
     if not isinstance(row, dict):
         raise DataError(f'{where}: expected an object such as {{"en": "…", "de": "…"}}, found {line[:60]!r}')
     for lang, text in row.items():
-        if not _LANG.fullmatch(lang) or not isinstance(text, str) or not text.strip():
+        if not is_lang(lang) or not isinstance(text, str) or not text.strip():
             raise DataError(f"{where}: {lang!r} must be a code such as 'en', and its value a text, not {text!r}")
     return row

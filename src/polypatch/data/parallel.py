@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -11,14 +10,13 @@ from os import PathLike
 from polypatch.data.translate import Translator, translate
 from polypatch.data.translation_cache import TranslationCache
 from polypatch.data.translators import OPUS, Models
-from polypatch.edits import Edit, Lang, Text
+from polypatch.edits import Edit, Lang, Text, is_lang
 from polypatch.errors import InputError
 
 Translators = Callable[[Lang, Lang], Translator]
 """(language read, language written) -> what translates between them; `polypatch.data.translators.Models` is one."""
 
 Pair = tuple[Lang, Lang]
-_LANG = re.compile(r"[a-z]{2,3}")
 
 
 def translated(
@@ -74,7 +72,7 @@ def _checked(languages: Iterable[Lang]) -> tuple[Lang, ...]:
     wanted = tuple(dict.fromkeys(languages))
     if not wanted:
         raise InputError("languages is empty: name a language to translate into, such as 'de'")
-    strange = next((lang for lang in wanted if not _LANG.fullmatch(lang)), None)
+    strange = next((lang for lang in wanted if not is_lang(lang)), None)
     if strange is not None:
         raise InputError(f"{strange!r} is not a lower-case ISO 639 language code such as 'de'")
     return wanted

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from polypatch.data.quoting import cut, listed, quoted
-from polypatch.edits import Edit, Lang, Probe, Text
+from polypatch.edits import Edit, Lang, Probe, Text, is_lang
 from polypatch.errors import DataError, EditError
 
 T = TypeVar("T")
@@ -29,7 +29,6 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
 _FLAT_PROBES: Mapping[str, str] = {"locality": "neighborhood", "portability": "one_hop"}
 """EasyEdit's older files have one probe as ``{kind}_prompt`` and ``{kind}_ground_truth``: the set it then calls so."""
 
-_LANG = re.compile(r"[a-z]{2,3}")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character; no tokenizer can read it
 _PAIR = {"premise", "hypothesis"}
 
@@ -114,7 +113,7 @@ def _by_language(value: object, field: str, source: Lang, parse: Callable[[objec
 
 def _language(value: object, field: str) -> Lang:
     lang = _string(value, field)
-    if not _LANG.fullmatch(lang):
+    if not is_lang(lang):
         raise DataError(f"field {field!r}: {quoted(lang)} is not a lower-case ISO 639 language code such as 'en'")
     return lang
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from polypatch.data.quoting import listed, quoted
-from polypatch.edits import Edit, Labelled, Lang, Text
+from polypatch.edits import Edit, Labelled, Lang, Text, is_lang
 from polypatch.errors import DataError
-
-_LANG = re.compile(r"[a-z]{2,3}")
 
 
 class Row(NamedTuple):
@@ -92,7 +89,7 @@ def choose_languages(
     missing = [lang for lang in chosen if lang not in has]
     if missing:
         raise DataError(f"{where}: no text in {listed([repr(lang) for lang in missing])} (has: {listed(sorted(has))})")
-    strange = next((lang for lang in chosen if not _LANG.fullmatch(lang)), None)
+    strange = next((lang for lang in chosen if not is_lang(lang)), None)
     if strange is not None:
         raise DataError(f"{where}: {quoted(strange)} is not a lower-case ISO 639 language code such as 'en'")
     return chosen

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from polypatch.deltas.shared import SharedDelta
 from polypatch.errors import ArtefactError, InputError
 from polypatch.sites.feed_forward import FeedForwardSite
-from polypatch.sites.merge import MergeCost, merge_cost, replaced
+from polypatch.sites.merge import replaced
 
 _ADAPTER = "edits"
 _NAMES = ("up_a", "up_b", "down_a", "down_b")
 _SCALE = "scale"
 
 
-class LowRankDelta(nn.Module):
+class LowRankDelta(SharedDelta):
     """``FFN'(q) = (W₂ + s B₂A₂) act((W₁ + s B₁A₁) q + b₁) + b₂``, at the one position that is read.
 
     With w the inner width: A₁ [r, d], B₁ [w, r], A₂ [r, w], B₂ [d, r]. B₁ = B₂ = 0 is the unedited model, bit for bit;
@@ -36,19 +37,14 @@ class LowRankDelta(nn.Module):
     """
 
     kind = "low-rank"
-    separable = False
-    replaces = True
-    mergeable = True
-    patches = 0
-    owners: Sequence[str] = ()
+    _said = "edits in one adapter share its matrices"
     overrides: Mapping[str, Tensor] = {}
 
     def __init__(self, site: FeedForwardSite, rank: int = 1, alpha: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(site)
         require_extra()
         if not 1 <= rank <= site.hidden_size:
             raise InputError(f"rank {rank}: it should be from 1 to the model's width, {site.hidden_size}")
-        self._site = (site,)  # in a tuple: a module attribute would register the whole model as a submodule
         # As float32, in which it is written down.
         self._build(rank, float(torch.tensor(alpha / rank)))
 
@@ -59,6 +55,11 @@ class LowRankDelta(nn.Module):
         shapes = [part[_ADAPTER].weight.shape for layer in self._layers for part in (layer.lora_A, layer.lora_B)]
         self.factors = nn.ParameterList(nn.Parameter(torch.zeros(shape, device=site.device)) for shape in shapes)
         self._perhaps = True
+
+    @property
+    def shared(self) -> nn.ParameterList:
+        """A₁, B₁, A₂, B₂."""
+        return self.factors
 
     @property
     def rank(self) -> int:
@@ -72,15 +73,10 @@ class LowRankDelta(nn.Module):
                 for a in (self.factors[0], self.factors[2]):
                     a.copy_((2 * torch.rand(a.shape, generator=generator) - 1) / a.shape[1] ** 0.5)
 
-    def forward(self, q: Tensor, out: Tensor) -> Tensor:
+    def changed(self, q: Tensor) -> Tensor:
         """FFN'(q)."""
-        untouched = self._untouched()
-        if untouched and not torch.is_grad_enabled():
-            return out
         site = self._site[0]
-        changed = self._adapted(site.down, 1, site.activation(self._adapted(site.up, 0, q))).to(out.dtype)
-        # The same bits as `out`, with the gradient of what is about to change.
-        return out + (changed - changed.detach()) if untouched else changed
+        return self._adapted(site.down, 1, site.activation(self._adapted(site.up, 0, q)))
 
     def _adapted(self, linear: nn.Module, place: int, x: Tensor) -> Tensor:
         a, b = self.factors[2 * place], self.factors[2 * place + 1]
@@ -90,10 +86,8 @@ class LowRankDelta(nn.Module):
         changed: Tensor = functional_call(self._layers[place], held, (x,))
         return changed
 
-    def _untouched(self) -> bool:
-        if self._perhaps:  # looked at until something was learned; nothing tells, as in `WeightDelta`
-            self._perhaps = not any(bool(self.factors[i].detach().any()) for i in (1, 3))
-        return self._perhaps
+    def _as_made(self) -> bool:
+        return not any(bool(self.factors[i].detach().any()) for i in (1, 3))
 
     def merged(self, site: FeedForwardSite) -> nn.Module:
         """The model with the sums W + s B A in place of its matrices."""
@@ -101,42 +95,6 @@ class LowRankDelta(nn.Module):
         products = (self.scale * b1 @ a1, self.scale * b2 @ a2)
         pairs = zip(site.matrices("ffn").items(), products, strict=True)
         return replaced(site, {name: weight.detach() + product.to(weight) for (name, weight), product in pairs})
-
-    def merge_cost(self, site: FeedForwardSite) -> MergeCost:
-        """Nothing is added."""
-        return merge_cost(site, 0)
-
-    def snapshot(self) -> object:
-        """Copies of the factors."""
-        return [factor.detach().clone() for factor in self.factors]
-
-    def restore(self, snapshot: object) -> None:
-        """Put the copies back."""
-        assert isinstance(snapshot, list)
-        with torch.no_grad():
-            for factor, saved in zip(self.factors, snapshot, strict=True):
-                factor.copy_(saved)
-        self._perhaps = True
-
-    def drop(self, edit_ids: Collection[str]) -> NoReturn:
-        """Refused: every edit changed the same matrices.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            f"{', '.join(sorted(edit_ids)[:3])}: edits in one adapter share its matrices, so none can be cut out; "
-            "EditedModel.revert makes the other edits again, for which it needs the memory they were made with"
-        )
-
-    def since(self, patches: int) -> dict[str, Tensor]:
-        """The factors as they are: they replace all earlier ones."""
-        del patches
-        return self.tensors()
-
-    def adopt(self, owner: str, tensors: Mapping[str, Tensor]) -> None:
-        """Replace the factors; ArtefactError as `load_tensors`."""
-        self.load_tensors(tensors, [owner])
 
     def tensors(self) -> dict[str, Tensor]:
         """``up_a``, ``up_b``, ``down_a``, ``down_b`` and ``scale``."""
