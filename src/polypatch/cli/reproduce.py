@@ -31,7 +31,8 @@ def reproduce(
         str,
         typer.Argument(
             metavar="NAME",
-            help="table1, table2, table3, figure3, massive, compare, corpus, editors, ablations or growth.",
+            help="table1, table2, table3, figure3, massive, compare, corpus, editors, ablations, "
+            "mpn-ablations or growth.",
         ),
     ],
     scale: Annotated[
@@ -82,11 +83,11 @@ def reproduce(
     small needs no mBERT: tables 1 and 3 and figure 3 use the embedded world,
     massive and table2 the data and the model that are named; compare (MPN and
     polypatch's own recipes), editors (other editors with MPN's sampler),
-    ablations (one choice at a time), growth (by the number of edits;
-    massive-all:FOLDER is long) and corpus (how much parallel text mapped queries
-    need) either. full takes the paper's settings, a classifier from polypatch
-    train and the data from polypatch data xfever-edit. Every run is kept as soon
-    as it is done: after Ctrl-C or a kill the same command goes on.
+    ablations and mpn-ablations (one choice at a time), growth (by the number of
+    edits; massive-all:FOLDER is long) and corpus (how much parallel text mapped
+    queries need) either. full takes the paper's settings, a classifier from
+    polypatch train and the data from polypatch data xfever-edit. Every run is
+    kept as soon as it is done: after Ctrl-C or a kill the same command goes on.
     """
     prepare()
     from polypatch.cli.reproducing import Wanted, reproduce_experiment

@@ -27,31 +27,50 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
 }
 """What is changed -> the settings of `polypatch`'s editor instead of the row's own."""
 
-VIEWS = (0, 16, 64)
+VIEWS = (16, 64)
 REPEAT = 8
 """Copies of a text in a batch, each in a dropout view of its own, as published."""
 
 
 def ablations(scale: Scale, given: Materials) -> Experiment:
-    """One order per seed; memory in every language, MASSIVE's six edit languages where it is named, else the world."""
-    whole = compare(scale, given)
-    # On MASSIVE the second table has memory in every language; the world has one table.
-    rows = {row.name: row for row in whole.tables[1 if given.data else 0].rows}
-    own, one, mpn = rows["polypatch"], rows["polypatch-one"], rows[SAME_MEMORY if SAME_MEMORY in rows else "mpn-all"]
+    """Of polypatch's own recipe. One order per seed; memory in every language, MASSIVE where it is named."""
+    whole, rows = _compared(scale, given)
+    own, one = rows["polypatch"], rows["polypatch-one"]
     languages = own.memory_languages
-    drawn = replace(mpn, settings={**mpn.settings, "example_repeat": REPEAT})
     tables = [
         *(_table(what, own, (replace(own, settings=dict(s)) for s in changes)) for what, changes in SETTINGS.items()),
         _table("languages of the memory", own, (replace(own, memory_languages=languages[:n]) for n in (1, 2, 4))),
         _table("languages drawn beside the source", one, (replace(one, k=k) for k in (2, 3, 4))),
-        _table("MPN: a new draw at every step", mpn, [replace(mpn, redraw="per_step")]),
-        _table(
-            "MPN: dropout views kept per text",
-            mpn,
-            (replace(drawn, settings={**drawn.settings, "views": views}) for views in VIEWS if views),
-        ),
     ]
     return replace(whole, name="ablations", title="one choice at a time", tables=tuple(tables), orders=whole.orders[:1])
+
+
+def mpn_ablations(scale: Scale, given: Materials) -> Experiment:
+    """Of MPN, with the same memory: when it draws, and from how many dropout views. One seed, one order: it is slow."""
+    whole, rows = _compared(scale, given)
+    mpn = rows[SAME_MEMORY if SAME_MEMORY in rows else "mpn-all"]
+    drawn = replace(mpn, settings={**mpn.settings, "example_repeat": REPEAT})
+    tables = (
+        _table("a new draw at every step", mpn, [replace(mpn, redraw="per_step")]),
+        _table(
+            "dropout views kept per text", mpn, (replace(drawn, settings={**drawn.settings, "views": v}) for v in VIEWS)
+        ),
+    )
+    once = whole.orders[:1]
+    return replace(
+        whole,
+        name="mpn-ablations",
+        title="MPN, one choice at a time",
+        tables=tables,
+        seeds=whole.seeds[:1],
+        orders=once,
+    )
+
+
+def _compared(scale: Scale, given: Materials) -> tuple[Experiment, dict[str, Run]]:
+    """The comparison, and its rows with memory in every language: MASSIVE's second table, the world's only one."""
+    whole = compare(scale, given)
+    return whole, {row.name: row for row in whole.tables[1 if given.data else 0].rows}
 
 
 def _table(what: str, row: Run, changed: Iterable[Run]) -> Table:

@@ -11,6 +11,9 @@ from polypatch.runs import Run
 
 LENGTHS = (100, 500, 1000, 2000, 5000)
 WORLD_LENGTHS = (100, 500, 1500)
+TRAINED = 1000
+"""As far as MPN goes along: it trains each patch for hundreds of steps."""
+
 OURS = ("polypatch", "polypatch-one", "polypatch-mapped")
 
 
@@ -35,8 +38,15 @@ def growth(scale: Scale, given: Materials) -> Experiment:
         tables=(
             Table(
                 title="By the number of edits",
-                rows=tuple(replace(row, limit=n, title=_title(row.recipe, n)) for row in rows for n in lengths),
-                contrasts=tuple(Contrast(_title(name, n), _title(mpn.recipe, n)) for name in OURS for n in lengths),
+                rows=tuple(
+                    replace(row, limit=n, title=_title(row.recipe, n))
+                    for row in rows
+                    for n in lengths
+                    if row.recipe in OURS or n <= TRAINED
+                ),
+                contrasts=tuple(
+                    Contrast(_title(name, n), _title(mpn.recipe, n)) for name in OURS for n in lengths if n <= TRAINED
+                ),
             ),
         ),
         seeds=(0,),

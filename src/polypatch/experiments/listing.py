@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from polypatch.experiments.ablations import ablations
+from polypatch.experiments.ablations import ablations, mpn_ablations
 from polypatch.experiments.compare import compare
 from polypatch.experiments.corpus import corpus
 from polypatch.experiments.editors import editors
@@ -27,5 +27,6 @@ EXPERIMENTS: Mapping[str, Maker] = {
     "corpus": corpus,
     "editors": editors,
     "ablations": ablations,
+    "mpn-ablations": mpn_ablations,
     "growth": growth,
 }
