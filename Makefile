@@ -32,6 +32,7 @@ bench: $(READY)  ## speed and memory, as ratios
 	$(BIN)/python benchmarks/serving.py --out benchmarks/results/serving.json
 	$(BIN)/python benchmarks/artefact.py --out benchmarks/results/artefact.json
 	$(BIN)/python benchmarks/query_cache.py --out benchmarks/results/query_cache.json
+	$(BIN)/python benchmarks/own_recipe.py --out benchmarks/results/own_recipe.json
 	$(BIN)/python benchmarks/ray_grid.py --out benchmarks/results/ray_grid.json
 
 SHARED ?= ../shared
@@ -40,6 +41,10 @@ results: $(READY)  ## the tables of docs/results.md (hours; SHARED= the folder w
 	$(BIN)/polypatch reproduce table3 --jobs 2
 	$(BIN)/polypatch reproduce massive --jobs 2 --model $(SHARED)/models/mini-mbert-massive --data massive:$(SHARED)/data/massive
 	$(BIN)/polypatch reproduce table2 --jobs 2 --model $(SHARED)/models/mini-mbert-massive --data xnli:$(SHARED)/data/xnli
+	for name in compare editors ablations mpn-ablations; do $(BIN)/polypatch reproduce $$name --jobs 2 || exit 1; done
+	for name in compare editors corpus ablations; do $(BIN)/polypatch reproduce $$name --jobs 2 --out runs/reproduce/$$name-massive \
+		--model $(SHARED)/models/mini-mbert-massive --data massive:$(SHARED)/data/massive || exit 1; done
+	$(BIN)/polypatch reproduce growth --model $(SHARED)/models/mini-mbert-massive --data massive-all:$(SHARED)/data/massive
 
 clean:
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
