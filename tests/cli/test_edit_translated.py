@@ -187,7 +187,8 @@ def test_another_translator_is_another_run(polypatch, line, translators):
     assert polypatch(*line()).code == 0
     ran = polypatch(*line("--resume", translator=translators[1]))
     assert ran.code == 2
-    assert f"belongs to another run: {FACT} was de 5, fr 6 ({translators[0]}) and is" in ran.err.splitlines()[-1]
+    # Long values are cut, and how long these are depends on where the test runs.
+    assert f"belongs to another run: {FACT} was de 5, fr 6 (" in ran.err.splitlines()[-1]
 
 
 def test_errors_are_one_line_and_leave_nothing(polypatch, line, translators, checkpoint, files, tmp_path, monkeypatch):

@@ -87,7 +87,7 @@ def fragile(folder, head, work=WORK):
         with log.open("a") as file:
             file.write(f"{number} {os.getpid()}\n")
         if 4 <= number < 8 and ray.get_runtime_context().get_node_id() == head:
-            for _ in range(600):
+            for _ in range(3000):
                 time.sleep(0 if stuck.exists() else 0.1)
         elif 4 <= number < 8:
             stuck.write_text(str(number))
@@ -125,7 +125,7 @@ def hard(spec, nodes, tmp_path_factory):
     jobs = [Job(which, run) for which in (spec, cached) for run in RUNS]
 
     def remove():
-        for _ in range(600):
+        for _ in range(3000):
             time.sleep(0 if stuck.exists() else 0.1)
         nodes.remove_node(lost, allow_graceful=False)
 
