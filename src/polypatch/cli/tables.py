@@ -17,7 +17,7 @@ from polypatch.artefact import Artefact, read_artefact
 from polypatch.cli.folder import edit_folders, find_edits
 from polypatch.errors import DataError
 from polypatch.outcomes import EditOutcome
-from polypatch.recipes import RECIPES, recipe_named
+from polypatch.recipes import DEFAULT, RECIPES, recipe_named
 from polypatch.samplers import Sampler
 from polypatch.sites.families import FAMILIES
 from polypatch.triggers import Trigger
@@ -80,7 +80,7 @@ def recipes() -> Listing:
         (name, type(row.editor).__name__, _sampler(row.sampler), ASKED[row.trigger], row.paper)
         for name, row in RECIPES.items()
     ]
-    return Listing("Recipes", ("Recipe", "Editor", "Sampler, drawn", "Edits when", "Paper"), rows)
+    return Listing(f"Recipes (the default is {DEFAULT})", ("Recipe", "Editor", "Sampler, drawn", "Edits when", "Paper"), rows)
 
 
 def _sampler(sampler: Sampler) -> str:
