@@ -80,7 +80,9 @@ def recipes() -> Listing:
         (name, type(row.editor).__name__, _sampler(row.sampler), ASKED[row.trigger], row.paper)
         for name, row in RECIPES.items()
     ]
-    return Listing(f"Recipes (the default is {DEFAULT})", ("Recipe", "Editor", "Sampler, drawn", "Edits when", "Paper"), rows)
+    return Listing(
+        f"Recipes (the default is {DEFAULT})", ("Recipe", "Editor", "Sampler, drawn", "Edits when", "Paper"), rows
+    )
 
 
 def _sampler(sampler: Sampler) -> str:
