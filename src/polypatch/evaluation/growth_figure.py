@@ -55,13 +55,17 @@ def growth_figure(reports: Sequence[Report]) -> Figure:
         axes.set_title(title, loc="left", fontsize=10)
         axes.set_xlabel("edits")
         axes.set_xscale("log")
-        axes.set_xticks(sorted(set(lengths.values())), labels=[f"{n:,}" for n in sorted(set(lengths.values()))])
+        axes.set_xticks(sorted(set(lengths.values())), labels=[_short(n) for n in sorted(set(lengths.values()))])
         axes.minorticks_off()
         axes.grid(axis="y", color="#e6e6e6", linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), frameon=False)
     return figure
+
+
+def _short(edits: int) -> str:
+    return str(edits) if edits < 1000 else f"{edits / 1000:g}k"
 
 
 def _of(row: Aggregate, measure: str) -> float | None:
