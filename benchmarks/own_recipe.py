@@ -56,7 +56,10 @@ class Bench:
         bank = editor.start(self.site)
         before = self.memory.snapshot()
         if patches:
-            bank.load_tensors(silent(self.past[:patches]), [str(i) for i in range(patches)])
+            # All but one, and the last by itself: a bank that grows has room for the next, one just loaded has not.
+            bank.load_tensors(silent(self.past[: patches - 1]), [str(i) for i in range(patches - 1)])
+            last = silent(self.past[patches - 1 : patches])
+            bank.extend(["last"], last["keys"], last["biases"], last["values"])
             self.memory.append([""] * 2 * patches, self.past[: 2 * patches], editor.memory_copies)
         # The first look at a memory that has grown reads it; a stream grows by one edit at a time.
         editor.learn(editor.start(self.site), self.lesson(self.edits[0]), self.tail, self.memory)
