@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from polypatch.editors.memory import MemoryRows
+
+class Table(Protocol):
+    """A growing table of rows with multiplicities; `MemoryRows` is one."""
+
+    base: int
+    used: int
+
+    @property
+    def rows(self) -> Tensor:
+        """The rows [used, d]."""
+        ...
+
+    @property
+    def counts(self) -> Tensor:
+        """How often each counts [used]."""
+        ...
 
 
 class Sums(NamedTuple):
@@ -19,7 +33,7 @@ class Sums(NamedTuple):
     first: Tensor
     second: Tensor
 
-    def plus(self, rows: MemoryRows) -> Sums:
+    def plus(self, rows: Table) -> Sums:
         """With all rows of the memory.
 
         Row by row: then the sums do not depend on how many edits were made between two looks, and a stream that was
@@ -42,13 +56,13 @@ class Moments:
         rows: the memory, whose `base` rows never change.
     """
 
-    def __init__(self, rows: MemoryRows) -> None:
+    def __init__(self, rows: Table) -> None:
         base = rows.rows[: rows.base].double()
         self._base = Sums(rows.base, base.new_tensor(float(rows.base)), base.sum(0), base.T @ base)
         # The newest sums, and those before: an edit that is taken back goes one step back, not to the beginning.
         self._latest = self._before = self._base
 
-    def of(self, rows: MemoryRows) -> tuple[Tensor, Tensor]:
+    def of(self, rows: Table) -> tuple[Tensor, Tensor]:
         """μ = Σ c·q ÷ Σ c and C = Σ c·q qᵀ ÷ Σ c − μ μᵀ of the memory as it is."""
         known = next((sums for sums in (self._latest, self._before) if sums.used <= rows.used), self._base)
         sums = known.plus(rows)
