@@ -17,7 +17,7 @@ import torch
 
 from polypatch import stream
 from polypatch.attempt import Attempt
-from polypatch.deltas import PatchBank
+from polypatch.deltas import PatchBank, chosen
 from polypatch.errors import InputError
 from polypatch.outcomes import EditRecord
 from polypatch.protected import Protected
@@ -42,7 +42,7 @@ def revert(edited: Stream, names: Sequence[str]) -> None:
     right, kept = _right(edited, edited.recipe), _staying(edited, bank, edited.recipe, names)
     try:
         stream.revert(edited, names)
-        bank.load_tensors({name: tensor[kept] for name, tensor in tensors.items()}, [owners[i] for i in kept])
+        bank.load_tensors(*chosen(tensors, owners, lambda i, _: i in kept))
         _make_again(edited, edited.recipe, _cut_out(edited, bank, edited.recipe, right))
     except BaseException:  # Ctrl-C as well
         edited.records.clear()
@@ -54,7 +54,7 @@ def revert(edited: Stream, names: Sequence[str]) -> None:
 
 
 @torch.no_grad()
-def _staying(edited: Stream, bank: PatchBank, recipe: Recipe, names: Sequence[str]) -> list[int]:
+def _staying(edited: Stream, bank: PatchBank, recipe: Recipe, names: Sequence[str]) -> set[int]:
     """The neurons that stay: not of these edits, nor needed by one of them that rests on others."""
     going = [record for name, record in edited.records.items() if name in names]
     loose = [record for record in going if record.outcome.edit_id in resting(going, bank.owners)]
@@ -64,7 +64,7 @@ def _staying(edited: Stream, bank: PatchBank, recipe: Recipe, names: Sequence[st
         targets = torch.tensor([edited.class_of(one.target) for one in texts], device=bank.keys.device)
         rows = Protected(edited.tail.site, bank, edited.tail.queries([one.text for one in texts]), targets)
         needed = {i for i, neuron in enumerate(rows.look()) if len(rows.needed([neuron]))}
-    return [i for i, owner in enumerate(bank.owners) if owner not in names and i not in needed]
+    return {i for i, owner in enumerate(bank.owners) if owner not in names and i not in needed}
 
 
 def _right(edited: Stream, recipe: Recipe) -> Right:

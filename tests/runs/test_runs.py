@@ -140,8 +140,8 @@ def test_one_fold_alone_is_that_fold(spec, in_process):
 
 def test_a_second_workbench_on_the_same_cache_encodes_nothing(spec, tmp_path):
     cached = replace(spec, cache_dir=str(tmp_path))
-    assert cached.open().encode() > 0
-    assert cached.open().encode() == 0
+    assert cached.open().encode().fresh > 0
+    assert cached.open().encode().fresh == 0
 
 
 def test_wrong_in_all_keeps_exactly_the_edits_the_model_gets_wrong_everywhere(spec):

@@ -8,6 +8,8 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
+from polypatch.deltas.patch_bank import chosen
+from polypatch.deltas.shared import inseparable
 from polypatch.errors import ArtefactError, InputError
 from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.merge import MergeCost
@@ -82,8 +84,7 @@ class Codebook(nn.Module):
     def without(self, piece: int) -> Codebook:
         """A codebook of the other entries."""
         rest = Codebook(self.keys.shape[1], self.labels, self.keys.device)
-        kept = [i for i in range(self.patches) if i != piece]
-        rest.load_tensors({name: t[kept] for name, t in self.tensors().items()}, [self.owners[i] for i in kept])
+        rest.load_tensors(*chosen(self.tensors(), self.owners, lambda i, _: i != piece))
         return rest
 
     def append(self, owner: str, key: Tensor, value: Tensor, radius: float, label: int) -> None:
@@ -117,10 +118,7 @@ class Codebook(nn.Module):
         Raises:
             InputError: always.
         """
-        raise InputError(
-            f"{', '.join(sorted(edit_ids)[:3])}: edits in a codebook share its radii, so none can be cut out; "
-            "EditedModel.revert makes the other edits again, for which it needs the memory they were made with"
-        )
+        raise inseparable(edit_ids, "edits in a codebook share its radii")
 
     def merged(self, site: FeedForwardSite) -> NoReturn:
         """Refused: no layer of a stock model looks anything up.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,15 @@ from transformers.activations import ACT2FN
 from polypatch.errors import ArtefactError
 from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.merge import MergeCost, merge_cost, widened
+from polypatch.sites.tail import Change
+
+
+def chosen(
+    tensors: Mapping[str, Tensor], owners: Sequence[str], keep: Callable[[int, str], bool]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The rows of every tensor, and their owners, for which `keep` (number, owner) says so."""
+    kept = [i for i, owner in enumerate(owners) if keep(i, owner)]
+    return {name: tensor[kept] for name, tensor in tensors.items()}, [owners[i] for i in kept]
 
 
 class PatchBank(nn.Module):
@@ -108,15 +117,11 @@ class PatchBank(nn.Module):
     def drop(self, edit_ids: Collection[str]) -> None:
         """Take out the neurons of these edits; the others keep their order and their bits."""
         gone = set(edit_ids)
-        kept = [i for i, owner in enumerate(self.owners) if owner not in gone]
-        self.load_tensors({name: t[kept] for name, t in self.tensors().items()}, [self.owners[i] for i in kept])
+        self.load_tensors(*chosen(self.tensors(), self.owners, lambda _, owner: owner not in gone))
 
-    def without(self, piece: int) -> PatchBank:
-        """A bank of the other neurons."""
-        bank = PatchBank(self.keys.shape[1], self.activation_name, self.keys.device)
-        kept = [i for i in range(self.patches) if i != piece]
-        bank.load_tensors({name: t[kept] for name, t in self.tensors().items()}, [self.owners[i] for i in kept])
-        return bank
+    def without(self, piece: int) -> Change:
+        """The change with one neuron silent."""
+        return _Silenced(self, piece)
 
     def merged(self, site: FeedForwardSite) -> nn.Module:
         """The neurons as part of a wider feed-forward layer (`polypatch.sites.merge`)."""
@@ -167,3 +172,17 @@ class PatchBank(nn.Module):
                 raise ArtefactError(f"{name} should be float32 {shape}, is {tensor.dtype} {tuple(tensor.shape)}")
             if not bool(torch.isfinite(tensor).all()):
                 raise ArtefactError(f"{name} holds numbers that are not finite")
+
+
+class _Silenced:
+    """A bank with one neuron silent; nothing of it is copied."""
+
+    overrides: Mapping[str, Tensor] = {}
+
+    def __init__(self, bank: PatchBank, neuron: int) -> None:
+        self.bank, self.neuron = bank, neuron
+
+    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
+        fired = self.bank.activations(q.to(self.bank.keys.dtype))
+        fired[:, self.neuron] = 0.0
+        return out + (fired @ self.bank.values).to(out.dtype)

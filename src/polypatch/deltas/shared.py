@@ -13,6 +13,14 @@ from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.merge import MergeCost, merge_cost
 
 
+def inseparable(edit_ids: Collection[str], why: str) -> InputError:
+    """The refusal to cut edits out where they share what they changed."""
+    return InputError(
+        f"{', '.join(sorted(edit_ids)[:3])}: {why}, so none can be cut out; "
+        "EditedModel.revert makes the other edits again, for which it needs the memory they were made with"
+    )
+
+
 class SharedDelta(nn.Module):
     """Numbers that every edit trains on from where the one before left them: none can be taken back alone.
 
@@ -85,10 +93,7 @@ class SharedDelta(nn.Module):
         Raises:
             InputError: always.
         """
-        raise InputError(
-            f"{', '.join(sorted(edit_ids)[:3])}: {self._said}, so none can be cut out; "
-            "EditedModel.revert makes the other edits again, for which it needs the memory they were made with"
-        )
+        raise inseparable(edit_ids, self._said)
 
     def merge_cost(self, site: FeedForwardSite) -> MergeCost:
         """Nothing is added."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from polypatch.edits import Lang
+from polypatch.experiments.either import either
 from polypatch.experiments.experiment import Contrast, Experiment, Materials, Scale, Table
-from polypatch.experiments.massive import massive
-from polypatch.experiments.table1 import LANGUAGES, table1
+from polypatch.experiments.table1 import LANGUAGES
 from polypatch.runs import Run
 
 OURS = ("polypatch", "polypatch-one", "polypatch-mapped", "polypatch-one-mapped", "polypatch-both")
@@ -33,7 +33,7 @@ def compare(scale: Scale, given: Materials) -> Experiment:
 
     Its memory is in all languages, which is how it is meant to be used; the tables of MASSIVE hold both memories.
     """
-    whole = massive(scale, given) if given.data else table1(scale, given)
+    whole = either(scale, given).whole
     return replace(
         whole,
         name="compare",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from polypatch.experiments.either import either
 from polypatch.experiments.experiment import Contrast, Experiment, Materials, Scale, Table
-from polypatch.experiments.massive import FOURTEEN, SIX, massive
-from polypatch.experiments.table1 import LANGUAGES, table1
 from polypatch.runs import Run
 
 SIZES = (50, 200, 1000, 5000)
@@ -15,8 +14,7 @@ WORLD_SIZES = (50, 200, 800)
 
 def corpus(scale: Scale, given: Materials) -> Experiment:
     """One row per size of the corpus; no edit has a translation. On MASSIVE where it is named, else on the world."""
-    whole = massive(scale, given) if given.data else table1(scale, given)
-    languages, memory = (SIX, FOURTEEN) if given.data else (LANGUAGES, LANGUAGES)
+    whole, languages, memory = either(scale, given)
     plain = whole.tables[0].rows[0]
     row = Run(
         recipe="polypatch-mapped",

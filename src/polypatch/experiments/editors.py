@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from polypatch.experiments.either import either
 from polypatch.experiments.experiment import Contrast, Experiment, Materials, Scale, Table
-from polypatch.experiments.massive import FOURTEEN, SIX, massive
 from polypatch.experiments.settings import FINE_TUNING
-from polypatch.experiments.table1 import table1
 from polypatch.runs import Run
 
 CONTRASTS = (
@@ -30,10 +29,10 @@ def editors(scale: Scale, given: Materials) -> Experiment:
 
     Memory is Table 1's English one on the world, and in 14 languages on MASSIVE; fine-tuning and LoRA use none.
     """
-    whole = massive(scale, given) if given.data else table1(scale, given)
+    whole, languages, memory = either(scale, given)
     patcher = next(row for row in whole.tables[0].rows if row.recipe == "t-patcher")
     if given.data:
-        patcher = replace(patcher, languages=SIX, memory_languages=FOURTEEN)
+        patcher = replace(patcher, languages=languages, memory_languages=memory)
     rows = tuple(_rows(patcher, small=scale == "small"))
     return replace(
         whole,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from polypatch.experiments.either import either
 from polypatch.experiments.experiment import Contrast, Experiment, Materials, Scale, Table
-from polypatch.experiments.massive import FOURTEEN, SIX, massive
-from polypatch.experiments.table1 import LANGUAGES, table1
 from polypatch.runs import Run
 
 LENGTHS = (100, 500, 1000, 2000, 5000)
@@ -22,8 +21,7 @@ def growth(scale: Scale, given: Materials) -> Experiment:
 
     On MASSIVE where it is named (``massive-all`` has enough edits), else on the world. Memory in every language.
     """
-    whole = massive(scale, given) if given.data else table1(scale, given)
-    languages, memory = (SIX, FOURTEEN) if given.data else (LANGUAGES, LANGUAGES)
+    whole, languages, memory = either(scale, given)
     mpn = next(row for row in whole.tables[0].rows if row.name == "mpn-all")
     ours = Run(recipe="polypatch", allow_contradictions=True)
     rows = [

@@ -23,7 +23,7 @@ from polypatch.errors import InputError, PolypatchError
 from polypatch.evaluation import Report
 from polypatch.runs.events import Encoded, Event, OnEvent
 from polypatch.runs.job import Job
-from polypatch.runs.pool import LastOpened, distinct_specs, encoded, opening, runs_on, teller
+from polypatch.runs.pool import LastOpened, distinct_specs, opening, runs_on, teller
 from polypatch.runs.workbench import BenchSpec, Workbench
 
 LOCAL = "local"
@@ -114,7 +114,7 @@ class _Grid:
 
     def _published(self, spec: BenchSpec) -> _Place:
         bench = spec.open(opening(self.tell))
-        self.tell(encoded(bench, runs_on(spec, self.jobs.values())))
+        self.tell(bench.encode(runs_on(spec, self.jobs.values())))
         tail, folder = bench.tail, bench.tail.cache.directory
         queries = [] if self.alone and folder is not None else [self.ray.put(tail.cache.export())]
         return _Place(Path.cwd(), tail.fingerprint, folder, queries)
@@ -181,7 +181,7 @@ def _work(number: int, job: Job, place: _Place, ears: Any) -> list[Report]:
     # Elsewhere nothing is written: what the driver has is enough.
     bench = _benches.get(job.spec if shared else replace(job.spec, cache_dir=None))
     _lent(bench, place, job)
-    late = encoded(bench, [job.run])
+    late = bench.encode([job.run])
     if late.fresh:  # never; but if ever, it is seen
         tell(late)
     return bench.run(job.run, teller(number, job.run.name, tell))

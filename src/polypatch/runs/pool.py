@@ -6,7 +6,6 @@ import dataclasses
 import multiprocessing
 import os
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 
 from polypatch.evaluation import Report
-from polypatch.runs.events import Encoded, Event, OnEvent
+from polypatch.runs.events import Event, OnEvent
 from polypatch.runs.job import Job
 from polypatch.runs.run import Run
 from polypatch.runs.workbench import BenchSpec, OnOutcome, Workbench
@@ -51,21 +50,13 @@ class LastOpened:
             self._bench = None
             self._bench, self._spec = spec.open(opening(tell)), spec
             if tell is not None:
-                tell(encoded(self._bench, runs))
+                tell(self._bench.encode(runs))
         return self._bench
 
 
 def opening(tell: OnEvent | None) -> Any:
     """What `BenchSpec.open` is given, to tell how far it is."""
     return None if tell is None else lambda what, done, total: tell(Event(None, what, done, total))
-
-
-def encoded(bench: Workbench, runs: Sequence[Run]) -> Encoded:
-    """Encode what is missing for these runs, and say how much that was."""
-    started = time.perf_counter()
-    texts = list(dict.fromkeys(bench.texts(runs)))
-    fresh = bench.tail.encode(texts)
-    return Encoded(len(texts), fresh, bench.tail.cache.summary(), time.perf_counter() - started)
 
 
 def teller(number: int, name: str, tell: OnEvent) -> OnOutcome:

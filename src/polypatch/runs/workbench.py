@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from polypatch.errors import InputError
 from polypatch.evaluation import Report, evaluate, prompts, wrong_everywhere
 from polypatch.guard import Guard
 from polypatch.outcomes import EditOutcome
+from polypatch.runs.events import Encoded
 from polypatch.runs.run import Run
 from polypatch.samplers import SourcePlusMapped
 from polypatch.sequence import Watch, attach, edit_stream, folds, shuffled
@@ -120,9 +122,12 @@ class Workbench:
         self.tail = FrozenTail(site, tokenizer, cache_dir=cache_dir, half=half, progress=encoding)
         self._parallel: dict[int, Mapping[Lang, Sequence[Text]]] = {}
 
-    def encode(self, runs: Iterable[Run] = ()) -> int:
-        """Encode every text of the data, and what these runs map by; returns how many were not in the cache yet."""
-        return self.tail.encode(self.texts(runs))
+    def encode(self, runs: Iterable[Run] = ()) -> Encoded:
+        """Encode every text of the data, and what these runs map by; says how much of it was not in the cache yet."""
+        started = time.perf_counter()
+        texts = list(dict.fromkeys(self.texts(runs)))
+        fresh = self.tail.encode(texts)
+        return Encoded(len(texts), fresh, self.tail.cache.summary(), time.perf_counter() - started)
 
     def texts(self, runs: Iterable[Run] = ()) -> list[Text]:
         """Every text of the data that has a query; the parallel text as far as these runs need it."""
