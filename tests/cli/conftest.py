@@ -1,6 +1,8 @@
 """A tiny checkpoint, a file of edits for it, and `polypatch` called as a user calls it."""
 
 import json
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from polypatch.cli import main
 from polypatch.data import write_jsonl
+from polypatch.sequence import edit_stream
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 FAST = (
@@ -99,3 +102,31 @@ def edited(checkpoint, files, tmp_path_factory) -> Path:
         )
     assert left.value.code == 0
     return out
+
+
+class PowerCut(BaseException):
+    """Ends a process without asking it."""
+
+
+@pytest.fixture
+def cut(monkeypatch):
+    """Call a run that ends by `how` after so many edits."""
+
+    def call(edit, how, after, *more, **options):
+        def ended(*args, **kwargs):
+            for done, outcome in enumerate(edit_stream(*args, **kwargs), start=1):
+                if how is PowerCut and done > after:
+                    raise PowerCut
+                if how is KeyboardInterrupt and done == after:
+                    os.kill(os.getpid(), signal.SIGINT)
+                yield outcome
+
+        with monkeypatch.context() as patched:
+            patched.setattr("polypatch.runs.workbench.edit_stream", ended)
+            if how is KeyboardInterrupt:
+                assert edit(*more, **options).code == 130
+                return
+            with pytest.raises(PowerCut):
+                edit(*more, **options)
+
+    return call

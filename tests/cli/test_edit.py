@@ -11,7 +11,7 @@ from polypatch.evaluation import load_cells, load_reports
 from polypatch.sequence import edit_stream
 from polypatch.testing import tiny_edits, tiny_texts
 
-from .conftest import FAST
+from .conftest import FAST, PowerCut
 
 KEYS = {"recipe", "seed", "patches", "reliability", "mlg", "clg", "clg_avg", "clg_seen", "clg_unseen"}
 KEYS |= {"clg_never", "clg_rephrase", "locality", "seconds_per_edit"}
@@ -148,34 +148,6 @@ def test_ctrl_c_ends_the_edit_at_hand_and_keeps_what_was_made(edit, tmp_path, mo
     assert len(read_artefact(tmp_path / "run" / "edits").outcomes) == 2
     assert not (tmp_path / "run" / "report.json").exists()
     assert "holds results (edits)" in edit().refused()
-
-
-class PowerCut(BaseException):
-    """Ends a process without asking it."""
-
-
-@pytest.fixture
-def cut(monkeypatch):
-    """Call a run that ends by `how` after so many edits."""
-
-    def call(edit, how, after, *more, **options):
-        def ended(*args, **kwargs):
-            for done, outcome in enumerate(edit_stream(*args, **kwargs), start=1):
-                if how is PowerCut and done > after:
-                    raise PowerCut
-                if how is KeyboardInterrupt and done == after:
-                    os.kill(os.getpid(), signal.SIGINT)
-                yield outcome
-
-        with monkeypatch.context() as patched:
-            patched.setattr("polypatch.runs.workbench.edit_stream", ended)
-            if how is KeyboardInterrupt:
-                assert edit(*more, **options).code == 130
-                return
-            with pytest.raises(PowerCut):
-                edit(*more, **options)
-
-    return call
 
 
 @pytest.mark.parametrize("how", [KeyboardInterrupt, PowerCut])

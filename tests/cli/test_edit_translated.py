@@ -16,12 +16,11 @@ from polypatch.data import write_jsonl
 from polypatch.data.marian import Marian
 from polypatch.data.multilingual import Multilingual
 from polypatch.evaluation import load_reports
-from polypatch.sequence import edit_stream
 from polypatch.testing import tiny_edits
 from xfever.tiny_marian import tiny_marian
 from xfever.tiny_nllb import tiny_nllb
 
-from .conftest import FAST
+from .conftest import FAST, PowerCut
 
 FACT = "machine-translated prompts"
 
@@ -160,23 +159,9 @@ def test_ctrl_c_while_translating_keeps_the_batches_before(polypatch, line, call
     same(tmp_path / "run", tmp_path / "whole")
 
 
-class PowerCut(BaseException):
-    """Ends a process without asking it."""
-
-
-def test_a_resumed_run_has_the_same_prompts_and_ends_alike(polypatch, line, calls, tmp_path, monkeypatch):
+def test_a_resumed_run_has_the_same_prompts_and_ends_alike(polypatch, line, calls, cut, tmp_path):
     assert polypatch(*line(out=tmp_path / "whole")).code == 0
-
-    def cut(*args, **kwargs):
-        for done, outcome in enumerate(edit_stream(*args, **kwargs), start=1):
-            if done > 2:
-                raise PowerCut
-            yield outcome
-
-    with monkeypatch.context() as patched:
-        patched.setattr("polypatch.runs.workbench.edit_stream", cut)
-        with pytest.raises(PowerCut):
-            polypatch(*line())
+    cut(lambda: polypatch(*line()), PowerCut, 2)
     before = len(calls[0])
     assert polypatch(*line("--resume")).code == 0
     assert len(calls[0]) == before

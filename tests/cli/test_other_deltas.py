@@ -8,7 +8,8 @@ from transformers import AutoModelForSequenceClassification
 
 from polypatch.artefact import read_artefact
 from polypatch.edited_model import EditedModel
-from polypatch.sequence import edit_stream
+
+from .conftest import PowerCut
 
 SETTINGS = {
     "grace-mpn": ("--memory", "memory.jsonl", "--set", "radius=0.4"),
@@ -34,20 +35,8 @@ def run(polypatch, checkpoint, files, tmp_path, recipe):
 
 
 @pytest.fixture
-def killed(run, tmp_path, monkeypatch):
-    class PowerCut(BaseException):
-        pass
-
-    def cut(*args, **kwargs):
-        for done, outcome in enumerate(edit_stream(*args, **kwargs)):
-            if done == 3:
-                raise PowerCut
-            yield outcome
-
-    with monkeypatch.context() as patched:
-        patched.setattr("polypatch.runs.workbench.edit_stream", cut)
-        with pytest.raises(PowerCut):
-            run("killed")
+def killed(run, cut, tmp_path):
+    cut(run, PowerCut, 3, "killed")
     return tmp_path / "killed"
 
 

@@ -10,6 +10,7 @@ from polypatch.cli import main
 from polypatch.data import read_jsonl
 from polypatch.edited_model import EditedModel
 from polypatch.reverting import resting
+from polypatch.testing import tiny_texts
 
 
 @pytest.fixture(scope="session")
@@ -114,3 +115,16 @@ def test_in_a_real_process(folder, files):
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["after"] == len(read_artefact(folder / "pruned-edits").owners)
     assert ran.stderr == ""  # done before there was anything to say
+
+
+def test_mapped_queries_are_mapped_by_the_parallel_text_of_the_run(polypatch, checkpoint, files, tmp_path):
+    texts = tiny_texts(60, seed=9)
+    rows = [{"en": texts[i], "de": texts[i + 1]} for i in range(0, 60, 2)]
+    (tmp_path / "parallel.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    given = ("--memory", files / "memory.txt", "--parallel", tmp_path / "parallel.jsonl", "--quiet")
+    data, recipe = ("--data", f"jsonl:{files / 'edits.jsonl'}"), ("--recipe", "polypatch-mapped")
+    assert polypatch("edit", checkpoint, *data, *recipe, "--out", tmp_path / "run", *given).code == 0
+    said = polypatch("prune", tmp_path / "run", *given, "--json").json()
+    assert said["after"] <= said["before"]
+    assert said["changed"] == 0
+    assert polypatch("prune", tmp_path / "run", *data, *given[:2], "--out", tmp_path / "other").code == 2

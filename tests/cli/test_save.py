@@ -8,9 +8,8 @@ import pytest
 from polypatch.artefact import read_artefact
 from polypatch.edited_model import EditedModel
 from polypatch.errors import InputError
-from polypatch.sequence import edit_stream
 
-from .conftest import FAST
+from .conftest import FAST, PowerCut
 
 
 @pytest.fixture
@@ -25,23 +24,11 @@ def run(polypatch, checkpoint, files, tmp_path):
 
 
 @pytest.fixture
-def killed(run, tmp_path, monkeypatch):
+def killed(run, cut, tmp_path):
     """A run that died after two edits: no edits folder, only the journal."""
 
-    class PowerCut(BaseException):
-        pass
-
-    def cut(*args, **kwargs):
-        for done, outcome in enumerate(edit_stream(*args, **kwargs)):
-            if done == 2:
-                raise PowerCut
-            yield outcome
-
     def call(*more, settings=FAST):
-        with monkeypatch.context() as patched:
-            patched.setattr("polypatch.runs.workbench.edit_stream", cut)
-            with pytest.raises(PowerCut):
-                run(*more, settings=settings)
+        cut(run, PowerCut, 2, *more, settings=settings)
         assert not list((tmp_path / "run").glob("edits*"))
         return tmp_path / "run"
 

@@ -9,7 +9,7 @@ import typer
 
 from polypatch.cli.console import Bars, say
 from polypatch.cli.folder import find_edits
-from polypatch.cli.options import Data, Json, Model, Quiet, Sizes, Threads, as_list, sizes
+from polypatch.cli.options import Data, Json, Model, Parallel, Quiet, Sizes, Threads, as_list, sizes
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 
@@ -36,6 +36,7 @@ def prune(
     memory: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Texts to leave alone, as for polypatch edit, not the data's.")
     ] = None,
+    parallel: Parallel = None,
     max_changed: Annotated[
         int, typer.Option(min=0, metavar="N", help="So many texts of the memory may get a new answer.")
     ] = 0,
@@ -65,5 +66,5 @@ def prune(
 
     with Bars(quiet) as bars:
         saved = Saved(folder, bars, model=model, data=data, seed=seed)
-        done = prune_saved(saved, where, memory, as_list(languages), sizes(size), max_changed)
+        done = prune_saved(saved, where, memory, parallel, as_list(languages), sizes(size), max_changed)
     say(done.to_json() if json else str(done))

@@ -10,7 +10,8 @@ from typing import Any
 
 from polypatch.cli.memory_file import read_memory
 from polypatch.cli.saved import Saved
-from polypatch.edits import Lang
+from polypatch.data.aligned import read_aligned
+from polypatch.edits import MAPPED, Lang, Text
 from polypatch.pruning import Pruned
 
 
@@ -42,6 +43,7 @@ def prune_saved(
     saved: Saved,
     out: Path,
     memory: Path | None,
+    parallel: Path | None,
     languages: tuple[Lang, ...],
     sizes: Mapping[str, int],
     max_changed: int,
@@ -51,7 +53,7 @@ def prune_saved(
     Raises:
         PolypatchError: the edits, their model or the memory cannot be used, or they cannot be pruned.
     """
-    edited = saved.attach(**_around(saved, memory, languages, sizes))
+    edited = saved.attach(**_around(saved, memory, parallel, languages, sizes))
     try:
         bars = saved.bars
         done = edited.prune(
@@ -63,18 +65,24 @@ def prune_saved(
         edited.unload()
 
 
-def _around(saved: Saved, memory: Path | None, languages: tuple[Lang, ...], sizes: Mapping[str, int]) -> dict[str, Any]:
+def _around(
+    saved: Saved, memory: Path | None, parallel: Path | None, languages: tuple[Lang, ...], sizes: Mapping[str, int]
+) -> dict[str, Any]:
     """The memory, and the parallel text where queries were mapped."""
     requests = [record.edit for record in saved.records if record.edit is not None]
     texts = {text for edit in requests for text in edit.prompt.values()}
-    mapped = any(lang.startswith("~") for record in saved.records for lang in record.outcome.languages)
-    data = saved.read(languages, dict(sizes)) if memory is None or mapped else None
+    mapped = any(lang.startswith(MAPPED) for record in saved.records for lang in record.outcome.languages)
+    source = languages[0] if languages else requests[0].source if requests else "en"
+    corpus: Mapping[Lang, Sequence[Text]] | None = read_aligned(parallel, source) if parallel is not None else None
+    data = saved.read(languages, dict(sizes)) if memory is None or (mapped and corpus is None) else None
+    if mapped and corpus is None and data is not None:
+        corpus = data.parallel
     parts: Sequence[Sequence[Any]]
     if memory is not None:
-        read = read_memory(memory, languages[0] if languages else requests[0].source if requests else "en")
+        read = read_memory(memory, source)
         parts = [[text for rows in read.values() for text in rows], []]
     else:
         assert data is not None
         parts = [data.memory_texts(languages or data.memory), data.validation_texts(languages or data.validation)]
     train, validation = ([text for text in part if text not in texts] for part in parts)
-    return {"memory": train, "validation_memory": validation, "parallel": data.parallel if mapped and data else None}
+    return {"memory": train, "validation_memory": validation, "parallel": corpus if mapped else None}

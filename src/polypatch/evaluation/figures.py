@@ -58,11 +58,11 @@ def clg_figure(reports: Sequence[Report]) -> Figure:
         _draw_dots(axes, row, at, STYLES[i % len(STYLES)])
         for name in at if labelled else ():
             _label(axes, at[name], row.stats[name], below=name in base and row.stats[name].mean < base[name].mean)
-    _dress(axes, "CLG (%)")
+    dress(axes, "CLG (%)")
     axes.set_xticks(list(places.values()), ["Avg" if name == "clg_avg" else name[4:] for name in places])
     axes.tick_params(axis="x", length=0)
     axes.axvline(places[columns[-1]] - 0.65, color="#d0d0d0", linewidth=0.8)
-    _legend(figure)
+    legend(figure)
     return figure
 
 
@@ -85,11 +85,11 @@ def trajectory_figure(reports: Sequence[Report], sets: Sequence[str] | None = No
     for axes, (title, key) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for run in runs:
             _draw_run(axes, run, key, style[run.recipe])
-        _dress(axes, "")
+        dress(axes, "")
         _widen(axes, key)
         axes.set_title(title, loc="left", fontsize=10)
         axes.set_xlabel("edits done")
-    _legend(figure)
+    legend(figure)
     return figure
 
 
@@ -189,7 +189,7 @@ def _widen(axes: Any, key: str) -> None:
         axes.set_ylim(top - 5, top)
 
 
-def _legend(figure: Figure) -> None:
+def legend(figure: Figure) -> None:
     """One legend above all panels, each name once, as many in a line as fit."""
     found: dict[str, Any] = {}
     for axes in figure.axes:
@@ -201,7 +201,8 @@ def _legend(figure: Figure) -> None:
     figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=columns, frameon=False)
 
 
-def _dress(axes: Any, ylabel: str) -> None:
+def dress(axes: Any, ylabel: str) -> None:
+    """No box, a light grid, room above and below."""
     axes.set_ylabel(ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.7)

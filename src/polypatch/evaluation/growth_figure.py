@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from polypatch.errors import InputError
 from polypatch.evaluation.aggregate import Aggregate, aggregate
-from polypatch.evaluation.figures import STYLES
+from polypatch.evaluation.figures import STYLES, dress, legend
 from polypatch.evaluation.pareto_figure import worst_set
 from polypatch.evaluation.report import Report
 
@@ -57,10 +57,8 @@ def growth_figure(reports: Sequence[Report]) -> Figure:
         axes.set_xscale("log")
         axes.set_xticks(sorted(set(lengths.values())), labels=[_short(n) for n in sorted(set(lengths.values()))])
         axes.minorticks_off()
-        axes.grid(axis="y", color="#e6e6e6", linewidth=0.7)
-        axes.spines[["top", "right"]].set_visible(False)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), frameon=False)
+        dress(axes, "")
+    legend(figure)
     return figure
 
 
