@@ -165,3 +165,19 @@ def test_it_grows_patches_and_nothing_else(edited):
     weights = FineTuning().start(edited.site)
     with pytest.raises(UnsupportedModelError, match="DiscriminantPatch grows a PatchBank"):
         RECIPE.editor.learn(weights, lesson(["a"], [0]), edited.tail, edited.memory)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"shrinkages": ()}, "at least one"),
+        ({"shrinkages": (0.1, 0.0)}, "above 0"),
+        ({"shrinkages": (float("nan"),)}, "above 0"),
+        ({"places": ()}, "at least one"),
+        ({"places": (0.5, 1.0)}, "below 1"),
+        ({"tolerance": -1}, "not -1"),
+    ],
+)
+def test_settings_that_make_no_neuron_are_refused(settings, said):
+    with pytest.raises(ValueError, match=said):
+        DiscriminantPatch(**settings)

@@ -172,3 +172,9 @@ def test_settings_are_plain():
     assert dataclasses.asdict(GRACE()) == {
         "radius": 0.1, "learning_rate": 1.0, "max_steps": 100, "confidence": 0.9,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", [{"radius": 0.0}, {"radius": -1.0}, {"radius": float("nan")}, {"confidence": 1.0}])
+def test_settings_under_which_nothing_can_hold_are_refused(settings):
+    with pytest.raises(ValueError, match="above 0|between 0 and 1"):
+        GRACE(**settings)

@@ -106,6 +106,14 @@ class DiscriminantPatch:
     exact = False
     protects_right = True
 
+    def __post_init__(self) -> None:
+        if not self.shrinkages or not all(shrinkage > 0 for shrinkage in self.shrinkages):
+            raise ValueError(f"shrinkages must be numbers above 0, at least one, not {self.shrinkages}")
+        if not self.places or not all(place < 1 for place in self.places):
+            raise ValueError(f"places must be numbers below 1 (the edit's own rows), at least one, not {self.places}")
+        if self.tolerance < 0:
+            raise ValueError(f"tolerance is a number of memory rows, not {self.tolerance}")
+
     def start(self, site: FeedForwardSite) -> PatchBank:
         """An empty bank for this site."""
         return PatchBank(site.hidden_size, site.activation_name, site.device)

@@ -100,6 +100,12 @@ class GRACE:
     memory_copies = 0
     protects_right = False
 
+    def __post_init__(self) -> None:
+        if not self.radius > 0:  # NaN as well
+            raise ValueError(f"radius must be above 0, not {self.radius}: an entry of none covers nothing")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence is a probability between 0 and 1, not {self.confidence}")
+
     def start(self, site: FeedForwardSite) -> Codebook:
         """An empty codebook."""
         return Codebook(site.hidden_size, len(site.labels), site.device)
