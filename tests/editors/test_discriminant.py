@@ -11,7 +11,7 @@ from polypatch import attach, edit_stream
 from polypatch.editors import DiscriminantPatch, FineTuning, Lesson, MemoryRows
 from polypatch.editors.discriminant import _halves
 from polypatch.editors.moments import Moments
-from polypatch.errors import UnsupportedModelError
+from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages, SourceOnly
 from polypatch.testing import tiny_edits, tiny_texts
@@ -67,6 +67,55 @@ def test_the_key_is_the_linear_discriminant():
     torch.testing.assert_close(key.double(), wanted / (wanted @ away), rtol=1e-4, atol=1e-6)
     # The edit's mean is at 1 from the memory's, along the key.
     assert float(key.double() @ away) == pytest.approx(1.0, abs=1e-5)
+
+
+def flat(kind, n, seed):
+    """Rows that span next to nothing: one text over and over, one direction, or zeros."""
+    one = rows(1, seed=seed)
+    along = torch.linspace(-1, 1, n).unsqueeze(1)
+    return {
+        "same": one.repeat(n, 1),
+        "rank one": along * one,
+        "shifted": one + 1e-7 * rows(n, seed=1),
+        "zero": 0 * one,
+    }[kind].expand(n, 6)
+
+
+KINDS = st.sampled_from(["same", "rank one", "shifted", "zero"])
+
+
+@given(KINDS, st.integers(0, 3), KINDS, st.integers(1, 3), st.sampled_from([1e-3, 1.0, 1e3]), st.booleans())
+def test_a_memory_and_edits_that_span_nothing_still_give_a_key(kind, n, edited, m, size, apart):
+    memory, q = MemoryRows([""] * n, size * flat(kind, n, 7)), size * flat(edited, m, 8 if apart else 7)
+    away = q.double().mean(0) - (memory.rows.double().mean(0) if n else 0.0)
+    key = DiscriminantPatch()._key(q, memory, 0.00003)  # was an exception from the Cholesky factor
+    if float(away.norm()) > 1e-5 * size:
+        assert float(key.double() @ away) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_queries_that_are_not_finite_are_refused():
+    with pytest.raises(InputError, match="not finite"):
+        DiscriminantPatch()._key(rows(2) / 0, MemoryRows([""] * 9, rows(9)), 0.03)
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [[], ["only one"], ["only one", "and another"], [f"{'ba ' * 70}{end}" for end in ("one", "two", "three")]],
+    ids=["none", "one", "two", "equal after truncation"],
+)
+def test_edits_beside_next_to_no_memory_are_made_and_hold(tiny, memory):
+    """The covariance of so little is 0, and a matrix of zeros has no Cholesky factor."""
+    model, tokenizer = tiny("bert")
+    english = [edit.only(["en"]) for edit in tiny_edits(12)]
+    edited = attach(model, tokenizer=tokenizer, memory=memory)
+    try:
+        wrong = [edit for edit in english if edited.predict(edit.prompt["en"]) != edit.target_in("en")][:3]
+        assert edited.edit(wrong)[0].status == "taken"
+        assert edited.edit(english[12:]) == []
+        right = [edited.predict(edit.prompt["en"]) == edit.target_in("en") for edit in wrong]
+        assert right == [outcome.success for outcome in edited.outcomes.values()]
+    finally:
+        edited.unload()
 
 
 @pytest.fixture

@@ -23,10 +23,15 @@ from torch import Tensor
 from polypatch.deltas import Delta, PatchBank
 from polypatch.editors.editor import Drawn, Fit, Lesson, expect
 from polypatch.editors.memory import Memory, MemoryRows
+from polypatch.errors import InputError
 from polypatch.sites import UNCHANGED, FeedForwardSite, Rows, Tail
 
 SILENT = -6.0
 """Pre-activations below it add nothing that could change an answer, under any of the activations models have."""
+
+FLOOR = 1e-9
+"""Of the ridge, in units of the queries' mean square: a memory of one text, or of equal ones, has no covariance. Far
+above the rounding of sums in float64, far below λ times any covariance that tells texts apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,14 +196,23 @@ class DiscriminantPatch:
                 yield Candidate(dataclasses.replace(neuron, value=value) if held else None, steps, looked)
 
     def _key(self, q: Tensor, rows: MemoryRows, shrinkage: float) -> Tensor:
-        """The discriminant direction, scaled so that the edit's mean is at 1 from the memory's. [n, d] -> [d]."""
+        """The discriminant direction, scaled so that the edit's mean is at 1 from the memory's. [n, d] -> [d].
+
+        Raises:
+            InputError: the queries are not finite.
+        """
         mean, spread = rows.moments.of(rows) if rows.used else _no_moments(q)
         inside = q.double() - q.double().mean(0)
         away = q.double().mean(0) - mean
-        ridge = shrinkage * float(spread.diagonal().mean())
+        floor = FLOOR * float(q.double().square().mean() + mean.square().mean())
+        ridge = max(shrinkage * float(spread.diagonal().mean()), floor)
         spread = spread + self.scatter * (inside.T @ inside) / len(q)
         spread.diagonal().add_(ridge)
-        key = torch.cholesky_solve(away.unsqueeze(1), torch.linalg.cholesky(spread)).squeeze(1)
+        if not bool(spread.isfinite().all()):
+            raise InputError("the model's hidden states of these texts are not finite numbers; look at its weights")
+        # Without a check: it fails only where all queries are 0, and then the key is NaN, which tells nothing apart.
+        factor = torch.linalg.cholesky_ex(spread).L
+        key = torch.cholesky_solve(away.unsqueeze(1), factor).squeeze(1)
         return (key / key.dot(away)).to(q)
 
     def _value(self, neuron: Placed, rows: Rows, targets: Tensor) -> tuple[Tensor, int, bool]:
