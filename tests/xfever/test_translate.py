@@ -4,6 +4,8 @@ import shutil
 import sqlite3
 import sys
 import threading
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -96,6 +98,40 @@ def test_two_runs_share_a_file(tmp_path):
         thread.join()
     with TranslationCache(tmp_path / "cache.sqlite") as cache:
         assert cache.get("upper", TEXTS) == {text: text.upper() for text in TEXTS}
+
+
+def test_a_file_that_another_run_sets_up_meanwhile(tmp_path, monkeypatch):
+    """It opens the same new file, from beginning to end, after the first statement of ours."""
+    path, connect = tmp_path / "cache.sqlite", sqlite3.connect
+
+    class Overtaken(sqlite3.Connection):
+        def execute(self, *words):
+            row = super().execute(*words).fetchone()
+            with monkeypatch.context() as patched:
+                patched.setattr(sqlite3, "connect", connect)
+                with TranslationCache(path) as other:
+                    other.put("upper", {"a": "A"})
+            return SimpleNamespace(fetchone=lambda: row)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(connect, factory=Overtaken))
+    TranslationCache(path).close()
+    monkeypatch.undo()
+    with TranslationCache(path) as cache:
+        assert cache.get("upper", ["a"]) == {"a": "A"}
+
+
+def test_a_new_file_that_another_run_is_writing_is_waited_for(tmp_path, monkeypatch):
+    """SQLite itself does not wait where a file changes its mode."""
+    other = sqlite3.connect(tmp_path / "cache.sqlite")
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr("polypatch.data.translation_cache.time.sleep", lambda _: other.rollback())
+    with TranslationCache(tmp_path / "cache.sqlite") as cache:
+        cache.put("upper", {"a": "A"})
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr("polypatch.data.translation_cache._PATIENCE", 0.0)
+    with pytest.raises(DataError, match="database is locked"), TranslationCache(tmp_path / "cache.sqlite"):
+        pass
+    other.close()
 
 
 def test_what_is_no_cache(tmp_path):

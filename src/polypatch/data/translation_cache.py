@@ -7,6 +7,7 @@ translation: the translator's fingerprint and the sentence. Several runs may sha
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
@@ -16,6 +17,8 @@ from polypatch.errors import DataError
 
 _MARK = 0x70706D74
 """SQLite's application id of our files: another program's database is not written to."""
+_PATIENCE = 30.0
+"""Seconds to wait for another run that uses the file."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS translations (
     translator TEXT NOT NULL,
@@ -40,7 +43,7 @@ class TranslationCache:
         self.path = Path(path)
         with self._refusals():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=30)
+            self._db = sqlite3.connect(self.path, timeout=_PATIENCE)
             try:
                 self._open()
             except BaseException:
@@ -48,14 +51,28 @@ class TranslationCache:
                 raise
 
     def _open(self) -> None:
-        (mark,) = self._db.execute("PRAGMA application_id").fetchone()
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        # One statement sees one state of the file: between two, another run may set up the same new file.
+        mark, tables = self._db.execute(
+            "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id"
+        ).fetchone()
         if mark != _MARK and tables:
             raise DataError(f"{self.path}: another program's database, not a cache of translations; name another file")
-        # FULL, because in WAL mode the default leaves the last batches to a power cut.
-        self._db.executescript(
-            f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA application_id={_MARK}; {_SCHEMA}"
-        )
+        until = time.monotonic() + _PATIENCE
+        while not self._set_up(last=time.monotonic() > until):
+            time.sleep(0.01)
+
+    def _set_up(self, *, last: bool) -> bool:
+        """Mode, mark and table. False: another run is at it, and SQLite does not wait where a file changes its mode."""
+        try:
+            # FULL, because in WAL mode the default leaves the last batches to a power cut.
+            self._db.executescript(
+                f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA application_id={_MARK}; {_SCHEMA}"
+            )
+        except sqlite3.OperationalError as error:
+            if last or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        return True
 
     def get(self, translator: str, sentences: Iterable[str]) -> dict[str, str]:
         """Those of `sentences` that are known, with their translations."""
