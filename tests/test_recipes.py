@@ -21,6 +21,8 @@ def test_the_four_published_methods():
         "t-patcher": Trigger.SOURCE,
         "mpn-only": Trigger.SAMPLED,
         "mpn-all": Trigger.ANY,
+        "mpn-only-once": Trigger.SAMPLED,
+        "mpn-all-once": Trigger.ANY,
         "lora": Trigger.SOURCE,
         "grace": Trigger.SOURCE,
     }
@@ -28,6 +30,13 @@ def test_the_four_published_methods():
         *("fine-tuning-mpn", "lora-mpn", "grace-mpn"),
         *("polypatch", "polypatch-one", "polypatch-one-mapped", "polypatch-mapped", "polypatch-both"),
     ]
+
+
+def test_one_draw_per_edit_has_a_name_of_its_own():
+    for name in ("mpn-only", "mpn-all"):
+        once = RECIPES[f"{name}-once"]
+        assert RECIPES[name] == dataclasses.replace(once, sampler=SourcePlusRandom(k=1))
+        assert once.sampler.redraw == "per_edit"
 
 
 @pytest.mark.parametrize("editor", [FineTuning(), LoRA(), GRACE()], ids=["fine-tuning", "lora", "grace"])

@@ -43,6 +43,8 @@ RECIPES: dict[str, Recipe] = {
     "t-patcher": Recipe(TPatcher(), paper=_PATCHER),
     "mpn-only": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.SAMPLED, paper=_MPN),
     "mpn-all": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
+    "mpn-only-once": Recipe(TPatcher(), _ONE_MORE, Trigger.SAMPLED, paper=_MPN),
+    "mpn-all-once": Recipe(TPatcher(), _ONE_MORE, Trigger.ANY, paper=_MPN),
     "fine-tuning-mpn": Recipe(FineTuning(), _ONE_MORE, Trigger.ANY),
     "lora": Recipe(LoRA(), paper=_LORA),
     "lora-mpn": Recipe(LoRA(), _ONE_MORE, Trigger.ANY),
@@ -54,7 +56,10 @@ RECIPES: dict[str, Recipe] = {
     "polypatch-mapped": Recipe(DiscriminantPatch(), SourcePlusMapped(), Trigger.SAMPLED),
     "polypatch-both": Recipe(DiscriminantPatch(), SourcePlusMapped(k=None), Trigger.SAMPLED),
 }
-"""Every method by name. A new one is a file in ``editors/`` or a sampler, and one row here."""
+"""Every method by name. A new one is a file in ``editors/`` or a sampler, and one row here.
+
+``mpn-only`` and ``mpn-all`` draw the other language anew at every step, the rows called ``-once`` once per edit.
+"""
 
 DEFAULT = "polypatch"
 """What is used unless told otherwise."""

@@ -101,12 +101,11 @@ def test_folds_are_edited_apart_and_averaged(edit, tmp_path):
     assert "(n = 2)" in ran.out
 
 
-def test_settings_and_redraw_reach_the_editor(edit, tmp_path):
-    assert edit("--set", "learning_rate=0.5", "--set", "use_validation=false", "--redraw", "per_edit").code == 0
+def test_settings_reach_the_editor(edit, tmp_path):
+    assert edit("--set", "learning_rate=0.5", "--set", "use_validation=false").code == 0
     told = read_artefact(tmp_path / "run" / "edits").config["settings"]["recipe"]
     assert (told["editor"]["learning_rate"], told["editor"]["max_steps"]) == (0.5, 20)
     assert told["editor"]["use_validation"] is False
-    assert told["sampler"]["redraw"] == "per_edit"
 
 
 def test_limit_order_and_wrong_in_all_choose_the_edits(edit):

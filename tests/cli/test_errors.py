@@ -111,10 +111,6 @@ def test_a_value_that_the_editor_refuses(edit):
     assert "'all'" in edit("--recipe", "fine-tuning", "--set", "scope=all")
 
 
-def test_an_unknown_redraw(edit):
-    assert "per_step" in edit("--redraw", "daily")
-
-
 @pytest.mark.parametrize("given", ["memory", "memory=many", "mem=3"])
 def test_a_malformed_size(edit, given):
     assert "mem" in edit("--size", given)

@@ -116,7 +116,7 @@ def test_full_scale_on_an_xfever_folder(polypatch, xfever, quick, tmp_path, name
     found = polypatch(*argv, "--json").json()
     (table,) = found["tables"]
     assert found["experiment"] == name
-    assert [row["recipe"] for row in table["rows"]][:4] == ["original", "fine-tuning", "t-patcher", "mpn-only"]
+    assert [row["recipe"] for row in table["rows"]][:4] == ["original", "fine-tuning", "t-patcher", "mpn-only-once"]
     assert table["published"]["original"]["locality.train.accuracy"] == 93.05
     said = polypatch(*argv)
     assert said.code == 0
@@ -132,7 +132,7 @@ def test_massive_has_four_tables_and_encodes_once(polypatch, massive, quick, tmp
     first = polypatch(*argv, "--out", tmp_path / "a", "--cache", tmp_path / "queries")
     assert first.code == 0, first.err
     report = (tmp_path / "a" / "report.md").read_text(encoding="utf-8")
-    assert report.count("mpn-all over t-patcher, on the same cells") == report.count("as before, en") == 4
+    assert report.count("mpn-all-once over t-patcher, on the same cells") == report.count("as before, en") == 4
     second = polypatch(*argv, "--out", tmp_path / "b", "--cache", tmp_path / "queries")
     assert "encoded 0 of " in second.out
     assert "encoded 0 of " not in first.out
@@ -161,11 +161,16 @@ def test_editors_with_and_without_mpns_sampler(polypatch, massive, quick, tmp_pa
             "grace",
             "grace-mpn",
             "t-patcher",
-            "mpn-all",
+            "mpn-all-once",
         ),
     ]
     assert [(won["better"], won["baseline"]) for won in table["gains"]] == [
-        *(("fine-tuning-mpn", "fine-tuning"), ("lora-mpn", "lora"), ("grace-mpn", "grace"), ("mpn-all", "t-patcher")),
+        *(
+            ("fine-tuning-mpn", "fine-tuning"),
+            ("lora-mpn", "lora"),
+            ("grace-mpn", "grace"),
+            ("mpn-all-once", "t-patcher"),
+        ),
     ]
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "grace-mpn over grace, on the same cells" in report

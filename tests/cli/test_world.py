@@ -96,12 +96,12 @@ def test_the_demo_writes_both_tables_and_the_picture(polypatch, short_tables, tm
     out = tmp_path / "demo"
     ran = polypatch("demo", "--out", out, "--limit", 4, "--jobs", 1, "--quiet")
     assert ran.code == 0, ran.err
-    recipes = ["original", "fine-tuning", "t-patcher", "mpn-only", "mpn-all", "polypatch"]
+    recipes = ["original", "fine-tuning", "t-patcher", "mpn-only-once", "mpn-all-once", "polypatch"]
     for name in ("report.json", "table3.json"):
         assert [row["recipe"] for row in json.loads((out / name).read_text(encoding="utf-8"))] == recipes
     assert (out / "clg.png").read_bytes().startswith(b"\x89PNG")
     assert not (out / "rows").exists()
-    for word in ("Table 1", "Table 3", "What mpn-all gains over t-patcher", "Locality"):
+    for word in ("Table 1", "Table 3", "What mpn-all-once gains over t-patcher", "Locality"):
         assert word in ran.out
         assert word in (out / "report.md").read_text(encoding="utf-8")
     assert set(polypatch("demo", "--out", out, "--limit", 4, "--jobs", 1, "--json").json()) == {

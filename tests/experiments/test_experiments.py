@@ -6,6 +6,7 @@ import pytest
 
 from polypatch.experiments import EXPERIMENTS, Materials
 from polypatch.experiments.demo import TABLE_1, TABLE_3
+from polypatch.experiments.rows import MPN
 
 GIVEN = Materials("model", "massive:data")
 
@@ -88,14 +89,14 @@ def test_an_editors_two_rows_differ_in_the_sampler_and_the_trigger_alone():
         (table,) = experiment.tables
         rows = {row.recipe: row for row in table.rows}
         for better, plain in table.contrasts:
-            assert rows[better] == replace(rows[plain], recipe=better, redraw="per_edit")
+            assert rows[better] == replace(rows[plain], recipe=better)
             assert rows[better].built().editor == rows[plain].built().editor
         known = {row for one in EXPERIMENTS[other]("small", given).tables for row in map(repr, one.rows)}
-        assert {repr(rows["t-patcher"]), repr(rows["mpn-all"])} <= known
+        assert {repr(rows["t-patcher"]), repr(rows["mpn-all-once"])} <= known
 
 
 def test_the_demos_rows_are_those_of_table_1_on_one_seed():
-    rows = [row for row in EXPERIMENTS["table1"]("small", GIVEN).tables[0].rows if row.redraw != "per_step"]
+    rows = [row for row in EXPERIMENTS["table1"]("small", GIVEN).tables[0].rows if row.recipe not in MPN]
     assert [replace(row, order=0, trajectory_every=0) for row in rows] == list(TABLE_1[:-1])
     assert TABLE_1[-1].recipe == TABLE_3[-1].recipe == "polypatch"
     assert all(row.wrong_in_all and row.limit is None for row in TABLE_3)

@@ -35,9 +35,9 @@ ray = pytest.importorskip("ray")
 
 RUNS = [
     Run(recipe="t-patcher", settings=FAST),
-    Run(recipe="mpn-all", settings=FAST, redraw="per_edit", order=1, seed=3, trajectory_every=4),
+    Run(recipe="mpn-all-once", settings=FAST, order=1, seed=3, trajectory_every=4),
     Run(recipe="fine-tuning", settings={"learning_rate": 1e-2, "max_steps": 20}, folds=2),
-    Run(recipe="mpn-only", settings=FAST, redraw="per_step", limit=6),
+    Run(recipe="mpn-only", settings=FAST, limit=6),
 ]
 NO_PROBES = Run(recipe="t-patcher", settings=FAST, max_locality_drop=1.0)
 """Refused only when it runs: tiny data have no texts to watch."""

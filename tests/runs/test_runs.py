@@ -15,7 +15,7 @@ from polypatch.testing import tiny_edits
 FAST = {"views": 2, "max_steps": 20, "first_validation": 4, "validate_every": 2}
 RUNS = [
     Run(recipe="t-patcher", settings=FAST),
-    Run(recipe="mpn-all", settings=FAST, redraw="per_edit", order=1, seed=3, trajectory_every=4),
+    Run(recipe="mpn-all-once", settings=FAST, order=1, seed=3, trajectory_every=4),
     Run(recipe="fine-tuning", settings={"learning_rate": 1e-2, "max_steps": 20}, folds=2),
 ]
 
@@ -41,7 +41,7 @@ def in_process(spec):
 
 
 def test_a_run_with_folds_gives_a_report_per_fold_and_every_edit_is_in_one(in_process):
-    assert [report.recipe for report in in_process] == ["t-patcher", "mpn-all", "fine-tuning", "fine-tuning"]
+    assert [report.recipe for report in in_process] == ["t-patcher", "mpn-all-once", "fine-tuning", "fine-tuning"]
     assert sum(report.edits for report in in_process[2:]) == 12
 
 
@@ -69,7 +69,7 @@ def test_an_interruption_keeps_the_rows_that_were_finished(spec, tmp_path, monke
     original = Workbench.run
 
     def interrupted(self, run, on_outcome=None):
-        if run.recipe == "mpn-all":
+        if run.recipe == "mpn-all-once":
             raise KeyboardInterrupt
         return original(self, run, on_outcome)
 
@@ -161,7 +161,7 @@ def test_wrong_in_all_keeps_exactly_the_edits_the_model_gets_wrong_everywhere(sp
     [
         (Run(recipe="rome"), UnknownRecipeError, "rome"),
         (Run(recipe="t-patcher", settings={"learning_rat": 1}), InputError, "learning_rat"),
-        (Run(recipe="mpn-all", redraw="sometimes"), InputError, "sometimes"),
+        (Run(recipe="t-patcher", k=2), InputError, "SourceOnly cannot be drawn so"),
     ],
 )
 def test_a_wrong_run_is_refused_before_anything_is_loaded(run, error, said, monkeypatch):

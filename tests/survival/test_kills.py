@@ -37,7 +37,7 @@ RUNS = {
     "t-patcher, guarded": Run(
         recipe="t-patcher", settings=WORLD, wrong_in_all=True, max_locality_drop=0.5, **{**COMMON, "limit": 8}
     ),
-    "mpn-only, two folds": Run(recipe="mpn-only", settings=WORLD, redraw="per_step", folds=2, **COMMON),
+    "mpn-only, two folds": Run(recipe="mpn-only", settings=WORLD, folds=2, **COMMON),
     "fine-tuning": Run(
         recipe="fine-tuning", settings={"views": 0, "max_steps": 5}, wrong_in_all=True, keep_failed=True, **COMMON
     ),

@@ -22,7 +22,7 @@ from polypatch.experiments.demo import TABLE_1, TABLE_3
 from polypatch.files import write_atomic
 from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Processes, Run, execute
 
-MPN, BASELINE = "mpn-all", "t-patcher"
+MPN, BASELINE = "mpn-all-once", "t-patcher"
 
 
 @dataclass(frozen=True)

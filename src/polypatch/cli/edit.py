@@ -78,10 +78,6 @@ def edit(
             rich_help_panel=HOW,
         ),
     ] = None,
-    redraw: Annotated[
-        str | None,
-        typer.Option(metavar="WHEN", help="per_step or per_edit, instead of the recipe's.", rich_help_panel=HOW),
-    ] = None,
     retries: Annotated[
         int,
         typer.Option(min=0, metavar="N", help="Further attempts at an edit that did not take.", rich_help_panel=HOW),
@@ -173,7 +169,6 @@ def edit(
     run = Run(
         recipe=recipe,
         settings=settings(setting, recipe_named(recipe).editor),
-        redraw=redraw,
         languages=edited,
         memory_languages=as_list(memory_languages),
         seed=seed,

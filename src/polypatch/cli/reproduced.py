@@ -104,7 +104,7 @@ class Reproduced:
             save_figure(pareto_figure(reports), self.folder / f"{number}-locality.png")
         if any(report.trajectory for report in reports):
             save_figure(trajectory_figure(reports), self.folder / f"{number}-trajectory.png")
-        drawn = [report for report in reports if report.recipe == "mpn-only" and report.cells is not None]
+        drawn = [report for report in reports if report.recipe == "mpn-only-once" and report.cells is not None]
         if any((report.cells.trained & ~report.cells.source).any() for report in drawn if report.cells):
             save_figure(transfer_figure(transfer(drawn)), self.folder / f"{number}-transfer.png")
 

@@ -73,7 +73,7 @@ def compared_grid(
     """`results_grid` with a printed table's rows, as printed, each above ours; columns that either has.
 
     Args:
-        reports: ours; a title such as ``mpn-all, drawn anew`` belongs to the printed row ``mpn-all``.
+        reports: ours; a title such as ``mpn-all, memory in 6`` belongs to the printed row ``mpn-all``.
         published: recipe -> metric -> printed number.
         marks: (recipe, metric) of printed cells that get a ``†``.
     """

@@ -48,10 +48,10 @@ def ablations(scale: Scale, given: Materials) -> Experiment:
 def mpn_ablations(scale: Scale, given: Materials) -> Experiment:
     """Of MPN, with the same memory: when it draws, and from how many dropout views. One seed, one order: it is slow."""
     whole, rows = _compared(scale, given)
-    mpn = rows[SAME_MEMORY if SAME_MEMORY in rows else "mpn-all"]
+    mpn = rows[SAME_MEMORY if SAME_MEMORY in rows else "mpn-all-once"]
     drawn = replace(mpn, settings={**mpn.settings, "example_repeat": REPEAT})
     tables = (
-        _table("a new draw at every step", mpn, [replace(mpn, redraw="per_step")]),
+        _table("a new draw at every step", mpn, [replace(mpn, recipe="mpn-all")]),
         _table(
             "dropout views kept per text", mpn, (replace(drawn, settings={**drawn.settings, "views": v}) for v in VIEWS)
         ),
@@ -81,7 +81,8 @@ def _table(what: str, row: Run, changed: Iterable[Run]) -> Table:
 
 def _difference(row: Run, run: Run) -> str:
     said = [f"{name} = {value}" for name, value in run.settings.items() if row.settings.get(name) != value]
-    said += [f"{name} = {getattr(run, name)}" for name in ("k", "redraw") if getattr(run, name) != getattr(row, name)]
+    if run.k != row.k:
+        said.append(f"k = {run.k}")
     if run.memory_languages != row.memory_languages:
         said.append(f"memory in {', '.join(run.memory_languages)}")
-    return f"{row.recipe}, {', '.join(said)}"
+    return ", ".join((run.recipe, *said))

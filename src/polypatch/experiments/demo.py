@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from polypatch.experiments.compare import compare
 from polypatch.experiments.experiment import Experiment, Materials
+from polypatch.experiments.rows import MPN
 from polypatch.experiments.table1 import table1
 from polypatch.experiments.table3 import table3
 from polypatch.recipes import DEFAULT
@@ -13,7 +14,7 @@ from polypatch.runs import Run
 
 
 def _rows(experiment: Experiment) -> tuple[Run, ...]:
-    return tuple(row for row in experiment.tables[0].rows if row.redraw != "per_step")
+    return tuple(row for row in experiment.tables[0].rows if row.recipe not in MPN)
 
 
 _OURS = next(row for row in _rows(compare("small", Materials())) if row.name == DEFAULT)

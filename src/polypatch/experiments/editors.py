@@ -14,7 +14,7 @@ CONTRASTS = (
     Contrast("fine-tuning-mpn", "fine-tuning"),
     Contrast("lora-mpn", "lora"),
     Contrast("grace-mpn", "grace"),
-    Contrast("mpn-all", "t-patcher"),
+    Contrast("mpn-all-once", "t-patcher"),
 )
 """What a random parallel example and the trigger "any language is wrong" add to an editor."""
 
@@ -56,4 +56,4 @@ def _rows(patcher: Run, *, small: bool) -> Iterator[Run]:
     }
     for better, name in CONTRASTS:
         yield replace(plain[name], recipe=name)
-        yield replace(plain[name], recipe=better, redraw="per_edit")
+        yield replace(plain[name], recipe=better)

@@ -22,7 +22,7 @@ def growth(scale: Scale, given: Materials) -> Experiment:
     On MASSIVE where it is named (``massive-all`` has enough edits), else on the world. Memory in every language.
     """
     whole, languages, memory = either(scale, given)
-    mpn = next(row for row in whole.tables[0].rows if row.name == "mpn-all")
+    mpn = next(row for row in whole.tables[0].rows if row.name == "mpn-all-once")
     ours = Run(recipe="polypatch", allow_contradictions=True)
     rows = [
         replace(row, languages=languages, memory_languages=memory, trajectory_every=0)

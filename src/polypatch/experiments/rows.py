@@ -1,4 +1,4 @@
-"""The paper's four rows, and MPN's drawn anew at every step, for any data and any settings."""
+"""The paper's four rows, and MPN's drawn once per edit, for any data and any settings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from polypatch.edits import Lang
 from polypatch.experiments.experiment import Contrast
 from polypatch.runs import Run
 
-STEP = "drawn anew at every step"
+MPN = ("mpn-only", "mpn-all")
+"""Drawn anew at every step."""
+
+ONCE = ("mpn-only-once", "mpn-all-once")
+"""Drawn once per edit."""
 
 CONTRASTS = (
-    *(Contrast(better, "t-patcher") for better in ("mpn-only", "mpn-all", f"mpn-only, {STEP}", f"mpn-all, {STEP}")),
-    *(Contrast(f"{name}, {STEP}", name) for name in ("mpn-only", "mpn-all")),
+    *(Contrast(better, "t-patcher") for better in (*ONCE, *MPN)),
+    *(Contrast(step, once) for step, once in zip(MPN, ONCE, strict=True)),
 )
 """What each form of MPN gains over Transformer-Patcher, and a draw per step over a draw per edit."""
 
@@ -24,7 +28,7 @@ def paper_rows(
     fine_tuning: Mapping[str, Any],
     languages: tuple[Lang, ...] = (),
     *,
-    mpn: tuple[str, ...] = ("mpn-only", "mpn-all"),
+    mpn: tuple[str, ...] = MPN,
     per_step: bool = True,
     **common: Any,
 ) -> tuple[Run, ...]:
@@ -43,8 +47,8 @@ def paper_rows(
     """
     base = Run(recipe="t-patcher", languages=languages, keep_failed=True, allow_contradictions=True, **common)
     patcher = replace(base, settings=settings)
-    per_edit = [replace(patcher, recipe=name, redraw="per_edit") for name in mpn]
-    anew = [replace(patcher, recipe=name, redraw="per_step", title=f"{name}, {STEP}") for name in mpn]
+    per_edit = [replace(patcher, recipe=f"{name}-once") for name in mpn]
+    anew = [replace(patcher, recipe=name) for name in mpn]
     # Fine-tuning knows no memory, and tries until it is right.
     tuned = replace(base, recipe="fine-tuning", settings=fine_tuning, memory_languages=(), retries=0)
     return (tuned, patcher, *per_edit, *(anew if per_step else ()))

@@ -22,7 +22,6 @@ class Run:
     Attributes:
         recipe: row of the table of recipes.
         settings: hyper-parameters of its editor that differ from the row's.
-        redraw: ``"per_step"`` or ``"per_edit"`` instead of the row's sampler's.
         k: how many languages beside the source are drawn, instead of the row's sampler's number.
         languages: what samplers and triggers may use, the source first; empty for every language of the edits.
         memory_languages: in which languages there is memory; empty for the source alone, as in the paper.
@@ -42,7 +41,6 @@ class Run:
 
     recipe: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    redraw: str | None = None
     k: int | None = None
     languages: tuple[Lang, ...] = ()
     memory_languages: tuple[Lang, ...] = ()
@@ -91,11 +89,10 @@ class Run:
         return replace(row, editor=editor, sampler=self._sampler(row.sampler))
 
     def _sampler(self, sampler: Sampler) -> Sampler:
-        if self.redraw not in (None, "per_step", "per_edit"):
-            raise InputError(f"redraw must be per_step or per_edit, not {self.redraw!r}")
-        changes = {name: value for name in ("redraw", "k") if (value := getattr(self, name)) is not None}
+        if self.k is None:
+            return sampler
         try:
-            return replace(sampler, **changes)  # type: ignore[type-var]
+            return replace(sampler, k=self.k)  # type: ignore[type-var]
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.recipe}: {type(sampler).__name__} cannot be drawn so ({error})") from error
 
