@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -38,11 +39,8 @@ class Contradiction:
     distance: float
 
     def __str__(self) -> str:
-        (lang, other), (text, near), (wanted, instead) = self.langs, self.texts, self.targets
-        return (
-            f"{self.first} wants {wanted!r} for {_short(text)} ({lang}), "
-            f"{self.second} wants {instead!r} for {_short(near)} ({other}); distance {self.distance:.3f}"
-        )
+        examples = map(Example, self.langs, self.texts, self.targets)
+        return f"{_named((self.first, self.second), *examples)}; distance {self.distance:.3f}"
 
 
 def find_contradictions(tail: Tail, edits: Sequence[Edit], near: float = NEAR) -> list[Contradiction]:
@@ -65,20 +63,37 @@ def find_contradictions(tail: Tail, edits: Sequence[Edit], near: float = NEAR) -
     return sorted(found.values(), key=lambda pair: pair.distance)
 
 
-def require_no_contradictions(edits: Sequence[Edit]) -> None:
-    """Refuse edits that want different answers to the very same input; costs no forward pass.
+def require_no_contradictions(tail: Tail, edits: Sequence[Edit]) -> None:
+    """Refuse edits that want different answers to one input; costs no forward pass.
+
+    Two prompts are one input where they differ in case or Unicode form at most, or where the model reads the same
+    tokens.
 
     Raises:
         ContradictionError: naming both edits.
     """
-    seen: dict[Text, tuple[str, Example]] = {}
-    for edit in edits:
-        for lang in edit.languages:
-            example = edit.example(lang)
-            other, earlier = seen.setdefault(example.text, (edit.id, example))
-            if other != edit.id and earlier.target != example.target:
-                pair = _contradiction((other, edit.id), earlier, example, 0.0)
-                raise ContradictionError(f"{pair}. Leave one out, or allow contradictions.")
+    rows = [(edit.id, edit.example(lang)) for edit in edits for lang in edit.languages]
+    texts = [example.text for _, example in rows]
+    for name, how in (
+        (_folded(texts), "but for case or Unicode form"),
+        (tail.inputs(texts), "to the model's tokenizer"),
+    ):
+        seen: dict[object, tuple[str, Example]] = {}
+        for (edit, example), same in zip(rows, name, strict=True):
+            other, earlier = seen.setdefault(same, (edit, example))
+            if other != edit and earlier.target != example.target:
+                what = "" if earlier.text == example.text else f" These two are one text {how}."
+                pair = _named((other, edit), earlier, example)
+                raise ContradictionError(f"{pair}.{what} Leave one out, or allow contradictions.")
+
+
+def _folded(texts: Sequence[Text]) -> list[object]:
+    """Texts, equal where they differ in case or Unicode form only."""
+
+    def fold(part: str) -> str:
+        return unicodedata.normalize("NFC", unicodedata.normalize("NFC", part).casefold())
+
+    return [fold(text) if isinstance(text, str) else tuple(map(fold, text)) for text in texts]
 
 
 def _near_pairs(q: Tensor, wanted: Tensor, near: float) -> Iterator[tuple[int, int, float]]:
@@ -105,6 +120,13 @@ def _numbers(targets: Sequence[str]) -> Tensor:
 def _contradiction(pair: tuple[str, str], first: Example, second: Example, distance: float) -> Contradiction:
     langs, texts = (first.lang, second.lang), (first.text, second.text)
     return Contradiction(*pair, langs, texts, (first.target, second.target), distance)
+
+
+def _named(pair: tuple[str, str], *examples: Example) -> str:
+    wants = (
+        f"{name} wants {e.target!r} for {_short(e.text)} ({e.lang})" for name, e in zip(pair, examples, strict=True)
+    )
+    return ", ".join(wants)
 
 
 def _short(text: Text) -> str:

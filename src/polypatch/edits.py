@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
-from polypatch.errors import EditError
+from polypatch.arguments import languages_in
+from polypatch.errors import EditError, InputError
 
 Lang: TypeAlias = str
 """ISO 639-1 code, lower case (``en``, ``zh``)."""
@@ -134,8 +135,23 @@ class Edit:
 
     def only(self, languages: Iterable[Lang]) -> Edit:
         """The same edit with its parallel prompts cut to the source and `languages`: what a sampler may draw from."""
-        keep = {self.source, *languages}
+        keep = {self.source, *languages_in(languages)}
         return replace(self, prompt={lang: text for lang, text in self.prompt.items() if lang in keep})
+
+
+def edits_in(given: Iterable[Edit]) -> tuple[Edit, ...]:
+    """Edits as they were given.
+
+    Raises:
+        InputError: a single one, or what is no edit.
+    """
+    if isinstance(given, Edit) or not isinstance(given, Iterable):
+        raise InputError(f"edits are a list, such as [edit], not one {type(given).__name__}")
+    edits = tuple(given)
+    for i, edit in enumerate(edits):
+        if not isinstance(edit, Edit):
+            raise InputError(f"edits[{i}] is a {type(edit).__name__}, not an Edit")
+    return edits
 
 
 def _require_source(edit: Edit, name: str, by_language: Mapping[Lang, object]) -> None:

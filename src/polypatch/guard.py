@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from polypatch.arguments import texts_in
 from polypatch.edits import Text
 from polypatch.errors import InputError
 from polypatch.sites import UNCHANGED, Change, Tail
@@ -22,14 +23,14 @@ class Guard:
         max_locality_drop: percentage points of agreement with the unedited model on `probe` that one edit may cost.
 
     Raises:
-        InputError: no texts, or a negative budget.
+        InputError: no texts, or what is no list of texts; a negative budget.
     """
 
     probe: Sequence[Text]
     max_locality_drop: float
 
     def __post_init__(self) -> None:
-        if not self.probe:
+        if not texts_in(self.probe, "probe"):
             raise InputError("a guard needs probe texts")
         if not self.max_locality_drop >= 0:
             raise InputError(f"max_locality_drop must be 0 or more percentage points, not {self.max_locality_drop}")

@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from polypatch.arguments import languages_in
 from polypatch.edits import MAPPED, Edit, Example, Lang
 
 Redraw = Literal["per_step", "per_edit"]
@@ -74,6 +75,7 @@ class SourcePlusMapped:
     redraw: Redraw = "per_edit"
 
     def __post_init__(self) -> None:
+        languages_in(self.languages)
         if self.k is not None and self.k < 0:
             raise ValueError(f"k must be at least 0, or None for every language of the edit, not {self.k}")
 
@@ -104,6 +106,9 @@ class OnlyLanguages:
 
     languages: tuple[Lang, ...]
     redraw: Redraw = "per_edit"
+
+    def __post_init__(self) -> None:
+        languages_in(self.languages)
 
     def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:
         """The source, then `languages` in their order."""

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 import torch
 
+from polypatch.arguments import labelled_in, texts_in
 from polypatch.attempt import Attempt, Editable, Rules, now, remember, right_already, rng_of
 from polypatch.contradictions import require_no_contradictions
 from polypatch.editors import Memory, MemoryRows
-from polypatch.edits import Edit, Example, Labelled, Lang, Text
+from polypatch.edits import Edit, Example, Labelled, Lang, Text, edits_in
 from polypatch.errors import EditError, InputError
 from polypatch.guard import Guard, Watchman
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
@@ -31,6 +32,11 @@ class Watch:
 
     every: int
     locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        labelled_in(self.locality)
+        if self.every < 1:
+            raise InputError(f"every is a number of edits, at least 1, not {self.every}")
 
 
 class Stream(Editable, Protocol):
@@ -60,6 +66,7 @@ def apply(
 ) -> Iterator[EditOutcome]:
     """Apply edits one after another; arguments and errors as for `polypatch.edit_stream`."""
     memory = memory_of(edited)
+    edits = edits_in(edits)
     usable = [edit.only(languages) if languages is not None else edit for edit in edits]
     _check(edited, usable, allow_contradictions)
     drawable = dict.fromkeys(lang for edit in usable for lang in edit.languages)
@@ -174,9 +181,11 @@ def examples_of(edited: Stream, recipe: Recipe, record: EditRecord) -> tuple[Exa
 
 def build_memory(tail: Tail, memory: Sequence[Text], validation: Sequence[Text] | None) -> Memory:
     """The memory of these texts; every `STOPPING_SHARE`-th watches the stopping rule where `validation` is None."""
+    memory = texts_in(memory, "memory")
     if validation is None:
         validation = memory[::STOPPING_SHARE]
         memory = [text for i, text in enumerate(memory) if i % STOPPING_SHARE]
+    validation = texts_in(validation, "validation_memory")
     return Memory(*(MemoryRows(texts, tail.queries(texts)) for texts in (memory, validation)))
 
 
@@ -226,7 +235,7 @@ def _check(edited: Stream, edits: Sequence[Edit], allow_contradictions: bool) ->
         for lang in edit.languages:
             edited.class_of(edit.target_in(lang))
     if not allow_contradictions:
-        require_no_contradictions([*made(edited), *edits])
+        require_no_contradictions(edited.tail, [*made(edited), *edits])
 
 
 def _measure(edited: Stream, past: Sequence[Edit], watch: Watch) -> TrajectoryPoint:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from polypatch.arguments import languages_in
 from polypatch.edits import Edit, Labelled, Lang, Text
 from polypatch.errors import DataError
 
@@ -41,7 +42,7 @@ class EditingData:
 
 def _pooled(texts: Mapping[Lang, Sequence[Text]], languages: Iterable[Lang], what: str) -> list[Text]:
     pooled: list[Text] = []
-    for lang in languages:
+    for lang in languages_in(languages):
         if lang not in texts:
             raise DataError(f"no {what} text in {lang!r} (has: {', '.join(sorted(texts)) or 'none'})")
         pooled.extend(texts[lang])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from os import PathLike
 
+from polypatch.arguments import languages_in
 from polypatch.data.translate import Translator, translate
 from polypatch.data.translation_cache import TranslationCache
 from polypatch.data.translators import OPUS, Models
@@ -67,9 +68,7 @@ def translated(
 
 
 def _checked(languages: Iterable[Lang]) -> tuple[Lang, ...]:
-    if isinstance(languages, str):  # "de" is a sequence of "d" and "e"
-        raise InputError(f"languages is {languages!r}: give a list, such as [{languages!r}]")
-    wanted = tuple(dict.fromkeys(languages))
+    wanted = tuple(dict.fromkeys(languages_in(languages)))
     if not wanted:
         raise InputError("languages is empty: name a language to translate into, such as 'de'")
     strange = next((lang for lang in wanted if not is_lang(lang)), None)

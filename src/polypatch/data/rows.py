@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from polypatch.arguments import languages_in
 from polypatch.data.quoting import listed, quoted
 from polypatch.edits import Edit, Labelled, Lang, Text, is_lang
 from polypatch.errors import DataError
@@ -84,6 +85,7 @@ def choose_languages(
         DataError: one of them is not available, the message lists those that are; or is no language code.
     """
     has = tuple(available)
+    asked = None if asked is None else languages_in(asked)
     named = (lang.removesuffix("?") for lang in asked or () if not lang.endswith("?") or lang[:-1] in has)
     chosen = tuple(dict.fromkeys((source, *(has if asked is None else named))))
     missing = [lang for lang in chosen if lang not in has]

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from polypatch.edits import Edit, Labelled, Lang, Text
+from polypatch.arguments import labelled_in, languages_in
+from polypatch.edits import Edit, Labelled, Lang, Text, edits_in
 from polypatch.errors import EditError
 from polypatch.evaluation import metrics
 from polypatch.evaluation.cells import Cells, drawn_languages, masks
@@ -91,8 +92,11 @@ def evaluate(
     Raises:
         UnknownLabelError: a target or a locality label that the model has no class for.
         EditError: two edits with one id.
+        InputError: a string where a list is meant.
     """
-    edits = tuple(edits)
+    edits = edits_in(edits)
+    labelled_in(locality or {})
+    languages = None if languages is None else languages_in(languages)
     _require_distinct(edits)
     questions = Questions(edited.labels)
     plan = _plan(questions, edits, {} if locality is None else locality, languages)

@@ -148,6 +148,10 @@ class FrozenTail:
         self.encode(texts)
         return self.cache.take(texts)
 
+    def inputs(self, texts: Sequence[Text]) -> list[bytes]:
+        """What the model reads of each text; see `Tokens.names`."""
+        return self.encoder.tokens.names(texts)
+
     def _with_mapped(self, texts: Sequence[Text], mapped: Sequence[tuple[int, Mapped]]) -> Tensor:
         if self.maps is None:
             raise InputError("queries mapped to other languages need parallel text: pass parallel=")

@@ -48,6 +48,10 @@ class FullForward:
             raise UnsupportedModelError("mapped queries have no text to run the whole model on: leave out exact=True")
         return self.encoder.queries(texts)
 
+    def inputs(self, texts: Sequence[Text]) -> list[bytes]:
+        """What the model reads of each text; see `Tokens.names`."""
+        return self.encoder.tokens.names(texts)
+
     @torch.no_grad()
     def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
         """Eval-mode logits [n, classes] under `change`."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from polypatch.arguments import texts_in
 from polypatch.edits import Mapped, Text
 from polypatch.errors import InputError
 
@@ -70,8 +71,10 @@ class Maps:
             queries: texts -> eval-mode queries [n, d].
 
         Raises:
-            InputError: the columns differ in length, or hold fewer than `LEAST` texts.
+            InputError: a column is no list of texts; the columns differ in length, or hold fewer than `LEAST` texts.
         """
+        for name, texts in corpus.items():
+            texts_in(texts, f"parallel[{name!r}]")
         lengths = {name: len(texts) for name, texts in corpus.items()}
         if len(set(lengths.values())) != 1 or min(lengths.values()) < LEAST:
             said = ", ".join(f"{name} {n}" for name, n in lengths.items()) or "nothing"

@@ -60,6 +60,10 @@ class Tail(Protocol):
         """Eval-mode FFN inputs q [n, d] at the position the head reads."""
         ...
 
+    def inputs(self, texts: Sequence[Text]) -> list[bytes]:
+        """What the model reads of each text, as a name: the same where it cannot tell two texts apart."""
+        ...
+
     def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
         """Eval-mode logits [n, classes] under `change`, without gradients."""
         ...

@@ -6,6 +6,7 @@ which other texts it was encoded with, and editing in two calls gives the same b
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -17,6 +18,9 @@ from polypatch.edits import Text
 from polypatch.errors import InputError
 
 BUCKET = 8
+
+NAMED = 2**17
+"""So many texts are remembered by what the model reads of them; then the memory is cleared."""
 
 
 class Tokens:
@@ -32,6 +36,7 @@ class Tokens:
         # Tokenizers that know no limit state a huge integer.
         self.max_length = max_length or (stated if stated < 100_000 else 512)
         self.tokenizer = tokenizer
+        self._names: dict[Text, bytes] = {}
 
     def ids(self, texts: Sequence[Text]) -> list[dict[str, list[int]]]:
         """Per text its ``input_ids`` (and ``token_type_ids`` where the model has them), truncated, not padded."""
@@ -44,6 +49,15 @@ class Tokens:
         encoded = self.tokenizer(*columns, truncation=True, max_length=self.max_length, padding=False)
         names = [name for name in encoded if name != "attention_mask"]
         return [{name: encoded[name][i] for name in names} for i in range(len(texts))]
+
+    def names(self, texts: Sequence[Text]) -> list[bytes]:
+        """A short name for what the model reads of each text: the same where it cannot tell two texts apart."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._names]
+        if len(self._names) + len(fresh) > NAMED:
+            self._names, fresh = {}, list(dict.fromkeys(texts))
+        for text, row in zip(fresh, self.ids(fresh), strict=True):
+            self._names[text] = hashlib.blake2b(repr(row).encode(), digest_size=16).digest()
+        return [self._names[text] for text in texts]
 
     def pad(self, rows: Sequence[dict[str, list[int]]], device: torch.device) -> dict[str, Tensor]:
         """One batch, padded to the bucket of its longest row."""
