@@ -51,7 +51,7 @@ def find_contradictions(tail: Tail, edits: Sequence[Edit], near: float = NEAR) -
     rows = [(edit.id, edit.example(lang)) for edit in edits for lang in edit.languages]
     if not rows:
         return []
-    q = tail.queries([example.text for _, example in rows]).float()
+    q = tail.queries([example.text for _, example in rows])
     order = {edit.id: place for place, edit in enumerate(edits)}
     found: dict[tuple[str, str], Contradiction] = {}
     for i, j, distance in _near_pairs(q, _numbers([example.target for _, example in rows]).to(q.device), near):

@@ -107,10 +107,10 @@ class EditedModel:
     def probabilities(self, texts: Sequence[Text]) -> Tensor:
         """Softmax of the model's own forward passes: [n, classes]."""
         encoder = self.tail.encoder
-        logits = torch.empty(len(texts), len(self.labels))
+        logits = torch.empty(len(texts), len(self.labels), dtype=self.site.dtype)
         with self.site.evaluating():
             for chosen, batch in encoder.tokens.batches(texts, encoder.batch_size, self.site.device):
-                logits[chosen] = self.model(**batch).logits.float().cpu()
+                logits[chosen] = self.model(**batch).logits.cpu()
         return logits.softmax(-1)
 
     def predict(self, texts: Text | Sequence[Text]) -> Any:

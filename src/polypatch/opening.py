@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from torch import nn
@@ -98,6 +99,8 @@ def open_artefact(
     config = artefact.config
     if model is None or tokenizer is None:
         loaded, its_tokenizer = _base(folder, config)
+        if any(tensor.dtype == torch.float64 for tensor in artefact.tensors.values()):
+            loaded.double()  # as the model was when it was edited; its fingerprint says whether it is that one
         model, tokenizer = model or loaded, tokenizer or its_tokenizer
     site = FeedForwardSite(model)
     _require_base(folder, site, config)
@@ -143,9 +146,9 @@ def learn_maps(tail: FrozenTail | FullForward, parallel: Mapping[Lang, Sequence[
 def empty_delta(site: FeedForwardSite, config: Mapping[str, Any]) -> Delta:
     """A delta of the kind the configuration names, with nothing in it."""
     if config["delta"] == PatchBank.kind:
-        return PatchBank(site.hidden_size, site.activation_name, site.device)
+        return PatchBank(site.hidden_size, site.activation_name, site.device, site.dtype)
     if config["delta"] == Codebook.kind:
-        return Codebook(site.hidden_size, len(site.labels), site.device)
+        return Codebook(site.hidden_size, len(site.labels), site.device, site.dtype)
     if config["delta"] == LowRankDelta.kind:
         return LowRankDelta(site)
     return WeightDelta(site, config["scope"])

@@ -110,7 +110,7 @@ class Protected:
 
     def kept(self, rows: Tensor, out: Tensor) -> Tensor:
         """Per row, whether it has an answer it may have: [m]."""
-        logits = self.site.logits(self.q[rows], out).float()
+        logits = self.site.logits(self.q[rows], out)
         top = logits.topk(2, dim=1)
         found = top.indices[:, 0]
         allowed = (found == self.answer[rows]) | (found == self.other[rows])

@@ -116,12 +116,12 @@ DAMAGED = {
     "no rank": ({"up_a": torch.zeros(0, D)}, "rank from 1 to 32, has 0"),
     "a number for a matrix": ({"up_a": torch.zeros(())}, "rank from 1 to 32, has 0"),
     "more rank than width": ({"up_a": torch.zeros(D + 1, D)}, "rank from 1 to 32, has 33"),
-    "two ranks": ({"up_a": torch.zeros(2, D)}, r"up_b should be float32 \(64, 2\)"),
-    "another width": ({"down_b": torch.zeros(D + 1, 3)}, r"down_b should be float32 \(32, 3\)"),
+    "two ranks": ({"up_a": torch.zeros(2, D)}, r"up_b should be float32 or float64 \(64, 2\)"),
+    "another width": ({"down_b": torch.zeros(D + 1, 3)}, r"down_b should be float32 or float64 \(32, 3\)"),
     "half precision": ({"down_a": torch.zeros(3, W).half()}, "down_a should be float32"),
     "not finite": ({"down_a": torch.full((3, W), NAN)}, "down_a holds numbers that are not finite"),
     "no scale": ({"scale": torch.tensor(NAN)}, "scale holds numbers that are not finite"),
-    "two scales": ({"scale": torch.ones(2)}, r"scale should be float32 \(\)"),
+    "two scales": ({"scale": torch.ones(2)}, r"scale should be float32 or float64 \(\)"),
 }
 
 

@@ -8,6 +8,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
+from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.patch_bank import chosen
 from polypatch.deltas.shared import inseparable
 from polypatch.errors import ArtefactError, InputError
@@ -34,6 +35,7 @@ class Codebook(nn.Module):
         hidden_size: d.
         labels: how many classes the model has.
         device: where the entries live.
+        dtype: what their numbers are kept as: the model's own type.
     """
 
     keys: Tensor
@@ -46,11 +48,17 @@ class Codebook(nn.Module):
     replaces = False
     mergeable = False
 
-    def __init__(self, hidden_size: int, labels: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        labels: int,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
-        self.register_buffer("keys", torch.empty(0, hidden_size, device=device))
-        self.register_buffer("values", torch.empty(0, hidden_size, device=device))
-        self.register_buffer("radii", torch.empty(0, device=device))
+        self.register_buffer("keys", torch.empty(0, hidden_size, device=device, dtype=dtype))
+        self.register_buffer("values", torch.empty(0, hidden_size, device=device, dtype=dtype))
+        self.register_buffer("radii", torch.empty(0, device=device, dtype=dtype))
         self.register_buffer("classes", torch.empty(0, dtype=torch.long, device=device))
         self.labels = labels
         self.owners: list[str] = []
@@ -83,7 +91,7 @@ class Codebook(nn.Module):
 
     def without(self, piece: int) -> Codebook:
         """A codebook of the other entries."""
-        rest = Codebook(self.keys.shape[1], self.labels, self.keys.device)
+        rest = Codebook(self.keys.shape[1], self.labels, self.keys.device, self.keys.dtype)
         rest.load_tensors(*chosen(self.tensors(), self.owners, lambda i, _: i != piece))
         return rest
 
@@ -163,20 +171,13 @@ class Codebook(nn.Module):
         """
         self._require(tensors, len(owners), len(owners))
         for name in _NAMES:
-            setattr(self, name, tensors[name].to(self.keys.device, copy=True))
+            setattr(self, name, tensors[name].to(self.get_buffer(name), copy=True))
         self.owners = list(owners)
 
     def _require(self, tensors: Mapping[str, Tensor], count: int, radii: int) -> None:
         width = self.keys.shape[1]
         wanted = {"keys": (count, width), "values": (count, width), "radii": (radii,), "classes": (count,)}
-        if set(tensors) != set(wanted):
-            raise ArtefactError(f"a codebook needs the tensors {sorted(wanted)}, found {sorted(tensors)}")
-        for name, shape in wanted.items():
-            tensor, kind = tensors[name], torch.long if name == "classes" else torch.float32
-            if tuple(tensor.shape) != shape or tensor.dtype != kind:
-                raise ArtefactError(f"{name} should be {kind} {shape}, is {tensor.dtype} {tuple(tensor.shape)}")
-            if not bool(torch.isfinite(tensor).all()):
-                raise ArtefactError(f"{name} holds numbers that are not finite")
+        require_tensors("a codebook needs", tensors, wanted, whole=("classes",))
         if not bool((tensors["radii"] > 0).all()):
             raise ArtefactError("radii holds numbers that are not above 0")
         if not bool(((tensors["classes"] >= 0) & (tensors["classes"] < self.labels)).all()):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.shared import SharedDelta
 from polypatch.errors import ArtefactError, InputError
 from polypatch.sites.feed_forward import FeedForwardSite
@@ -45,15 +46,16 @@ class LowRankDelta(SharedDelta):
         require_extra()
         if not 1 <= rank <= site.hidden_size:
             raise InputError(f"rank {rank}: it should be from 1 to the model's width, {site.hidden_size}")
-        # As float32, in which it is written down.
-        self._build(rank, float(torch.tensor(alpha / rank)))
+        # As the model's own type, in which it is written down.
+        self._build(rank, float(torch.tensor(alpha / rank, dtype=site.dtype)))
 
     def _build(self, rank: int, scale: float) -> None:
         site = self._site[0]
         self.scale = scale
         self._layers: tuple[Any, Any] = (_layer(site.up, rank, scale), _layer(site.down, rank, scale))
         shapes = [part[_ADAPTER].weight.shape for layer in self._layers for part in (layer.lora_A, layer.lora_B)]
-        self.factors = nn.ParameterList(nn.Parameter(torch.zeros(shape, device=site.device)) for shape in shapes)
+        zeros = (torch.zeros(shape, dtype=site.dtype, device=site.device) for shape in shapes)
+        self.factors = nn.ParameterList(map(nn.Parameter, zeros))
         self._perhaps = True
 
     @property
@@ -99,7 +101,7 @@ class LowRankDelta(SharedDelta):
     def tensors(self) -> dict[str, Tensor]:
         """``up_a``, ``up_b``, ``down_a``, ``down_b`` and ``scale``."""
         factors = {n: f.detach().cpu().contiguous().clone() for n, f in zip(_NAMES, self.factors, strict=True)}
-        return {**factors, _SCALE: torch.tensor(self.scale)}
+        return {**factors, _SCALE: torch.tensor(self.scale, dtype=self.factors[0].dtype)}
 
     def load_tensors(self, tensors: Mapping[str, Tensor], owners: Sequence[str]) -> None:
         """Replace the factors; the rank becomes theirs.
@@ -109,20 +111,13 @@ class LowRankDelta(SharedDelta):
                 finite.
         """
         del owners
-        if set(tensors) != {*_NAMES, _SCALE}:
-            raise ArtefactError(f"an adapter needs the tensors {sorted((*_NAMES, _SCALE))}, found {sorted(tensors)}")
         width, inner = self.factors[0].shape[1], self.factors[2].shape[1]
-        first = tensors["up_a"]
-        rank = len(first) if first.dim() else 0
+        first = tensors.get("up_a")
+        rank = 1 if first is None else len(first) if first.dim() else 0
         if not 1 <= rank <= width:
             raise ArtefactError(f"up_a should have a rank from 1 to {width}, has {rank}")
         shapes = {"up_a": (rank, width), "up_b": (inner, rank), "down_a": (rank, inner), "down_b": (width, rank)}
-        for name, shape in {**shapes, _SCALE: ()}.items():
-            new = tensors[name]
-            if tuple(new.shape) != shape or new.dtype != torch.float32:
-                raise ArtefactError(f"{name} should be float32 {shape}, is {new.dtype} {tuple(new.shape)}")
-            if not bool(torch.isfinite(new).all()):
-                raise ArtefactError(f"{name} holds numbers that are not finite")
+        require_tensors("an adapter needs", tensors, {**shapes, _SCALE: ()})
         if rank != self.rank or float(tensors[_SCALE]) != self.scale:
             self._build(rank, float(tensors[_SCALE]))
         self.restore([tensors[name] for name in _NAMES])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
-from polypatch.errors import ArtefactError
+from polypatch.deltas.checked import require_tensors
 from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.merge import MergeCost, merge_cost, widened
 from polypatch.sites.tail import Change
@@ -35,6 +35,7 @@ class PatchBank(nn.Module):
         hidden_size: d.
         activation: name of the FFN's own activation, as in Hugging Face configurations (``"gelu"``).
         device: where the neurons live.
+        dtype: what they are kept as: the model's own type.
     """
 
     keys: Tensor
@@ -46,11 +47,17 @@ class PatchBank(nn.Module):
     replaces = False
     mergeable = True
 
-    def __init__(self, hidden_size: int, activation: str = "gelu", device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        activation: str = "gelu",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
-        self.register_buffer("keys", torch.empty(0, hidden_size, device=device))
-        self.register_buffer("biases", torch.empty(0, device=device))
-        self.register_buffer("values", torch.empty(0, hidden_size, device=device))
+        self.register_buffer("keys", torch.empty(0, hidden_size, device=device, dtype=dtype))
+        self.register_buffer("biases", torch.empty(0, device=device, dtype=dtype))
+        self.register_buffer("values", torch.empty(0, hidden_size, device=device, dtype=dtype))
         self.activation_name = activation
         self.activation = ACT2FN[activation]
         self.owners: list[str] = []
@@ -69,7 +76,7 @@ class PatchBank(nn.Module):
         """`out` plus what the neurons that fire add to it."""
         if not self.owners:
             return out
-        # Neurons are kept in float32; a half-precision model computes in its own type.
+        # Neurons stay as they were made; a model that was put into half precision since computes in its own type.
         fired = self.activations(q.to(self.keys.dtype))
         return out + (fired @ self.values).to(out.dtype)
 
@@ -158,20 +165,13 @@ class PatchBank(nn.Module):
         """
         self._require(tensors, len(owners))
         for name in ("keys", "biases", "values"):
-            setattr(self, name, tensors[name].to(self.keys.device, copy=True))
+            setattr(self, name, tensors[name].to(self.keys, copy=True))
         self.owners = list(owners)
 
     def _require(self, tensors: Mapping[str, Tensor], count: int) -> None:
         width = self.keys.shape[1]
         wanted = {"keys": (count, width), "biases": (count,), "values": (count, width)}
-        if set(tensors) != set(wanted):
-            raise ArtefactError(f"patches need the tensors {sorted(wanted)}, found {sorted(tensors)}")
-        for name, shape in wanted.items():
-            tensor = tensors[name]
-            if tuple(tensor.shape) != shape or tensor.dtype != torch.float32:
-                raise ArtefactError(f"{name} should be float32 {shape}, is {tensor.dtype} {tuple(tensor.shape)}")
-            if not bool(torch.isfinite(tensor).all()):
-                raise ArtefactError(f"{name} holds numbers that are not finite")
+        require_tensors("patches need", tensors, wanted)
 
 
 class _Silenced:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.shared import SharedDelta
-from polypatch.errors import ArtefactError
 from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.merge import replaced
 
@@ -48,7 +48,7 @@ class WeightDelta(SharedDelta):
         """FFN'(q)."""
         site = self._site[0]
         up, down = self.weights
-        # The matrices are kept in float32; in a half-precision model the biases must be raised to meet them.
+        # The matrices stay as they were made; where the model was put into half precision since, its biases are raised.
         up_bias, down_bias = (module.bias.to(up.dtype) for module in (site.up, site.down))
         inner = site.activation(nn.functional.linear(q.to(up.dtype), up, up_bias))  # type: ignore[arg-type]
         return nn.functional.linear(inner, down, down_bias)  # type: ignore[arg-type]
@@ -72,14 +72,6 @@ class WeightDelta(SharedDelta):
             ArtefactError: a matrix is missing, has another shape or type than the model's, or is not finite.
         """
         del owners
-        if sorted(tensors) != sorted(self.names):
-            raise ArtefactError(f"changed weights should be {sorted(self.names)}, found {sorted(tensors)}")
-        for name, weight in zip(self.names, self.weights, strict=True):
-            new = tensors[name]
-            if new.shape != weight.shape or new.dtype != weight.dtype:
-                raise ArtefactError(
-                    f"{name} should be {weight.dtype} {tuple(weight.shape)}, is {new.dtype} {tuple(new.shape)}"
-                )
-            if not bool(torch.isfinite(new).all()):
-                raise ArtefactError(f"{name} holds numbers that are not finite")
+        shapes = {name: tuple(weight.shape) for name, weight in zip(self.names, self.weights, strict=True)}
+        require_tensors("changed weights need", tensors, shapes)
         self.restore([tensors[name] for name in self.names])

@@ -121,7 +121,7 @@ class DiscriminantPatch:
 
     def start(self, site: FeedForwardSite) -> PatchBank:
         """An empty bank for this site."""
-        return PatchBank(site.hidden_size, site.activation_name, site.device)
+        return PatchBank(site.hidden_size, site.activation_name, site.device, site.dtype)
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Place one neuron, or several where one cannot hold the edit and the memory apart."""

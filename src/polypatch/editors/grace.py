@@ -108,7 +108,7 @@ class GRACE:
 
     def start(self, site: FeedForwardSite) -> Codebook:
         """An empty codebook."""
-        return Codebook(site.hidden_size, len(site.labels), site.device)
+        return Codebook(site.hidden_size, len(site.labels), site.device, site.dtype)
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Write the lesson's texts into the codebook.
@@ -149,7 +149,7 @@ class GRACE:
 
     def _value(self, rows: Rows, target: Tensor, site: FeedForwardSite) -> tuple[Tensor, int, bool]:
         """v, the steps it took, and whether it gives its text the class."""
-        value = site.ffn(rows.q)[0].detach().float().requires_grad_()
+        value = site.ffn(rows.q)[0].detach().requires_grad_()
         optimiser = torch.optim.Adam([value], lr=self.learning_rate)
         pick = torch.zeros(1, dtype=torch.long, device=target.device)
         for step in range(self.max_steps + 1):

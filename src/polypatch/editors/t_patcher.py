@@ -30,7 +30,7 @@ class Neuron:
 
     def __init__(self, q: Tensor, bank: PatchBank, amplification: float, generator: torch.Generator) -> None:
         # k = q/‖q‖², b = 0: the edit's own pre-activation starts at 1.
-        value = torch.randn(q.shape, generator=generator).to(q.device)
+        value = torch.randn(q.shape, generator=generator).to(q)
         # One vector with four views into it: clipped and stepped as one, which a small model's step time shows.
         self.numbers = torch.cat([q / q.dot(q), q.new_zeros(1), value, torch.full_like(q, amplification)]).detach()
         key, bias, value, alpha = torch.split(self.numbers, [len(q), 1, len(q), len(q)])
@@ -109,7 +109,7 @@ class TPatcher:
 
     def start(self, site: FeedForwardSite) -> PatchBank:
         """An empty bank for this site."""
-        return PatchBank(site.hidden_size, site.activation_name, site.device)
+        return PatchBank(site.hidden_size, site.activation_name, site.device, site.dtype)
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Train one neuron on the lesson and append it to the bank."""

@@ -41,7 +41,7 @@ class Encoder:
     @torch.no_grad()
     def queries(self, texts: Sequence[Text], progress: Callable[[int, int], None] | None = None) -> Tensor:
         """Eval-mode queries [n, d] in the order of `texts`."""
-        queries = torch.empty(len(texts), self.site.hidden_size, device=self.site.device)
+        queries = torch.empty(len(texts), self.site.hidden_size, dtype=self.site.dtype, device=self.site.device)
         done = 0
         with self.site.evaluating():
             for chosen, batch in self.tokens.batches(texts, self.batch_size, self.site.device):
@@ -56,7 +56,7 @@ class Encoder:
         self, texts: Sequence[Text], change: Change, overrides: Mapping[str, Tensor] | None = None
     ) -> Tensor:
         """Eval-mode logits [n, classes] of the whole model under `change`, with some parameters replaced by name."""
-        logits = torch.empty(len(texts), len(self.site.labels), device=self.site.device)
+        logits = torch.empty(len(texts), len(self.site.labels), dtype=self.site.dtype, device=self.site.device)
         with self.site.evaluating():
             for chosen, batch in self.tokens.batches(texts, self.batch_size, self.site.device):
                 logits[chosen] = self.pass_through(batch, change, overrides)[1].to(logits)
@@ -65,7 +65,7 @@ class Encoder:
     @torch.no_grad()
     def views(self, texts: Sequence[Text], count: int, seed: int) -> Tensor:
         """`count` train-mode queries per text: [n, count, d]. A pure function of (text, count, seed)."""
-        bank = torch.empty(len(texts), count, self.site.hidden_size, device=self.site.device)
+        bank = torch.empty(len(texts), count, self.site.hidden_size, dtype=self.site.dtype, device=self.site.device)
         with self.site.evaluating(), self.forked_rng():
             for i, (text, row) in enumerate(zip(texts, self.tokens.ids(texts), strict=True)):
                 # A seed per text: the views do not depend on which other texts are trained on.

@@ -36,8 +36,8 @@ class FeedForwardSite:
     """The last FFN of an encoder classifier, and the head that reads it.
 
     Raises:
-        UnsupportedModelError: the architecture is not in `FAMILIES`, has no K-class head, or chunks its FFN; the
-            message says what was looked for.
+        UnsupportedModelError: the architecture is not in `FAMILIES`, has no K-class head, chunks its FFN, or keeps its
+            numbers in half precision; the message says what was looked for.
         InputError: the model carries edits already.
     """
 
@@ -45,6 +45,7 @@ class FeedForwardSite:
         self.model = model
         self.family = _family_of(model)
         _require_free(model)
+        require_precision(model)
         layers = model.get_submodule(self.family.layers)
         self.layer_path = f"{self.family.layers}.{len(layers) - 1}"  # type: ignore[arg-type]
         layer = model.get_submodule(self.layer_path)
@@ -69,6 +70,11 @@ class FeedForwardSite:
     def device(self) -> torch.device:
         """Where the FFN's weights are."""
         return self.up.weight.device  # type: ignore[return-value]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the FFN's weights are kept as: float32 or float64."""
+        return self.up.weight.dtype  # type: ignore[return-value]
 
     @cached_property
     def labels(self) -> dict[int, str]:
@@ -222,6 +228,27 @@ class _SaveOriginals:
 
     def __call__(self, _: nn.Module, state: dict[str, Tensor], prefix: str, __: object) -> None:
         state.update({prefix + name: tensor.detach() for name, tensor in self.site._originals.items()})
+
+
+PRECISIONS = (torch.float32, torch.float64)
+"""What a model's numbers may be kept as: edits and queries are kept as the same."""
+
+
+def require_precision(model: nn.Module) -> None:
+    """Refuse a model in half precision, of which some answers hang on rounding.
+
+    Raises:
+        UnsupportedModelError: a parameter is neither float32 nor float64, or they differ.
+    """
+    kinds: dict[torch.dtype, str] = {}
+    for name, parameter in model.named_parameters():
+        kinds.setdefault(parameter.dtype, name)
+    wrong = [dtype for dtype in kinds if dtype not in PRECISIONS] or list(kinds)[1:]
+    if wrong:
+        raise UnsupportedModelError(
+            f"{type(model).__name__} has its parameter {kinds[wrong[0]]!r} in {wrong[0]}; edits need a model that is "
+            'in float32 (or float64) throughout: load it with dtype="float32", or call model.float()'
+        )
 
 
 def _require_free(model: nn.Module) -> None:

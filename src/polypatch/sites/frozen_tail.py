@@ -30,8 +30,8 @@ from polypatch.sites.maps import Maps
 from polypatch.sites.query_cache import QueryCache
 from polypatch.sites.tail import UNCHANGED, Change
 
-TOLERANCE = 1e-4
-"""Largest difference of logits, in units of the largest logit, that still counts as agreement (float32)."""
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
+"""Largest difference of logits, in units of the largest logit, that still counts as agreement."""
 
 PROBES: tuple[Text, ...] = ("A short probe.", "Une deuxième phrase, un peu plus longue que la première.", "第三")
 
@@ -77,8 +77,8 @@ class FrozenTail:
         self.progress = progress
         self.maps: Maps | None = None
         directory = cache_dir / (self.fingerprint + ("-half" if half else "")) if cache_dir else None
-        dtype = torch.float16 if half else torch.float32
-        self.cache = QueryCache(site.hidden_size, site.device, directory, dtype=dtype)
+        dtype = torch.float16 if half else site.dtype
+        self.cache = QueryCache(site.hidden_size, site.device, directory, dtype=dtype, taken_as=site.dtype)
         if check:
             self.check()
 
@@ -98,7 +98,7 @@ class FrozenTail:
             TailMismatchError: the difference exceeds `TOLERANCE` relative to the largest logit.
         """
         generator = torch.Generator().manual_seed(0)
-        probe = torch.randn(self.site.hidden_size, generator=generator).to(self.site.device)
+        probe = torch.randn(self.site.hidden_size, generator=generator).to(self.site.device, self.site.dtype)
 
         def nudge(q: Tensor, out: Tensor) -> Tensor:
             return out + (q @ probe / len(probe)).unsqueeze(-1) * probe
@@ -111,7 +111,7 @@ class FrozenTail:
                 full = self.encoder.full_logits(texts, change)
                 gap = float((tail - full).abs().max())
                 # Not `gap <= limit` turned round: a NaN must fail as well.
-                if not gap <= TOLERANCE * max(1.0, float(full.abs().max())):
+                if not gap <= TOLERANCE[full.dtype] * max(1.0, float(full.abs().max())):
                     raise TailMismatchError(
                         f"{type(self.site.model).__name__}: logits from the frozen tail differ from the model's by "
                         f"{gap:.2g} on a probe batch. Edit with exact=True (slow, full forward passes) instead."
@@ -170,7 +170,11 @@ class FrozenTail:
         for start in range(0, len(texts), 2048):
             q = self.queries(texts[start : start + 2048])
             parts.append(self.site.logits(q, change(q, self.site.ffn(q))))
-        return torch.cat(parts) if parts else torch.empty(0, len(self.site.labels), device=self.site.device)
+        return (
+            torch.cat(parts)
+            if parts
+            else torch.empty(0, len(self.site.labels), dtype=self.site.dtype, device=self.site.device)
+        )
 
     @torch.no_grad()
     def rounding(self, texts: Sequence[Text] = PROBES) -> float:
@@ -218,7 +222,7 @@ class FrozenRows:
             return q, self.site.logits(q, change(q, out))
         drawn = picks * self.views + torch.randint(self.views, picks.shape, generator=self.generator).to(picks.device)
         q, out = self.bank.index_select(0, drawn), self.bank_out.index_select(0, drawn)
-        mask = torch.empty(out.shape).bernoulli_(self.keep, generator=self.generator).div_(self.keep)
+        mask = torch.empty(out.shape, dtype=out.dtype).bernoulli_(self.keep, generator=self.generator).div_(self.keep)
         return q, self.site.logits(q, change(q, out) * mask.to(out.device))
 
     def evaluate(self, change: Change) -> tuple[Tensor, Tensor]:

@@ -79,7 +79,7 @@ class Maps:
         if len(set(lengths.values())) != 1 or min(lengths.values()) < LEAST:
             said = ", ".join(f"{name} {n}" for name, n in lengths.items()) or "nothing"
             raise InputError(f"parallel text must be as long in every language, {LEAST} texts at least; it is {said}")
-        columns = {name: queries(texts).double() for name, texts in corpus.items()}
+        columns = {name: queries(texts) for name, texts in corpus.items()}
         source = next(iter(columns.values()))
         return cls({name: _map(source, column) for name, column in list(columns.items())[1:]}, corpus)
 
@@ -96,13 +96,14 @@ class Maps:
 
 
 def _map(source: Tensor, other: Tensor) -> Map:
+    dtype, source, other = source.dtype, source.double(), other.double()
     held = torch.arange(len(source)) % HELD_OUT == 0
     tried = {ridge: _ridge(source[~held], other[~held], ridge) for ridge in STRENGTHS}
     errors = {ridge: _error(*tried[ridge], source[held], other[held]) for ridge in STRENGTHS}
     best = min(STRENGTHS, key=lambda ridge: errors[ridge])
     matrix, offset = _ridge(source, other, best)
     distance = float((source[held] - other[held]).pow(2).sum(1).mean())
-    return Map(matrix.float(), offset.float(), best, errors[best], distance)
+    return Map(matrix.to(dtype), offset.to(dtype), best, errors[best], distance)
 
 
 def _ridge(source: Tensor, other: Tensor, ridge: float) -> tuple[Tensor, Tensor]:

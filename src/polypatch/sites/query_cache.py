@@ -46,8 +46,8 @@ class CacheSummary:
     Attributes:
         texts: with a query.
         hidden_size: numbers per query.
-        dtype: what they are kept as, ``float32`` or ``float16``.
-        rounding: largest difference that this has made to a number of a query; 0 for float32.
+        dtype: what they are kept as: the model's own type, or ``float16``.
+        rounding: largest difference that this has made to a number of a query; 0 for the model's own type.
         shards: files.
         disk_bytes: their size.
         memory_bytes: of the queries held in memory, neither mapped nor lent.
@@ -70,7 +70,8 @@ class QueryCache:
         device: where taken queries go; a cache without a directory also keeps them there.
         directory: where shards are read from and written to; None keeps the cache in memory only.
         dtype: what queries are kept as; float16 halves the room and rounds each number by 2⁻¹¹ of itself at most (and,
-            below 2⁻¹⁴, by 2⁻²⁵). They are taken as float32 either way.
+            below 2⁻¹⁴, by 2⁻²⁵).
+        taken_as: what they are taken as: the model's own type.
 
     Raises:
         DataError: a shard in `directory` cannot be read, is damaged, or has another width or dtype.
@@ -83,9 +84,10 @@ class QueryCache:
         directory: Path | None = None,
         *,
         dtype: torch.dtype = torch.float32,
+        taken_as: torch.dtype = torch.float32,
     ) -> None:
         self.directory = directory
-        self.hidden_size, self.device, self.dtype = hidden_size, device, dtype
+        self.hidden_size, self.device, self.dtype, self.taken_as = hidden_size, device, dtype, taken_as
         self._held = _Held(hidden_size, dtype, torch.device("cpu") if directory else device)
         self._parts: list[_Held | _Lent | Shard] = [self._held]
         # Where a text's row is: the number of its part, then `_ROW` bits with that of the row.
@@ -125,12 +127,12 @@ class QueryCache:
         self._attach(*open_shard(path, self.hidden_size, self.dtype))
 
     def take(self, texts: Sequence[Text]) -> Tensor:
-        """The queries [n, d], in float32, of n texts that are all in the cache.
+        """The queries [n, d], in the model's own type, of n texts that are all in the cache.
 
         Raises:
             DataError: a shard with one of them was damaged after it was written.
         """
-        return self._rows([self._index[text_key(text)] for text in texts], torch.float32)
+        return self._rows([self._index[text_key(text)] for text in texts], self.taken_as)
 
     def export(self) -> tuple[bytes, np.ndarray[Any, Any]]:
         """All keys, one after the other, and their rows [n, d] as they are kept.
@@ -209,14 +211,14 @@ def _split(keys: bytes) -> Iterator[bytes]:
 def _kept(queries: Tensor, dtype: torch.dtype) -> tuple[Tensor, float]:
     """Queries as a cache of `dtype` keeps them, and the largest difference that makes."""
     stored = queries.to(dtype)
-    if dtype == torch.float32:
+    if dtype == queries.dtype:
         return stored, 0.0
     if bool((stored.isinf() & ~queries.isinf()).any()):
         raise InputError(
             f"a query has a number of size {float(queries.abs().max()):.3g}, and float16 ends at 65504: keep this "
             "model's queries in full precision (half=False)"
         )
-    return stored, float((stored.float() - queries).abs().max())
+    return stored, float((stored.to(queries) - queries).abs().max())
 
 
 class _Lent:
