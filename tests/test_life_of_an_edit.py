@@ -390,6 +390,34 @@ def test_a_guard_that_guards_nothing_is_refused(probe, budget):
         Guard(probe, budget)
 
 
+class Diverges(TPatcher):
+    """Its first attempt ends in a neuron that is no number."""
+
+    def learn(self, delta, lesson, tail, memory):
+        fit = super().learn(delta, lesson, tail, memory)
+        if len(self.seen) < self.fails:
+            self.seen.append(delta.values[-1].fill_(torch.inf))
+        return fit
+
+
+@pytest.mark.parametrize("fails", [1, 9])
+def test_what_is_not_finite_never_stays(fails, monkeypatch):
+    """Also where failed edits are kept; a further attempt may do better."""
+    monkeypatch.setattr(Diverges, "seen", [], raising=False)
+    monkeypatch.setattr(Diverges, "fails", fails, raising=False)
+    model, tokenizer = tiny_model("bert")
+    recipe = Recipe(Diverges(max_steps=2, views=0), trigger=Trigger.ALWAYS)
+    made = attach(model, tokenizer=tokenizer, recipe=recipe, memory=MEMORY)
+    (outcome,) = edit_stream(made, EDITS[:1], keep_failed=True, retries=1)
+    assert outcome.attempts == 2
+    assert made.patches == (fails == 1)
+    assert all(tensor.isfinite().all() for tensor in made.delta.tensors().values())
+    if fails > 1:
+        assert outcome.status == "taken back"
+        assert "not finite" in outcome.reason
+    made.unload()
+
+
 # --- contradictions
 
 

@@ -83,11 +83,6 @@ class LeavesTrainMode(Honest):
         return super().noise(lesson, tail, q)
 
 
-class NotFinite(Honest):
-    def noise(self, lesson, tail, q):
-        return torch.full_like(q, torch.nan)
-
-
 class LeavesAHook(Honest):
     def noise(self, lesson, tail, q):
         tail.site.norm.register_forward_hook(lambda *_: None)
@@ -179,7 +174,6 @@ def test_a_right_editor_passes():
         (WritesWeights(), "tail ≡ full forward|disabled ≡ base|base weights never change"),
         (FreezesWeights(), "base weights never change"),
         (LeavesTrainMode(), "base weights never change"),
-        (NotFinite(), "tail ≡ full forward"),
         (LeavesAHook(), "base weights never change"),
         (AppendsForAnother(), "honest outcomes"),
         (DropsAnother(), "reverting the last ≡ never made|reverting all"),

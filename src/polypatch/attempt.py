@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import torch
 
@@ -16,12 +16,13 @@ from polypatch.editors import Fit, Lesson, Memory
 from polypatch.edits import Edit, Example
 from polypatch.guard import Watchman
 from polypatch.outcomes import TAKEN_BACK, EditOutcome
+from polypatch.ranges import Settings, at_least
 from polypatch.recipes import Recipe
 from polypatch.sites import Tail
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class Rules(Settings):
     """How an edit is judged.
 
     Attributes:
@@ -30,7 +31,7 @@ class Rules:
             costs more than a guard allows is taken back in any case.
     """
 
-    retries: int = 0
+    retries: Annotated[int, at_least(0)] = 0
     keep_failed: bool = False
 
 
@@ -84,7 +85,7 @@ class Attempt:
             # An editor that took no step drew nothing, and must not pass for right because nothing was looked at.
             reason = self._wrong(trained or sampled, fit)
             drop = self.watchman.drop(self.edited.delta) if self.watchman else None
-            costly = self._too_costly(drop)
+            costly = self._beyond_numbers(patches) or self._too_costly(drop)
             if not reason and not costly:
                 break
         reason = "; ".join(part for part in (reason, costly) if part)
@@ -107,6 +108,11 @@ class Attempt:
     def _wrong(self, checked: Sequence[Example], fit: Fit) -> str:
         wrong = [e.lang for e, right in zip(checked, self._right(checked), strict=True) if not right]
         return f"still wrong in {', '.join(wrong)}" + (f": {fit.reason}" if fit.reason else "") if wrong else ""
+
+    def _beyond_numbers(self, patches: int) -> str:
+        """Why what was added since there were so many patches may not stay, also where failed edits are kept."""
+        finite = all(bool(tensor.isfinite().all()) for tensor in self.edited.delta.since(patches).values())
+        return "" if finite else "what was learned holds numbers that are not finite, as training it diverged"
 
     def _too_costly(self, drop: float | None) -> str:
         if self.watchman is None or drop is None or not self.watchman.over_budget(drop):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -11,11 +12,12 @@ from torch import Tensor
 from polypatch.arguments import texts_in
 from polypatch.edits import Text
 from polypatch.errors import InputError
+from polypatch.ranges import Settings, between
 from polypatch.sites import UNCHANGED, Change, Tail
 
 
 @dataclass(frozen=True)
-class Guard:
+class Guard(Settings):
     """Roll an edit back that changes too many answers.
 
     Attributes:
@@ -23,17 +25,16 @@ class Guard:
         max_locality_drop: percentage points of agreement with the unedited model on `probe` that one edit may cost.
 
     Raises:
-        InputError: no texts, or what is no list of texts; a negative budget.
+        InputError: no texts, or what is no list of texts; a budget that is none.
     """
 
     probe: Sequence[Text]
-    max_locality_drop: float
+    max_locality_drop: Annotated[float, between(0, 100)]
 
     def __post_init__(self) -> None:
         if not texts_in(self.probe, "probe"):
             raise InputError("a guard needs probe texts")
-        if not self.max_locality_drop >= 0:
-            raise InputError(f"max_locality_drop must be 0 or more percentage points, not {self.max_locality_drop}")
+        super().__post_init__()
 
 
 class Watchman:

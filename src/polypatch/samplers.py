@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 from polypatch.arguments import languages_in
 from polypatch.edits import MAPPED, Edit, Example, Lang
+from polypatch.ranges import Settings, at_least
 
 Redraw = Literal["per_step", "per_edit"]
 
@@ -31,7 +32,7 @@ class Sampler(Protocol):
 
 
 @dataclass(frozen=True)
-class SourceOnly:
+class SourceOnly(Settings):
     """The source-language example alone: the monolingual editor."""
 
     redraw: Redraw = "per_edit"
@@ -43,15 +44,11 @@ class SourceOnly:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourcePlusRandom:
+class SourcePlusRandom(Settings):
     """The source example and its parallel in `k` other languages, drawn without replacement (MPN: eq. 9, k = 1)."""
 
-    k: int = 1
+    k: Annotated[int, at_least(1, hint="SourceOnly() draws none")] = 1
     redraw: Redraw = "per_step"
-
-    def __post_init__(self) -> None:
-        if self.k < 1:
-            raise ValueError(f"k must be at least 1, not {self.k}; use SourceOnly() for none")
 
     def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:
         """1 + min(k, other languages) examples."""
@@ -61,7 +58,7 @@ class SourcePlusRandom:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourcePlusMapped:
+class SourcePlusMapped(Settings):
     """The source example, `k` of its true parallels, and its query mapped to the other languages.
 
     Attributes:
@@ -71,13 +68,12 @@ class SourcePlusMapped:
     """
 
     languages: tuple[Lang, ...] = ()
-    k: int | None = 0
+    k: Annotated[int, at_least(0, hint="None draws every language of the edit")] | None = 0
     redraw: Redraw = "per_edit"
 
     def __post_init__(self) -> None:
         languages_in(self.languages)
-        if self.k is not None and self.k < 0:
-            raise ValueError(f"k must be at least 0, or None for every language of the edit, not {self.k}")
+        super().__post_init__()
 
     def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:
         """The source, the true parallels, then the mapped ones (languages ``~de``, …)."""
@@ -89,7 +85,7 @@ class SourcePlusMapped:
 
 
 @dataclass(frozen=True)
-class AllLanguages:
+class AllLanguages(Settings):
     """Every language the edit has: an upper bound, and cheap where queries are cached."""
 
     redraw: Redraw = "per_edit"
@@ -101,7 +97,7 @@ class AllLanguages:
 
 
 @dataclass(frozen=True)
-class OnlyLanguages:
+class OnlyLanguages(Settings):
     """The source and the same fixed languages for every edit, as far as the edit has them."""
 
     languages: tuple[Lang, ...]
@@ -109,6 +105,7 @@ class OnlyLanguages:
 
     def __post_init__(self) -> None:
         languages_in(self.languages)
+        super().__post_init__()
 
     def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:
         """The source, then `languages` in their order."""

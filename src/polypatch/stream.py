@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import torch
 
@@ -19,6 +19,7 @@ from polypatch.edits import Edit, Example, Labelled, Lang, Text, edits_in
 from polypatch.errors import EditError, InputError
 from polypatch.guard import Guard, Watchman
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
+from polypatch.ranges import Settings, at_least
 from polypatch.recipes import Recipe
 from polypatch.sites import Tail
 
@@ -27,10 +28,10 @@ STOPPING_SHARE = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
+class Watch(Settings):
     """What to measure along the way: every `every` edits, reliability on past edits and accuracy on these sets."""
 
-    every: int
+    every: Annotated[int, at_least(1)]
     locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

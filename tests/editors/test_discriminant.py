@@ -219,10 +219,10 @@ def test_it_grows_patches_and_nothing_else(edited):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"shrinkages": ()}, "at least one"),
+        ({"shrinkages": ()}, "at least 1 of them"),
         ({"shrinkages": (0.1, 0.0)}, "above 0"),
         ({"shrinkages": (float("nan"),)}, "above 0"),
-        ({"places": ()}, "at least one"),
+        ({"places": ()}, "at least 1 of them"),
         ({"places": (0.5, 1.0)}, "below 1"),
         ({"tolerance": -1}, "not -1"),
     ],

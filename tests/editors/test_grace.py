@@ -176,5 +176,5 @@ def test_settings_are_plain():
 
 @pytest.mark.parametrize("settings", [{"radius": 0.0}, {"radius": -1.0}, {"radius": float("nan")}, {"confidence": 1.0}])
 def test_settings_under_which_nothing_can_hold_are_refused(settings):
-    with pytest.raises(ValueError, match=r"above 0|between 0 and 1"):
+    with pytest.raises(ValueError, match=r"above 0"):
         GRACE(**settings)

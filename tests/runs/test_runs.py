@@ -159,15 +159,16 @@ def test_wrong_in_all_keeps_exactly_the_edits_the_model_gets_wrong_everywhere(sp
 @pytest.mark.parametrize(
     ("run", "error", "said"),
     [
-        (Run(recipe="rome"), UnknownRecipeError, "rome"),
-        (Run(recipe="t-patcher", settings={"learning_rat": 1}), InputError, "learning_rat"),
-        (Run(recipe="t-patcher", k=2), InputError, "SourceOnly cannot be drawn so"),
+        ({"recipe": "rome"}, UnknownRecipeError, "rome"),
+        ({"recipe": "t-patcher", "settings": {"learning_rat": 1}}, InputError, "learning_rat"),
+        ({"recipe": "t-patcher", "k": 2}, InputError, "SourceOnly cannot be drawn so"),
+        ({"recipe": "t-patcher", "limit": 0}, InputError, "limit must be a whole number at least 1 or none, not 0"),
     ],
 )
 def test_a_wrong_run_is_refused_before_anything_is_loaded(run, error, said, monkeypatch):
     monkeypatch.setattr(BenchSpec, "open", lambda *_: pytest.fail("opened"))
     with pytest.raises(error, match=said):
-        execute([run], BenchSpec())
+        execute([Run(**run)], BenchSpec())
 
 
 def test_the_world_needs_its_own_data():

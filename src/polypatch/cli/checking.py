@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from rich import box
 from rich.console import Console
@@ -21,18 +21,19 @@ from polypatch.errors import ArtefactError, InputError
 from polypatch.evaluation.metrics import mean
 from polypatch.evaluation.strict_json import to_json
 from polypatch.outcomes import EditRecord
+from polypatch.ranges import Settings, between
 
 HOLDS = ("taken", "not needed")
 MOST = 10
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(Settings):
     """What is required; see the options of ``polypatch check``."""
 
-    max_locality_drop: float = 1.0
-    min_reliability: float = 100.0
-    min_clg: float | None = None
+    max_locality_drop: Annotated[float, between(0, 100)] = 1.0
+    min_reliability: Annotated[float, between(0, 100)] = 100.0
+    min_clg: Annotated[float, between(0, 100)] | None = None
     strict: bool = False
 
 

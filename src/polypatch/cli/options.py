@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -142,16 +141,24 @@ def sizes(values: Iterable[str] | None) -> dict[str, int]:
 
 
 def settings(values: Iterable[str] | None, editor: Any) -> dict[str, Any]:
-    """``--set name=value`` as the type of the editor's own value; `Run.built` refuses unknown names.
+    """``--set name=value`` as the type that the editor's setting has; `Run.built` refuses unknown names.
 
     Raises:
         InputError: a value that cannot be read as its type.
     """
-    own = {field.name: getattr(editor, field.name) for field in fields(editor)}
+    kinds = get_type_hints(type(editor))
     return {
-        name: _number(value, type(own[name]), f"--set {name}") if name in own else value
+        name: _value(value, kinds[name], f"--set {name}") if name in kinds else value
         for name, value in pairs(values, "--set").items()
     }
+
+
+def _value(text: str, kind: Any, where: str) -> Any:
+    """Of a tuple the parts between commas; of a choice between types the first."""
+    if kind is tuple or getattr(kind, "__origin__", None) is tuple:
+        return tuple(_value(part.strip(), get_args(kind)[0], where) for part in text.split(","))
+    inside = [part for part in get_args(kind) if isinstance(part, type) and part is not type(None)]
+    return _number(text, kind if isinstance(kind, type) else inside[0] if inside else str, where)
 
 
 def _number(text: str, kind: type, where: str) -> Any:

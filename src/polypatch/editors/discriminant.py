@@ -15,15 +15,16 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
 from polypatch.deltas import Delta, PatchBank
-from polypatch.editors.editor import Drawn, Fit, Lesson, expect
+from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Steps, Weight, expect
 from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.errors import InputError
+from polypatch.ranges import Settings, above, at_least, below, between
 from polypatch.sites import UNCHANGED, FeedForwardSite, Rows, Tail
 
 SILENT = -6.0
@@ -78,7 +79,7 @@ class Candidate(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiscriminantPatch:
+class DiscriminantPatch(Settings):
     """One neuron per edit, or one per group of its texts, with a closed-form key.
 
     A text that no neuron can tell from the memory is left out of `Fit.drawn`; the text being corrected never is. Draws
@@ -98,26 +99,18 @@ class DiscriminantPatch:
         memory_copies: how often each row of a finished edit counts in the memory; 0 leaves past edits unprotected.
     """
 
-    shrinkages: tuple[float, ...] = (0.03, 0.003, 0.0003, 0.00003)
-    scatter: float = 4.0
-    places: tuple[float, ...] = (0.6, 0.8)
-    tolerance: int = 6
-    loudness: float = 4.0
-    margin: float = 1.0
-    max_steps: int = 40
-    separation: float = 0.02
-    memory_copies: int = 1
+    shrinkages: Annotated[tuple[Annotated[float, above(0)], ...], at_least(1)] = (0.03, 0.003, 0.0003, 0.00003)
+    scatter: Weight = 4.0
+    places: Annotated[tuple[Annotated[float, below(1)], ...], at_least(1)] = (0.6, 0.8)
+    tolerance: Annotated[int, between(0, 1000)] = 6
+    loudness: Annotated[float, above(0)] = 4.0
+    margin: Annotated[float, above(0)] = 1.0
+    max_steps: Steps = 40
+    separation: Weight = 0.02
+    memory_copies: Copies = 1
 
     exact = False
     protects_right = True
-
-    def __post_init__(self) -> None:
-        if not self.shrinkages or not all(shrinkage > 0 for shrinkage in self.shrinkages):
-            raise ValueError(f"shrinkages must be numbers above 0, at least one, not {self.shrinkages}")
-        if not self.places or not all(place < 1 for place in self.places):
-            raise ValueError(f"places must be numbers below 1 (the edit's own rows), at least one, not {self.places}")
-        if self.tolerance < 0:
-            raise ValueError(f"tolerance is a number of memory rows, not {self.tolerance}")
 
     def start(self, site: FeedForwardSite) -> PatchBank:
         """An empty bank for this site."""

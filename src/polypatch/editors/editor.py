@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Annotated, Protocol, TypeAlias, TypeVar
 
 import torch
 
@@ -12,9 +12,25 @@ from polypatch.deltas import Delta
 from polypatch.editors.memory import Memory
 from polypatch.edits import Text
 from polypatch.errors import UnsupportedModelError
+from polypatch.ranges import Range, at_least, between
 from polypatch.sites import FeedForwardSite, Tail
 
 D = TypeVar("D", bound=Delta)
+
+Rate: TypeAlias = Annotated[float, Range(0, 1e4, without_least=True)]
+"""A learning rate."""
+
+Weight: TypeAlias = Annotated[float, at_least(0)]
+"""Of a term of a loss, a penalty or a threshold."""
+
+Steps: TypeAlias = Annotated[int, at_least(0)]
+"""Of training."""
+
+Copies: TypeAlias = Annotated[int, between(0, 4096)]
+"""Of one text, as dropout views or in the memory; of more than that a slip of the hand would fill the machine."""
+
+Repeats: TypeAlias = Annotated[int, between(1, 4096)]
+"""Of one text in a batch."""
 
 
 @dataclass(frozen=True)

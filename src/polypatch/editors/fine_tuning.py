@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from polypatch.deltas import Delta, WeightDelta
-from polypatch.editors.editor import Fit, Lesson, expect
+from polypatch.editors.editor import Copies, Fit, Lesson, Rate, Repeats, Steps, Weight, expect
 from polypatch.editors.losses import kl_to_original
 from polypatch.editors.memory import Memory
 from polypatch.editors.tuning import until_right
 from polypatch.edits import Text
+from polypatch.ranges import Settings, at_least
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTuning:
+class FineTuning(Settings):
     """Adam on weight matrices of the last layer, cross-entropy, until the edit is right.
 
     Attributes:
@@ -34,21 +36,16 @@ class FineTuning:
     is a plain mean over `kl_rows` texts drawn once per edit.
     """
 
-    learning_rate: float = 1e-5
-    max_steps: int = 2000
-    scope: str = "ffn"
-    example_repeat: int = 8
-    views: int = 16
-    entropy_weight: float = 0.1
-    kl_weight: float = 0.0
-    kl_rows: int = 128
+    learning_rate: Rate = 1e-5
+    max_steps: Steps = 2000
+    scope: Literal["ffn", "layer"] = "ffn"
+    example_repeat: Repeats = 8
+    views: Copies = 16
+    entropy_weight: Weight = 0.1
+    kl_weight: Weight = 0.0
+    kl_rows: Annotated[int, at_least(1)] = 128
 
     memory_copies = 0  # its memory is the KL term's alone
-
-    def __post_init__(self) -> None:
-        if self.scope not in ("ffn", "layer"):
-            raise ValueError(f"scope must be 'ffn' or 'layer', not {self.scope!r}")
-
     protects_right = False
 
     @property

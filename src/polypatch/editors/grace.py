@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from polypatch.deltas import Codebook, Delta
-from polypatch.editors.editor import Drawn, Fit, Lesson, expect
+from polypatch.editors.editor import Drawn, Fit, Lesson, Rate, Steps, expect
 from polypatch.editors.memory import Memory
 from polypatch.errors import InputError
+from polypatch.ranges import Settings, above
 from polypatch.sites import UNCHANGED, FeedForwardSite, Rows, Tail
 
 SLACK = 1e-3
@@ -71,7 +73,7 @@ def deferral(distance: float, radius: float, initial: float, *, agrees: bool) ->
 
 
 @dataclass(frozen=True, kw_only=True)
-class GRACE:
+class GRACE(Settings):
     """One entry of a codebook for each text of an edit, unless an entry near by does for it.
 
     Draws once, so a sampler that redraws at every step is asked for its first draw only.
@@ -91,20 +93,14 @@ class GRACE:
     Source: github.com/Thartvigsen/GRACE, commit 457f3b7, read as facts; `docs/deviations.md`.
     """
 
-    radius: float = 0.1
-    learning_rate: float = 1.0
-    max_steps: int = 100
-    confidence: float = 0.9
+    radius: Annotated[float, above(0, hint="an entry of none covers nothing")] = 0.1
+    learning_rate: Rate = 1.0
+    max_steps: Steps = 100
+    confidence: Annotated[float, above(0, below=1)] = 0.9
 
     exact = False
     memory_copies = 0
     protects_right = False
-
-    def __post_init__(self) -> None:
-        if not self.radius > 0:  # NaN as well
-            raise ValueError(f"radius must be above 0, not {self.radius}: an entry of none covers nothing")
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"confidence is a probability between 0 and 1, not {self.confidence}")
 
     def start(self, site: FeedForwardSite) -> Codebook:
         """An empty codebook."""

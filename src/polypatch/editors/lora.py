@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from polypatch.deltas import Delta, LowRankDelta
-from polypatch.editors.editor import Fit, Lesson, expect
+from polypatch.editors.editor import Copies, Fit, Lesson, Rate, Repeats, Steps, Weight, expect
 from polypatch.editors.memory import Memory
 from polypatch.editors.tuning import until_right
+from polypatch.ranges import Settings, above, at_least
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoRA:
+class LoRA(Settings):
     """Adam on ``W + (alpha ÷ rank) B A`` for both matrices of the last FFN, cross-entropy, until the edit is right.
 
     Needs the extra ``lora`` (peft).
@@ -29,13 +31,13 @@ class LoRA:
     editors of polypatch work, and is trained edit by edit as `FineTuning` is. No dropout on A's input.
     """
 
-    rank: int = 8
-    alpha: float = 16.0
-    learning_rate: float = 1e-4
-    max_steps: int = 2000
-    example_repeat: int = 8
-    views: int = 16
-    entropy_weight: float = 0.1
+    rank: Annotated[int, at_least(1)] = 8
+    alpha: Annotated[float, above(0)] = 16.0
+    learning_rate: Rate = 1e-4
+    max_steps: Steps = 2000
+    example_repeat: Repeats = 8
+    views: Copies = 16
+    entropy_weight: Weight = 0.1
 
     exact = False
     memory_copies = 0

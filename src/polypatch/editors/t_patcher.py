@@ -10,17 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Annotated, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from polypatch.deltas import Delta, PatchBank
-from polypatch.editors.editor import Drawn, Fit, Lesson, expect
+from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Rate, Repeats, Steps, Weight, expect
 from polypatch.editors.losses import accuracy_all, activation_loss, edit_loss, memory_loss
 from polypatch.editors.loudest import Loudest
 from polypatch.editors.memory import Memory, MemoryRows
+from polypatch.ranges import Settings, above, at_least, between
 from polypatch.sites import FeedForwardSite, Rows, Tail
+
+Margin: TypeAlias = Annotated[float, between(-80, 80)]
+"""It stands in an exponent, and float32 ends at exp(88)."""
 
 
 class Neuron:
@@ -56,7 +61,7 @@ class Neuron:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TPatcher:
+class TPatcher(Settings):
     """One patch neuron per edit. Defaults are the released code's for FEVER.
 
     Attributes:
@@ -81,28 +86,28 @@ class TPatcher:
     Source: github.com/ZeroYuHuang/Transformer-Patcher, commit 93ff458, read as facts; `docs/deviations.md`.
     """
 
-    learning_rate: float = 1e-2
-    weight_decay: float = 0.01
-    clip_norm: float = 5.0
-    max_steps: int = 2000
-    validate_every: int = 25
-    first_validation: int = 100
-    min_gain: float = 1e-3
+    learning_rate: Rate = 1e-2
+    weight_decay: Weight = 0.01
+    clip_norm: Annotated[float, above(0)] = 5.0
+    max_steps: Steps = 2000
+    validate_every: Annotated[int, at_least(1)] = 25
+    first_validation: Steps = 100
+    min_gain: Weight = 1e-3
     use_validation: bool = True
-    plateau_factor: float = 0.5
-    plateau_threshold: float = 0.05
-    example_repeat: int = 8
-    views: int = 16
+    plateau_factor: Annotated[float, above(0, below=1)] = 0.5
+    plateau_threshold: Weight = 0.05
+    example_repeat: Repeats = 8
+    views: Copies = 16
     amplification: float = 10.0
-    entropy_weight: float = 0.1
-    activation_weight: float = 1.0
-    activation_top: int = 5
-    activation_margin: float = 0.0
-    memory_weight: float = 5.0
-    memory_top: int = 1000
-    edit_margin: float = 3.0
-    memory_margin: float = 3.0
-    memory_copies: int = 8
+    entropy_weight: Weight = 0.1
+    activation_weight: Weight = 1.0
+    activation_top: Annotated[int, at_least(1)] = 5
+    activation_margin: Margin = 0.0
+    memory_weight: Weight = 5.0
+    memory_top: Annotated[int, at_least(1)] = 1000
+    edit_margin: Margin = 3.0
+    memory_margin: Margin = 3.0
+    memory_copies: Copies = 8
 
     exact = False
     protects_right = False

@@ -7,16 +7,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 from polypatch.edits import Lang
 from polypatch.errors import InputError
+from polypatch.ranges import Settings, at_least, between
 from polypatch.recipes import Recipe, recipe_named
 from polypatch.samplers import Sampler
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(Settings):
     """One row of a table.
 
     Attributes:
@@ -41,20 +42,20 @@ class Run:
 
     recipe: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    k: int | None = None
+    k: Annotated[int, at_least(0)] | None = None
     languages: tuple[Lang, ...] = ()
     memory_languages: tuple[Lang, ...] = ()
-    parallel: int = 0
+    parallel: Annotated[int, at_least(0)] = 0
     seed: int = 0
     order: int | None = None
-    limit: int | None = None
-    folds: int = 1
-    fold: int | None = None
-    retries: int = 0
+    limit: Annotated[int, at_least(1)] | None = None
+    folds: Annotated[int, at_least(1)] = 1
+    fold: Annotated[int, at_least(0)] | None = None
+    retries: Annotated[int, at_least(0)] = 0
     keep_failed: bool = False
     allow_contradictions: bool = False
-    max_locality_drop: float | None = None
-    trajectory_every: int = 0
+    max_locality_drop: Annotated[float, between(0, 100)] | None = None
+    trajectory_every: Annotated[int, at_least(0)] = 0
     wrong_in_all: bool = False
     prune: bool = False
     title: str = ""
