@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mbert_sized import mbert_sized
-from polypatch.artefact import read_artefact, write_artefact
+from polypatch.artefact import read_artefact
 from polypatch.attempt import now
 from polypatch.deltas import PatchBank
 from polypatch.edited_model import EditedModel
@@ -34,6 +34,7 @@ from polypatch.recipes import RECIPES, recipe_to_plain
 from polypatch.reverting import without
 from polypatch.sites import FeedForwardSite, FrozenTail
 from polypatch.sites.frozen_tail import model_fingerprint
+from polypatch.writing import write_artefact
 from tail import processor
 
 LANGUAGES = ("en", "de", "fr", "es", "zh", "ar")

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from polypatch import artefact
-from polypatch.artefact import CARD, CONFIG, FIELDS, PROVENANCE, TENSORS
+from polypatch import writing
+from polypatch.artefact import CARD, CONFIG, FIELDS, PROVENANCE, TENSORS, own_checksum
 from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, TPatcher
 from polypatch.edits import Edit
@@ -129,7 +129,7 @@ def test_broken_files_are_named(bert, folder, name, damage):
 def configure(folder, change):
     """Write a configuration that lies, with a checksum that fits."""
     config = {**json.loads((folder / CONFIG).read_text(encoding="utf-8")), **change}
-    config["checksum"] = artefact._own_checksum(config)
+    config["checksum"] = own_checksum(config)
     (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
 
 
@@ -191,7 +191,7 @@ def test_a_missing_entry_of_the_configuration_is_refused(bert, folder, entry):
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     del config[entry]
     if entry != "checksum":
-        config["checksum"] = artefact._own_checksum(config)
+        config["checksum"] = own_checksum(config)
     (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(ArtefactError, match=entry):
         load(bert, folder)
@@ -260,7 +260,7 @@ def test_a_failed_save_leaves_the_old_folder(bert, folder, folders, monkeypatch)
     def full(*_, **__):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(artefact, "write_synced", full)
+    monkeypatch.setattr(writing, "write_synced", full)
     with pytest.raises(ArtefactError, match="no space"):
         edited.save_pretrained(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

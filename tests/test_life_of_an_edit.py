@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from polypatch.artefact import CARD, REPORT, read_artefact, write_artefact
+from polypatch.artefact import CARD, REPORT, read_artefact
 from polypatch.contradictions import find_contradictions
 from polypatch.deltas import PatchBank
 from polypatch.edited_model import EditedModel
@@ -26,6 +26,7 @@ from polypatch.sites.families import FAMILIES
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.testing.bits import same_tensors
 from polypatch.triggers import Trigger
+from polypatch.writing import write_artefact
 
 QUICK = TPatcher(max_steps=40, first_validation=10, validate_every=5, views=0, learning_rate=0.1)
 PATCHER = Recipe(QUICK, SourcePlusRandom(k=1), Trigger.ALWAYS)

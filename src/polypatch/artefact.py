@@ -1,4 +1,4 @@
-"""The folder on disk that holds edits, described as data. Written whole or not at all; read without running any of it.
+"""The folder on disk that holds edits, described as data, and read without running any of it; `writing` writes it.
 
 ::
 
@@ -14,22 +14,20 @@ what is written is format 2.
 
 from __future__ import annotations
 
-import dataclasses
-import glob
 import json
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from polypatch.card import model_card
-from polypatch.data.record import edit_from_record, record_from_edit
+from polypatch.data.record import edit_from_record
 from polypatch.errors import ArtefactError, DataError
-from polypatch.files import beside, discard, read_plain, sha256, strict_json, sweep, write_synced
+from polypatch.files import read_plain, sha256, strict_json
 from polypatch.outcomes import EditOutcome, EditRecord, outcome_from_plain
+from polypatch.placing import aside
 
 if TYPE_CHECKING:  # the history is read without waiting for torch
     from torch import Tensor
@@ -42,6 +40,9 @@ CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
     "report.json",
     "README.md",
 )
+
+REPLACED = 9
+"""So often a reader begins anew where the folder was replaced while it was read."""
 
 KINDS = ("patches", "weights", "low-rank", "codebook")
 Types = type | tuple[type, ...]
@@ -104,30 +105,6 @@ class Artefact:
         return tuple(record.outcome for record in self.records if not record.reverted)
 
 
-def write_artefact(folder: Path, artefact: Artefact) -> Path:
-    """Write the folder; it is either absent, the old one, or the whole new one.
-
-    Raises:
-        ArtefactError: `folder` exists and holds something else, or the disk refuses.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _settle(folder)
-        staging = beside(folder)
-        staging.mkdir()
-    except OSError as error:
-        raise ArtefactError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    try:
-        for name, content in _contents(artefact).items():
-            write_synced(staging / name, content)
-        _put_in_place(staging, folder)
-    except OSError as error:
-        raise ArtefactError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return folder
-
-
 def read_artefact(folder: Path, *, follow_links: bool = False, tensors: bool = True) -> Artefact:
     """Read and check the folder. Runs no code from it.
 
@@ -139,8 +116,26 @@ def read_artefact(folder: Path, *, follow_links: bool = False, tensors: bool = T
     Raises:
         ArtefactError: a file is missing, malformed, not a plain file, or not the one that was written.
     """
-    if not folder.exists() and _aside(folder).exists():
-        folder = _aside(folder)  # a kill between two renames: the old edits are whole
+    for _ in range(REPLACED):
+        place = _present(folder)
+        try:
+            return _read(place[0], follow_links, tensors)
+        except ArtefactError:
+            if _present(folder) == place:
+                raise
+    return _read(folder, follow_links, tensors)
+
+
+def _present(folder: Path) -> tuple[Path, int]:
+    """Where the edits are, and which of the folders of that name it is; after a kill between two renames, the old."""
+    with suppress(OSError):
+        return folder, folder.stat().st_ino
+    with suppress(OSError):
+        return aside(folder), aside(folder).stat().st_ino
+    return folder, 0
+
+
+def _read(folder: Path, follow_links: bool, tensors: bool) -> Artefact:
     config = _read_config(folder / CONFIG, follow_links)
     checksums: Mapping[str, str] = config.get("checksums", {})
 
@@ -166,36 +161,8 @@ def _tensors(path: Path, raw: bytes) -> dict[str, Tensor]:
         raise ArtefactError(f"{path}: not readable ({error})") from error
 
 
-def _contents(artefact: Artefact) -> dict[str, bytes]:
-    """Every file by name, the configuration with the checksums of the others."""
-    from safetensors.torch import save
-
-    files = {TENSORS: save(dict(artefact.tensors), metadata={"format": "pt"})}
-    rows = (_row(record, artefact.owners) for record in artefact.records)
-    files[PROVENANCE] = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode()
-    if artefact.report is not None:
-        files[REPORT] = (json.dumps(list(artefact.report), indent=2, ensure_ascii=False) + "\n").encode()
-    config = {name: artefact.config[name] for name in FIELDS[FORMAT_VERSION] if name in artefact.config}
-    config |= {"format_version": FORMAT_VERSION, "checksums": {name: sha256(raw) for name, raw in files.items()}}
-    config.pop("checksum", None)
-    config["checksum"] = _own_checksum(config)
-    files[CONFIG] = (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()
-    files[CARD] = model_card(config, artefact.records, artefact.report).encode()
-    return files
-
-
-def _row(record: EditRecord, owners: Sequence[str]) -> dict[str, Any]:
-    name = record.outcome.edit_id
-    return {
-        "id": name,
-        "neurons": [i for i, owner in enumerate(owners) if owner == name],
-        "request": None if record.edit is None else record_from_edit(record.edit),
-        "outcome": {k: v for k, v in dataclasses.asdict(record.outcome).items() if k != "edit_id"},
-        "reverted": record.reverted,
-    }
-
-
-def _own_checksum(config: Mapping[str, Any]) -> str:
+def own_checksum(config: Mapping[str, Any]) -> str:
+    """SHA-256 of a configuration, over all fields but this one."""
     rest = {name: value for name, value in config.items() if name != "checksum"}
     return sha256(json.dumps(rest, sort_keys=True).encode())
 
@@ -213,7 +180,7 @@ def _read_config(path: Path, follow_links: bool) -> dict[str, Any]:
             raise ArtefactError(f"{path}: {name} is missing or not of type {kind}")
     if unknown := sorted(config.keys() - fields.keys()):
         raise ArtefactError(f"{path}: {unknown[0]!r} is no field of format {version}")
-    if version > 1 and config["checksum"] != _own_checksum(config):
+    if version > 1 and config["checksum"] != own_checksum(config):
         raise ArtefactError(f"{path}: was changed after it was written (its checksum is another)")
     _require_sense(path, config)
     return config
@@ -232,7 +199,8 @@ def _require_sense(path: Path, config: Mapping[str, Any]) -> None:
         if not 1 <= config.get(name, 1) < 2**31:
             raise ArtefactError(f"{path}: {name} should be at least 1 and below 2 to the 31, is {config[name]}")
     rules, types = config["settings"].get("rules", {}), {"retries": int, "keep_failed": bool}
-    if not isinstance(rules, dict) or not all(type(value) is types.get(name) for name, value in rules.items()):
+    fits = isinstance(rules, dict) and all(type(value) is types.get(name) for name, value in rules.items())
+    if not fits or rules.get("retries", 0) < 0:
         raise ArtefactError(f"{path}: settings.rules should hold retries and keep_failed, is {rules!r}")
 
 
@@ -272,29 +240,3 @@ def _owners(path: Path, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     if sorted(by_neuron) != list(range(count)) or not all(type(neuron) is int for neuron in by_neuron):
         raise ArtefactError(f"{path}: the neurons of the edits are not 0 to {count - 1}, each once")
     return tuple(by_neuron[i] for i in range(count))
-
-
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.old")
-
-
-def _settle(folder: Path) -> None:
-    """Clear up what a kill in the middle of an earlier write left."""
-    if _aside(folder).exists():
-        if folder.exists():
-            discard(_aside(folder))
-        else:
-            _aside(folder).rename(folder)
-    sweep(folder.parent, glob.escape(folder.name))
-
-
-def _put_in_place(staging: Path, folder: Path) -> None:
-    """Rename, moving an older folder aside first; after a kill in between, `read_artefact` finds the old one."""
-    if not folder.exists():
-        staging.rename(folder)
-        return
-    if not (folder / CONFIG).is_file():
-        raise ArtefactError(f"{folder}: exists and holds no saved edits; refusing to replace it")
-    folder.rename(_aside(folder))
-    staging.rename(folder)
-    discard(_aside(folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.artefact import Artefact, write_artefact
+from polypatch.artefact import Artefact
 from polypatch.attempt import Rules
 from polypatch.deltas import Delta
 from polypatch.editors import Memory
@@ -22,7 +23,7 @@ from polypatch.edits import Edit, Lang, Text
 from polypatch.explanation import Explanation, explain, firing
 from polypatch.explanation import Firing as Firing
 from polypatch.guard import Guard
-from polypatch.opening import artefact_of, open_artefact, push_artefact, report_rows
+from polypatch.opening import artefact_of, loaded_delta, open_artefact, push_artefact, report_rows
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.pruning import Progress, Pruned, prune
 from polypatch.recipes import Recipe, recipe_to_plain
@@ -30,6 +31,7 @@ from polypatch.resting import revert
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, MergeCost
 from polypatch.sites.frozen_tail import model_fingerprint
 from polypatch.stream import Watch, apply, recipe_for, remember_again, remember_one
+from polypatch.writing import write_artefact
 
 
 @dataclass
@@ -210,8 +212,8 @@ class EditedModel:
     def merge_and_unload(self) -> nn.Module:
         """A stock model with the edits inside, which runs without polypatch; `model` itself is as it was, bit for bit.
 
-        Patches become neurons of a wider feed-forward layer (`polypatch.sites.merge`; look at `merge_cost` first). A
-        codebook cannot be merged: an InputError, and the edits stay on.
+        Patches become neurons of a wider layer (`polypatch.sites.merge`; look at `merge_cost` first). A codebook cannot
+        be merged: an InputError, and the edits stay on.
         """
         with self.disabled():
             merged = self.delta.merged(self.site)
@@ -241,17 +243,13 @@ class EditedModel:
             report: what they achieved, from `evaluate`; it goes into report.json and the model card.
 
         Raises:
-            ArtefactError: `folder` holds something else, or cannot be written.
+            ArtefactError: `folder` holds something else, or cannot be written or read back.
         """
         self.report = self.report if report is None else report_rows(report)
-        return write_artefact(Path(folder), self.artefact())
+        return write_artefact(Path(folder), self.artefact(), partial(loaded_delta, self.site))
 
     def push_to_hub(self, repo_id: str, *, report: Any = None, private: bool = False, token: str | None = None) -> str:
-        """Upload the folder of edits to a hub; returns its address.
-
-        Raises:
-            InputError: the hub refuses.
-        """
+        """Upload the folder of edits to a hub; returns its address. InputError where the hub refuses."""
         self.report = self.report if report is None else report_rows(report)
         return push_artefact(self.artefact(), repo_id, private=private, token=token)
 

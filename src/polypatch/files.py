@@ -11,6 +11,9 @@ import uuid
 from pathlib import Path
 from typing import Any, NoReturn
 
+LONGEST = 200
+"""Bytes of a name that endings are put behind."""
+
 
 def write_atomic(path: str | Path, content: bytes) -> Path:
     """Write `content` beside `path`, force it to disk, and rename it into place; missing folders are made."""
@@ -28,7 +31,19 @@ def write_atomic(path: str | Path, content: bytes) -> Path:
 
 def beside(path: Path) -> Path:
     """A free name beside `path`, for what is being written or removed; `sweep` finds it after a kill."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    return hidden(path, f"{uuid.uuid4().hex}.tmp")
+
+
+def hidden(path: Path, ending: str) -> Path:
+    """``.NAME.ending`` beside `path`, which may be called ``.`` or ``..``."""
+    path = path.resolve() if path.name in ("", "..") else path
+    return path.with_name(f".{shortened(path.name)}.{ending}")
+
+
+def shortened(name: str) -> str:
+    """A file's name with room for an ending: no file system has longer ones than 255 bytes."""
+    raw = os.fsencode(name)
+    return name if len(raw) <= LONGEST else f"{sha256(raw)[:32]}"
 
 
 def discard(folder: Path) -> None:
@@ -39,7 +54,7 @@ def discard(folder: Path) -> None:
 
 
 def sweep(folder: Path, names: str) -> None:
-    """Remove what kills left `beside` in `folder`, for files and folders whose names match the pattern `names`."""
+    """Remove what kills left `beside` in `folder`, for files and folders whose (shortened) names match `names`."""
     for left in folder.glob(f".{names}.{'[0-9a-f]' * 32}.tmp"):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)

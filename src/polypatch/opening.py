@@ -14,7 +14,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from polypatch._version import __version__
-from polypatch.artefact import Artefact, read_artefact, write_artefact
+from polypatch.artefact import Artefact, read_artefact
 from polypatch.attempt import Rules
 from polypatch.deltas import Codebook, Delta, LowRankDelta, PatchBank, WeightDelta
 from polypatch.edits import Lang, Text
@@ -24,6 +24,7 @@ from polypatch.recipes import recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, Maps, load_checkpoint
 from polypatch.sites.frozen_tail import model_fingerprint
 from polypatch.stream import build_memory
+from polypatch.writing import write_artefact
 
 
 class Saveable(Protocol):
@@ -104,8 +105,7 @@ def open_artefact(
         model, tokenizer = model or loaded, tokenizer or its_tokenizer
     site = FeedForwardSite(model)
     _require_base(folder, site, config)
-    delta = empty_delta(site, config)
-    delta.load_tensors(artefact.tensors, artefact.owners)
+    delta = loaded_delta(site, artefact)
     settings = config["settings"]
     if settings.get("exact") or delta.overrides:
         tail: FrozenTail | FullForward = FullForward(site, tokenizer, max_length=config["max_length"])
@@ -143,8 +143,14 @@ def learn_maps(tail: FrozenTail | FullForward, parallel: Mapping[Lang, Sequence[
         tail.maps = Maps.learn(parallel, tail.queries)
 
 
-def empty_delta(site: FeedForwardSite, config: Mapping[str, Any]) -> Delta:
-    """A delta of the kind the configuration names, with nothing in it."""
+def loaded_delta(site: FeedForwardSite, artefact: Artefact) -> Delta:
+    """What the artefact holds, as the kind of delta its configuration names; ArtefactError where it cannot be that."""
+    delta = _empty_delta(site, artefact.config)
+    delta.load_tensors(artefact.tensors, artefact.owners)
+    return delta
+
+
+def _empty_delta(site: FeedForwardSite, config: Mapping[str, Any]) -> Delta:
     if config["delta"] == PatchBank.kind:
         return PatchBank(site.hidden_size, site.activation_name, site.device, site.dtype)
     if config["delta"] == Codebook.kind:

@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from polypatch.artefact import read_artefact, write_artefact
+from polypatch.artefact import read_artefact
 from polypatch.testing import tiny_model
+from polypatch.writing import write_artefact
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from polypatch import artefact as artefacts
-from polypatch.artefact import read_artefact, write_artefact
+from polypatch import placing, writing
+from polypatch.artefact import read_artefact
 from polypatch.edited_model import EditedModel
 from polypatch.reverting import without
+from polypatch.writing import write_artefact
 
 OLD = next(path.parent for path in (Path(__file__).parents[1] / "fixtures" / "format-1").rglob("edit_config.json"))
 
@@ -115,17 +116,17 @@ def test_only_one_process_at_a_time(polypatch, folder, taken):
     assert polypatch("revert", folder, taken).code == 0
 
 
-@pytest.mark.parametrize("fails", ["write_synced", "_put_in_place"])
+@pytest.mark.parametrize("fails", [(writing, "write_synced"), (placing, "_swap")])
 def test_a_full_disk_leaves_the_old_edits(polypatch, folder, taken, monkeypatch, fails):
     before = contents(folder)
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(artefacts, fails, full)
+    monkeypatch.setattr(*fails, full)
     assert "No space left" in polypatch("revert", folder, taken).refused()
     assert contents(folder) == before
-    assert {path.name for path in folder.parent.iterdir()} <= {"edits", ".edits.lock"}
+    assert {path.name for path in folder.parent.iterdir()} == {"edits"}
 
 
 def test_a_kill_between_the_two_renames_loses_nothing(polypatch, folder, taken, monkeypatch):
@@ -133,12 +134,12 @@ def test_a_kill_between_the_two_renames_loses_nothing(polypatch, folder, taken, 
         pass
 
     def killed(staging, place):
-        place.rename(artefacts._aside(place))
+        place.rename(placing.aside(place))
         raise Killed
 
     before = contents(folder)
     with monkeypatch.context() as patched:
-        patched.setattr(artefacts, "_put_in_place", killed)
+        patched.setattr(placing, "_swap", killed)
         with pytest.raises(Killed):
             polypatch("revert", folder, taken)
     assert not folder.exists()
@@ -146,7 +147,7 @@ def test_a_kill_between_the_two_renames_loses_nothing(polypatch, folder, taken, 
     assert polypatch("revert", folder, taken).code == 0
     assert taken not in read_artefact(folder).owners
     assert set(before) - set(contents(folder)) == {"report.json"}
-    assert not artefacts._aside(folder).exists()
+    assert not placing.aside(folder).exists()
 
 
 def test_a_link_stays_a_link(polypatch, folder, taken, tmp_path):

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from polypatch.artefact import read_artefact, write_artefact
+from polypatch.artefact import read_artefact
 from polypatch.deltas import PatchBank
 from polypatch.editors import TPatcher
 from polypatch.errors import ArtefactError, JournalError, PolypatchError
@@ -21,6 +21,7 @@ from polypatch.journal import NAME, Entry, Journal, read_journal
 from polypatch.recipes import Recipe
 from polypatch.sequence import attach, edit_stream
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
+from polypatch.writing import write_artefact
 
 from .running import assert_readable, entries, seeded
 

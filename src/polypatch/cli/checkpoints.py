@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from polypatch.cli.folder import writing
+from safetensors import SafetensorError
+
 from polypatch.errors import InputError
+from polypatch.placing import replacing
 
 _CONFIG, _WEIGHTS = "config.json", ("*.safetensors", "*.bin")
 
@@ -25,12 +25,14 @@ def require_free(folder: Path, overwrite: bool) -> None:
     Raises:
         InputError: there is something, which is not to be replaced.
     """
-    if not folder.exists() and not folder.is_symlink():
-        return
+    if folder.exists() and (why := _taken(folder, overwrite)):
+        raise InputError(f"{folder}: {why}")
+
+
+def _taken(folder: Path, overwrite: bool) -> str:
     if not overwrite:
-        raise InputError(f"{folder} exists; take another --out, or add --overwrite")
-    if folder.is_symlink() or not holds_checkpoint(folder):
-        raise InputError(f"{folder}: exists and holds no checkpoint; refusing to replace it")
+        return "exists; take another --out, or add --overwrite"
+    return "" if holds_checkpoint(folder) else "exists and holds no checkpoint; refusing to replace it"
 
 
 @contextmanager
@@ -40,33 +42,8 @@ def staged(folder: Path, overwrite: bool) -> Iterator[Path]:
     Raises:
         InputError: the disk refuses, or `folder` is taken.
     """
-    new = [path for path in (folder.parent, *folder.parent.parents) if not path.exists()]
-    with writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.new-"))
+    with replacing(folder, lambda place: _taken(place, overwrite), InputError) as staging:
         try:
             yield staging
-            staging.chmod(0o755)
-            require_free(folder, overwrite)  # once more: that was minutes ago
-            _replace(staging, folder)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            with suppress(OSError):  # somebody else has put something there meanwhile
-                for path in new:
-                    path.rmdir()
-            raise
-
-
-def _replace(staging: Path, folder: Path) -> None:
-    if not folder.exists():
-        staging.rename(folder)
-        return
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old-"))
-    folder.rename(aside / folder.name)
-    try:
-        staging.rename(folder)
-    except BaseException:
-        (aside / folder.name).rename(folder)
-        raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        except SafetensorError as error:  # what its writer makes of a full disk
+            raise InputError(f"{folder}: cannot be written ({error})") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from polypatch.errors import InputError
 from polypatch.files import discard, sweep
+from polypatch.placing import aside
 
 REPORT, MARKDOWN, CELLS, EDITS, JOURNAL = "report.json", "report.md", "cells.json", "edits", "journal.sqlite"
 _CONFIG = "edit_config.json"
@@ -47,7 +48,7 @@ def clear(folder: Path) -> None:
         for path in _files(folder):
             path.unlink()
         for path in edit_folders(folder):
-            for gone in (path, _aside(path)):
+            for gone in (path, aside(path)):
                 if gone.exists():
                     discard(gone)
         for names in (*_NAMES, f"{EDITS}*"):
@@ -65,14 +66,14 @@ def writing(folder: Path) -> Iterator[None]:
 
 def edit_folders(folder: Path) -> list[Path]:
     """The saved edits in a run's folder: ``edits``, or ``edits-0``, ``edits-1``, …, in order."""
-    aside = (path.with_name(path.name[1:].removesuffix(".old")) for path in folder.glob(f".{EDITS}*.old"))
-    found = {path for path in (*folder.glob(f"{EDITS}*"), *aside) if holds_edits(path)}
+    left = (path.with_name(path.name[1:].removesuffix(".old")) for path in folder.glob(f".{EDITS}*.old"))
+    found = {path for path in (*folder.glob(f"{EDITS}*"), *left) if holds_edits(path)}
     return sorted(found, key=lambda path: (len(path.name), path.name))
 
 
 def holds_edits(folder: Path) -> bool:
     """Whether edits were saved there; also where a kill in the middle of replacing them moved the old ones aside."""
-    return (folder / _CONFIG).is_file() or (not folder.exists() and (_aside(folder) / _CONFIG).is_file())
+    return (folder / _CONFIG).is_file() or (not folder.exists() and (aside(folder) / _CONFIG).is_file())
 
 
 def require_no_reverted(folder: Path) -> None:
@@ -118,10 +119,6 @@ def find_edits(folder: Path) -> Path:
         )
     what = "holds no saved edits" if folder.is_dir() else "no such folder"
     raise InputError(f"{folder}: {what}; give a folder that polypatch edit wrote, such as RUN/edits")
-
-
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.old")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -40,10 +40,11 @@ def from_journal(folder: Path, fold: int) -> Artefact:
 
 def _grown(entries: Sequence[Entry], config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What the edits left one after another, put together by an empty delta of their kind."""
-    from polypatch.deltas import Codebook, PatchBank
+    from polypatch.deltas import standing_alone
 
-    width = config["hidden_size"]
-    delta = PatchBank(width) if config["delta"] == PatchBank.kind else Codebook(width, len(config["labels"]))
+    first: Mapping[str, Any] = next((entry.tensors for entry in entries if entry.tensors is not None), {})
+    delta = standing_alone(config["delta"], config["hidden_size"], len(config["labels"]), first)
+    assert delta is not None  # only such kinds grow
     for entry in entries:
         if entry.tensors is not None:
             delta.adopt(entry.record.outcome.edit_id, entry.tensors)

@@ -8,12 +8,13 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from polypatch.artefact import Artefact, read_artefact, write_artefact
+from polypatch.artefact import Artefact, read_artefact
 from polypatch.cli.folder import EDITS, JOURNAL, edit_folders, find_edits, holds_edits
 from polypatch.cli.journalled import from_journal
 from polypatch.errors import InputError
 from polypatch.journal import read_journal
 from polypatch.reverting import require_current
+from polypatch.writing import write_artefact
 
 
 @dataclass(frozen=True)

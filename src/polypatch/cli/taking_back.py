@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from polypatch.artefact import read_artefact, write_artefact
-from polypatch.cli.folder import writing
+from polypatch.artefact import read_artefact
 from polypatch.errors import InputError
+from polypatch.placing import changing
 from polypatch.reverting import without
+from polypatch.writing import write_artefact
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,9 @@ def take_back(folder: Path, ids: Sequence[str], out: Path | None) -> TakenBack:
     """
     if out is not None and out.exists():
         raise InputError(f"{out} exists; take another --out")
-    folder = folder.resolve() if folder.is_symlink() else folder  # what it points to is replaced, not the link
     where = out or folder
-    with _held(folder) if out is None else nullcontext():
+    # Nothing changes between reading and writing.
+    with changing(folder, InputError, patience=0) if out is None else nullcontext():
         artefact = read_artefact(folder)
         names = tuple(dict.fromkeys(ids)) or tuple(outcome.edit_id for outcome in artefact.outcomes)
         if not names:
@@ -65,19 +64,3 @@ def take_back(folder: Path, ids: Sequence[str], out: Path | None) -> TakenBack:
         rest = without(artefact, names, datetime.now(UTC).isoformat(timespec="seconds"))
         write_artefact(where, rest)
     return TakenBack(str(where), names, len(rest.outcomes), len(rest.owners), artefact.report is not None)
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep other processes from changing the folder between reading and writing it."""
-    place = folder.resolve()  # the same folder may be named in two ways
-    lock = FileLock(place.with_name(f".{place.name}.lock"))
-    with writing(folder.parent):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(f"{folder}: another process is changing these edits; wait for it, or stop it") from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -1,5 +1,6 @@
 """WHAT stays in the model."""
 
+from polypatch.deltas.alone import standing_alone as standing_alone
 from polypatch.deltas.codebook import Codebook as Codebook
 from polypatch.deltas.delta import Delta as Delta
 from polypatch.deltas.delta import Pieces as Pieces
