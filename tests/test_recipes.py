@@ -6,7 +6,7 @@ import pytest
 
 from polypatch.editors import GRACE, Editor, FineTuning, LoRA, TPatcher
 from polypatch.errors import UnknownRecipeError
-from polypatch.recipes import RECIPES, recipe_named
+from polypatch.recipes import RECIPES, recipe_from_plain, recipe_named, recipe_to_plain
 from polypatch.samplers import SourceOnly, SourcePlusRandom
 from polypatch.triggers import Trigger
 
@@ -81,6 +81,15 @@ def test_unknown_names_are_refused():
     assert recipe_named("mpn-all") is RECIPES["mpn-all"]
     with pytest.raises(UnknownRecipeError, match=r"'mpn'.*fine-tuning, t-patcher, mpn-only, mpn-all"):
         recipe_named("mpn")
+
+
+def test_a_file_from_before_confidence_was_a_setting_goes_on_as_it_was_made():
+    plain = recipe_to_plain(RECIPES["polypatch"])
+    assert recipe_from_plain(plain) == RECIPES["polypatch"]
+    del plain["editor"]["confidence"]
+    plain["editor"]["margin"] = 2.0
+    editor = recipe_from_plain(plain).editor
+    assert (editor.margin, editor.confidence) == (2.0, 0.0)
 
 
 def test_scope_is_one_of_two():

@@ -72,9 +72,10 @@ class Attempt:
         """Apply the edit if its trigger asks for it; says what became of it."""
         sampled = self.recipe.sampler(self.edit, self._rng(0))
         asked = self.recipe.trigger.examples(self.edit, sampled)
-        if not self.recipe.trigger.fires(self._right(asked)):
+        right, sure = self._answers(asked)
+        if not self.recipe.trigger.fires(right):
             remember(self.memory, self.edited.tail, self.recipe, right_already(self.recipe, asked))
-            return self._outcome(triggered=False, success=True)
+            return self._outcome(triggered=False, success=True, confidence=sure)
         before = self.edited.delta.snapshot(), self.memory.snapshot()
         patches, steps = self.edited.delta.patches, 0
         for attempt in range(rules.retries + 1):
@@ -83,7 +84,7 @@ class Attempt:
             fit, trained = self._learn(attempt)
             steps += fit.steps
             # An editor that took no step drew nothing, and must not pass for right because nothing was looked at.
-            reason = self._wrong(trained or sampled, fit)
+            reason, sure = self._judged(trained or sampled, fit)
             drop = self.watchman.drop(self.edited.delta) if self.watchman else None
             costly = self._beyond_numbers(patches) or self._too_costly(drop)
             if not reason and not costly:
@@ -103,11 +104,15 @@ class Attempt:
             attempts=attempt + 1,
             reason=reason,
             locality_drop=drop,
+            confidence=None if reason else sure,
         )
 
-    def _wrong(self, checked: Sequence[Example], fit: Fit) -> str:
-        wrong = [e.lang for e, right in zip(checked, self._right(checked), strict=True) if not right]
-        return f"still wrong in {', '.join(wrong)}" + (f": {fit.reason}" if fit.reason else "") if wrong else ""
+    def _judged(self, checked: Sequence[Example], fit: Fit) -> tuple[str, float | None]:
+        """What is wrong still, if anything, and how sure the model is of the least sure answer that is wanted."""
+        answers, sure = self._answers(checked)
+        wrong = [e.lang for e, right in zip(checked, answers, strict=True) if not right]
+        reason = f"still wrong in {', '.join(wrong)}" + (f": {fit.reason}" if fit.reason else "") if wrong else ""
+        return reason, sure
 
     def _beyond_numbers(self, patches: int) -> str:
         """Why what was added since there were so many patches may not stay, also where failed edits are kept."""
@@ -149,12 +154,14 @@ class Attempt:
         remember(self.memory, self.edited.tail, self.recipe, trained)
         return fit, trained
 
-    def _right(self, examples: Sequence[Example]) -> list[bool]:
+    def _answers(self, examples: Sequence[Example]) -> tuple[list[bool], float | None]:
+        """Which examples are answered right, and the least probability among the answers that are wanted."""
         if not examples:
-            return []
+            return [], None
         logits = self.edited.tail.logits([example.text for example in examples], self.edited.delta)
-        wanted = [self.edited.class_of(example.target) for example in examples]
-        return [got == want for got, want in zip(logits.argmax(-1).tolist(), wanted, strict=True)]
+        wanted = torch.tensor([self.edited.class_of(one.target) for one in examples], device=logits.device)
+        sure = logits.double().softmax(-1).gather(1, wanted.unsqueeze(1))
+        return (logits.argmax(-1) == wanted).tolist(), float(sure.min())
 
     def _restore(self, before: tuple[object, tuple[int, int]]) -> None:
         self.edited.delta.restore(before[0])
@@ -165,7 +172,7 @@ class Attempt:
 
     def _outcome(self, **fields: object) -> EditOutcome:
         source = self.edit.example(self.edit.source)
-        correct = self._right([source])[0]
+        correct = self._answers([source])[0][0]
         return EditOutcome(
             edit_id=self.edit.id,
             source_correct=correct,

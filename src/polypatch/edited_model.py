@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from polypatch.answers import Answered, answered
 from polypatch.artefact import Artefact
 from polypatch.attempt import Rules
 from polypatch.deltas import Delta
@@ -28,7 +29,7 @@ from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.pruning import Progress, Pruned, prune
 from polypatch.recipes import Recipe, recipe_to_plain
 from polypatch.resting import revert
-from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, MergeCost
+from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, MergeCost
 from polypatch.sites.frozen_tail import model_fingerprint
 from polypatch.stream import Watch, apply, recipe_for, remember_again, remember_one
 from polypatch.writing import write_artefact
@@ -126,8 +127,11 @@ class EditedModel:
 
     def predict_before_after(self, texts: Sequence[Text]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Class indices of the unedited and of the edited model, from the tail: [n], [n]."""
-        before, after = (self.tail.logits(texts, change).argmax(-1).cpu().numpy() for change in (UNCHANGED, self.delta))
-        return before, after
+        return self.answers_before_after(texts)[:2]
+
+    def answers_before_after(self, texts: Sequence[Text]) -> Answered:
+        """The same, and the probability that the edited model gives its answer: [n], [n], [n]."""
+        return answered(self.tail, self.delta, texts)
 
     def firing(self, text: Text, threshold: float = 0.0) -> list[Firing]:
         """The patches whose activation in `text` exceeds `threshold`, strongest first; none for changed weights."""

@@ -28,6 +28,8 @@ class EditOutcome:
         reason: why it failed; empty on success.
         locality_drop: percentage points of agreement on the probe set that it cost (negative: it mended some); None
             where no guard watched it, or nothing was tried.
+        confidence: the least probability that a checked row gets for its wanted answer, right after the edit; None
+            where it failed or nothing was checked, and from an older polypatch.
         finished: when, as ISO 8601 in UTC.
     """
 
@@ -42,6 +44,7 @@ class EditOutcome:
     seconds: float = 0.0
     reason: str = ""
     locality_drop: float | None = None
+    confidence: float | None = None
     finished: str = ""
 
     def timeless(self) -> EditOutcome:
@@ -66,7 +69,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("patches", "steps", "attempts"), (int,)),
     **dict.fromkeys(("edit_id", "reason", "finished"), (str,)),
     "seconds": (int, float),
-    "locality_drop": (int, float, type(None)),
+    **dict.fromkeys(("locality_drop", "confidence"), (int, float, type(None))),
 }
 
 

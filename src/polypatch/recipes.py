@@ -101,6 +101,10 @@ SAMPLERS: dict[str, Any] = {kind.__name__: kind for kind in _SAMPLERS}
 """What a file of settings may name. Nothing else is ever looked up by a name from a file."""
 
 
+_BEFORE: dict[str, dict[str, Any]] = {"DiscriminantPatch": {"confidence": 0.0}}
+"""Settings that older files do not name, as edits were made then: today's defaults would go on in another way."""
+
+
 def recipe_to_plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain data for files: names and hyper-parameters."""
 
@@ -119,6 +123,7 @@ def recipe_from_plain(plain: Mapping[str, Any]) -> Recipe | None:
     """The recipe that `recipe_to_plain` described; None where a part is not polypatch's own, or of another version."""
 
     def built(part: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+        part = {**_BEFORE.get(part["name"], {}), **part}
         settings = {name: tuple(v) if isinstance(v, list) else v for name, v in part.items() if name != "name"}
         return table[part["name"]](**settings)
 

@@ -32,7 +32,7 @@ def test_a_pass(check):
         assert word in ran.out
     verdict = check(*LAX, "--json").json()
     assert verdict["ok"]
-    assert set(verdict) == {"ok", "checks", "wrong", "not_taken", "contradictions"}
+    assert set(verdict) == {"ok", "checks", "wrong", "unsure", "not_taken", "contradictions"}
     assert all(set(row) == {"check", "value", "required", "ok", "note"} for row in verdict["checks"])
 
 
@@ -88,6 +88,31 @@ def test_clg_where_it_is_required(check, files):
     data = ("--data", f"jsonl:{files / 'edits.jsonl'}")
     assert "sw " in rows(check(*LAX, "--min-clg", 0, *data, "--json").json())["CLG"]["note"]
     assert check(*LAX, "--min-clg", 100, *data, "--strict").code == 1
+
+
+def test_every_prompt_must_be_as_sure_as_required(check, edited):
+    assert "confidence" not in rows(check(*LAX, "--json").json())
+    model = EditedModel.from_pretrained(edited / "edits")
+    asked = [r.edit for r in read_artefact(edited / "edits").records if r.status in ("taken", "not needed")]
+    sure = {
+        (edit.id, lang): 100 * float(model.probabilities([edit.prompt[lang]])[0][model.class_of(edit.target_in(lang))])
+        for edit in asked
+        for lang in edit.languages
+    }
+    model.unload()
+    least = round(sorted(sure.values())[2], 1)
+    below = {key for key, value in sure.items() if value < least}
+    assert 0 < len(below) < len(sure)
+    verdict = check(*LAX, "--min-confidence", least, "--json")
+    assert verdict.code == 1
+    row = rows(verdict.json())["confidence"]
+    assert row["value"] == pytest.approx(min(sure.values()), abs=0.01)
+    assert row["note"].startswith(f"{len(below)} of {len(sure)} prompts below")
+    unsure = verdict.json()["unsure"]
+    assert {(one["edit"], one["lang"]) for one in unsure} == below
+    assert [one["confidence"] for one in unsure] == sorted(one["confidence"] for one in unsure)
+    assert check(*LAX, "--min-confidence", row["value"]).code == 0
+    assert "Less sure than required" in check(*LAX, "--min-confidence", least).out
 
 
 def test_every_language_has_its_row_and_labels_give_accuracies(check, tmp_path):

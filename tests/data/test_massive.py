@@ -1,7 +1,7 @@
 import pytest
 
 from polypatch.data import Sizes, load_edits
-from polypatch.data.massive import LOCALES, load_massive, read_massive, read_massive_all
+from polypatch.data.massive import LOCALES, load_massive, read_massive, read_massive_all, read_massive_dev
 from polypatch.errors import DataError
 
 from .conftest import LANGUAGES, PARTITIONS, massive_rows, write_table
@@ -92,3 +92,11 @@ def test_the_long_stream_has_every_row_once_and_in_one_place(massive_folder):
     assert {f"massive-{row.id}" for row in short.held_out} <= {edit.id for edit in long.edits}
     assert long.train
     assert long.held_out
+
+
+def test_choosing_settings_looks_at_dev_alone(massive_folder):
+    short, dev = read_massive(massive_folder), read_massive_dev(massive_folder)
+    rows = [*(edit.id for edit in dev.edits), *(f"massive-{row.id}" for row in dev.held_out)]
+    assert sorted(rows) == sorted(f"massive-{row.id}" for row in short.held_out)
+    assert dev.train == short.train
+    assert abs(len(dev.edits) - len(dev.held_out)) <= 1

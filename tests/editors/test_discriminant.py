@@ -201,6 +201,42 @@ def test_halves_part_what_is_farthest_apart_and_the_first_text_leads():
     assert sorted(groups[0] + groups[1]) == [0, 1, 2]
 
 
+def sure(edited, texts, targets):
+    logits = edited.tail.logits(texts, edited.delta).double().softmax(-1)
+    return logits.gather(1, torch.tensor(targets).unsqueeze(1)).squeeze(1)
+
+
+@pytest.mark.parametrize("confidence", [0.3, 0.5, 0.9])
+def test_a_neuron_gives_its_texts_the_confidence_that_is_asked_for(edited, confidence):
+    texts = tiny_texts(12, seed=77)
+    targets = edited.tail.logits(texts, edited.delta).argmin(-1).tolist()
+    least: dict[float, list[float]] = {0.0: [], confidence: []}
+    for asked, found in least.items():
+        editor = dataclasses.replace(RECIPE.editor, margin=0.01, confidence=asked, tolerance=6)
+        for text, target in zip(texts, targets, strict=True):
+            editor.learn(edited.delta, lesson([text], [target]), edited.tail, edited.memory)
+            if edited.delta.patches:
+                assert answers(edited, [text]) == [target]
+                found.append(float(sure(edited, [text], [target])))
+            edited.delta.restore(0)
+    assert len(least[confidence]) > 6
+    assert min(least[confidence]) >= confidence
+    assert min(least[0.0]) < 0.5
+
+
+def test_an_answer_stays_where_the_projections_end_before_it_is_sure_and_the_outcome_says_so(edited):
+    hasty = dataclasses.replace(RECIPE.editor, confidence=0.999, max_steps=1, tolerance=6)
+    wrong = [edit for edit in tiny_edits(12) if edited.predict(edit.prompt["en"]) != edit.target_in("en")]
+    outcomes = edited.edit(wrong, recipe=dataclasses.replace(RECIPE, editor=hasty))
+    taken = [outcome for outcome in outcomes if outcome.status == "taken"]
+    assert taken
+    assert all(0 < outcome.confidence < 0.999 for outcome in taken)
+    last, edit = outcomes[-1], wrong[-1]
+    texts = [edit.prompt[lang] for lang in last.languages]
+    assert last.confidence == float(sure(edited, texts, [edited.class_of(edit.target_in("en"))] * len(texts)).min())
+    assert all(outcome.confidence is None for outcome in outcomes if not outcome.success)
+
+
 def test_without_a_memory_it_edits_all_the_same(tiny):
     model, tokenizer = tiny("bert")
     edited = attach(model, tokenizer=tokenizer, recipe=Recipe(DiscriminantPatch(), SourceOnly(), Trigger.SOURCE))

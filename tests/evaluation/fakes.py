@@ -25,14 +25,15 @@ class FakeEdited:
     patches: int = 2
     trajectory: Sequence[TrajectoryPoint] = ()
     labels: Mapping[int, str] = field(default_factory=lambda: dict(LABELS))
+    confidence: Mapping[Text, float] = field(default_factory=dict)
     asked: list[list[Text]] = field(default_factory=list)
 
-    def predict_before_after(self, texts):
+    def answers_before_after(self, texts):
         self.asked.append(list(texts))
         index = {label: i for i, label in self.labels.items()}
         pairs = [[index[label] for label in self.answers[text]] for text in texts]
         both = np.asarray(pairs).reshape(-1, 2)
-        return both[:, 0], both[:, 1]
+        return both[:, 0], both[:, 1], np.asarray([self.confidence.get(text, 1.0) for text in texts])
 
 
 def outcome(edit_id, *languages, triggered=True, success=True, right=True, attempts=1, seconds=1.0):

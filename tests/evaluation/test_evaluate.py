@@ -152,11 +152,25 @@ def test_two_edits_with_one_id():
 
 def test_a_model_that_answers_too_little():
     class Short(FakeEdited):
-        def predict_before_after(self, texts):
-            return np.zeros(1), np.zeros(1)
+        def answers_before_after(self, texts):
+            return np.zeros(1), np.zeros(1), np.zeros(1)
 
     with pytest.raises(ValueError, match="texts were asked"):
         evaluate(Short({}), EDITS)
+
+
+def test_how_sure_the_model_is_of_what_was_mended():
+    """Mended: e1 and e2 in en and de, e2 in zh, e3 in fr; kept: e3 in en and de, e1 in zh."""
+    sure = {"e1 en": 0.9, "e1 de": 0.4, "e2 en": 0.3, "e2 de": 0.5, "e2 zh": 0.1, "e3 fr": 0.8}
+    kept = {"e3 en": 0.2, "e3 de": 0.8, "e1 zh": 0.7}
+    report = evaluate(golden(confidence={**sure, **kept, "e4 en": 0.01, "e1 fr": 0.01}), EDITS, LOCALITY)
+    assert report.confidence == pytest.approx(50)
+    assert report.below_half == 50
+    assert report.below_half_kept == pytest.approx(100 / 3)
+    assert report.original.confidence is report.original.below_half is None
+    assert "Confidence" in report.to_markdown()
+    nothing = evaluate(FakeEdited({"e4 en": ("no", "no")}, {}), [EDITS[3].only(["en"])])
+    assert nothing.confidence is nothing.below_half is nothing.below_half_kept is None
 
 
 LANGUAGES = ("en", "de", "fr", "zh")

@@ -55,10 +55,10 @@ def test_table_1_in_markdown(report):
     header, rows = parse(markdown_table([report]))
     assert header == [
         *("Recipe", "Patches", "Reliability", "MLG", "CLG de", "CLG fr", "CLG zh", "CLG Avg", "CLG seen"),
-        *("CLG unseen", "CLG never", "CLG rephrase", "Locality train", "s/edit"),
+        *("CLG unseen", "CLG never", "CLG rephrase", "Confidence", "Locality train", "s/edit"),
     ]
-    assert " ".join(rows[0]) == "original 0 25.0 0.0 33.3 50.0 33.3 38.9 0.0 50.0 33.3 0.0 75.0 –"
-    assert " ".join(rows[1]) == "mpn-all 2 75.0 75.0 100.0 50.0 66.7 72.2 100.0 50.0 66.7 75.0 50.0 3.00"
+    assert " ".join(rows[0]) == "original 0 25.0 0.0 33.3 50.0 33.3 38.9 0.0 50.0 33.3 0.0 – 75.0 –"
+    assert " ".join(rows[1]) == "mpn-all 2 75.0 75.0 100.0 50.0 66.7 72.2 100.0 50.0 66.7 75.0 100.0 50.0 3.00"
 
 
 def test_columns_without_a_value_are_dropped(report):

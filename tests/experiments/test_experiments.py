@@ -55,7 +55,7 @@ def test_every_row_of_the_paper_has_one_of_ours(experiment):
 
 def test_full_scale_changes_no_published_setting():
     for name, make in EXPERIMENTS.items():
-        if name in ("ablations", "mpn-ablations", "growth"):  # which are about settings and lengths
+        if name in ("ablations", "mpn-ablations", "growth", "confidence"):  # which are about settings and lengths
             continue
         for table in make("full", GIVEN).tables:
             for row in table.rows:
@@ -77,7 +77,7 @@ def test_on_the_world_a_seed_is_a_stream_of_its_own_and_elsewhere_not():
         for name, e in ((name, make("small", GIVEN)) for name, make in EXPERIMENTS.items())
     }
     either = dict.fromkeys(
-        ("compare", "corpus", "editors", "ablations", "mpn-ablations", "growth"), 1
+        ("compare", "corpus", "editors", "ablations", "mpn-ablations", "growth", "confidence"), 1
     )  # the data that are named
     assert streams == {"table1": 3, "table2": 1, "table3": 3, "massive": 1} | either
 

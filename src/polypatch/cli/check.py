@@ -19,6 +19,8 @@ EXAMPLES = """[bold]Examples[/]
 polypatch check my-edits --probe texts.txt
 
 polypatch check my-edits --probe probe.jsonl --max-locality-drop 0.5 --min-clg 80 --strict --json
+
+polypatch check my-edits --probe texts.txt --min-confidence 50
 """
 
 
@@ -42,6 +44,15 @@ def check(
         float | None,
         typer.Option(
             min=0, max=100, metavar="PERCENT", help="The same of their parallel prompts, a mean of languages."
+        ),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=100,
+            metavar="PERCENT",
+            help="The probability that every prompt of every edit must give its wanted answer.",
         ),
     ] = None,
     strict: Annotated[
@@ -68,7 +79,7 @@ def check(
 
     with Bars(quiet) as bars:
         saved = Saved(folder, bars, model=model, data=data)
-        limits = Limits(max_locality_drop, min_reliability, min_clg, strict)
+        limits = Limits(max_locality_drop, min_reliability, min_clg, min_confidence, strict)
         verdict = checked(saved, lambda source: read_probe(probe, source), limits)
     if json:
         say(verdict.to_json())

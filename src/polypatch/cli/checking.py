@@ -34,6 +34,7 @@ class Limits(Settings):
     max_locality_drop: Annotated[float, between(0, 100)] = 1.0
     min_reliability: Annotated[float, between(0, 100)] = 100.0
     min_clg: Annotated[float, between(0, 100)] | None = None
+    min_confidence: Annotated[float, between(0, 100)] | None = None
     strict: bool = False
 
 
@@ -55,12 +56,15 @@ class Verdict:
     Attributes:
         checks: the rows.
         wrong: requests that are not answered as wanted: edit, language, text, target, answer.
+        unsure: requests whose wanted answer has less than the probability that is required: edit, language, text,
+            target, confidence in per cent.
         not_taken: edits that did not take, with the reason.
         contradictions: pairs of edits that want different answers to what the model can hardly tell apart.
     """
 
     checks: list[Check] = field(default_factory=list)
     wrong: list[dict[str, Any]] = field(default_factory=list)
+    unsure: list[dict[str, Any]] = field(default_factory=list)
     not_taken: dict[str, str] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
 
@@ -84,6 +88,10 @@ class Verdict:
         console.print(grid)
         lines = [f"{one['edit']} ({one['lang']}): {one['answer']} instead of {one['target']}" for one in self.wrong]
         _listed(console, "Not answered as wanted", lines)
+        lines = [
+            f"{one['edit']} ({one['lang']}): {one['target']} with {one['confidence']:.1f} %" for one in self.unsure
+        ]
+        _listed(console, "Less sure than required", lines)
         _listed(console, "Edits that did not take", [f"{name}: {why}" for name, why in self.not_taken.items()])
         _listed(console, "Contradictions", self.contradictions)
         failed = sum(not one.ok for one in self.checks)
@@ -116,6 +124,8 @@ def checked(saved: Saved, read: Callable[[Lang], Sequence[Probe]], limits: Limit
     counted = [edits[record.outcome.edit_id] for record in records if limits.strict or record.outcome.status in HOLDS]
     verdict.not_taken = {r.outcome.edit_id: r.outcome.reason for r in records if r.outcome.status not in HOLDS}
     _requested(verdict, edited, counted, limits)
+    if limits.min_confidence is not None:
+        _confident(verdict, edited, counted, limits.min_confidence)
     verdict.checks += _locality(edited, probes, limits.max_locality_drop)
     pairs = find_contradictions(edited.tail, list(edits.values()))
     verdict.contradictions = [str(pair) for pair in pairs]
@@ -180,6 +190,24 @@ def _requested(verdict: Verdict, edited: EditedModel, edits: Sequence[Edit], lim
         shares = {lang: _share(flags) for lang, flags in by_language.items()}
         note = ", ".join(f"{lang} {share:.1f}" for lang, share in shares.items()) or "no parallel prompts"
         verdict.checks.append(_at_least("CLG", mean(shares.values()), limits.min_clg, note))
+
+
+def _confident(verdict: Verdict, edited: EditedModel, edits: Sequence[Edit], least: float) -> None:
+    """The least probability of a wanted answer, over all prompts of all edits: a threshold drops them one by one."""
+    rows = [(edit, edit.example(lang)) for edit in edits for lang in edit.languages]
+    if not rows:
+        verdict.checks.append(Check("confidence", None, f">= {least:g}", True, "no prompts"))
+        return
+    logits = edited.tail.logits([one.text for _, one in rows], edited.delta)
+    wanted = [edited.class_of(one.target) for _, one in rows]
+    sure = [100.0 * float(row[i]) for row, i in zip(logits.double().softmax(-1), wanted, strict=True)]
+    below = [(edit, one, value) for (edit, one), value in zip(rows, sure, strict=True) if value < least - 1e-9]
+    verdict.unsure = [
+        {"edit": edit.id, "lang": one.lang, "text": one.text, "target": one.target, "confidence": value}
+        for edit, one, value in sorted(below, key=lambda row: row[2])
+    ]
+    note = f"{len(below)} of {len(rows)} prompts below; mean {mean(sure):.1f}"
+    verdict.checks.append(_at_least("confidence", min(sure), least, note))
 
 
 def _locality(edited: EditedModel, probes: Mapping[Lang, Sequence[Probe]], most: float) -> list[Check]:

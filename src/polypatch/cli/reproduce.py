@@ -32,7 +32,7 @@ def reproduce(
         typer.Argument(
             metavar="NAME",
             help="table1, table2, table3, figure3, massive, compare, corpus, editors, ablations, "
-            "mpn-ablations or growth.",
+            "mpn-ablations, growth or confidence.",
         ),
     ],
     scale: Annotated[
@@ -84,8 +84,8 @@ def reproduce(
     massive and table2 the data and the model that are named; compare (MPN and
     polypatch's own recipes), editors (other editors with MPN's sampler),
     ablations and mpn-ablations (one choice at a time), growth (by the number of
-    edits; massive-all:FOLDER is long) and corpus (how much parallel text mapped
-    queries need) either. full takes the paper's settings, a classifier from
+    edits; massive-all:FOLDER is long), confidence (how sure the mended answers are) and
+    corpus (how much parallel text mapped queries need) either. full takes the paper's settings, a classifier from
     polypatch train and the data from polypatch data xfever-edit. Every run is
     kept as soon as it is done: after Ctrl-C or a kill the same command goes on.
     """

@@ -104,7 +104,7 @@ def _experiment(wanted: Wanted, bars: Bars) -> Experiment:
     )
 
 
-_EITHER = ("compare", "corpus", "editors", "ablations", "mpn-ablations", "growth")
+_EITHER = ("compare", "corpus", "editors", "ablations", "mpn-ablations", "growth", "confidence")
 """Run on the embedded world where neither model nor data are named."""
 
 _MAKE = {

@@ -57,6 +57,7 @@ DATA = {
     "jsonl:FILE": "your own edits, one JSON object per line; EasyEdit's and KnowEdit's files as they are",
     "massive:FOLDER": "MASSIVE: 60 intents of voice commands, a .tsv(.gz) per language",
     "massive-all:FOLDER": "the same, with more of its rows as edits, for long streams",
+    "massive-dev:FOLDER": "the same, half of its dev rows as edits, for choosing settings",
     "xnli:FOLDER": "XNLI: inference in 15 languages, a .tsv(.gz) per split and language",
     "hub:massive": "MASSIVE from the Hugging Face hub",
     "hub:xnli": "XNLI from the Hugging Face hub",

@@ -11,7 +11,7 @@ from polypatch.data.assemble import assemble
 from polypatch.data.base import EditingData
 from polypatch.data.hub import read_hub
 from polypatch.data.jsonl import read_jsonl_material
-from polypatch.data.massive import read_massive, read_massive_all
+from polypatch.data.massive import read_massive, read_massive_all, read_massive_dev
 from polypatch.data.rows import Material, Sizes, choose_languages
 from polypatch.data.xfever import read_xfever
 from polypatch.data.xnli import read_xnli
@@ -25,6 +25,7 @@ FORMATS: Mapping[str, Reader] = {
     "jsonl": read_jsonl_material,
     "massive": read_massive,
     "massive-all": read_massive_all,
+    "massive-dev": read_massive_dev,
     "xnli": read_xnli,
     "hub": read_hub,
 }
@@ -44,8 +45,8 @@ def load_data(
     """Edits and the texts around them.
 
     Args:
-        spec: ``format:place``: ``massive:FOLDER``, ``massive-all:FOLDER``, ``xnli:FOLDER``, ``jsonl:FILE``,
-            ``hub:massive``, ``hub:xnli``, ``xfever-edit:FOLDER``.
+        spec: ``format:place``: ``massive:FOLDER``, ``massive-all:FOLDER``, ``massive-dev:FOLDER``, ``xnli:FOLDER``,
+            ``jsonl:FILE``, ``hub:massive``, ``hub:xnli``, ``xfever-edit:FOLDER``.
         languages: those to keep, None for all that the source has; `source` is always among them. ``de?`` is kept where
             the source has it.
         source: the language of the edits.

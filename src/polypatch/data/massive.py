@@ -4,7 +4,8 @@ A folder with ``labels.tsv.gz`` (``id  partition  scenario  intent``) and one ``
 language, plain ``.tsv`` also accepted. The edits are the rows of ``test``; the memory and the locality set ``train``
 come from ``train``, the stopping memory and the locality set ``test`` from ``dev``, which is held out and not edited.
 ``massive-all`` is for long streams: ``dev`` and every seventh row of ``train`` are edited as well, and two more of
-every seven take the place of ``dev``.
+every seven take the place of ``dev``. ``massive-dev`` is for choosing settings: every second row of ``dev`` is edited,
+the others are held out, and ``test`` is not looked at.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ SIZES = Sizes(
     parallel=5000,
 )
 """Sizes for the full ``train`` (11,514 rows) and ``dev`` (2,033)."""
+
+DEV_SIZES = replace(SIZES, validation=500, locality_test=500)
+"""Where half of ``dev`` is edited."""
 
 PARTITIONS = ("train", "dev", "test")
 
@@ -86,6 +90,16 @@ def read_massive_all(
         train=[row for i in range(3, 7) for row in parts[i]],
         held_out=[*parts[1], *parts[2]],
     )
+
+
+def read_massive_dev(
+    path: str | PathLike[str], languages: Iterable[Lang] | None = None, source: Lang = "en"
+) -> Material:
+    """The same with half of ``dev`` as edits, and nothing of ``test``."""
+    found = read_massive(path, languages, source)
+    edited, held_out = found.held_out[::2], found.held_out[1::2]
+    edits = to_edits("massive", edited, found.languages)
+    return replace(found, name="massive-dev", edits=edits, held_out=held_out, sizes=DEV_SIZES)
 
 
 def massive_material(

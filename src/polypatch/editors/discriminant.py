@@ -2,7 +2,7 @@
 
     k = (C + S + λ·tr(C)/d·I)⁻¹ (q̄ − μ)          the linear discriminant of the edit's queries against the memory
     b between the loudest memory row and the quietest edit row, a share γ of the way
-    v of the least norm, by projections, that gives each edit row its class with a margin
+    v of the least norm, by projections, that gives each edit row its class, with a margin and a probability
 
 μ, C: mean and covariance of the memory; q̄, S: of the edit's own queries. Before a neuron stays it is looked at: every
 row of both memories must keep its answer. Where one neuron cannot do that for all texts, they are parted among several.
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Annotated, NamedTuple
 
 import torch
@@ -23,45 +23,17 @@ from torch import Tensor
 from polypatch.deltas import Delta, PatchBank
 from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Steps, Weight, expect
 from polypatch.editors.memory import Memory, MemoryRows
+from polypatch.editors.placed import Look, Placed
 from polypatch.errors import InputError
-from polypatch.ranges import Settings, above, at_least, below, between
+from polypatch.ranges import Range, Settings, above, at_least, below, between
 from polypatch.sites import UNCHANGED, FeedForwardSite, Rows, Tail
 
-SILENT = -6.0
-"""Pre-activations below it add nothing that could change an answer, under any of the activations models have."""
+BEYOND = 0.05
+"""By so much, in logits, a projection aims past what is wanted, so that the next row does not undo it at once."""
 
 FLOOR = 1e-9
 """Of the ridge, in units of the queries' mean square: a memory of one text, or of equal ones, has no covariance. Far
 above the rounding of sums in float64, far below λ times any covariance that tells texts apart."""
-
-
-@dataclass(frozen=True, eq=False)
-class Placed:
-    """A neuron that is not in the bank yet. A `Change`.
-
-    Attributes:
-        direction: k ÷ `scale` [d], along which the memory was looked at.
-        scale: of the key.
-        bias, value: b, v [d].
-        activation: the FFN's own.
-    """
-
-    direction: Tensor
-    scale: Tensor
-    bias: Tensor
-    value: Tensor
-    activation: Callable[[Tensor], Tensor]
-
-    overrides = MappingProxyType[str, Tensor]({})
-
-    @property
-    def key(self) -> Tensor:
-        """K [d]."""
-        return self.direction * self.scale
-
-    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
-        """`out` plus what the neuron adds to it."""
-        return out + self.activation(q @ self.key + self.bias).unsqueeze(-1) * self.value
 
 
 class Candidate(NamedTuple):
@@ -75,7 +47,11 @@ class Candidate(NamedTuple):
 
     neuron: Placed | None
     steps: int
-    looked: _Look
+    looked: Look
+
+
+Looks = Callable[[float], Look]
+"""λ ↦ both memories as the key of some queries sees them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +68,9 @@ class DiscriminantPatch(Settings):
         tolerance: where nothing else is left for a single text, so many rows of the memories may change: a row can be
             all but the edit's own text.
         loudness: the mean pre-activation of the edit's rows.
-        margin: by which the wanted class leads, in logits.
+        margin: by which the wanted class leads the next one, in logits.
+        confidence: the probability that the wanted class gets, at least; 0 asks for the lead alone. Where `max_steps`
+            do not reach it, an answer that is right stays all the same: `EditOutcome.confidence` says how sure it is.
         max_steps: projections for the value.
         separation: least distance of the quietest edit row from the loudest memory row, in units of the distance of the
             edit's mean from the memory's; nearer ones are not held apart by one neuron.
@@ -105,12 +83,18 @@ class DiscriminantPatch(Settings):
     tolerance: Annotated[int, between(0, 1000)] = 6
     loudness: Annotated[float, above(0)] = 4.0
     margin: Annotated[float, above(0)] = 1.0
+    confidence: Annotated[float, Range(0, 1, without_most=True)] = 0.0
     max_steps: Steps = 40
     separation: Weight = 0.02
     memory_copies: Copies = 1
 
     exact = False
     protects_right = True
+
+    @property
+    def _log_odds(self) -> float:
+        """Of the wanted class against all others; −∞ where no confidence is asked for."""
+        return math.log(self.confidence / (1 - self.confidence)) if self.confidence else -math.inf
 
     def start(self, site: FeedForwardSite) -> PatchBank:
         """An empty bank for this site."""
@@ -161,7 +145,7 @@ class DiscriminantPatch(Settings):
 
     def look(self, q: Tensor, memory: Memory) -> Looks:
         """λ ↦ both memories as the key of the queries [n, d] sees them, each worked out once."""
-        return functools.cache(lambda shrinkage: _Look(self._key(q, memory.train, shrinkage), memory))
+        return functools.cache(lambda shrinkage: Look(self._key(q, memory.train, shrinkage), memory))
 
     def candidates(
         self, bank: PatchBank, rows: Rows, targets: Tensor, look: Looks, allowed: int = 0
@@ -211,68 +195,38 @@ class DiscriminantPatch(Settings):
     def _value(self, neuron: Placed, rows: Rows, targets: Tensor) -> tuple[Tensor, int, bool]:
         """v, the steps it took, and whether every row has its class.
 
-        Each step projects v onto margin(v) ≥ m of the row that lacks most, margin being linearised:
-        v ← v + (m − margin) ∇ ÷ ‖∇‖², a passive-aggressive step.
+        Each step projects v onto what is wanted of the row that lacks most, which is linearised: with s(v) its lead
+        over the largest other class, wanted to be m, or its log-odds, wanted to be log(c ÷ (1 − c)),
+        v ← v + (wanted − s) ∇s ÷ ‖∇s‖², a passive-aggressive step.
         """
         value = neuron.value
         picks = torch.arange(len(targets), device=targets.device)
         for step in range(self.max_steps + 1):
             value = value.detach().requires_grad_()
             logits = rows.forward(picks, dataclasses.replace(neuron, value=value))[1]
-            lead = _lead(logits, targets)
-            worst = lead.argmin()
-            if float(lead[worst].detach()) >= self.margin or step == self.max_steps:
+            wanted, others = _parted(logits, targets)
+            lead = wanted - others.max(1).values
+            room = torch.cat([lead - self.margin, wanted - others.logsumexp(1) - self._log_odds])
+            worst = room.argmin()
+            if float(room[worst].detach()) >= 0 or step == self.max_steps:
                 break
-            (slope,) = torch.autograd.grad(lead[worst], value)
+            (slope,) = torch.autograd.grad(room[worst], value)
             length = slope.dot(slope)
             if not bool(length.isfinite()) or float(length) == 0.0:
                 return value.detach(), step, False
-            value = value + (1.05 * self.margin - lead[worst].detach()) * slope / length
+            value = value + (BEYOND - room[worst].detach()) * slope / length
         return value.detach(), step, bool((lead > 0).all())
 
 
-Looks = Callable[[float], "_Look"]
-
-
-def _lead(logits: Tensor, targets: Tensor) -> Tensor:
-    """Per row, the wanted class's logit minus the largest other."""
-    wanted = logits.gather(1, targets.unsqueeze(1)).squeeze(1)
-    others = logits.scatter(1, targets.unsqueeze(1), float("-inf")).max(1).values
-    return wanted - others
+def _parted(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Per row, the wanted class's logit [n], and the others' [n, classes], the wanted one's −∞ among them."""
+    columns = targets.unsqueeze(1)
+    return logits.gather(1, columns).squeeze(1), logits.scatter(1, columns, float("-inf"))
 
 
 def _no_moments(q: Tensor) -> tuple[Tensor, Tensor]:
     """Of a memory without rows: nothing to be told from, in any direction."""
     return q.new_zeros(q.shape[1]).double(), torch.eye(q.shape[1], dtype=torch.float64, device=q.device)
-
-
-class _Look:
-    """Both memories as a key sees them: one product, whatever bias and value are tried.
-
-    Args:
-        key: [d].
-        memory: rows of finished edits stand in both of its parts, and are looked at once.
-    """
-
-    def __init__(self, key: Tensor, memory: Memory) -> None:
-        train, validation = memory.train, memory.validation
-        self.key = key
-        self.parts = [(rows, rows @ key) for rows in (train.rows, validation.rows[: validation.base])]
-
-    def loudest(self, allowed: int) -> Tensor:
-        """The largest q·k but for `allowed` rows."""
-        z = torch.cat([z for _, z in self.parts])
-        return z.topk(min(allowed + 1, len(z))).values[-1] if len(z) else z.new_tensor(0.0)
-
-    @torch.no_grad()
-    def changes(self, neuron: Placed, bank: PatchBank, tail: Tail) -> int:
-        """How many rows get another answer by a neuron along this key, beside those of the bank."""
-        q = torch.cat([rows[neuron.scale * z + neuron.bias > SILENT] for rows, z in self.parts])
-        if not len(q):
-            return 0
-        out = bank(q, tail.site.ffn(q))
-        before, after = (tail.site.logits(q, now).argmax(-1) for now in (out, neuron(q, out)))
-        return int((before != after).sum())
 
 
 def _halves(q: Tensor, picks: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -81,6 +81,7 @@ def values(report: Report) -> dict[str, Percent]:
 
 _PLAIN = (
     *("patches", "reliability", "mlg", "clg_avg", "clg_seen", "clg_unseen", "clg_never", "clg_rephrase"),
+    *("confidence", "below_half", "below_half_kept"),
     *("seconds_per_edit", "seconds_total", "edits", "triggered", "success_rate", "retries", "source_errors"),
 )
 

@@ -51,8 +51,10 @@ class Edited(Protocol):
     def labels(self) -> Mapping[int, str]:
         """Class index -> label string."""
 
-    def predict_before_after(self, texts: Sequence[Text]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Class indices (n,) of the unedited and of the edited model."""
+    def answers_before_after(
+        self, texts: Sequence[Text]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        """Class indices (n,) of the unedited and of the edited model; the latter's probability (n,) of its answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,12 +104,13 @@ def evaluate(
     plan = _plan(questions, edits, {} if locality is None else locality, languages)
     if when == "immediate":
         return Report(**_cost(edited, edits, config), when="immediate", reliability=_immediate(edits, edited.outcomes))
-    answers = questions.answer(edited.predict_before_after)
+    answers = questions.answer(edited.answers_before_after)
     cells = _cells(edited, edits, plan, answers)
     original = _original(edited, plan, answers, cells)
     return Report(
         **_cost(edited, edits, config),
         **_scores(plan, cells, cells.after, answers.right_after),
+        **_confidence(plan, cells, answers),
         locality=_localities(plan, answers, answers.after),
         source_errors=original.source_errors,
         cells=cells,
@@ -193,6 +196,17 @@ def _scores(plan: _Plan, cells: Cells, correct: Correct, right: Correct) -> dict
         "clg_never": metrics.mean(value for lang, value in clg.items() if lang not in cells.sampled),
         "clg_rephrase": metrics.mean(metrics.share(right[rows]) for rows in plan.other_rephrases.values()),
     }
+
+
+def _confidence(plan: _Plan, cells: Cells, answers: Answers) -> dict[str, Any]:
+    """How sure the edited model is of what was mended, beside what was right anyway."""
+    sure = np.zeros(plan.cells.shape)
+    there = plan.cells != MISSING
+    sure[there] = answers.confidence[plan.cells[there]]
+    right = cells.after == 1
+    mean, below = metrics.confidence(sure, right & (cells.before == 0))
+    kept = metrics.confidence(sure, right & (cells.before == 1))[1]
+    return {"confidence": mean, "below_half": below, "below_half_kept": kept}
 
 
 def _localities(plan: _Plan, answers: Answers, after: Ints) -> dict[str, metrics.Locality]:

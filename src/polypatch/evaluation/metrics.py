@@ -19,6 +19,7 @@ Percent: TypeAlias = float | None
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Correct: TypeAlias = npt.NDArray[np.int8]
+Floats: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 MISSING = -1
@@ -86,6 +87,17 @@ def clg(correct: Correct, source: Mask, languages: Sequence[Lang]) -> dict[Lang,
 def clg_avg(by_language: Mapping[Lang, float]) -> Percent:
     """The tables' ``Avg.`` column: the unweighted mean of eq. 12 over the languages."""
     return mean(by_language.values())
+
+
+def confidence(probability: Floats, where: Mask) -> tuple[Percent, Percent]:
+    """Mean of the answers' probabilities among the cells in `where`, in per cent, and the share of them below a half.
+
+    A threshold in production drops an answer that is right but unsure.
+    """
+    chosen = probability[where]
+    if not chosen.size:
+        return None, None
+    return 100.0 * float(chosen.mean()), 100.0 * int((chosen < 0.5).sum()) / chosen.size
 
 
 def retention(before: Ints, after: Ints, gold: Ints) -> Percent:

@@ -11,19 +11,23 @@ import numpy.typing as npt
 
 from polypatch.edits import Text
 from polypatch.errors import UnknownLabelError
-from polypatch.evaluation.metrics import Correct, Ints
+from polypatch.evaluation.metrics import Correct, Floats, Ints
 
-Predict: TypeAlias = Callable[[Sequence[Text]], tuple[npt.NDArray[Any], npt.NDArray[Any]]]
-"""Texts -> class indices (n,) of the unedited and of the edited model."""
+Predict: TypeAlias = Callable[[Sequence[Text]], tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]]
+"""Texts -> class indices (n,) of the unedited and of the edited model, and the latter's probability of its answer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Class indices per question, each (questions,): what the unedited and the edited model say, and what is right."""
+    """Class indices per question, each (questions,): what the unedited and the edited model say, and what is right.
+
+    `confidence` is the probability that the edited model gives its answer.
+    """
 
     before: Ints
     after: Ints
     gold: Ints
+    confidence: Floats
 
     @property
     def right_before(self) -> Correct:
@@ -64,8 +68,10 @@ class Questions:
         """Ask the model every distinct text, in one call, and spread the answers over the questions."""
         rows = np.asarray(self._rows, dtype=np.int64).reshape(-1, 2)
         if not self._texts:
-            return Answers(rows[:, 0], rows[:, 0], rows[:, 1])
-        before, after = (np.asarray(said, dtype=np.int64) for said in predict(list(self._texts)))
+            return Answers(rows[:, 0], rows[:, 0], rows[:, 1], np.zeros(0))
+        *said, confidence = predict(list(self._texts))
+        before, after = (np.asarray(one, dtype=np.int64) for one in said)
         if before.shape != (len(self._texts),) or after.shape != before.shape:
             raise ValueError(f"{len(self._texts)} texts were asked, answers have shapes {before.shape}, {after.shape}")
-        return Answers(before[rows[:, 0]], after[rows[:, 0]], rows[:, 1])
+        sure = np.asarray(confidence, dtype=np.float64)[rows[:, 0]]
+        return Answers(before[rows[:, 0]], after[rows[:, 0]], rows[:, 1], sure)

@@ -36,6 +36,10 @@ class Report:
         clg_unseen: the same, over sampled languages this edit was not trained on.
         clg_never: unweighted mean of `clg` over the languages that no sampler may draw.
         clg_rephrase: rephrases in the other languages: per language, then the unweighted mean.
+        confidence: mean probability, in per cent, of the answers that were wrong before and are right now, on source
+            and parallel prompts: what a threshold in production looks at.
+        below_half: share of those answers whose probability is below 50 %.
+        below_half_kept: the same share of the answers that were right before and are still, to compare.
         locality: per set, the three definitions.
         seconds_per_edit: mean wall-clock seconds over the *triggered* edits of the stream; None if there were none.
         seconds_total: wall-clock seconds over all edits of the stream.
@@ -62,6 +66,9 @@ class Report:
     clg_unseen: Percent = None
     clg_never: Percent = None
     clg_rephrase: Percent = None
+    confidence: Percent = None
+    below_half: Percent = None
+    below_half_kept: Percent = None
     locality: Mapping[str, Locality] = field(default_factory=dict)
     seconds_per_edit: float | None = None
     seconds_total: float = 0.0
@@ -127,7 +134,10 @@ _NUMBERS = (
     *("recipe", "seed", "patches", "reliability", "mlg", "clg", "clg_avg"),
     *("clg_seen", "clg_unseen", "clg_never", "clg_rephrase"),
 )
-_EXTRAS = ("edits", "triggered", "success_rate", "retries", "seconds_total", "source_errors", "when")
+_EXTRAS = (
+    *("confidence", "below_half", "below_half_kept"),
+    *("edits", "triggered", "success_rate", "retries", "seconds_total", "source_errors", "when"),
+)
 
 
 def _point_row(point: TrajectoryPoint) -> dict[str, object]:

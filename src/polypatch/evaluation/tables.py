@@ -21,8 +21,9 @@ BLANK = "–"
 def results_grid(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> Grid:
     """Table 1: one row per recipe; columns for which no report has a value are dropped.
 
-    Recipe | Patch Num | Reliability | MLG | CLG de … Avg seen unseen never rephrase | Locality train test | s/edit.
-    Locality is the accuracy, on the sets without a language in their name; `locality_grid` has the rest.
+    Recipe | Patches | Reliability | MLG | CLG de … Avg seen unseen never rephrase | Confidence | Locality train test |
+    s/edit. Confidence is the mean probability of the mended answers. Locality is the accuracy, on the sets without a
+    language in their name; `locality_grid` has the rest.
 
     Args:
         reports: several of one recipe are averaged, mean ± sample standard deviation.
@@ -144,6 +145,7 @@ def _layout(reports: Sequence[Report], decimals: int) -> list[tuple[Column, str,
         *((Column("CLG", lang), f"clg.{lang}", percent) for lang in languages),
         (Column("CLG", "Avg"), "clg_avg", percent),
         *((Column("CLG", split), f"clg_{split}", percent) for split in splits),
+        (Column("", "Confidence"), "confidence", percent),
         *((Column("Locality", name), f"locality.{name}.accuracy", percent) for name in sets),
         (Column("", "s/edit"), "seconds_per_edit", _seconds),
     ]

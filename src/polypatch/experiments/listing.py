@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from polypatch.experiments.ablations import ablations, mpn_ablations
 from polypatch.experiments.compare import compare
+from polypatch.experiments.confidence import confidence
 from polypatch.experiments.corpus import corpus
 from polypatch.experiments.editors import editors
 from polypatch.experiments.experiment import Experiment, Materials, Scale
@@ -29,4 +30,5 @@ EXPERIMENTS: Mapping[str, Maker] = {
     "ablations": ablations,
     "mpn-ablations": mpn_ablations,
     "growth": growth,
+    "confidence": confidence,
 }

@@ -20,6 +20,8 @@ _COLUMNS = {
     "unseen": "clg_unseen",
     "never": "clg_never",
     "rephrase": "clg_rephrase",
+    "confidence": "confidence",
+    "below half": "below_half",
 }
 
 

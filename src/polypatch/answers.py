@@ -1,0 +1,34 @@
+"""Answers of the unedited and of the edited model, from the tail: what all figures are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polypatch.edits import Text
+from polypatch.sites import UNCHANGED, Change, Tail
+
+
+class Answered(NamedTuple):
+    """One entry per text.
+
+    Attributes:
+        before, after: class indices of the unedited and of the edited model [n].
+        confidence: the probability that the edited model gives its answer [n].
+    """
+
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+
+
+def answered(tail: Tail, change: Change, texts: Sequence[Text]) -> Answered:
+    """What the model says to `texts` without and with `change`."""
+    before = tail.logits(texts, UNCHANGED).argmax(-1)
+    logits = tail.logits(texts, change)
+    after = logits.argmax(-1)
+    confidence = logits.double().softmax(-1).gather(1, after.unsqueeze(1)).squeeze(1)
+    return Answered(before.cpu().numpy(), after.cpu().numpy(), confidence.cpu().numpy())
