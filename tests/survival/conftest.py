@@ -1,17 +1,20 @@
-"""A tiny checkpoint on disk with a stream of edits, and the command line as a process of its own."""
+"""A tiny checkpoint on disk with a stream of edits, and the command line, here and in a process that is interrupted."""
 
-import subprocess
-import sys
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from polypatch.cli import main
 from polypatch.data import write_jsonl
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
+from stopping import signalled, stopped
 
-SLOW_EDITS = (
-    *("--recipe", "mpn-all", "--set", "max_steps=400", "--set", "views=0"),
+STEPS = 60
+SETTINGS = (
+    *("--recipe", "mpn-all", "--set", f"max_steps={STEPS}", "--set", "views=0"),
     *("--set", "use_validation=false", "--set", "min_gain=0"),
 )
 
@@ -25,17 +28,19 @@ class CommandLine:
 
     def words(self, out, *more):
         data = ("--data", f"jsonl:{self.files / 'edits.jsonl'}", "--memory", str(self.files / "memory.txt"))
-        return ["edit", str(self.checkpoint), "--out", str(out), *data, *SLOW_EDITS, "--keep-failed", "--quiet", *more]
+        return ["edit", str(self.checkpoint), "--out", str(out), *data, *SETTINGS, "--keep-failed", "--quiet", *more]
 
-    def begin(self, out, *more):
-        command = [sys.executable, "-m", "polypatch", *self.words(out, *more)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def interrupted(self, out, number):
+        """Given a signal in the middle of its fourth edit: (exit code, the last line of stderr)."""
+        process = stopped(self.words(out), "torch.autograd:grad", 3 * STEPS + STEPS // 2)
+        code, _, err = signalled(process, number)
+        return code, err.strip().split("\n")[-1]
 
     def run(self, out, *more):
-        """(exit code, what it said on stderr)"""
-        process = self.begin(out, *more)
-        err = process.communicate(timeout=300)[1]
-        return process.returncode, err
+        """In this process: (exit code, what it said on stderr)"""
+        with redirect_stderr(StringIO()) as err, pytest.raises(SystemExit) as left:
+            main(self.words(out, *more))
+        return left.value.code, err.getvalue()
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,10 @@ import os
 import random
 import signal
 import sys
-import time
 import traceback
 import warnings
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from polypatch.artefact import read_artefact
 from polypatch.cli.console import Bars
@@ -39,7 +38,6 @@ class Child:
     """A forked process that does a run, as the command line does it."""
 
     def __init__(self, spec, run, folder, *, resume, before=None):
-        self.started = time.perf_counter()
         self.reading, writing = os.pipe()  # not a file: its disk may be full
         with warnings.catch_warnings():  # newer Pythons warn of forks beside threads; there is one thread that matters
             warnings.simplefilter("ignore")
@@ -62,47 +60,48 @@ class Child:
         finally:
             os._exit(code)
 
-    def killed_after(self, seconds):
-        """SIGKILL at that age; whether that came in time. A run that fails by itself fails the test."""
-        time.sleep(max(0.0, self.started + seconds - time.perf_counter()))
-        return self.kill()
-
-    def killed_at_change(self, folder, number):
-        """SIGKILL as soon as the names in `folder` have changed so many times."""
-        seen, changes = names(folder), 0
-        while changes < number and not self.exited():
-            now = names(folder)
-            changes, seen = changes + (now != seen), now
-            time.sleep(1e-4)
-        return self.kill()
-
-    def kill(self):
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        return self.wait() == -signal.SIGKILL
-
-    def exited(self):
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-
     def ended(self):
         """(exit code, what it said)"""
         with os.fdopen(self.reading) as pipe:
             said = pipe.read()
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), said
+        _, status, used = os.wait4(self.pid, 0)
+        self.seconds = used.ru_utime + used.ru_stime
+        return os.waitstatus_to_exitcode(status), said
 
-    def wait(self):
-        """The exit code, -9 where it was killed."""
+    def killed(self):
+        """Whether it was; a run that fails by itself fails the test."""
         code, said = self.ended()
-        assert code in (0, -signal.SIGKILL), f"exit code {code}: {said}"
-        return code
+        assert code in (0, -signal.SIGKILL, -signal.SIGPROF), f"exit code {code}: {said}"
+        return code != 0
 
     def finished(self):
-        assert self.wait() == 0
-        return time.perf_counter() - self.started
+        """Returns the seconds of a processor it took."""
+        assert not self.killed()
+        return self.seconds
 
 
-def names(folder):
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+def dying_after(seconds):
+    """Called before a run: the kernel ends the process when it has used a processor for so long.
+
+    By its own clock and not by the wall's: beside other processes the moment is the same.
+    """
+    return partial(signal.setitimer, signal.ITIMER_PROF, max(seconds, 1e-3))
+
+
+EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "sqlite3.connect", "os.truncate"}
+
+
+def dying_at(number, folder):
+    """Called before a run: the process kills itself just before its `number`-th operation on a file in `folder`."""
+    counted = [0]
+
+    def hook(event, args):
+        if event in EVENTS and args and str(folder) in str(args[0]):
+            counted[0] += 1
+            if counted[0] == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return lambda: sys.addaudithook(hook)
 
 
 def timeless(plain):

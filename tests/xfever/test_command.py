@@ -1,12 +1,7 @@
 """`polypatch data xfever-edit`, end to end on a made FEVER with tiny models."""
 
 import json
-import os
 import signal
-import sqlite3
-import subprocess
-import sys
-import time
 from collections import Counter
 
 import pytest
@@ -16,9 +11,10 @@ from polypatch.data import load_data, read_jsonl
 from polypatch.data.fever import load_fever
 from polypatch.data.translation_cache import TranslationCache
 from polypatch.data.xfever import FILES, read_xfever
+from stopping import signalled, stopped
 
 from .conftest import LANGUAGES
-from .tiny_marian import fever_rows, write_rows
+from .tiny_marian import write_rows
 
 
 def rows(path):
@@ -206,34 +202,23 @@ def test_what_is_written_is_what_other_verbs_read(polypatch, argv, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGKILL])
-def test_ctrl_c_and_kills_in_a_real_process(argv, fever, polypatch, calls, tmp_path, signal_sent):
-    write_rows(fever[0], fever_rows(2000))
-    write_rows(fever[1], fever_rows(10, first=2000))
+def test_ctrl_c_and_kills_in_a_real_process(argv, polypatch, calls, tmp_path, signal_sent):
     words = argv(tmp_path / "x", "--batch-size", 2, languages=("de", "fr"))
-    cache = tmp_path / "x" / "translations.sqlite"
-    ours = subprocess.Popen(
-        [sys.executable, "-m", "polypatch", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    deadline = time.monotonic() + 120
-    while translated(cache) < 20 and ours.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    ours.send_signal(signal_sent)
-    out, err = ours.communicate(timeout=60)
-    kept = translated(cache)
+    process = stopped(words, "polypatch.data.marian:Marian.__call__", 8)
+    code, out, err = signalled(process, signal_sent)
     if signal_sent == signal.SIGINT:
-        assert (ours.returncode, out) == (130, ""), err
+        assert (code, out) == (130, ""), err
         assert err.startswith("stopped: every finished batch is in ")
         assert err.count("\n") == 1
-    assert 20 <= kept < 400
-    assert kept % 2 == 0
+    else:
+        assert code == -signal.SIGKILL
+    with TranslationCache(tmp_path / "x" / "translations.sqlite") as cache:
+        assert len(cache) == 7 * 2
     assert [name for name in FILES if (tmp_path / "x" / name).exists()] == []
     assert polypatch(*words).code == 0
-    assert sum(calls.values()) == len(calls) == 400 - kept
-    assert translated(cache) == 400
+    assert sum(calls.values()) == len(calls) == 40 - 7 * 2
+    with TranslationCache(tmp_path / "x" / "translations.sqlite") as cache:
+        assert len(cache) == 40
 
 
 def test_ctrl_c_before_the_first_sentence(polypatch, argv, monkeypatch, tmp_path):
@@ -244,15 +229,3 @@ def test_ctrl_c_before_the_first_sentence(polypatch, argv, monkeypatch, tmp_path
     ran = polypatch(*argv(tmp_path / "x"))
     assert ran.code == 130
     assert ran.err == "stopped: nothing was translated yet; the same command goes on from there\n"
-
-
-def translated(cache):
-    if not cache.exists():
-        return 0
-    db = sqlite3.connect(cache, timeout=10)
-    try:
-        return db.execute("SELECT count(*) FROM translations").fetchone()[0]
-    except sqlite3.Error:  # the table is not there yet
-        return 0
-    finally:
-        db.close()
