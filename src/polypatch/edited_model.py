@@ -99,11 +99,7 @@ class EditedModel:
         return self.delta.patches
 
     def class_of(self, label: str) -> int:
-        """The class index of a label.
-
-        Raises:
-            UnknownLabelError: the model has no such class.
-        """
+        """The class index of a label; UnknownLabelError where the model has no such class."""
         return self.site.class_of(label)
 
     @torch.no_grad()
