@@ -31,6 +31,7 @@ from torch import Tensor
 
 from mbert_sized import mbert_sized, random_text, realistic_queries
 from polypatch.editors import Lesson, Memory, MemoryRows, TPatcher
+from polypatch.editors.widths import PUBLISHED_WIDTH, fitted, settings_for
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, Tail
 
 
@@ -76,12 +77,12 @@ class Bench:
 
     def remember_past_edits(self) -> None:
         """Put the past edits into both memories."""
-        self.memory.append([""] * len(self.past_rows), self.past_rows, TPatcher().memory_copies)
+        self.memory.append([""] * len(self.past_rows), self.past_rows, settings_for(PUBLISHED_WIDTH)["memory_copies"])
 
     def seconds(self, tail: Tail, views: int, steps: int, patches: int = 0) -> float:
         """One edit of `steps` steps of two new texts, towards class 1, which these weights predict for neither."""
         texts = [random_text(self.rng) for _ in range(2)]
-        editor = TPatcher(views=views, max_steps=steps)
+        editor = fitted(TPatcher(views=views, max_steps=steps), PUBLISHED_WIDTH)
         bank = editor.start(self.site)
         if patches:
             keys = self.past_rows[:patches] / self.site.hidden_size

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from polypatch.editors import GRACE, Editor, FineTuning, LoRA, TPatcher
+from polypatch.editors.widths import fitted, settings_for
 from polypatch.errors import UnknownRecipeError
 from polypatch.recipes import RECIPES, recipe_from_plain, recipe_named, recipe_to_plain
 from polypatch.samplers import SourceOnly, SourcePlusRandom
@@ -58,12 +59,35 @@ def test_defaults_are_the_released_code_s():
         "activation_weight": 1.0, "activation_top": 5, "activation_margin": 0.0, "memory_weight": 5.0,
         "memory_top": 1000, "edit_margin": 3.0, "memory_margin": 3.0, "memory_copies": 8,
     }  # fmt: skip
-    ours = dataclasses.asdict(TPatcher())
-    assert {name: ours[name] for name in published} == published
-    assert set(ours) - set(published) == {"views"}
+    for width in (768, 1024):
+        assert dataclasses.asdict(fitted(TPatcher(), width)) == {**published, "views": 16}
+        assert fitted(FineTuning(), width).views == fitted(LoRA(), width).views == 16
     tuning = FineTuning()
     assert (tuning.learning_rate, tuning.max_steps, tuning.example_repeat, tuning.kl_weight) == (1e-5, 2000, 8, 0.0)
     assert tuning.scope == "ffn"
+
+
+SMALL = {"views": 0, "example_repeat": 1, "first_validation": 30, "validate_every": 10}
+
+
+@pytest.mark.parametrize(
+    ("width", "settings"),
+    [
+        (128, {**SMALL, "learning_rate": 0.06, "memory_copies": 1, "max_steps": 300}),
+        (256, {**SMALL, "learning_rate": 0.03, "memory_copies": 8, "max_steps": 200}),
+        (384, {**SMALL, "learning_rate": 0.02, "memory_copies": 8, "max_steps": 200}),
+    ],
+)
+def test_narrow_models_get_settings_that_were_measured_on_such(width, settings):
+    """What the experiments on the world (128) and on MASSIVE (256) pass; between them the rate follows the width."""
+    published = dataclasses.asdict(fitted(TPatcher(), 768))
+    assert dataclasses.asdict(fitted(TPatcher(), width)) == {**published, **settings}
+
+
+def test_a_setting_that_is_given_is_taken_on_any_model():
+    given = TPatcher(**settings_for(768))
+    assert fitted(given, 32) is given
+    assert fitted(TPatcher(views=16), 128) == dataclasses.replace(fitted(TPatcher(), 128), views=16)
 
 
 @pytest.mark.parametrize("row", RECIPES.values(), ids=RECIPES)

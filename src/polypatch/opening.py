@@ -119,7 +119,7 @@ def open_artefact(
         "tokenizer": tokenizer,
         "tail": tail,
         "delta": delta,
-        "recipe": recipe,
+        "recipe": recipe and recipe.at(site.hidden_size),
         "recipe_name": config["recipe"],
         "seed": config["seed"],
         "sampled_languages": tuple(config["sampled_languages"]),

@@ -82,7 +82,8 @@ class Settings:
     def __post_init__(self) -> None:
         for name, kind in _kinds(type(self)).items():  # type: ignore[arg-type]  # mypy: types have no hash
             value = getattr(self, name)
-            if not _fits(kind, value):
+            left_open = value is None and getattr(type(self), name, ...) is None  # filled in later, and checked then
+            if not left_open and not _fits(kind, value):
                 hints = "".join(f"; {one.hint}" for one in _ranges(kind) if one.hint)
                 raise InputError(f"{type(self).__name__}: {name} must be {_allowed(kind)}, not {value!r}{hints}")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from polypatch.editors import GRACE, DiscriminantPatch, Editor, FineTuning, LoRA, TPatcher
+from polypatch.editors.widths import fitted
 from polypatch.errors import InputError, UnknownRecipeError
 from polypatch.samplers import AllLanguages, OnlyLanguages, Sampler, SourceOnly, SourcePlusMapped, SourcePlusRandom
 from polypatch.triggers import Trigger
@@ -28,6 +29,10 @@ class Recipe:
     sampler: Sampler = field(default_factory=SourceOnly)
     trigger: Trigger = Trigger.SOURCE
     paper: str = ""
+
+    def at(self, width: int) -> Recipe:
+        """The recipe on a model so wide: its editor has no setting left that depends on the width."""
+        return dataclasses.replace(self, editor=fitted(self.editor, width))
 
 
 _PATCHER = "Huang et al. 2023, Transformer-Patcher (arXiv:2301.09785)"

@@ -43,6 +43,7 @@ def attach(
     tail = _fitting_tail(tail, model, tokenizer, exact or row.editor.exact, max_length, cache_dir)
     if parallel is not None:
         learn_maps(tail, parallel)
+    row = row.at(tail.site.hidden_size)
     return EditedModel(
         model=model,
         tokenizer=tokenizer,

@@ -217,6 +217,7 @@ def recipe_for(edited: Stream, recipe: Recipe | None) -> Recipe:
     """
     if recipe is None and edited.recipe is None:
         raise InputError("these edits name no recipe that this polypatch knows; pass recipe=")
+    recipe = recipe and recipe.at(edited.tail.site.hidden_size)
     if (
         recipe is not None
         and any(not one.reverted for one in edited.records.values())

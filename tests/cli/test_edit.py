@@ -108,6 +108,35 @@ def test_settings_reach_the_editor(edit, tmp_path):
     assert told["editor"]["use_validation"] is False
 
 
+def test_a_tuple_of_numbers_is_a_setting(polypatch, checkpoint, files, tmp_path):
+    ran = polypatch(
+        "edit",
+        checkpoint,
+        "--data",
+        f"jsonl:{files / 'edits.jsonl'}",
+        "--out",
+        tmp_path / "run",
+        "--set",
+        "places=0.5,0.9",
+    )
+    assert ran.code == 0
+    assert read_artefact(tmp_path / "run" / "edits").config["settings"]["recipe"]["editor"]["places"] == [0.5, 0.9]
+
+
+def test_settings_by_width_are_written_down_and_failures_name_them(edit, tmp_path):
+    """Said once, after five failures; the same settings are in the report, so that the run can be made again."""
+    write_jsonl(tiny_edits(12, ("en", "de")), tmp_path / "more.jsonl")
+    ran = edit("--set", "learning_rate=1e-9", data=f"jsonl:{tmp_path / 'more.jsonl'}")
+    assert ran.err.count("edits that needed a change did not take") == 1
+    (said,) = (line for line in ran.err.splitlines() if "settings for a model 32 wide" in line)
+    assert said.startswith("note: 5 of the first ")
+    assert "--set learning_rate=0.24 --set first_validation=30" in said
+    assert "--set example_repeat" not in said  # which is as it should be
+    report = (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+    assert "learning_rate=1e-09" in report
+    assert "example_repeat=1, views=0" in report
+
+
 def test_limit_order_and_wrong_in_all_choose_the_edits(edit):
     assert edit("--limit", 2, "--order", 1, "--json").json()[1]["edits"] == 2
     rows = edit("--wrong-in-all", "--json", "--overwrite").json()

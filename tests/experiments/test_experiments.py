@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from polypatch.editors.widths import PUBLISHED_WIDTH
 from polypatch.experiments import EXPERIMENTS, Materials
 from polypatch.experiments.demo import TABLE_1, TABLE_3
 from polypatch.experiments.rows import MPN
+from polypatch.recipes import recipe_named
 
 GIVEN = Materials("model", "massive:data")
 
@@ -53,13 +55,13 @@ def test_every_row_of_the_paper_has_one_of_ours(experiment):
             assert {recipe for recipe, _ in table.published.slips} <= set(table.published.rows)
 
 
-def test_full_scale_changes_no_published_setting():
+def test_full_scale_is_the_published_settings_on_any_model():
     for name, make in EXPERIMENTS.items():
         if name in ("ablations", "mpn-ablations", "growth", "confidence"):  # which are about settings and lengths
             continue
         for table in make("full", GIVEN).tables:
             for row in table.rows:
-                assert not row.settings
+                assert row.built().at(32) == recipe_named(row.recipe).at(PUBLISHED_WIDTH)
                 assert row.limit is None
                 assert row.retries == 0
 

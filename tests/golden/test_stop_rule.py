@@ -8,6 +8,7 @@ import torch
 from polypatch.deltas import PatchBank
 from polypatch.editors import Lesson, Memory, MemoryRows, TPatcher
 from polypatch.editors.losses import edit_loss
+from polypatch.editors.widths import PUBLISHED_WIDTH, fitted
 from polypatch.errors import UnsupportedModelError
 
 
@@ -54,7 +55,7 @@ def memory(rows=4):
 def run(editor, script, draws=lambda: [0, 1], rows=4):
     lesson = Lesson("e", ["one", "two"], [1, 1], draws, torch.Generator().manual_seed(0))
     bank = PatchBank(3)
-    return editor.learn(bank, lesson, script, memory(rows)), bank
+    return fitted(editor, PUBLISHED_WIDTH).learn(bank, lesson, script, memory(rows)), bank
 
 
 RULE = [

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, TPatcher
+from polypatch.editors.widths import PUBLISHED_WIDTH
 from polypatch.recipes import DEFAULT, RECIPES, Recipe
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusMapped, SourcePlusRandom
 from polypatch.sites.families import FAMILIES
@@ -23,7 +24,8 @@ def quick(recipe, views):
     changes = {"max_steps": 25, "learning_rate": 3e-3}
     if isinstance(recipe.editor, TPatcher):
         changes = {"max_steps": 40, "first_validation": 10, "validate_every": 5, "use_validation": not views}
-    return dataclasses.replace(recipe, editor=dataclasses.replace(recipe.editor, views=views, **changes))
+    published = recipe.at(PUBLISHED_WIDTH).editor  # several copies of a text and of an edit, as on wide models
+    return dataclasses.replace(recipe, editor=dataclasses.replace(published, views=views, **changes))
 
 
 PARALLEL = {lang: tiny_texts(25, seed=i) for i, lang in enumerate(("en", "de", "fr", "th"), start=50)}

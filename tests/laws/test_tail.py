@@ -9,6 +9,7 @@ from torch import nn
 from polypatch.deltas import PatchBank, WeightDelta
 from polypatch.editors import FineTuning, Lesson, Memory, MemoryRows, TPatcher
 from polypatch.editors.t_patcher import Neuron
+from polypatch.editors.widths import PUBLISHED_WIDTH, fitted
 from polypatch.errors import TailMismatchError, UnsupportedModelError
 from polypatch.recipes import RECIPES
 from polypatch.sequence import attach
@@ -94,7 +95,7 @@ def test_forty_steps_cached_and_uncached(tiny, family, figure):
     """Law: 40 Adam steps with all losses, from cached queries and from full forward passes, end within 1e-4."""
     model, tokenizer = tiny(family)
     site = FeedForwardSite(model)
-    editor = TPatcher(views=0, max_steps=40, memory_top=60, example_repeat=4)
+    editor = fitted(TPatcher(views=0, max_steps=40, memory_top=60, example_repeat=4), PUBLISHED_WIDTH)
     cached, full = (training(tail, editor) for tail in (FrozenTail(site, tokenizer), FullForward(site, tokenizer)))
     gap = max(float((cached[name] - full[name]).abs().max()) for name in cached)
     start = Neuron(torch.ones(site.hidden_size), PatchBank(site.hidden_size), 10.0, torch.Generator().manual_seed(0))

@@ -13,6 +13,7 @@ import torch
 from polypatch.artefact import CONFIG, FORMAT_VERSION, TENSORS
 from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, TPatcher
+from polypatch.editors.widths import PUBLISHED_WIDTH
 from polypatch.errors import ArtefactError, InputError
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.sequence import edit
@@ -84,7 +85,7 @@ def test_an_old_folder_says_what_it_said_when_it_was_made(loaded, version, kind)
     torch.testing.assert_close(edited.probabilities(tiny_texts(3)), torch.tensor(SAID[kind]), rtol=0, atol=1e-6)
     assert list(edited.outcomes) == ["tiny-0", "tiny-1", "tiny-2"]
     assert (edited.seed, edited.sampled_languages) == (5, ("en", "de", "fr"))
-    assert edited.recipe == MADE_BY[kind]
+    assert edited.recipe == MADE_BY[kind].at(PUBLISHED_WIDTH)
 
 
 @formats

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from polypatch._version import __version__
 from polypatch.cli.console import Bars, Stop, StoppedError
+from polypatch.cli.first_failures import FirstFailures
 from polypatch.cli.folder import EDITS, clear, require_no_reverted, writing
 from polypatch.cli.journalled import keep_config
 from polypatch.cli.memory_file import read_memory, with_memory
@@ -80,13 +81,14 @@ def edit_and_record(
             require_no_reverted(folder)
         clear(folder)
         reports, outcomes = [], []
-        count = _Count(bars, run.name, len(stream))
+        width = bench.tail.site.hidden_size
+        count = _Count(bars, run.name, len(stream), FirstFailures(run.recipe, run.built().at(width).editor, width))
         for fold, part in enumerate(parts):
             where = folder / (f"{EDITS}-{fold}" if run.folds > 1 else EDITS)
             report, made = _Fold(bench, run, part, fold, where, journal).do(count, {**told, **made_by})
             reports.append(report)
             outcomes += made
-        results = Results(reports, command, facts_of(run, bench.data, spec, len(stream)) | made_by, outcomes)
+        results = Results(reports, command, facts_of(run, bench.data, spec, len(stream), width) | made_by, outcomes)
         results.write(folder)
     return results
 
@@ -176,8 +178,8 @@ class _Fold:
 class _Count:
     """The bar over edits, and what it says at a Ctrl-C."""
 
-    def __init__(self, bars: Bars, name: str, total: int) -> None:
-        self.bars, self.name, self.total = bars, name, total
+    def __init__(self, bars: Bars, name: str, total: int, first: FirstFailures) -> None:
+        self.bars, self.name, self.total, self.first = bars, name, total, first
         self.done = self.patches = self.triggered = self.took = 0
 
     def add(self, outcome: EditOutcome) -> None:
@@ -186,6 +188,8 @@ class _Count:
         self.patches += outcome.patches
         self.triggered += outcome.triggered
         self.took += outcome.triggered and outcome.success
+        if note := self.first.add(outcome):
+            self.bars.say(note)
         note = "1 patch" if self.patches == 1 else f"{self.patches} patches"
         if self.triggered:
             note += f", {100 * self.took / self.triggered:.0f} % took"

@@ -106,9 +106,9 @@ def show_agreement(reports: Sequence[Report], console: Console) -> None:
         console.print(grid.to_console(console.width))
 
 
-def facts_of(run: Run, data: EditingData, spec: BenchSpec, used: int) -> dict[str, str]:
+def facts_of(run: Run, data: EditingData, spec: BenchSpec, used: int, width: int) -> dict[str, str]:
     """What was run, in words."""
-    recipe = run.built()
+    recipe = run.built().at(width)
     measured = [lang for lang in _languages(data) if lang not in run.languages]
     memory = {lang: len(data.memory.get(lang, ())) for lang in run.memory_languages or data.memory or ()}
     if not run.memory_languages and data.memory:

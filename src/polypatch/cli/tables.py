@@ -15,6 +15,7 @@ from rich.text import Text
 
 from polypatch.artefact import Artefact, read_artefact
 from polypatch.cli.folder import edit_folders, find_edits
+from polypatch.editors.widths import BY_WIDTH, MEASURED, settings_for
 from polypatch.errors import DataError
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import DEFAULT, RECIPES, recipe_named
@@ -128,8 +129,15 @@ def all_tables() -> list[Listing]:
 def settings(recipe: str) -> Listing:
     """A recipe's settings with their defaults."""
     editor: Any = recipe_named(recipe).editor
-    rows = [(field.name, repr(getattr(editor, field.name))) for field in dataclasses.fields(editor)]
+    rows = [(field.name, _default(editor, field.name)) for field in dataclasses.fields(editor)]
     return Listing(f"Settings of {recipe} ({type(editor).__name__})", ("Setting", "Default"), rows)
+
+
+def _default(editor: Any, name: str) -> str:
+    value = getattr(editor, name)
+    if value is not BY_WIDTH:
+        return repr(value)
+    return "by width: " + ", ".join(f"{settings_for(width)[name]:g} at {width}" for width in MEASURED)
 
 
 def saved_edits(folder: Path) -> list[Listing]:

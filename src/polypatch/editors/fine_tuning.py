@@ -13,6 +13,7 @@ from polypatch.editors.editor import Copies, Fit, Lesson, Rate, Repeats, Steps, 
 from polypatch.editors.losses import kl_to_original
 from polypatch.editors.memory import Memory
 from polypatch.editors.tuning import until_right
+from polypatch.editors.widths import BY_WIDTH
 from polypatch.edits import Text
 from polypatch.ranges import Settings, at_least
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail
@@ -40,7 +41,7 @@ class FineTuning(Settings):
     max_steps: Steps = 2000
     scope: Literal["ffn", "layer"] = "ffn"
     example_repeat: Repeats = 8
-    views: Copies = 16
+    views: Copies = BY_WIDTH
     entropy_weight: Weight = 0.1
     kl_weight: Weight = 0.0
     kl_rows: Annotated[int, at_least(1)] = 128

@@ -9,6 +9,7 @@ from polypatch.deltas import Delta, LowRankDelta
 from polypatch.editors.editor import Copies, Fit, Lesson, Rate, Repeats, Steps, Weight, expect
 from polypatch.editors.memory import Memory
 from polypatch.editors.tuning import until_right
+from polypatch.editors.widths import BY_WIDTH
 from polypatch.ranges import Settings, above, at_least
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail
 
@@ -36,7 +37,7 @@ class LoRA(Settings):
     learning_rate: Rate = 1e-4
     max_steps: Steps = 2000
     example_repeat: Repeats = 8
-    views: Copies = 16
+    views: Copies = BY_WIDTH
     entropy_weight: Weight = 0.1
 
     exact = False

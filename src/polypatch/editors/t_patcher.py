@@ -21,6 +21,7 @@ from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Rate, Repeats, 
 from polypatch.editors.losses import accuracy_all, activation_loss, edit_loss, memory_loss
 from polypatch.editors.loudest import Loudest
 from polypatch.editors.memory import Memory, MemoryRows
+from polypatch.editors.widths import BY_WIDTH
 from polypatch.ranges import Settings, above, at_least, between
 from polypatch.sites import FeedForwardSite, Rows, Tail
 
@@ -62,7 +63,8 @@ class Neuron:
 
 @dataclass(frozen=True, kw_only=True)
 class TPatcher(Settings):
-    """One patch neuron per edit. Defaults are the released code's for FEVER.
+    """One patch neuron per edit. Defaults are the released code's for FEVER; those that are ``BY_WIDTH``, on models 768
+    wide and wider, and others on narrower ones (`widths.py`).
 
     Attributes:
         learning_rate, weight_decay, clip_norm: Adam with coupled weight decay; the gradient's norm is clipped.
@@ -86,18 +88,18 @@ class TPatcher(Settings):
     Source: github.com/ZeroYuHuang/Transformer-Patcher, commit 93ff458, read as facts; `docs/deviations.md`.
     """
 
-    learning_rate: Rate = 1e-2
+    learning_rate: Rate = BY_WIDTH
     weight_decay: Weight = 0.01
     clip_norm: Annotated[float, above(0)] = 5.0
-    max_steps: Steps = 2000
-    validate_every: Annotated[int, at_least(1)] = 25
-    first_validation: Steps = 100
+    max_steps: Steps = BY_WIDTH
+    validate_every: Annotated[int, at_least(1)] = BY_WIDTH
+    first_validation: Steps = BY_WIDTH
     min_gain: Weight = 1e-3
     use_validation: bool = True
     plateau_factor: Annotated[float, above(0, below=1)] = 0.5
     plateau_threshold: Weight = 0.05
-    example_repeat: Repeats = 8
-    views: Copies = 16
+    example_repeat: Repeats = BY_WIDTH
+    views: Copies = BY_WIDTH
     amplification: float = 10.0
     entropy_weight: Weight = 0.1
     activation_weight: Weight = 1.0
@@ -107,7 +109,7 @@ class TPatcher(Settings):
     memory_top: Annotated[int, at_least(1)] = 1000
     edit_margin: Margin = 3.0
     memory_margin: Margin = 3.0
-    memory_copies: Copies = 8
+    memory_copies: Copies = BY_WIDTH
 
     exact = False
     protects_right = False

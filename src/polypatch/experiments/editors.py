@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from polypatch.experiments.either import either
 from polypatch.experiments.experiment import Contrast, Experiment, Materials, Scale, Table
-from polypatch.experiments.settings import FINE_TUNING
+from polypatch.experiments.settings import FINE_TUNING, PUBLISHED_TUNING
 from polypatch.runs import Run
 
 CONTRASTS = (
@@ -47,7 +47,7 @@ def _rows(patcher: Run, *, small: bool) -> Iterator[Run]:
     """Each editor's two rows; Transformer-Patcher's as they are in the other tables."""
     # The others try until an edit is right, or would try the same again.
     base = replace(patcher, settings={}, retries=0)
-    tuned = replace(base, settings=FINE_TUNING if small else {}, memory_languages=())
+    tuned = replace(base, settings=FINE_TUNING if small else PUBLISHED_TUNING, memory_languages=())
     plain = {
         "fine-tuning": tuned,
         "lora": tuned,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from polypatch.experiments.experiment import Experiment, Materials, Scale, Table
 from polypatch.experiments.published import TABLE_1
 from polypatch.experiments.rows import CONTRASTS, paper_rows
-from polypatch.experiments.settings import FINE_TUNING, PUBLISHED, WORLD
+from polypatch.experiments.settings import FINE_TUNING, PUBLISHED, PUBLISHED_TUNING, WORLD
 from polypatch.runs import BenchSpec
 
 LANGUAGES = ("en", "de", "fr", "es", "zh", "ar")
@@ -17,7 +17,7 @@ LIMIT = 500
 def table1(scale: Scale, given: Materials) -> Experiment:
     """Fine-tuning, Transformer-Patcher and MPN on a whole stream."""
     if scale == "full":
-        rows = paper_rows(PUBLISHED, PUBLISHED, LANGUAGES, trajectory_every=500)
+        rows = paper_rows(PUBLISHED, PUBLISHED_TUNING, LANGUAGES, trajectory_every=500)
         spec = BenchSpec(model=given.model, data=given.data, languages=LANGUAGES)
         notes = ("The published hyper-parameters, one stream of all edits.",)
         once: tuple[int, ...] = (0,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from polypatch.experiments.experiment import Experiment, Materials, Scale, Table
 from polypatch.experiments.published import TABLE_2
 from polypatch.experiments.rows import CONTRASTS, paper_rows
-from polypatch.experiments.settings import FINE_TUNING, MINI, PUBLISHED
+from polypatch.experiments.settings import FINE_TUNING, MINI, PUBLISHED, PUBLISHED_TUNING
 from polypatch.runs import BenchSpec
 
 LANGUAGES = ("en", "ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
@@ -18,7 +18,7 @@ def table2(scale: Scale, given: Materials) -> Experiment:
     small = scale == "small"
     rows = paper_rows(
         MINI if small else PUBLISHED,
-        FINE_TUNING if small else PUBLISHED,
+        FINE_TUNING if small else PUBLISHED_TUNING,
         LANGUAGES,
         mpn=("mpn-only",),
         limit=LIMIT if small else None,
