@@ -108,7 +108,7 @@ class EditedModel:
         encoder = self.tail.encoder
         logits = torch.empty(len(texts), len(self.labels), dtype=self.site.dtype)
         with self.site.evaluating():
-            for chosen, batch in encoder.tokens.batches(texts, encoder.batch_size, self.site.device):
+            for chosen, batch in encoder.tokens.batches(texts, self.site.device, filled=False):
                 logits[chosen] = self.model(**batch).logits.cpu()
         return logits.softmax(-1)
 

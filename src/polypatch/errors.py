@@ -60,3 +60,7 @@ class ArtefactError(PolypatchError, ValueError):
 
 class JournalError(PolypatchError):
     """The journal of a run is broken, in use by another process, or belongs to another run."""
+
+
+class PolypatchWarning(UserWarning):
+    """Something that works, and that a careful user would want to know of."""

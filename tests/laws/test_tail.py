@@ -60,7 +60,7 @@ def test_the_query_does_not_depend_on_patches(tiny, family):
     site = FeedForwardSite(model)
     encoder = FrozenTail(site, tokenizer).encoder
     texts = tiny_texts(20)
-    batches = list(encoder.tokens.batches(texts, 32, site.device))
+    batches = list(encoder.tokens.batches(texts, site.device))
     with torch.no_grad(), site.evaluating():
         for _, batch in batches:
             before, after = (encoder.pass_through(batch, change)[0] for change in (None, some_bank(site, 50)))

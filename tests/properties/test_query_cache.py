@@ -118,30 +118,3 @@ def test_a_tail_over_a_folder_encodes_once(tiny, family, tmp_path):
     assert not told
     other, its_tokenizer = tiny(family, seed=1)
     assert len(FrozenTail(FeedForwardSite(other), its_tokenizer, cache_dir=tmp_path).cache) == 0
-
-
-LENGTHS = ["ba", "ba be", *tiny_texts(38, seed=4), "ba be bi bo bu " * 30]
-
-
-@pytest.mark.parametrize("sizes", [{"hidden": 32}, {"hidden": 128, "layers": 3}])
-@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
-def test_a_query_does_not_depend_on_its_batch(tiny, family, sizes):
-    """Law: a text's q is the same bits alone, among few and among many, in any order: two calls ≡ one stands on it."""
-    model, tokenizer = tiny(family, **sizes)
-    encoder = FrozenTail(FeedForwardSite(model), tokenizer, check=False).encoder
-    together = encoder.queries(LENGTHS)
-    assert torch.equal(encoder.queries(LENGTHS[::-1]).flip(0), together)
-    for n in (1, 2, 3, 5, 17):
-        assert torch.equal(encoder.queries(LENGTHS[:n]), together[:n]), n
-        assert torch.equal(encoder.queries(LENGTHS[-n:]), together[-n:]), n
-
-
-@pytest.mark.real
-def test_a_query_does_not_depend_on_its_batch_in_a_real_checkpoint(shared):
-    from polypatch.sites import load_checkpoint
-
-    model, tokenizer = load_checkpoint(shared / "models" / "mini-mbert-massive")
-    encoder = FrozenTail(FeedForwardSite(model), tokenizer, check=False).encoder
-    together = encoder.queries(LENGTHS)
-    for n in (1, 2, 3, 5, 17):
-        assert torch.equal(encoder.queries(LENGTHS[:n]), together[:n]), n

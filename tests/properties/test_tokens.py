@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from polypatch.errors import InputError
 from polypatch.sites.families import FAMILIES
-from polypatch.sites.tokens import BUCKET, Tokens
+from polypatch.sites.tokens import ACCELERATED, BUCKET, TILE, TOKENS, Tokens, rows_of
 from polypatch.testing import tiny_model
 
 CPU = torch.device("cpu")
@@ -15,21 +15,21 @@ TOKENIZERS = {family: tiny_model(family)[1] for family in FAMILIES}
 sentences = st.lists(st.sampled_from(["ba", "be", "gigo", "x", "?"]), min_size=1, max_size=80).map(" ".join)
 
 
-@given(
-    st.sampled_from(sorted(FAMILIES)), st.lists(sentences, min_size=1, max_size=12), st.integers(1, 5), st.booleans()
-)
-def test_batches_hold_every_text_once_in_its_own_bucket(family, texts, size, paired):
-    """Law: a row's padded length is a function of the text alone."""
+@given(st.sampled_from(sorted(FAMILIES)), st.lists(sentences, min_size=1, max_size=60), st.booleans(), st.booleans())
+def test_batches_hold_every_text_once_in_its_own_bucket(family, texts, paired, filled):
+    """Law: a row's padded length is a function of the text alone, and a filled batch's height one of its length."""
     tokenizer = TOKENIZERS[family]
     tokens = Tokens(tokenizer)
     inputs = [(text, "be bo") for text in texts] if paired else texts
     alone = [tokens.ids([text])[0] for text in inputs]
     seen = []
-    for chosen, batch in tokens.batches(inputs, size, CPU):
-        assert 1 <= len(chosen) <= size
+    for chosen, batch in tokens.batches(inputs, CPU, filled=filled):
+        height, width = batch["input_ids"].shape
+        assert 1 <= len(chosen) <= rows_of(width, CPU)
+        assert height == (rows_of(width, CPU) if filled else len(chosen))
         seen += chosen
         assert set(batch) == {"attention_mask", *alone[0]}
-        for i, text in enumerate(chosen):
+        for i, text in enumerate([*chosen, *[chosen[0]] * (height - len(chosen))]):
             ids = alone[text]["input_ids"]
             length = batch["input_ids"].shape[1]
             assert length == min(-(-len(ids) // BUCKET) * BUCKET, 64)
@@ -41,6 +41,17 @@ def test_batches_hold_every_text_once_in_its_own_bucket(family, texts, size, pai
     assert sorted(seen) == list(range(len(inputs)))
 
 
+@given(st.integers(1, 600), st.sampled_from(["cpu", "cuda"]))
+def test_no_kernel_has_rows_left_over(length, kind):
+    """At every length: whole tiles, enough of them, and no more texts than that takes."""
+    device = torch.device(kind)
+    least, height = TOKENS.get(kind, ACCELERATED), rows_of(length, device)
+    assert height * length % TILE == 0
+    assert height * length >= least
+    fewer = [n for n in range(1, height) if n * length % TILE == 0 and n * length >= least]
+    assert not fewer
+
+
 @given(sentences, st.integers(4, 70))
 def test_long_texts_are_cut_at_the_limit(text, limit):
     """Never longer than the limit, also where the limit is no multiple of the bucket; the end mark stays."""
@@ -48,7 +59,7 @@ def test_long_texts_are_cut_at_the_limit(text, limit):
     (row,) = tokens.ids([text])
     assert len(row["input_ids"]) <= limit
     assert row["input_ids"][-1] == TOKENIZERS["bert"].sep_token_id
-    ((_, batch),) = tokens.batches([text], 4, CPU)
+    ((_, batch),) = tokens.batches([text], CPU)
     assert batch["input_ids"].shape[1] <= max(limit, len(row["input_ids"]))
 
 
@@ -56,7 +67,7 @@ def test_padding_is_on_the_right_whatever_the_tokenizer_prefers():
     """The head reads position 0."""
     _, tokenizer = tiny_model("bert")
     tokenizer.padding_side = "left"
-    (batch,) = [batch for _, batch in Tokens(tokenizer).batches(["ba", "ba be"], 4, CPU)]
+    (batch,) = [batch for _, batch in Tokens(tokenizer).batches(["ba", "ba be"], CPU)]
     assert (batch["input_ids"][:, 0] == tokenizer.cls_token_id).all()
 
 
@@ -75,4 +86,4 @@ def test_texts_and_pairs_do_not_mix():
 
 def test_no_texts_are_no_batches():
     assert Tokens(TOKENIZERS["bert"]).ids([]) == []
-    assert list(Tokens(TOKENIZERS["bert"]).batches([], 4, CPU)) == []
+    assert list(Tokens(TOKENIZERS["bert"]).batches([], CPU)) == []

@@ -184,7 +184,7 @@ def test_encoding_is_batched_and_counted(tiny):
     """Every text is encoded once, whatever is asked for again; progress counts to the end."""
     model, tokenizer = tiny("bert")
     told = []
-    tail = FrozenTail(FeedForwardSite(model), tokenizer, batch_size=4, progress=lambda *done: told.append(done))
+    tail = FrozenTail(FeedForwardSite(model), tokenizer, progress=lambda *done: told.append(done))
     texts = [text for edit in tiny_edits(4) for text in edit.prompt.values()]
     first = tail.queries([*texts, *texts])
     assert len(tail.cache) == 12

@@ -233,7 +233,7 @@ def tail(tiny, monkeypatch):
     monkeypatch.setattr(frozen_tail, "CHUNK", 8)
 
     def make(folder=None, **options):
-        made = FrozenTail(FeedForwardSite(tiny("bert")[0]), tiny("bert")[1], cache_dir=folder, batch_size=3, **options)
+        made = FrozenTail(FeedForwardSite(tiny("bert")[0]), tiny("bert")[1], cache_dir=folder, **options)
         made.encoded = []
         real = made.encoder.queries
 

@@ -108,7 +108,7 @@ def _logits(model: nn.Module, edited: EditedModel, texts: Sequence[Text]) -> Ten
     logits = torch.empty(len(texts), len(edited.labels))
     training = model.training
     model.eval()
-    for chosen, batch in encoder.tokens.batches(texts, encoder.batch_size, edited.site.device):
+    for chosen, batch in encoder.tokens.batches(texts, edited.site.device, filled=False):
         logits[chosen] = model(**batch).logits.float().cpu()
     model.train(training)
     return logits

@@ -23,20 +23,13 @@ class Encoder:
         site: the last FFN, where queries are read.
         tokenizer: the model's tokenizer.
         max_length: longest input in tokens.
-        batch_size: texts per pass.
     """
 
     def __init__(
-        self,
-        site: FeedForwardSite,
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        max_length: int | None = None,
-        batch_size: int = 32,
+        self, site: FeedForwardSite, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None = None
     ) -> None:
         self.site = site
         self.tokens = Tokens(tokenizer, max_length)
-        self.batch_size = batch_size
 
     @torch.no_grad()
     def queries(self, texts: Sequence[Text], progress: Callable[[int, int], None] | None = None) -> Tensor:
@@ -44,22 +37,34 @@ class Encoder:
         queries = torch.empty(len(texts), self.site.hidden_size, dtype=self.site.dtype, device=self.site.device)
         done = 0
         with self.site.evaluating():
-            for chosen, batch in self.tokens.batches(texts, self.batch_size, self.site.device):
-                queries[chosen] = self.pass_through(batch)[0].to(queries)
+            for chosen, batch in self.tokens.batches(texts, self.site.device):
+                queries[chosen] = self.pass_through(batch)[0][: len(chosen)].to(queries)
                 done += len(chosen)
                 if progress is not None:
                     progress(done, len(texts))
         return queries
 
     @torch.no_grad()
+    def is_steady(self, texts: Sequence[Text]) -> bool:
+        """Whether a text's query has the same bits in every row of a pass: what `Tokens` stands on, looked at."""
+        with self.site.evaluating():
+            passes = [batch for text in texts for _, batch in self.tokens.batches([text], self.site.device)]
+            return all(bool((q == q[0]).all()) for q in (self.pass_through(batch)[0] for batch in passes))
+
+    @torch.no_grad()
     def full_logits(
-        self, texts: Sequence[Text], change: Change, overrides: Mapping[str, Tensor] | None = None
+        self,
+        texts: Sequence[Text],
+        change: Change,
+        overrides: Mapping[str, Tensor] | None = None,
+        *,
+        filled: bool = True,
     ) -> Tensor:
         """Eval-mode logits [n, classes] of the whole model under `change`, with some parameters replaced by name."""
         logits = torch.empty(len(texts), len(self.site.labels), dtype=self.site.dtype, device=self.site.device)
         with self.site.evaluating():
-            for chosen, batch in self.tokens.batches(texts, self.batch_size, self.site.device):
-                logits[chosen] = self.pass_through(batch, change, overrides)[1].to(logits)
+            for chosen, batch in self.tokens.batches(texts, self.site.device, filled=filled):
+                logits[chosen] = self.pass_through(batch, change, overrides)[1][: len(chosen)].to(logits)
         return logits
 
     @torch.no_grad()

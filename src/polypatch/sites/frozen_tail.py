@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from polypatch.edits import Mapped, Text
-from polypatch.errors import InputError, TailMismatchError, UnsupportedModelError
+from polypatch.errors import InputError, PolypatchWarning, TailMismatchError, UnsupportedModelError
 from polypatch.sites.encoder import Encoder
 from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.maps import Maps
@@ -34,6 +35,11 @@ TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
 """Largest difference of logits, in units of the largest logit, that still counts as agreement."""
 
 PROBES: tuple[Text, ...] = ("A short probe.", "Une deuxième phrase, un peu plus longue que la première.", "第三")
+
+UNSTEADY = (
+    "on this processor the last bits of a query depend on its place in a pass, so a resumed run may differ from an "
+    "uninterrupted one by rounding; please report the processor (MKL_CBWR=AVX2,STRICT may help)"
+)
 
 CHUNK = 2048
 """Texts per shard while encoding: so many are in memory, and so many a kill loses (minutes of a large model)."""
@@ -49,11 +55,11 @@ class FrozenTail:
         site: the last FFN.
         tokenizer: the model's tokenizer.
         max_length: longest input in tokens (the tokenizer's limit by default).
-        batch_size: texts per encoding pass.
         cache_dir: keep queries on disk too, below a folder named after the encoder's fingerprint.
         half: keep queries in half precision, in a folder of their own; `rounding` says what that costs.
         progress: told how many texts are encoded.
-        check: compare the tail with the model on a probe batch, patched and unpatched.
+        check: compare the tail with the model on a probe batch, patched and unpatched; and warn where a query's last
+            bits depend on its place in a pass, which they do on no processor we know.
 
     Raises:
         TailMismatchError: model and tail disagree on the probe batch.
@@ -66,14 +72,13 @@ class FrozenTail:
         tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int | None = None,
-        batch_size: int = 32,
         cache_dir: Path | None = None,
         half: bool = False,
         progress: Progress | None = None,
         check: bool = True,
     ) -> None:
         self.site = site
-        self.encoder = Encoder(site, tokenizer, max_length=max_length, batch_size=batch_size)
+        self.encoder = Encoder(site, tokenizer, max_length=max_length)
         self.progress = progress
         self.maps: Maps | None = None
         directory = cache_dir / (self.fingerprint + ("-half" if half else "")) if cache_dir else None
@@ -81,6 +86,8 @@ class FrozenTail:
         self.cache = QueryCache(site.hidden_size, site.device, directory, dtype=dtype, taken_as=site.dtype)
         if check:
             self.check()
+            if not self.encoder.is_steady(PROBES[:1]):
+                warnings.warn(UNSTEADY, PolypatchWarning, stacklevel=2)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -108,7 +115,7 @@ class FrozenTail:
             q = self.encoder.queries(texts)
             for change in (UNCHANGED, nudge):
                 tail = self.site.logits(q, change(q, self.site.ffn(q)))
-                full = self.encoder.full_logits(texts, change)
+                full = self.encoder.full_logits(texts, change, filled=False)
                 gap = float((tail - full).abs().max())
                 # Not `gap <= limit` turned round: a NaN must fail as well.
                 if not gap <= TOLERANCE[full.dtype] * max(1.0, float(full.abs().max())):

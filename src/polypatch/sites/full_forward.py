@@ -28,10 +28,9 @@ class FullForward:
         tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int | None = None,
-        batch_size: int = 32,
     ) -> None:
         self.site = site
-        self.encoder = Encoder(site, tokenizer, max_length=max_length, batch_size=batch_size)
+        self.encoder = Encoder(site, tokenizer, max_length=max_length)
 
     def encode(self, texts: Sequence[Text]) -> int:
         """Nothing: no query is kept."""

@@ -1,12 +1,16 @@
-"""From texts to batches of token tensors, each batch a pure function of the texts' own lengths.
+"""From texts to batches of token tensors in canonical shapes, so that a query has the same bits whoever is beside it.
 
-A text is padded to the next multiple of `BUCKET`, never to the longest of its batch: then its query does not depend on
-which other texts it was encoded with, and editing in two calls gives the same bits as editing in one.
+Two things must not depend on the neighbours. The length: a text is padded to the next multiple of `BUCKET`, never to
+the longest of its batch. And the kernel: a matrix product goes through its rows tile by tile, and what is left over
+for a last, partial tile is computed by other code, which rounds otherwise; which rows those are depends on how many
+there are. So a pass over texts of one length always has the same number of rows, and times the length that is a
+multiple of `TILE`, in which no kernel has rows left over. A pass with fewer texts is filled up with copies.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -18,6 +22,15 @@ from polypatch.edits import Text
 from polypatch.errors import InputError
 
 BUCKET = 8
+
+TILE = 48
+"""A multiple of the rows that a kernel takes at once: 4, 6, 8, 12, 16, 24 or 48, by processor and type of number."""
+
+TOKENS = {"cpu": 192}
+"""Least token rows of a pass. More makes one text dearer, fewer makes many dearer: `benchmarks/encoding.py`."""
+
+ACCELERATED = 6144
+"""The same on any other device, where a small pass takes as long as a large one."""
 
 NAMED = 2**17
 """So many texts are remembered by what the model reads of them; then the memory is cleared."""
@@ -71,18 +84,32 @@ class Tokens:
         return {name: tensor.to(device) for name, tensor in (*batch.items(), ("attention_mask", torch.tensor(mask)))}
 
     def batches(
-        self, texts: Sequence[Text], batch_size: int, device: torch.device
+        self, texts: Sequence[Text], device: torch.device, *, filled: bool = True
     ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
-        """(indices into `texts`, batch) pairs, shortest texts first, every batch of one padded length."""
+        """(indices into `texts`, batch) pairs, shortest texts first, every batch of the shape that its length has.
+
+        Args:
+            texts: texts or pairs.
+            device: where the tensors go.
+            filled: fill the last batch of a length up with copies of its first text; its first rows are `texts`'.
+                Without, it is smaller, and the last bits of what comes of it may be others.
+        """
         rows = self.ids(texts)
         buckets: dict[int, list[int]] = defaultdict(list)
         for i, row in enumerate(rows):
             buckets[self._bucket(len(row["input_ids"]))].append(i)
         for length in sorted(buckets):
-            members = buckets[length]
-            for start in range(0, len(members), batch_size):
-                chosen = members[start : start + batch_size]
-                yield chosen, self.pad([rows[i] for i in chosen], device)
+            members, size = buckets[length], rows_of(length, device)
+            for start in range(0, len(members), size):
+                chosen = members[start : start + size]
+                copies = [chosen[0]] * (size - len(chosen)) if filled else []
+                yield chosen, self.pad([rows[i] for i in (*chosen, *copies)], device)
 
     def _bucket(self, length: int) -> int:
         return min(-(-length // BUCKET) * BUCKET, max(self.max_length, length))
+
+
+def rows_of(length: int, device: torch.device) -> int:
+    """Texts of a pass at this length: the fewest whose token rows are enough, and a multiple of `TILE`."""
+    unit = TILE // math.gcd(TILE, length)
+    return unit * -(-TOKENS.get(device.type, ACCELERATED) // (unit * length))
