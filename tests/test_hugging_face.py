@@ -108,7 +108,7 @@ def fresh_compiler():
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize(("family", "backend"), [("bert", "eager"), *((family, "aot_eager") for family in FAMILIES)])
+@pytest.mark.parametrize(("family", "backend"), [("bert", "aot_eager"), ("electra", "eager"), ("distilbert", "eager")])
 def test_compiled_code_follows_the_edits(fresh_compiler, family, backend):
     """The worst outcome would be an old answer: after edits, disabled(), revert to a snapshot, and unload()."""
     model, tokenizer = tiny_model(family, layers=1)

@@ -283,30 +283,43 @@ def test_a_hub_that_refuses_is_one_error(edited, monkeypatch):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_merged_checkpoint_needs_no_polypatch(family, tmp_path):
-    """Saved, then loaded by transformers alone in a process where polypatch cannot be imported."""
-    model, tokenizer = tiny_model(family)
-    made = edit(model, EDITS, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, keep_failed=True)
-    wanted = logits(model, tokenizer)
-    cost = made.merge_cost
-    before = sum(parameter.numel() for parameter in model.parameters())
-    merged = made.merge_and_unload()
-    assert sum(parameter.numel() for parameter in merged.parameters()) == before + cost.parameters
-    assert cost.parameters == 2 * made.patches * (2 * 32 + 1)
-    assert f"{cost.parameters:,} parameters" in str(cost)
-    torch.testing.assert_close(logits(merged, tokenizer), wanted, rtol=1e-5, atol=1e-4)
-    assert not torch.allclose(logits(model, tokenizer), wanted, atol=1e-2), "the patches do something"
-    merged.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
+def test_merging_adds_units_and_nothing_else(family, merged_checkpoints):
+    made, merged, wanted, place = merged_checkpoints[family]
+    before = sum(parameter.numel() for parameter in made.model.parameters())
+    assert sum(parameter.numel() for parameter in merged.parameters()) == before + made.merge_cost.parameters
+    assert made.merge_cost.parameters == 2 * made.patches * (2 * 32 + 1)
+    assert f"{made.merge_cost.parameters:,} parameters" in str(made.merge_cost)
+    torch.testing.assert_close(logits(merged, made.tokenizer), wanted, rtol=1e-5, atol=1e-4)
+    assert not torch.allclose(logits(made.model, made.tokenizer), wanted, atol=1e-2), "the patches do something"
+
+
+@pytest.fixture(scope="module")
+def merged_checkpoints(tmp_path_factory):
+    """Family to (what was edited, the merged model, its logits while edited, the merged model's folder)."""
+    found = {}
+    for family in FAMILIES:
+        model, tokenizer = tiny_model(family)
+        made = edit(model, EDITS, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, keep_failed=True)
+        wanted, place = logits(model, tokenizer), tmp_path_factory.mktemp(family)
+        merged = made.merge_and_unload()
+        merged.save_pretrained(place)
+        tokenizer.save_pretrained(place)
+        found[family] = made, merged, wanted, place
+    return found
+
+
+def test_a_merged_checkpoint_needs_no_polypatch(merged_checkpoints):
+    """Loaded by transformers alone in a process where polypatch cannot be imported."""
     code = (
         "import sys; sys.modules['polypatch'] = None\n"
         "import torch; from transformers import AutoModelForSequenceClassification as A, AutoTokenizer as T\n"
-        f"m, t = A.from_pretrained({str(tmp_path)!r}).eval(), T.from_pretrained({str(tmp_path)!r})\n"
-        f"b = t({MEMORY[:4]!r}, padding=True, return_tensors='pt')\n"
-        "print(m(**b).logits.flatten().tolist())"
+        f"for place in {[str(place) for *_, place in merged_checkpoints.values()]!r}:\n"
+        "    m, t = A.from_pretrained(place).eval(), T.from_pretrained(place)\n"
+        f"    print(m(**t({MEMORY[:4]!r}, padding=True, return_tensors='pt')).logits.flatten().tolist())"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    torch.testing.assert_close(torch.tensor(json.loads(ran.stdout)), wanted[:4].flatten(), rtol=1e-5, atol=1e-4)
+    for line, (_, _, wanted, _) in zip(ran.stdout.splitlines(), merged_checkpoints.values(), strict=True):
+        torch.testing.assert_close(torch.tensor(json.loads(line)), wanted[:4].flatten(), rtol=1e-5, atol=1e-4)
 
 
 def test_changed_weights_merge_without_growing(tmp_path):
