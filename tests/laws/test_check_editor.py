@@ -38,9 +38,14 @@ def check(tiny, family, recipe, **arguments):
     check_editor(recipe, model, tokenizer, tiny_edits(3), tiny_texts(40), **arguments)
 
 
-CASES = [(name, views) for name, recipe in RECIPES.items() for views in ((0, 4) if has_views(recipe) else (0,))]
 EDITORS = {type(recipe.editor): name for name, recipe in RECIPES.items()}
 """One recipe of each editor: the last, which sees the most languages."""
+CASES = [
+    pytest.param(name, views, marks=() if views == most and name in {*EDITORS.values(), DEFAULT} else pytest.mark.slow)
+    for name, recipe in RECIPES.items()
+    for most in [4 if has_views(recipe) else 0]
+    for views in sorted({0, most})
+]
 
 
 @pytest.mark.parametrize(("name", "views"), CASES)
@@ -48,6 +53,7 @@ def test_every_recipe_keeps_the_laws(tiny, name, views):
     check(tiny, "bert", quick(RECIPES[name], views))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "bert"])
 @pytest.mark.parametrize("name", [*EDITORS.values(), DEFAULT])
 def test_every_editor_keeps_the_laws_on_every_family(tiny, name, family):
@@ -74,11 +80,13 @@ def exact(recipe, views):
     return dataclasses.replace(recipe, editor=dataclasses.replace(recipe.editor, max_steps=20, **changes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXACT)
 def test_full_forward_passes_keep_the_laws(tiny, name):
     check(tiny, "xlm-roberta", exact(*EXACT[name]), exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "xlm-roberta"])
 def test_six_matrices_keep_the_laws_on_every_family(tiny, family):
     """Each family calls its attention's four by other names."""
@@ -102,11 +110,13 @@ VARIANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variants_keep_the_laws(tiny, name):
     check(tiny, "bert", quick(VARIANTS[name], 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["relu", "gelu_new", "silu"])
 def test_other_activations_keep_the_laws(activation):
     """The patch uses the FFN's own activation, whatever it is."""
