@@ -33,7 +33,7 @@ from polypatch.outcomes import EditOutcome, EditRecord
 from polypatch.recipes import RECIPES, recipe_to_plain
 from polypatch.reverting import without
 from polypatch.sites import FeedForwardSite, FrozenTail
-from polypatch.sites.frozen_tail import model_fingerprint
+from polypatch.sites.fingerprint import model_fingerprint
 from polypatch.writing import write_artefact
 from tail import processor
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from polypatch import writing
-from polypatch.artefact import CARD, CONFIG, FIELDS, PROVENANCE, TENSORS, own_checksum
+from polypatch.artefact import CARD, CONFIG, FIELDS, FORMAT_VERSION, PROVENANCE, TENSORS, own_checksum
 from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, TPatcher
 from polypatch.edits import Edit
@@ -142,7 +142,8 @@ def replace_tensors(folder, tensors):
 
 CHANGES = [
     {"format_version": 1},
-    {"format_version": 3},
+    {"format_version": 2},
+    {"format_version": 4},
     {"format_version": True},
     {"format_version": None},
     {"recipe": None},
@@ -165,6 +166,10 @@ CHANGES = [
     {"base_fingerprint": "0" * 64},
     {"base_fingerprint": None},
     {"base_model": None},
+    {"base_config": {}},
+    {"base_config": None},
+    {"base_tokenizer": "0" * 64},
+    {"base_tokenizer": 3},
 ]
 
 
@@ -186,7 +191,7 @@ def test_a_configuration_changed_by_hand_is_refused(bert, folder):
     assert load(bert, folder).seed == 6
 
 
-@pytest.mark.parametrize("entry", list(FIELDS[2]))
+@pytest.mark.parametrize("entry", list(FIELDS[FORMAT_VERSION]))
 def test_a_missing_entry_of_the_configuration_is_refused(bert, folder, entry):
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     del config[entry]

@@ -9,7 +9,8 @@
     README.md            the model card, for people and hubs; not read back
 
 **Format 1** had neither checksums, model card, report nor requests, and kept `owners` in the configuration. It is read;
-what is written is format 2.
+**Format 2** knew its model by weights and labels
+alone. Both are read; what is written is format 3, which knows the model's configuration and tokenizer as well.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from polypatch.placing import aside
 if TYPE_CHECKING:  # the history is read without waiting for torch
     from torch import Tensor
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
     "edit_config.json",
     "edits.safetensors",
@@ -60,18 +61,20 @@ _COMMON: dict[str, Types] = {
     "max_length": int,
     "settings": dict,
 }
+_SECOND: dict[str, Types] = {
+    **_COMMON,
+    "polypatch_version": str,
+    "base_revision": (str, type(None)),
+    "hidden_size": int,
+    "activation": str,
+    "labels": list,
+    "checksums": dict,
+    "checksum": str,
+}
 FIELDS: dict[int, dict[str, Types]] = {
     1: {**_COMMON, "owners": list},
-    2: {
-        **_COMMON,
-        "polypatch_version": str,
-        "base_revision": (str, type(None)),
-        "hidden_size": int,
-        "activation": str,
-        "labels": list,
-        "checksums": dict,
-        "checksum": str,
-    },
+    2: _SECOND,
+    3: {**_SECOND, "base_config": dict, "base_tokenizer": str},
 }
 """Format version -> the fields of `edit_config.json` and their types: all of these and no others."""
 

@@ -30,7 +30,7 @@ from polypatch.pruning import Progress, Pruned, prune
 from polypatch.recipes import Recipe, recipe_to_plain
 from polypatch.resting import revert
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, MergeCost
-from polypatch.sites.frozen_tail import model_fingerprint
+from polypatch.sites.fingerprint import model_fingerprint
 from polypatch.stream import Watch, apply, recipe_for, remember_again, remember_one
 from polypatch.writing import write_artefact
 

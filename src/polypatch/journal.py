@@ -1,8 +1,9 @@
 """The journal of a run: every edit on disk the moment it is made, so that a kill loses at most the one in flight.
 
 One SQLite file in WAL mode, every transaction forced to disk. An edit's row holds the edit, its outcome and what it
-left in the model; a run that is resumed takes those over instead of learning them again, and goes on. One process at a
-time writes: a lock beside the file, which dies with its process.
+left in the model; a run that is resumed takes those over instead of learning them again, and goes on. The rows are
+chained, so that one that was changed, moved or doubled is found. One process at a time writes: a lock beside the file,
+which dies with its process.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from polypatch.data.record import edit_from_record, record_from_edit
+from polypatch.differences import difference
 from polypatch.errors import DataError, JournalError
 from polypatch.files import sha256, strict_json
 from polypatch.outcomes import EditRecord, TrajectoryPoint, outcome_from_plain
@@ -28,16 +30,23 @@ if TYPE_CHECKING:  # the history is read without waiting for torch
     from torch import Tensor
 
 NAME = "journal.sqlite"
-VERSION = 1
+VERSION = 2
+"""Version 1 did not chain its rows. It is not read: such a run is begun anew."""
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS facts (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL,
+    checksum TEXT NOT NULL    -- SHA-256 of both
+) STRICT;
 CREATE TABLE IF NOT EXISTS edits (
     fold INTEGER NOT NULL,
     place INTEGER NOT NULL,
     entry TEXT NOT NULL,      -- JSON: request, outcome, trajectory point
-    tensors BLOB,             -- safetensors; NULL where a later edit of the fold replaced them
-    checksum TEXT NOT NULL,   -- SHA-256 of entry and tensors as they were written
+    tensors BLOB,             -- safetensors; NULL where there were none, or a later edit of the fold replaced them
+    replaces INTEGER NOT NULL,-- whether the tensors stand for all earlier ones of the fold, which were let go
+    kept TEXT NOT NULL,       -- SHA-256 of the tensors as they were written; empty where there were none
+    chain TEXT NOT NULL,      -- SHA-256 of the chain of the row before and of all that stands in this one
     PRIMARY KEY (fold, place)
 ) STRICT;
 """
@@ -48,7 +57,7 @@ class Entry:
     """One edit of the journal.
 
     Attributes:
-        record: the edit and what became of it.
+        record: the edit and its outcome.
         tensors: what it left in the model; None where it left nothing, or a later edit replaced it.
         point: the trajectory measured right after it, if any.
     """
@@ -97,17 +106,17 @@ class Journal:
         if there and not resume:
             raise JournalError(f"{self.path}: a run was begun here; go on with it by --resume, or take another folder")
         self._db = _connect(self.path)
-        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = _tables(self._db)
         if tables and "facts" not in tables:
             raise JournalError(f"{self.path}: a database, but no journal of polypatch; take another folder")
         self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
         if there:
             _require_sound(self.path, self._db)
-        known = dict(self._db.execute("SELECT name, value FROM facts"))
+        known = _facts(self.path, self._db)
         if not known:
-            with self._db:
-                rows = {**facts, "version": str(VERSION)}.items()
-                self._db.executemany("INSERT INTO facts VALUES (?, ?)", rows)
+            with self._db:  # all of them or none
+                rows = [(name, value, _sum(name, value)) for name, value in {**facts, "version": str(VERSION)}.items()]
+                self._db.executemany("INSERT INTO facts VALUES (?, ?, ?)", rows)
         else:
             _require_same(self.path, known, facts)
 
@@ -126,9 +135,13 @@ class Journal:
 
         text = _text(entry)
         raw = None if entry.tensors is None else save(dict(entry.tensors))
+        kept = "" if raw is None else sha256(raw)
         with _refusals(self.path), self._db:
-            (place,) = self._db.execute("SELECT count(*) FROM edits WHERE fold = ?", (fold,)).fetchone()
-            self._db.execute("INSERT INTO edits VALUES (?, ?, ?, ?, ?)", (fold, place, text, raw, _sum(text, raw)))
+            row = self._db.execute("SELECT chain, place + 1 FROM edits WHERE fold = ? ORDER BY place DESC", (fold,))
+            before, place = row.fetchone() or ("", 0)
+            chain = _chain(before, fold, place, text, kept, replaces)
+            values = (fold, place, text, raw, int(replaces), kept, chain)
+            self._db.execute("INSERT INTO edits VALUES (?, ?, ?, ?, ?, ?, ?)", values)
             if replaces and raw is not None:
                 self._db.execute("UPDATE edits SET tensors = NULL WHERE fold = ? AND place < ?", (fold, place))
 
@@ -139,7 +152,7 @@ class Journal:
     def note(self, name: str, value: str) -> None:
         """Keep a further fact, unless there is one of that name; notes are not compared when the run is resumed."""
         with _refusals(self.path), self._db:
-            self._db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
+            self._db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?, ?)", (name, value, _sum(name, value)))
 
     def close(self) -> None:
         """Let go of file and lock."""
@@ -171,15 +184,19 @@ def read_journal(folder: Path, *, tensors: bool = True) -> tuple[dict[str, str],
         db = _connect(path)
         try:
             _require_sound(path, db)
-            begun = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'facts'").fetchone()
-            facts = dict(db.execute("SELECT name, value FROM facts")) if begun else {}
+            tables = _tables(db)
+            facts = _facts(path, db) if "facts" in tables else {}
             if not facts:
-                raise JournalError(f"{path}: the run was stopped before its first edit; go on with it by --resume")
-            _require_same(path, facts, {})
+                begun = "the run was stopped before its first edit; go on with it by --resume"
+                raise JournalError(f"{path}: {'is damaged' if tables - {'facts', 'edits'} else begun}")
             folds = [fold for (fold,) in db.execute("SELECT DISTINCT fold FROM edits ORDER BY fold")]
             return facts, {fold: _entries(path, db, fold, tensors) for fold in folds}
         finally:
             db.close()
+
+
+def _tables(db: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -193,28 +210,48 @@ def _require_sound(path: Path, db: sqlite3.Connection) -> None:
         raise JournalError(f"{path}: is damaged ({found}); start the run anew")
 
 
+def _facts(path: Path, db: sqlite3.Connection) -> dict[str, str]:
+    """Facts and notes.
+
+    Raises:
+        JournalError: of another version; one was changed.
+    """
+    version = db.execute("SELECT value FROM facts WHERE name = 'version'").fetchone()
+    if version not in (None, (str(VERSION),)):
+        raise JournalError(f"{path}: journal version {version[0]}; this polypatch reads {VERSION}; start the run anew")
+    rows = db.execute("SELECT name, value, checksum FROM facts").fetchall()
+    for name, value, checksum in rows:
+        if checksum != _sum(name, value):
+            raise JournalError(f"{path}: {name} was changed after it was written; start the run anew")
+    return {name: value for name, value, _ in rows}
+
+
 def _entries(path: Path, db: sqlite3.Connection, fold: int, tensors: bool = True) -> list[Entry]:
-    found = []
+    found, before = [], ""
     blob = "tensors" if tensors else "NULL"
     with _refusals(path):
-        rows = db.execute(f"SELECT place, entry, {blob}, checksum FROM edits WHERE fold = ? ORDER BY place", (fold,))
-        for expected, (place, text, raw, checksum) in enumerate(rows):
+        columns = f"place, entry, {blob}, tensors IS NULL, replaces, kept, chain"
+        rows = db.execute(f"SELECT {columns} FROM edits WHERE fold = ? ORDER BY place", (fold,)).fetchall()
+        # Which rows' tensors no later row stands for: those must be there.
+        latest = max((i for i, (*_, replaces, kept, _) in enumerate(rows) if replaces and kept), default=0)
+        for i, (place, text, raw, gone, replaces, kept, chain) in enumerate(rows):
             where = f"{path} fold {fold} edit {place}"
-            if place != expected or not _intact(text, raw, checksum):
+            whole = place == i and chain == _chain(before, fold, place, text, kept, replaces)
+            there = bool(gone) is (not kept or i < latest) and (raw is None or sha256(raw) == kept)
+            if not (whole and there):
                 raise JournalError(f"{where}: was changed after it was written; start the run anew")
+            before = chain
             found.append(_entry(where, text, raw))
     return found
 
 
-def _intact(text: object, raw: object, checksum: object) -> bool:
-    """Of a row whose tensors were let go only the text can be checked."""
-    if not (isinstance(text, str) and isinstance(raw, bytes | None) and isinstance(checksum, str)):
-        return False
-    return checksum == _sum(text, raw) or (raw is None and checksum.partition(":")[2] == sha256(text.encode()))
+def _chain(before: str, fold: int, place: int, text: str, kept: str, replaces: object) -> str:
+    """What stands for a row and for all rows before it."""
+    return _sum(before, str(fold), str(place), text, kept, str(bool(replaces)))
 
 
-def _sum(text: str, raw: bytes | None) -> str:
-    return f"{sha256(raw or b'')}:{sha256(text.encode())}"
+def _sum(*parts: str) -> str:
+    return sha256(json.dumps(parts).encode())
 
 
 def _text(entry: Entry) -> str:
@@ -239,19 +276,12 @@ def _entry(where: str, text: str, raw: bytes | None) -> Entry:
 
 
 def _require_same(path: Path, known: Mapping[str, str], facts: Mapping[str, str]) -> None:
-    if known.get("version") != str(VERSION):
-        raise JournalError(f"{path}: journal version {known.get('version')!r}; this polypatch reads {VERSION}")
     for name, value in facts.items():
         if known.get(name) != value:
             raise JournalError(
-                f"{path}: belongs to another run: {name} was {_short(known.get(name))} and is {_short(value)} now; "
-                "repeat the first command, or take another folder"
+                f"{path}: belongs to another run: {name} {difference(known.get(name), value)}; repeat the first "
+                "command, or take another folder"
             )
-
-
-def _short(value: Any) -> str:
-    shown = str(value)
-    return shown if len(shown) <= 80 else f"{shown[:79]}…"
 
 
 @contextmanager

@@ -17,12 +17,13 @@ from polypatch._version import __version__
 from polypatch.artefact import Artefact, read_artefact
 from polypatch.attempt import Rules
 from polypatch.deltas import Codebook, Delta, LowRankDelta, PatchBank, WeightDelta
+from polypatch.differences import different_field
 from polypatch.edits import Lang, Text
 from polypatch.errors import ArtefactError, InputError
 from polypatch.outcomes import EditRecord
 from polypatch.recipes import recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, Maps, load_checkpoint
-from polypatch.sites.frozen_tail import model_fingerprint
+from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
 from polypatch.stream import build_memory
 from polypatch.writing import write_artefact
 
@@ -53,7 +54,7 @@ class Saveable(Protocol):
 
 def artefact_of(edited: Saveable) -> Artefact:
     """The edits as they are written to disk."""
-    site, base = edited.site, edited.model.config
+    site, base, tokens = edited.site, edited.model.config, edited.tail.encoder.tokens
     return Artefact(
         tensors=edited.delta.tensors(),
         owners=tuple(edited.delta.owners),
@@ -73,7 +74,9 @@ def artefact_of(edited: Saveable) -> Artefact:
             "base_model": str(getattr(base, "name_or_path", "")),
             "base_revision": getattr(base, "_commit_hash", None),
             "base_fingerprint": edited.fingerprint,
-            "max_length": edited.tail.encoder.tokens.max_length,
+            "base_config": configuration(site),
+            "base_tokenizer": tokenizer_fingerprint(tokens.tokenizer),
+            "max_length": tokens.max_length,
             "settings": edited.config,
         },
     )
@@ -104,7 +107,7 @@ def open_artefact(
             loaded.double()  # as the model was when it was edited; its fingerprint says whether it is that one
         model, tokenizer = model or loaded, tokenizer or its_tokenizer
     site = FeedForwardSite(model)
-    _require_base(folder, site, config)
+    _require_base(folder, site, tokenizer, config)
     delta = loaded_delta(site, artefact)
     settings = config["settings"]
     if settings.get("exact") or delta.overrides:
@@ -193,20 +196,40 @@ def _base(folder: str | Path, config: Mapping[str, Any]) -> tuple[nn.Module, Pre
     return load_checkpoint(config["base_model"], revision=config.get("base_revision"))
 
 
-def _require_base(folder: str | Path, site: FeedForwardSite, config: Mapping[str, Any]) -> None:
-    """Refuse another model than the one that was edited: by its weights and labels, whatever it is called."""
+def _require_base(
+    folder: str | Path, site: FeedForwardSite, tokenizer: PreTrainedTokenizerBase, config: Mapping[str, Any]
+) -> None:
+    """Refuse another model than the one that was edited: by all that its answers depend on, whatever it is called.
+
+    Folders of formats 1 and 2 know its weights (and labels) alone.
+    """
+    name = config["base_model"] or "unnamed"
     if model_fingerprint(site) != config["base_fingerprint"]:
         raise ArtefactError(
             f"{folder}: these edits were made on a model with other weights "
-            f"({config['base_model'] or 'unnamed'}, fingerprint {config['base_fingerprint'][:12]}…); load that one"
+            f"({name}, fingerprint {config['base_fingerprint'][:12]}…); load that one"
         )
+    if "base_config" in config and (field := different_field(config["base_config"], configuration(site))):
+        raise ArtefactError(
+            f"{folder}: the model has the weights that were edited, but another configuration ({field}), and would "
+            f"answer differently; load the one that was edited ({name})"
+        )
+    if config.get("base_tokenizer") not in (None, tokenizer_fingerprint(tokenizer)):
+        raise ArtefactError(
+            f"{folder}: the model is the one that was edited, but the tokenizer is another and cuts texts differently; "
+            f"load the model's own ({name})"
+        )
+    _require_labels(folder, site, config)
+    own = {"site": site.layer_path, "hidden_size": site.hidden_size, "activation": site.activation_name}
+    for field, value in own.items():
+        if config.get(field, value) != value:
+            raise ArtefactError(f"{folder}: {field} is {config[field]!r} in the configuration, {value!r} in the model")
+
+
+def _require_labels(folder: str | Path, site: FeedForwardSite, config: Mapping[str, Any]) -> None:
     labels = [site.labels[i] for i in sorted(site.labels)]
     if labels != config.get("labels", labels):
         raise ArtefactError(
             f"{folder}: the model has the weights that were edited but other labels ({', '.join(labels[:4])}, …; "
             f"the edits know {', '.join(config['labels'][:4])}, …); mend config.id2label"
         )
-    own = {"site": site.layer_path, "hidden_size": site.hidden_size, "activation": site.activation_name}
-    for name, value in own.items():
-        if config.get(name, value) != value:
-            raise ArtefactError(f"{folder}: {name} is {config[name]!r} in the configuration, {value!r} in the model")

@@ -7,7 +7,7 @@ from polypatch.deltas import WeightDelta
 from polypatch.errors import InputError
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.families import FAMILIES
-from polypatch.sites.frozen_tail import model_fingerprint
+from polypatch.sites.fingerprint import model_fingerprint
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 

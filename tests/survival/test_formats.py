@@ -39,7 +39,7 @@ SAID = {
 }
 """What the models said to `tiny_texts(3)` when the folders of format 1 were written."""
 
-formats = pytest.mark.parametrize("version", [1, 2])
+formats = pytest.mark.parametrize("version", [1, 2, 3])
 kinds = pytest.mark.parametrize("kind", list(MADE_BY))
 
 
@@ -120,5 +120,19 @@ def test_a_folder_of_tomorrow_is_refused_as_such(loaded, tmp_path):
     path = tmp_path / "patches" / CONFIG
     config = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**config, "format_version": FORMAT_VERSION + 1}), encoding="utf-8")
-    with pytest.raises(ArtefactError, match=rf"format_version is {FORMAT_VERSION + 1}; this polypatch reads 1, 2"):
+    with pytest.raises(ArtefactError, match=rf"format_version is {FORMAT_VERSION + 1}; this polypatch reads 1, 2, 3"):
         loaded(tmp_path / "patches")
+
+
+@kinds
+def test_what_the_first_formats_know_of_their_model(loaded, kind):
+    """Formats 1 and 2 know its weights alone; format 3 refuses another number of heads or another tokenizer."""
+    model, tokenizer = tiny_model("bert")
+    config = model.config
+    config.num_attention_heads = 8
+    other = type(model)(config).eval()
+    other.load_state_dict(model.state_dict())
+    for version in (1, 2):
+        loaded(FIXTURES / f"format-{version}" / kind, on=(other, tokenizer)).unload()
+    with pytest.raises(ArtefactError, match="num_attention_heads was 4 and is 8 now"):
+        loaded(FIXTURES / "format-3" / kind, on=(other, tokenizer))

@@ -326,3 +326,79 @@ def test_the_bank_refuses_what_no_journal_writes():
         with pytest.raises(ArtefactError):
             bank.adopt("e", {other: tensor for other, tensor in good.items() if other != name})
     assert bank.patches == 0
+
+
+# --- a journal that somebody has edited by hand
+
+
+def by_hand(folder, *commands):
+    with sqlite3.connect(folder / NAME) as db:
+        for command in commands:
+            db.execute(command)
+    db.close()
+
+
+REST = "entry, tensors, replaces, kept, chain"
+HAND = {
+    "tensors are gone": ["UPDATE edits SET tensors = NULL WHERE place = {there}"],
+    "tensors and their sum are gone": ["UPDATE edits SET tensors = NULL, kept = '' WHERE place = {there}"],
+    "all tensors are gone": ["UPDATE edits SET tensors = NULL"],
+    "tensors are empty": ["UPDATE edits SET tensors = x'' WHERE place = {there}"],
+    "tensors of another edit": ["UPDATE edits SET tensors = (SELECT tensors {of} {there}) WHERE place = {more}"],
+    "tensors where there were none": ["UPDATE edits SET tensors = (SELECT tensors {of} {there}) WHERE kept = ''"],
+    "two rows change places": [
+        "UPDATE edits SET place = 100 WHERE place = 0",
+        "UPDATE edits SET place = 0 WHERE place = 1",
+        "UPDATE edits SET place = 1 WHERE place = 100",
+    ],
+    "a row stands twice": ["INSERT INTO edits SELECT fold, 5, {rest} {of} 4"],
+    "a row stands in another fold": ["INSERT INTO edits SELECT 1, 0, {rest} {of} 0"],
+    "the first row again as the last": ["INSERT INTO edits SELECT fold, 5, {rest} {of} 0"],
+    "the first row is gone": ["DELETE FROM edits WHERE place = 0"],
+    "the others move up": ["DELETE FROM edits WHERE place = 0", "UPDATE edits SET place = place - 1"],
+    "a row in the middle is gone": ["DELETE FROM edits WHERE place = 2"],
+    "another outcome": ["UPDATE edits SET entry = replace(entry, '\"steps\": ', '\"steps\": 1')"],
+    "another edit": ["UPDATE edits SET entry = replace(entry, 'tiny-1', 'tiny-9')"],
+    "said to replace": [
+        "UPDATE edits SET replaces = 1 WHERE place = {more}",
+        "UPDATE edits SET tensors = NULL WHERE place = {there}",
+    ],
+    "no chain": ["UPDATE edits SET chain = ''"],
+    "the chain of another": ["UPDATE edits SET chain = (SELECT chain {of} 0)"],
+    "not counted from 0": ["UPDATE edits SET place = place + 100"],
+    "another fact": ["UPDATE facts SET value = 'n' WHERE name = 'model'"],
+    "another note": ["UPDATE facts SET value = 'n' WHERE name = 'note'"],
+    "another version": ["UPDATE facts SET value = '1' WHERE name = 'version'"],
+}
+
+
+@pytest.mark.parametrize("what", HAND)
+def test_a_journal_edited_by_hand_is_refused(made, tmp_path, what):
+    found, _ = made
+    journal_of(tmp_path, found)
+    with Journal(tmp_path, FACTS, resume=True) as journal:
+        journal.note("note", "as it was")
+    there, more = [i for i, entry in enumerate(found) if entry.tensors is not None][:2]
+    words = {"there": there, "more": more, "of": "FROM edits AS o WHERE o.place =", "rest": REST}
+    by_hand(tmp_path, *(command.format(**words) for command in HAND[what]))
+    with pytest.raises(JournalError, match=r"changed after it was written|journal version 1; this polypatch reads 2"):
+        read_journal(tmp_path)
+
+    def go_on():
+        with Journal(tmp_path, FACTS, resume=True) as journal:
+            return journal.entries(0), journal.entries(1)
+
+    with pytest.raises(JournalError):
+        go_on()
+
+
+def test_tensors_that_a_later_edit_replaced_are_gone_and_no_others(made, tmp_path):
+    """Of changed weights the latest row keeps its tensors: taken away by hand, the run has lost its edits."""
+    found, _ = made
+    with Journal(tmp_path, FACTS) as journal:
+        for entry in found:
+            journal.add(0, entry, replaces=True)
+    assert len(entries(tmp_path)[0]) == len(found)
+    by_hand(tmp_path, "UPDATE edits SET tensors = NULL")
+    with pytest.raises(JournalError, match="changed after"):
+        read_journal(tmp_path)

@@ -29,7 +29,7 @@ from polypatch.outcomes import EditOutcome
 from polypatch.recipes import with_mapped
 from polypatch.runs import BenchSpec, Run, Workbench
 from polypatch.sequence import folds
-from polypatch.sites.frozen_tail import model_fingerprint
+from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
 
 MOST_NAMED = 20
 
@@ -204,9 +204,13 @@ def facts_of_run(bench: Workbench, run: Run, parts: Sequence[Sequence[Edit]]) ->
     """What makes a run this run and no other: a journal with other facts is not continued."""
     texts = [bench.data.memory_texts(run.memory_languages), bench.probes]
     texts.append(bench.data.validation_texts(run.memory_languages))
+    site, tokens = bench.tail.site, bench.tail.encoder.tokens
     return {
         "polypatch": __version__,
-        "model": model_fingerprint(bench.tail.site),
+        "model": model_fingerprint(site),
+        "configuration": json.dumps(configuration(site), sort_keys=True),
+        "tokenizer": tokenizer_fingerprint(tokens.tokenizer),
+        "longest input": str(tokens.max_length),
         # One by one, so that what differs is named.
         **{name: json.dumps(value, sort_keys=True) for name, value in asdict(run).items()},
         "edits": _digest([[record_from_edit(edit) for edit in part] for part in parts]),

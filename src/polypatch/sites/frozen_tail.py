@@ -12,8 +12,6 @@ drawn afresh at every step, as there.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -27,6 +25,7 @@ from polypatch.edits import Mapped, Text
 from polypatch.errors import InputError, PolypatchWarning, TailMismatchError, UnsupportedModelError
 from polypatch.sites.encoder import Encoder
 from polypatch.sites.feed_forward import FeedForwardSite
+from polypatch.sites.fingerprint import encoder_fingerprint
 from polypatch.sites.maps import Maps
 from polypatch.sites.query_cache import QueryCache
 from polypatch.sites.tail import UNCHANGED, Change
@@ -91,12 +90,8 @@ class FrozenTail:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names the encoder: a hash over every weight, the tokenizer and the length limit."""
-        digest = hashlib.sha256(model_fingerprint(self.site).encode())
-        tokens = self.encoder.tokens
-        digest.update(repr(tokens.max_length).encode())
-        digest.update(_tokenizer_state(tokens.tokenizer).encode())
-        return digest.hexdigest()[:32]
+        """Names the encoder: weights, configuration, tokenizer, length limit, and how texts are encoded."""
+        return encoder_fingerprint(self.site, self.encoder.tokens)
 
     def check(self, texts: Sequence[Text] = PROBES) -> float:
         """Compare model and tail on `texts`, unpatched and under a random change; returns the largest difference.
@@ -243,22 +238,3 @@ def _within_ffn(change: Change) -> None:
             f"{type(change).__name__} replaces {', '.join(change.overrides)}: not a function of the FFN input, so the "
             "frozen tail cannot see it. Edit with exact=True (full forward passes)."
         )
-
-
-def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Everything that decides how a text is cut, as text."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        return repr(sorted(tokenizer.get_vocab().items()))
-    state = json.loads(backend.to_str())
-    # Left there by whichever call came last; ours sets both itself.
-    return json.dumps({**state, "truncation": None, "padding": None})
-
-
-def model_fingerprint(site: FeedForwardSite) -> str:
-    """SHA-256 over every weight and buffer of the model, by sorted name. The same bits give the same fingerprint."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(site.model.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
