@@ -6,9 +6,9 @@ import pytest
 
 from polypatch.editors.widths import PUBLISHED_WIDTH
 from polypatch.experiments import EXPERIMENTS, Materials
-from polypatch.experiments.demo import TABLE_1, TABLE_3
+from polypatch.experiments.demo import LIMIT, ROWS
 from polypatch.experiments.rows import MPN
-from polypatch.recipes import recipe_named
+from polypatch.recipes import DEFAULT, recipe_named
 
 GIVEN = Materials("model", "massive:data")
 
@@ -99,6 +99,5 @@ def test_an_editors_two_rows_differ_in_the_sampler_and_the_trigger_alone():
 
 def test_the_demos_rows_are_those_of_table_1_on_one_seed():
     rows = [row for row in EXPERIMENTS["table1"]("small", GIVEN).tables[0].rows if row.recipe not in MPN]
-    assert [replace(row, order=0, trajectory_every=0) for row in rows] == list(TABLE_1[:-1])
-    assert TABLE_1[-1].recipe == TABLE_3[-1].recipe == "polypatch"
-    assert all(row.wrong_in_all and row.limit is None for row in TABLE_3)
+    assert [replace(row, order=0, trajectory_every=0, limit=LIMIT) for row in rows] == list(ROWS[:-1])
+    assert ROWS[-1].recipe == DEFAULT

@@ -31,8 +31,8 @@ app = typer.Typer(
     name="polypatch",
     help="One fix, every language: correct a multilingual classifier once, and the correction holds in all languages.",
     epilog=(
-        "Start here: [bold]polypatch demo[/] builds a small six-language world and a model for it, offline, and edits "
-        "that in four ways.\n\nYour own: [bold]polypatch edit MODEL --data jsonl:edits.jsonl --out runs/first[/]"
+        "Start here: [bold]polypatch demo[/] edits the model of a small six-language world in five ways, offline, "
+        "in a minute.\n\nYour own: [bold]polypatch edit MODEL --data jsonl:edits.jsonl --out runs/first[/]"
     ),
     rich_markup_mode="rich",
     add_completion=False,

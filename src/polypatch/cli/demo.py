@@ -31,11 +31,12 @@ def demo(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Build a small six-language world and a model for it, edit the model in four ways, compare.
+    """Edit the small model of a six-language world in five ways, and compare.
 
-    Prints the paper's Table 1 and Table 3, and what MPN gains over
+    Prints Table 1 of the paper for it, and what MPN gains over
     Transformer-Patcher in languages a patch was and was not trained on. Needs
-    no network. After an interruption the same command goes on where it stopped.
+    no network, and prints the same digits on every machine. After an
+    interruption the same command goes on where it stopped.
     """
     claim(out, overwrite=True)
     prepare()

@@ -1,4 +1,4 @@
-"""The work behind ``polypatch demo``: two tables, the gain, one picture."""
+"""The work behind ``polypatch demo``: one table, the gain, one picture."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from polypatch.evaluation.aggregate import with_original
 from polypatch.evaluation.figures import clg_figure, save_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.tables import locality_grid
-from polypatch.experiments.demo import TABLE_1, TABLE_3
+from polypatch.experiments.demo import ROWS, bench
 from polypatch.files import write_atomic
-from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Processes, Run, execute
+from polypatch.runs import Encoded, Event, Finished, Job, Processes, execute
 
 MPN, BASELINE = "mpn-all-once", "t-patcher"
+_DEAREST = ("mpn-all-once", "mpn-only-once", "t-patcher", "fine-tuning", "polypatch")
 
 
 @dataclass(frozen=True)
@@ -30,74 +31,70 @@ class Demonstration:
     """What the demo found.
 
     Attributes:
-        table1, table3: the rows, the unedited model's first.
+        rows: the table, the unedited model's row first.
         gain: MPN over Transformer-Patcher, on the same cells.
         folder: where the files are.
         seconds: wall-clock time of everything.
+        command: as it was typed.
     """
 
-    table1: Sequence[Report]
-    table3: Sequence[Report]
+    rows: Sequence[Report]
     gain: Gain
     folder: Path
     seconds: float
     command: str
 
     def to_json(self) -> str:
-        """Both tables and the gain."""
-        tables = {name: [row.to_row() for row in rows] for name, rows in self._tables.items()}
+        """The table and the gain."""
         splits = {
             name: {"cells": split.cells, MPN: split.a, BASELINE: split.b, "gain": split.gain}
             for name, split in self.gain.splits.items()
         }
-        return to_json({**tables, "gain": splits})
+        return to_json({"table": [row.to_row() for row in self.rows], "gain": splits})
 
     @property
-    def _tables(self) -> dict[str, Sequence[Report]]:
-        return {"table1": self.table1, "table3": self.table3}
+    def table(self) -> list[Report]:
+        """The rows without what a clock said: the same digits on every machine."""
+        return [replace(row, seconds_per_edit=None) for row in self.rows]
 
     def write(self) -> None:
-        """report.json, table3.json, report.md, clg.png."""
+        """report.json, report.md, clg.png."""
         with writing(self.folder):
-            save_figure(clg_figure(self.table1), self.folder / "clg.png")
-            save_reports(self.table3, self.folder / "table3.json")
+            save_figure(clg_figure(self.rows), self.folder / "clg.png")
             write_atomic(self.folder / "report.md", self._markdown().encode())
-            save_reports(self.table1, self.folder / "report.json")
+            save_reports(self.rows, self.folder / "report.json")
 
     def show(self, console: Console) -> None:
-        """Both tables, the gain, and the sum of it."""
-        console.print(f"[bold]Table 1[/]  {_stream(self.table1)}")
-        console.print(console_table(self.table1, width=console.width))
-        if any(row.edits for row in self.table3):
-            console.print(f"[bold]Table 3[/]  {_all_wrong(self.table3)}")
-            console.print(console_table(self.table3, width=console.width))
+        """The table, the gain, and the sum of it."""
+        console.print(f"[bold]The demo[/]  {_stream(self.rows)}")
+        console.print(console_table(self.table, width=console.width))
         console.print(f"[bold]What {MPN} gains over {BASELINE}[/]  CLG, by what {MPN} was trained on")
         console.print(self.gain.to_console())
         console.print("[bold]Locality[/]  texts that should not change, in every language")
-        show_agreement([row for row in self.table1 if row.recipe != "original"], console)
-        console.print(_sentence(self.table1))
-        console.print(
-            f"{self.seconds:.0f} s. {self.folder}: report.md, report.json, table3.json, clg.png", soft_wrap=True
-        )
+        show_agreement([row for row in self.rows if row.recipe != "original"], console)
+        console.print(_sentence(self.rows))
+        console.print(_clock(self.rows))
+        console.print(f"{self.seconds:.0f} s. {self.folder}: report.md, report.json, clg.png", soft_wrap=True)
 
     def _markdown(self) -> str:
-        parts = ["# The demo: one fix, every language\n", f"```\n{self.command}\n```\n", f"{_sentence(self.table1)}\n"]
-        parts += [f"## Table 1: {_stream(self.table1)}\n", markdown_table(self.table1), f"{LEGEND}\n"]
-        parts += [f"## Table 3: {_all_wrong(self.table3)}\n", markdown_table(self.table3)]
+        parts = ["# The demo: one fix, every language\n", f"```\n{self.command}\n```\n", f"{_sentence(self.rows)}\n"]
+        parts += [f"## {_stream(self.rows)}\n", markdown_table(self.table), f"{LEGEND}\n", f"{_clock(self.rows)}\n"]
         parts += [f"## What {MPN} gains over {BASELINE}\n", self.gain.to_markdown(), "![CLG](clg.png)\n"]
-        parts += ["## Locality, set by set\n", locality_grid(self.table1).to_markdown(), "## Settings\n"]
-        parts += [markdown_list({run.name: str(dict(run.settings)) for run in TABLE_1})]
+        parts += ["## Locality, set by set\n", locality_grid(self.rows).to_markdown(), "## Settings\n"]
+        parts += [markdown_list({run.name: str(dict(run.settings)) for run in ROWS})]
         return "\n".join(parts)
 
 
 def demonstrate(out: Path, seed: int, limit: int | None, jobs: int, bars: Bars, command: str) -> Demonstration:
-    """Run both tables and write the files.
+    """Do the rows and write the files.
 
     Raises:
         PolypatchError: nothing that is the caller's fault but an unwritable folder.
     """
     started = time.perf_counter()
-    runs = [replace(run, seed=seed, limit=limit or run.limit) for run in (*TABLE_1, *TABLE_3)]
+    runs = [replace(run, seed=seed, limit=limit or run.limit) for run in ROWS]
+    # The dearest first: so that the cores are done at the same time.
+    order = sorted(range(len(runs)), key=lambda number: _DEAREST.index(runs[number].recipe))
 
     def show(event: Event | Encoded | Finished) -> None:
         if not isinstance(event, Event):
@@ -105,23 +102,18 @@ def demonstrate(out: Path, seed: int, limit: int | None, jobs: int, bars: Bars, 
         if event.job is None:
             bars.opening(event.what, event.done, event.total)
         else:
-            bars.update(_title(runs[event.job]), event.done, event.total, key=event.job)
+            bars.update(runs[order[event.job]].name, event.done, event.total, key=event.job)
 
-    grid = [Job(BenchSpec(seed=seed), run) for run in runs]
-    reports = [report for [report] in execute(grid, on=Processes(jobs), out=out, on_event=show)]
-    table1, table3 = reports[: len(TABLE_1)], reports[len(TABLE_1) :]
-    by_name = {report.recipe: report for report in table1}
+    grid = [Job(bench(seed), runs[number]) for number in order]
+    found = execute(grid, on=Processes(jobs), out=out, on_event=show)
+    reports = [found[order.index(number)][0] for number in range(len(runs))]
+    by_name = {report.recipe: report for report in reports}
     won = gain(by_name[MPN], by_name[BASELINE])
-    seconds = time.perf_counter() - started
-    done = Demonstration(with_original(table1), with_original(table3), won, out, seconds, command)
+    done = Demonstration(with_original(reports), won, out, time.perf_counter() - started, command)
     done.write()
     # They are there for a demo that was interrupted; the next one computes everything anew.
     shutil.rmtree(out / "rows", ignore_errors=True)
     return done
-
-
-def _title(run: Run) -> str:
-    return f"{'table 3' if run.wrong_in_all else 'table 1'}: {run.name}"
 
 
 def _stream(reports: Sequence[Report]) -> str:
@@ -129,8 +121,9 @@ def _stream(reports: Sequence[Report]) -> str:
     return f"{first.edits} edits, {first.source_errors} of them wrong in English before"
 
 
-def _all_wrong(reports: Sequence[Report]) -> str:
-    return f"{reports[0].edits} edits that are wrong in every language before"
+def _clock(reports: Sequence[Report]) -> str:
+    said = [f"{row.recipe} {row.seconds_per_edit:.2g}" for row in reports if row.seconds_per_edit is not None]
+    return f"Seconds per edit, on this machine: {', '.join(said)}."
 
 
 def _sentence(reports: Sequence[Report]) -> str:

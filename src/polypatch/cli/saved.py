@@ -19,7 +19,7 @@ from polypatch.edits import Lang
 from polypatch.errors import DataError, InputError
 from polypatch.outcomes import EditRecord
 from polypatch.sites import FrozenTail, load_checkpoint
-from polypatch.world import World, cache_root, load_world
+from polypatch.world import World, is_world, load_world
 
 WORLD = "world"
 
@@ -63,8 +63,7 @@ class Saved:
         name = self.model or str(self.config["base_model"])
         if not name:
             raise InputError(f"{self.folder}: these edits do not name their model; name it with --model")
-        in_cache = Path(name).is_relative_to(cache_root() / WORLD)
-        return WORLD if in_cache else name
+        return WORLD if is_world(name) else name
 
     @property
     def data_spec(self) -> str:

@@ -17,21 +17,35 @@ from polypatch.cli.console import Bars
 from polypatch.cli.folder import writing
 from polypatch.data.record import record_from_edit
 from polypatch.edits import Edit, Lang
+from polypatch.errors import InputError
 from polypatch.evaluation.strict_json import to_json
-from polypatch.world import World, WorldConfig, WorldSummary, build_world, describe, load_world, world_path
+from polypatch.world import (
+    World,
+    WorldConfig,
+    WorldSummary,
+    build_world,
+    describe,
+    load_world,
+    shipped_folder,
+    world_path,
+)
 
 
 @dataclass(frozen=True)
 class Built:
-    """Where the world is, and whether it was there already."""
+    """Where the world is, and whether it was there already, or comes with polypatch."""
 
     path: Path
     seed: int
     seconds: float
     new: bool
+    ours: bool = False
 
     def __str__(self) -> str:
-        how = f"built in {self.seconds:.0f} s" if self.new else "was there already; --force builds it again"
+        if self.ours:
+            how = "comes with polypatch, the same for everybody; --cache-dir DIR builds one of your own"
+        else:
+            how = f"built in {self.seconds:.0f} s" if self.new else "was there already; --force builds it again"
         return f"{self.path}: {how}"
 
     def to_json(self) -> str:
@@ -40,7 +54,17 @@ class Built:
 
 
 def built(seed: int, force: bool, cache_dir: Path | None, bars: Bars) -> Built:
-    """Build the world of `seed` unless it is there."""
+    """Build the world of `seed` unless it is there.
+
+    Raises:
+        InputError: the one that comes with polypatch was to be built again.
+    """
+    if cache_dir is None and (here := shipped_folder(seed, WorldConfig())):
+        if force:
+            raise InputError(
+                f"--force: the world of seed {seed} comes with polypatch; add --cache-dir DIR to build one"
+            )
+        return Built(here, seed, 0.0, new=False, ours=True)
     path = world_path(seed, WorldConfig(), cache_dir)
     steps: list[int] = []
 

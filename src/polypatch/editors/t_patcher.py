@@ -36,7 +36,7 @@ class Neuron:
 
     def __init__(self, q: Tensor, bank: PatchBank, amplification: float, generator: torch.Generator) -> None:
         # k = q/‖q‖², b = 0: the edit's own pre-activation starts at 1.
-        value = torch.randn(q.shape, generator=generator).to(q)
+        value = torch.randn(q.shape, dtype=q.dtype, generator=generator).to(q.device)
         # One vector with four views into it: clipped and stepped as one, which a small model's step time shows.
         self.numbers = torch.cat([q / q.dot(q), q.new_zeros(1), value, torch.full_like(q, amplification)]).detach()
         key, bias, value, alpha = torch.split(self.numbers, [len(q), 1, len(q), len(q)])

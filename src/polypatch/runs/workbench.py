@@ -49,6 +49,7 @@ class BenchSpec:
         cache_dir: where queries are kept on disk; None keeps them in memory.
         world_dir: the cache that holds the world; None for the user's.
         half: keep queries in half precision.
+        double: compute in double precision, in which no processor's rounding reaches a printed digit.
     """
 
     model: str = WORLD
@@ -60,6 +61,7 @@ class BenchSpec:
     cache_dir: str | None = None
     world_dir: str | None = None
     half: bool = False
+    double: bool = False
 
     def open(self, progress: Progress | None = None) -> Workbench:
         """Load model and data; builds the world where it is not there yet."""
@@ -86,6 +88,8 @@ class BenchSpec:
         if self.parallel:
             texts = read_aligned(Path(self.parallel), data.edits[0].source if data.edits else "en")
             data = dataclasses.replace(data, parallel=texts)
+        if self.double:
+            model = model.double()
         return Workbench(model, tokenizer, data, cache_dir=cache, half=self.half, encoding=stage("encoding"))
 
 
@@ -123,21 +127,27 @@ class Workbench:
         self._parallel: dict[int, Mapping[Lang, Sequence[Text]]] = {}
 
     def encode(self, runs: Iterable[Run] = ()) -> Encoded:
-        """Encode every text of the data, and what these runs map by; says how much of it was not in the cache yet."""
+        """Encode every text that these runs need, without any named all there are; says how much was not there yet."""
         started = time.perf_counter()
-        texts = list(dict.fromkeys(self.texts(runs)))
+        texts = list(dict.fromkeys(self.texts(list(runs))))
         fresh = self.tail.encode(texts)
         return Encoded(len(texts), fresh, self.tail.cache.summary(), time.perf_counter() - started)
 
-    def texts(self, runs: Iterable[Run] = ()) -> list[Text]:
-        """Every text of the data that has a query; the parallel text as far as these runs need it."""
-        data = self.data
-        texts = [text for edit in data.edits for text in edit.prompt.values()]
-        texts += [text for edit in data.edits for row in edit.rephrases.values() for text in row]
+    def texts(self, runs: Sequence[Run] = ()) -> list[Text]:
+        """Every text of the data that has a query; the edits and the parallel text as far as these runs need them."""
+        data, edits = self.data, self._edits(runs)
+        texts = [text for edit in edits for text in edit.prompt.values()]
+        texts += [text for edit in edits for row in edit.rephrases.values() for text in row]
         texts += [row.text for rows in data.locality.values() for row in rows]
         texts += [text for memory in (data.memory, data.validation) for rows in memory.values() for text in rows]
         mapped = [corpus for run in runs if (corpus := self.parallel(run)) is not None]
         return texts + [text for corpus in mapped for column in corpus.values() for text in column]
+
+    def _edits(self, runs: Sequence[Run]) -> Iterable[Edit]:
+        """The edits of these runs; all, where none is named or which are a run's hangs on what the model says."""
+        if not runs or any(run.wrong_in_all for run in runs):
+            return self.data.edits
+        return {edit.id: edit for run in runs for edit in self.stream(run)}.values()
 
     def stream(self, run: Run) -> list[Edit]:
         """The edits of a run, in its order."""

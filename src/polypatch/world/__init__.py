@@ -5,6 +5,7 @@ from polypatch.world.cache import cache_root, world_path
 from polypatch.world.config import WorldConfig
 from polypatch.world.describe import WorldSummary, describe
 from polypatch.world.load import World, load_world
+from polypatch.world.shipped import is_world, shipped_folder
 
 __all__ = [
     "Progress",
@@ -14,6 +15,8 @@ __all__ = [
     "build_world",
     "cache_root",
     "describe",
+    "is_world",
     "load_world",
+    "shipped_folder",
     "world_path",
 ]

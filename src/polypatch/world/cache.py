@@ -17,7 +17,7 @@ from polypatch.errors import DataError
 from polypatch.world.config import WorldConfig
 
 CHECKSUMS = "checksums.json"
-_NOT_RECIPE = {"__init__.py", "cache.py", "load.py", "describe.py"}
+_NOT_RECIPE = {"__init__.py", "cache.py", "load.py", "describe.py", "shipped.py"}
 _ATTEMPTS = 3
 
 

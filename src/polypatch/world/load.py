@@ -18,6 +18,7 @@ from polypatch.data.base import EditingData
 from polypatch.edits import Text
 from polypatch.world.build import Progress, build_world
 from polypatch.world.config import WorldConfig
+from polypatch.world.shipped import FOLDER, require_texts
 from polypatch.world.tokenizer import silent
 from polypatch.world.universe import editing_data, make_universe
 
@@ -53,16 +54,22 @@ def load_world(
     progress: Progress | None = None,
     config: WorldConfig | None = None,
 ) -> World:
-    """The world of `seed`, from the cache if it is there and whole, else built now (about a minute and a half).
+    """The world of `seed`: seed 0 from the package, others from the cache, else built now (about a minute and a half).
 
     A damaged cache is built again, and the log says so.
+
+    Raises:
+        DataError: the world that comes with polypatch is damaged, or belongs to other texts.
     """
     config = config or WorldConfig()
     folder = build_world(seed, cache_dir, progress, config)
     with silent():
-        model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32").eval()
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    data = editing_data(make_universe(config, seed).splits, config)
+    universe = make_universe(config, seed)
+    if folder == FOLDER:
+        require_texts(folder, universe)
+    data = editing_data(universe.splits, config)
     return World(path=folder, model=model, tokenizer=tokenizer, data=data, seed=seed, config=config)
 
 
