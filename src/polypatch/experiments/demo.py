@@ -1,6 +1,7 @@
 """The demo's rows: those of Table 1 on the embedded world, one seed, one draw per edit; and the default.
 
-They are computed in double precision: so their table has the same digits on every processor.
+They are computed in double precision, and by `polypatch demo` with kernels that every processor has: so their table has
+the same digits everywhere.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class BenchSpec:
         cache_dir: where queries are kept on disk; None keeps them in memory.
         world_dir: the cache that holds the world; None for the user's.
         half: keep queries in half precision.
-        double: compute in double precision, in which no processor's rounding reaches a printed digit.
+        double: compute in double precision.
     """
 
     model: str = WORLD
