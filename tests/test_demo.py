@@ -19,7 +19,9 @@ MARKS = re.compile(r"<!-- demo table -->\n(.*?)<!-- end of demo table -->", re.D
 def rows(markdown):
     """Cells by row, whatever the widths of the columns."""
     lines = [line for line in markdown.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if not re.fullmatch(r"[|:\- ]+", line)]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines if not re.fullmatch(r"[|:\- ]+", line)
+    ]
 
 
 @pytest.mark.slow

@@ -81,6 +81,10 @@ def test_the_world_is_edited_measured_and_tried_without_naming_model_or_data(pol
 def short_rows(monkeypatch):
     from dataclasses import replace
 
+    from polypatch.cli.prepare import SAME_EVERYWHERE
+
+    for name, value in SAME_EVERYWHERE.items():  # the demo sets them, and later tests should not inherit that
+        monkeypatch.setenv(name, value)
     from polypatch.experiments.demo import ROWS
 
     quick = {"max_steps": 5}

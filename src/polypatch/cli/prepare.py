@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 
-
 SAME_EVERYWHERE = {"MKL_CBWR": "COMPATIBLE", "ATEN_CPU_CAPABILITY": "default"}
 """Kernels that every x86-64 processor has: with them, one thread and double precision, all compute the same bits."""
 
