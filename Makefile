@@ -6,7 +6,12 @@ READY := $(VENV)/.ready
 # Spinning worker threads of an idle OpenMP pool steal the cores from everybody else.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test check bench results clean
+# By file, for what a file makes once; as they were collected: the slow ones first (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+QUICK := $(addprefix tests/,laws golden properties deltas editors sites evaluation test_house_budget.py test_recipes.py \
+	test_public_api.py test_edited_model.py cli/test_ls.py cli/test_try.py cli/test_eval.py cli/test_explain.py)
+
+.PHONY: demo test quick check bench results clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,7 +24,10 @@ demo: $(READY)  ## the main job on the embedded world, offline
 	$(BIN)/polypatch demo --out runs/demo
 
 test: $(READY)  ## everything but the benchmarks
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
+
+quick: $(READY)  ## a minute: the laws on one family, golden numbers, properties, a few commands
+	$(PYTEST) -m 'not slow and not real' $(QUICK) --deselect tests/properties/test_instruction_sets.py::test_on_another_processor
 
 check: $(READY)  ## style, types, import contracts
 	$(BIN)/ruff format --check .

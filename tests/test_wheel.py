@@ -12,6 +12,8 @@ from polypatch import __version__
 from polypatch.data import write_jsonl
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

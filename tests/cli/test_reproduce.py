@@ -14,6 +14,8 @@ from polypatch.experiments.table2 import LANGUAGES as FIFTEEN
 from polypatch.runs import Workbench
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
+pytestmark = pytest.mark.slow
+
 ONCE = ("--seeds", 1, "--orders", 1)
 SIX = ("en", "de", "fr", "es", "zh", "ar")
 

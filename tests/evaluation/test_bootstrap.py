@@ -28,19 +28,20 @@ def test_it_is_the_loop_over_resampled_edits():
     assert got != interval(won, cells, draws=4000, seed=1)
 
 
+@pytest.mark.slow
 def test_it_covers_the_truth_nineteen_times_in_twenty(figure):
     """400 streams of 80 edits whose cells stand and fall together, true gain 20: how often is 20 inside?"""
     rng = np.random.default_rng(0)
     inside = naive = 0
-    for _ in range(400):
+    for stream in range(400):
         edit_won = rng.choice([-1, 0, 1], size=80, p=[0.1, 0.6, 0.3])
         low, high = interval(edit_won * 5, np.full(80, 5), draws=400)
         inside += low <= 20 <= high
-        # The same cells drawn one by one, as if five languages were five edits.
-        low, high = interval(np.repeat(edit_won, 5), np.ones(400, dtype=int), draws=400)
-        naive += low <= 20 <= high
+        if stream < 100:  # the same cells drawn one by one, as if five languages were five edits
+            low, high = interval(np.repeat(edit_won, 5), np.ones(400, dtype=int), draws=400)
+            naive += low <= 20 <= high
     assert 0.90 <= inside / 400 <= 0.98
-    assert naive / 400 < 0.75, "drawing cells instead of edits must show as too narrow"
+    assert naive / 100 < 0.75, "drawing cells instead of edits must show as too narrow"
     figure("bootstrap interval of 95 %: share that holds the truth", inside / 400)
 
 

@@ -129,6 +129,7 @@ def test_other_activations_keep_the_laws(activation):
     check_editor(quick(RECIPES["t-patcher"], 2), rebuilt.eval(), tokenizer, tiny_edits(3), tiny_texts(30))
 
 
+@pytest.mark.slow
 def test_a_model_in_train_mode_with_frozen_parts_comes_back_as_it_was(tiny):
     """requires_grad and train flags are the caller's: editing restores them as they were, not as it likes them."""
     from polypatch.testing import tiny_model
@@ -141,6 +142,7 @@ def test_a_model_in_train_mode_with_frozen_parts_comes_back_as_it_was(tiny):
         check_editor(quick(RECIPES[name], 2), model, tokenizer, tiny_edits(3), tiny_texts(30))
 
 
+@pytest.mark.slow
 def test_pairs_keep_the_laws(tiny):
     """(premise, hypothesis) pairs are texts too."""
     pairs = [

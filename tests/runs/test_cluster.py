@@ -31,6 +31,7 @@ from .test_runs import FAST, timeless
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
 
 
 RUNS = [

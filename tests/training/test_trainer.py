@@ -16,7 +16,9 @@ from polypatch.training import trainer as module
 from polypatch.training.callbacks import WHOLE, out_of_patience
 from polypatch.training.trainer import last_whole
 
-from .conftest import corpus, small, training
+from .conftest import LENGTH, corpus, small, training
+
+pytestmark = pytest.mark.slow
 
 
 def weights(trained):
@@ -112,27 +114,44 @@ def suicide(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """(outcome, weights) of a training that nothing interrupts; each is made once."""
+    made = {}
+
+    def get(data, how):
+        key = repr((data, how))
+        if key not in made:
+            folder = tmp_path_factory.mktemp("whole")
+            trained = module.fine_tune(*small(), data, how, folder, max_length=LENGTH, report=lambda *_: None)
+            made[key] = outcome(trained), weights(trained)
+        return made[key]
+
+    return get
+
+
+def ends_as(resumed, whole):
+    assert outcome(resumed) == whole[0]
+    assert same(weights(resumed), whole[1])
+
+
 # 12 steps an epoch: before the first checkpoint, in the middle of an epoch, at its end, at the run's end
 @pytest.mark.parametrize(("every", "step"), [(None, 5), (None, 17), (None, 36), (5, 13), (5, 15), (5, 47)])
-def test_killed_and_resumed_is_the_run_that_was_not(train, every, step):
+def test_killed_and_resumed_is_the_run_that_was_not(train, whole, every, step):
     data, how = corpus(), training(evaluate_every=every)
-    whole = train(data, how, name="whole")
 
     def report(what, done, *_):
         if what == "training" and done == step:
             suicide()
 
     killed(lambda: train(data, how, name="cut", report=report))
-    resumed = train(data, how, name="cut")
-    assert outcome(resumed) == outcome(whole)
-    assert same(weights(resumed), weights(whole))
+    ends_as(train(data, how, name="cut"), whole(data, how))
 
 
 @pytest.mark.parametrize("write", [1, 3, 5])
-def test_killed_in_the_middle_of_a_checkpoint(train, monkeypatch, write):
+def test_killed_in_the_middle_of_a_checkpoint(train, whole, monkeypatch, write):
     """A checkpoint is several files; one that lacks the last is not resumed from, and goes."""
     data, how = corpus(48), training(epochs=3)
-    whole = train(data, how, name="whole")
     save, calls = torch.save, []
 
     def failing(*args, **kwargs):
@@ -144,14 +163,11 @@ def test_killed_in_the_middle_of_a_checkpoint(train, monkeypatch, write):
     with monkeypatch.context() as patched:
         patched.setattr(torch, "save", failing)
         killed(lambda: train(data, how, name="cut"))
-    resumed = train(data, how, name="cut")
-    assert outcome(resumed) == outcome(whole)
-    assert same(weights(resumed), weights(whole))
+    ends_as(train(data, how, name="cut"), whole(data, how))
 
 
-def test_killed_twice_and_moved(train, tmp_path):
+def test_killed_twice_and_moved(train, whole, tmp_path):
     data, how = corpus(upside_down=True), training()
-    whole = train(data, how, name="whole")
 
     def report_until(step):
         return lambda what, done, *_: suicide() if what == "training" and done == step else None
@@ -159,17 +175,15 @@ def test_killed_twice_and_moved(train, tmp_path):
     killed(lambda: train(data, how, name="cut", report=report_until(14)))
     killed(lambda: train(data, how, name="cut", report=report_until(40)))
     shutil.move(tmp_path / "cut", tmp_path / "elsewhere")
-    resumed = train(data, how, name="elsewhere")
-    assert outcome(resumed) == outcome(whole)
-    assert same(weights(resumed), weights(whole))
+    ends_as(train(data, how, name="elsewhere"), whole(data, how))
 
 
 def test_killed_after_it_decided_to_stop(train):
     """The Trainer itself would train on: its decision is in no file that it reads again."""
     data, how = corpus(upside_down=True), training(evaluate_every=6, patience=1)
-    whole = train(data, how, name="whole")
-    assert whole.stopped_early
-    step = whole.steps
+    uncut = train(data, how, name="whole")
+    assert uncut.stopped_early
+    step = uncut.steps
     original = module._result
 
     def dying(*args):
@@ -182,7 +196,7 @@ def test_killed_after_it_decided_to_stop(train):
         module._result = original
     resumed = train(data, how, name="cut")
     assert resumed.steps == step
-    assert outcome(resumed) == outcome(whole)
+    assert outcome(resumed) == outcome(uncut)
 
 
 def test_a_checkpoint_that_is_not_whole_is_removed(tmp_path):
