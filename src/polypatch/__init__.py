@@ -3,9 +3,9 @@
 Names are imported on first use, so that ``import polypatch`` and ``polypatch --help`` do not wait for torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from polypatch._lazy import lazily as _lazily
 from polypatch._version import __version__
 
 if TYPE_CHECKING:
@@ -74,10 +74,7 @@ _HOME = {
 __all__ = ["__version__", *_HOME]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'polypatch' has no attribute {name!r}")
-    return getattr(import_module(f"polypatch.{_HOME[name]}"), name)
+__getattr__ = _lazily(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from polypatch.editors import GRACE, DiscriminantPatch, Editor, FineTuning, LoRA, TPatcher
+from polypatch import editors
 from polypatch.editors.widths import fitted
 from polypatch.errors import InputError, UnknownRecipeError
 from polypatch.samplers import AllLanguages, OnlyLanguages, Sampler, SourceOnly, SourcePlusMapped, SourcePlusRandom
 from polypatch.triggers import Trigger
+
+if TYPE_CHECKING:
+    from polypatch.editors import Editor
 
 
 @dataclass(frozen=True)
@@ -41,30 +45,63 @@ _MPN = "Si, Zhang and Zhang 2024, MPN (arXiv:2401.03190)"
 _GRACE = "Hartvigsen et al. 2023, GRACE (arXiv:2211.11031)"
 _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
 
+
+@dataclass(frozen=True)
+class Row:
+    """A recipe with its editor by name, at that editor's own settings: the table is read without waiting for torch."""
+
+    editor: str
+    sampler: Sampler = field(default_factory=SourceOnly)
+    trigger: Trigger = Trigger.SOURCE
+    paper: str = ""
+
+    @cache  # noqa: B019  # there are sixteen
+    def recipe(self) -> Recipe:
+        """The row as a `Recipe`."""
+        return Recipe(editor_kind(self.editor)(), self.sampler, self.trigger, self.paper)
+
+
 _ONE_MORE = SourcePlusRandom(k=1, redraw="per_edit")
 
-RECIPES: dict[str, Recipe] = {
-    "fine-tuning": Recipe(FineTuning(), paper=_MPN),
-    "t-patcher": Recipe(TPatcher(), paper=_PATCHER),
-    "mpn-only": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.SAMPLED, paper=_MPN),
-    "mpn-all": Recipe(TPatcher(), SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
-    "mpn-only-once": Recipe(TPatcher(), _ONE_MORE, Trigger.SAMPLED, paper=_MPN),
-    "mpn-all-once": Recipe(TPatcher(), _ONE_MORE, Trigger.ANY, paper=_MPN),
-    "fine-tuning-mpn": Recipe(FineTuning(), _ONE_MORE, Trigger.ANY),
-    "lora": Recipe(LoRA(), paper=_LORA),
-    "lora-mpn": Recipe(LoRA(), _ONE_MORE, Trigger.ANY),
-    "grace": Recipe(GRACE(), paper=_GRACE),
-    "grace-mpn": Recipe(GRACE(), _ONE_MORE, Trigger.ANY),
-    "polypatch": Recipe(DiscriminantPatch(), AllLanguages(), Trigger.ANY),
-    "polypatch-one": Recipe(DiscriminantPatch(), _ONE_MORE, Trigger.ANY),
-    "polypatch-one-mapped": Recipe(DiscriminantPatch(), SourcePlusMapped(k=1), Trigger.ANY),
-    "polypatch-mapped": Recipe(DiscriminantPatch(), SourcePlusMapped(), Trigger.SAMPLED),
-    "polypatch-both": Recipe(DiscriminantPatch(), SourcePlusMapped(k=None), Trigger.SAMPLED),
+ROWS: dict[str, Row] = {
+    "fine-tuning": Row("FineTuning", paper=_MPN),
+    "t-patcher": Row("TPatcher", paper=_PATCHER),
+    "mpn-only": Row("TPatcher", SourcePlusRandom(k=1), Trigger.SAMPLED, paper=_MPN),
+    "mpn-all": Row("TPatcher", SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
+    "mpn-only-once": Row("TPatcher", _ONE_MORE, Trigger.SAMPLED, paper=_MPN),
+    "mpn-all-once": Row("TPatcher", _ONE_MORE, Trigger.ANY, paper=_MPN),
+    "fine-tuning-mpn": Row("FineTuning", _ONE_MORE, Trigger.ANY),
+    "lora": Row("LoRA", paper=_LORA),
+    "lora-mpn": Row("LoRA", _ONE_MORE, Trigger.ANY),
+    "grace": Row("GRACE", paper=_GRACE),
+    "grace-mpn": Row("GRACE", _ONE_MORE, Trigger.ANY),
+    "polypatch": Row("DiscriminantPatch", AllLanguages(), Trigger.ANY),
+    "polypatch-one": Row("DiscriminantPatch", _ONE_MORE, Trigger.ANY),
+    "polypatch-one-mapped": Row("DiscriminantPatch", SourcePlusMapped(k=1), Trigger.ANY),
+    "polypatch-mapped": Row("DiscriminantPatch", SourcePlusMapped(), Trigger.SAMPLED),
+    "polypatch-both": Row("DiscriminantPatch", SourcePlusMapped(k=None), Trigger.SAMPLED),
 }
-"""Every method by name. A new one is a file in ``editors/`` or a sampler, and one row here.
+"""The methods by name. A new one is a file in ``editors/`` or a sampler, and one row here.
 
 ``mpn-only`` and ``mpn-all`` draw the other language anew at every step, the rows called ``-once`` once per edit.
 """
+
+
+class _Recipes(Mapping[str, Recipe]):
+    """`ROWS` as recipes, each made when it is asked for."""
+
+    def __getitem__(self, name: str) -> Recipe:
+        return ROWS[name].recipe()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ROWS)
+
+    def __len__(self) -> int:
+        return len(ROWS)
+
+
+RECIPES: Mapping[str, Recipe] = _Recipes()
+"""Every method by name."""
 
 DEFAULT = "polypatch"
 """What is used unless told otherwise."""
@@ -90,7 +127,7 @@ def with_mapped(recipe: Recipe, parallel: Mapping[str, Any] | None) -> Recipe:
     sampler = recipe.sampler
     if not isinstance(sampler, SourcePlusMapped):
         if parallel is not None:
-            named = [name for name, row in RECIPES.items() if isinstance(row.sampler, SourcePlusMapped)]
+            named = [name for name, row in ROWS.items() if isinstance(row.sampler, SourcePlusMapped)]
             raise InputError(f"this recipe maps no queries and has no use for parallel text; {', '.join(named)} do")
         return recipe
     if sampler.languages:
@@ -100,10 +137,21 @@ def with_mapped(recipe: Recipe, parallel: Mapping[str, Any] | None) -> Recipe:
     return dataclasses.replace(recipe, sampler=dataclasses.replace(sampler, languages=tuple(parallel)[1:]))
 
 
-EDITORS: dict[str, Any] = {kind.__name__: kind for kind in (TPatcher, FineTuning, LoRA, GRACE, DiscriminantPatch)}
+EDITORS = ("TPatcher", "FineTuning", "LoRA", "GRACE", "DiscriminantPatch")
 _SAMPLERS = (SourceOnly, SourcePlusRandom, SourcePlusMapped, AllLanguages, OnlyLanguages)
 SAMPLERS: dict[str, Any] = {kind.__name__: kind for kind in _SAMPLERS}
 """What a file of settings may name. Nothing else is ever looked up by a name from a file."""
+
+
+def editor_kind(name: str) -> Any:
+    """The class of that name in ``editors/``.
+
+    Raises:
+        KeyError: there is none.
+    """
+    if name not in EDITORS:
+        raise KeyError(name)
+    return getattr(editors, name)
 
 
 _BEFORE: dict[str, dict[str, Any]] = {"DiscriminantPatch": {"confidence": 0.0}}
@@ -127,13 +175,13 @@ def recipe_to_plain(recipe: Recipe) -> dict[str, Any]:
 def recipe_from_plain(plain: Mapping[str, Any]) -> Recipe | None:
     """The recipe that `recipe_to_plain` described; None where a part is not polypatch's own, or of another version."""
 
-    def built(part: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+    def built(part: Mapping[str, Any], kind: Callable[[str], Any]) -> Any:
         part = {**_BEFORE.get(part["name"], {}), **part}
         settings = {name: tuple(v) if isinstance(v, list) else v for name, v in part.items() if name != "name"}
-        return table[part["name"]](**settings)
+        return kind(part["name"])(**settings)
 
     try:
-        editor, sampler = built(plain["editor"], EDITORS), built(plain["sampler"], SAMPLERS)
+        editor, sampler = built(plain["editor"], editor_kind), built(plain["sampler"], SAMPLERS.__getitem__)
         return Recipe(editor, sampler, Trigger(plain["trigger"]), plain["paper"])
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

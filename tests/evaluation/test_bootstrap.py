@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from polypatch.errors import InputError
-from polypatch.evaluation import evaluate, transfer, transfer_figure
+from polypatch.evaluation import evaluate, transfer
 from polypatch.evaluation.bootstrap import interval
 from polypatch.evaluation.paired import gain
+from polypatch.evaluation.transfer_figure import transfer_figure
 
 from .fakes import ANSWERS, EDITS, golden
 

@@ -81,7 +81,7 @@ def test_tables(a, b):
     ]
     assert len({line.count("|") for line in lines}) == 1
     assert "+37.5" in lines[2]
-    assert gain(a, b).to_console().row_count == 5
+    assert len(gain(a, b).to_console().grid.rows) == 5
 
 
 def test_two_unedited_models_cannot_be_compared(a, b):

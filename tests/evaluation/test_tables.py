@@ -122,16 +122,16 @@ def test_markup_in_a_recipe_name_is_text():
 @pytest.mark.parametrize("width", [40, 60, 100, 160])
 def test_no_number_is_cut_off_on_a_narrow_console(report, width):
     runs = [replace(report, seed=seed, reliability=97.0 + seed) for seed in range(3)]
-    text = printed(console_table(runs, width=width), width)
+    text = printed(console_table(runs), width)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
     assert "98.0 ± 1.0" in text
 
 
 def test_a_narrow_console_turns_the_table_on_its_side(report):
-    lines = printed(console_table([report], width=60), 60).splitlines()
+    lines = printed(console_table([report]), 60).splitlines()
     assert any(line.split() == ["CLG", "Avg", "38.9", "72.2"] for line in lines)
-    wide = printed(console_table([report], width=160), 160).splitlines()
+    wide = printed(console_table([report]), 160).splitlines()
     assert any(line.split()[:2] == ["Recipe", "Patches"] for line in wide)
 
 

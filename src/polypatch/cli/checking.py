@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text as Shown
 
 from polypatch.cli.memory_file import Probe
@@ -20,6 +18,7 @@ from polypatch.edits import Edit, Example, Lang, Text
 from polypatch.errors import ArtefactError, InputError
 from polypatch.evaluation.metrics import mean
 from polypatch.evaluation.strict_json import to_json
+from polypatch.grid import labels
 from polypatch.outcomes import EditRecord
 from polypatch.ranges import Settings, between
 
@@ -79,13 +78,11 @@ class Verdict:
 
     def show(self, console: Console) -> None:
         """For people."""
-        grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-        for name in ("Check", "Value", "Required", "", "Note"):
-            grid.add_column(name, overflow="fold")
+        rows = []
         for one in self.checks:
             mark = Shown("ok", "green") if one.ok else Shown("FAILED", "bold red")
-            grid.add_row(Shown(one.check), Shown(_value(one.value)), Shown(one.required), mark, Shown(one.note))
-        console.print(grid)
+            rows.append((Shown(one.check), Shown(_value(one.value)), Shown(one.required), mark, Shown(one.note)))
+        console.print(labels(("Check", "Value", "Required", "", "Note"), rows).to_console())
         lines = [f"{one['edit']} ({one['lang']}): {one['answer']} instead of {one['target']}" for one in self.wrong]
         _listed(console, "Not answered as wanted", lines)
         lines = [

@@ -40,6 +40,12 @@ def complain(line: str) -> None:
     typer.echo(" ".join(line.split()), err=True)
 
 
+def loading(what: str) -> None:
+    """A line at once where the next thing takes seconds; nothing where stderr is no terminal."""
+    if sys.stderr.isatty():
+        complain(f"loading {what} …")
+
+
 class Bars:
     """Progress on stderr: bars on a terminal, now and then a line elsewhere, nothing when `quiet`."""
 

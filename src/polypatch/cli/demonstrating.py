@@ -67,7 +67,7 @@ class Demonstration:
     def show(self, console: Console) -> None:
         """The table, the gain, and the sum of it."""
         console.print(f"[bold]The demo[/]  {_stream(self.rows)}")
-        console.print(console_table(self.table, width=console.width))
+        console.print(console_table(self.table))
         console.print(f"[bold]What {MPN} gains over {BASELINE}[/]  CLG, by what {MPN} was trained on")
         console.print(self.gain.to_console())
         console.print("[bold]Locality[/]  texts that should not change, in every language")

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text as Shown
 
 from polypatch.cli.asking import Asked
@@ -16,6 +14,7 @@ from polypatch.cli.saved import Saved
 from polypatch.cli.shown import shown
 from polypatch.evaluation.strict_json import to_json as as_json
 from polypatch.explanation import Answer, Cause, Explanation
+from polypatch.grid import Grid, labels
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def show(found: Sequence[Explained], console: Console) -> None:
         console.print(_heading(one), soft_wrap=True)
         console.print(_answers(one))
         if one.why.causes:
-            console.print(_causes(one.why))
+            console.print(_causes(one.why).to_console())
             if (more := one.why.firing - len(one.why.causes)) > 0:
                 console.print(f"  … and {more} more patches that fire, each weaker than these")
 
@@ -84,23 +83,14 @@ def _answers(one: Explained) -> Shown:
     return line
 
 
-def _causes(why: Explanation) -> Table:
-    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    grid.add_column("  Edit", no_wrap=True)
-    grid.add_column("What was asked for", overflow="fold")
-    for name in ("Activation", "Push"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    grid.add_column("Without it", no_wrap=True)
+def _causes(why: Explanation) -> Grid:
+    rows = []
     for cause in why.causes:
         changed = cause.without.label != why.answer.label
-        grid.add_row(
-            Shown(f"  {shown(cause.edit_id, 30)}"),
-            Shown(_request(cause)),
-            Shown(f"{cause.activation:.2f}"),
-            Shown(f"{cause.push:+.2f}"),
-            Shown(_said(cause.without), "bold" if changed else "dim"),
-        )
-    return grid
+        without = Shown(_said(cause.without), "bold" if changed else "dim")
+        numbers = (Shown(f"{cause.activation:.2f}"), Shown(f"{cause.push:+.2f}"))
+        rows.append((Shown(shown(cause.edit_id, 30)), Shown(_request(cause)), without, *numbers))
+    return labels(("Edit", "What was asked for", "Without it", "Activation", "Push"), rows, numbers=2)
 
 
 def _said(answer: Answer) -> str:

@@ -15,9 +15,9 @@ from polypatch.data import load_data
 from polypatch.data.lengths import PAPER_LENGTHS, lengths, unit
 from polypatch.edits import Lang
 from polypatch.evaluation.figures import save_figure
-from polypatch.evaluation.grid import Column, Grid
 from polypatch.evaluation.length_figure import length_figure
 from polypatch.evaluation.strict_json import to_json
+from polypatch.grid import Column, Grid
 from polypatch.runs import BenchSpec
 
 PICTURE = "figure3.png"
@@ -45,7 +45,7 @@ class Lengths:
             for lang, (ours, count, paper) in self.means.items()
         ]
         titles = ("Language", "Mean length", "The paper's", "Unit", "Sentences")
-        console.print(Grid(tuple(Column("", title) for title in titles), tuple(rows)).to_console(console.width))
+        console.print(Grid(tuple(Column("", title) for title in titles), tuple(rows)).to_console())
         console.print(f"Written to {self.folder / PICTURE}", soft_wrap=True, markup=False)
 
 

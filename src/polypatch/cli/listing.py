@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from polypatch.cli.console import say, stdout
+from polypatch.cli.console import loading, say, stdout
 from polypatch.cli.options import Json
 from polypatch.cli.prepare import prepare
 
@@ -29,16 +29,17 @@ def ls(
     json: Json = False,
 ) -> None:
     """List the recipes, the model families, the data formats, the metrics; or the edits in a folder."""
-    prepare()
     from polypatch.cli import tables
     from polypatch.evaluation.strict_json import to_json
-    from polypatch.recipes import RECIPES
+    from polypatch.recipes import ROWS
 
     if what is None:
         listings = tables.all_tables()
     elif what in tables.TABLES:
         listings = [tables.TABLES[what]()]
-    elif what in RECIPES:
+    elif what in ROWS:
+        loading("the editors' settings")
+        prepare()
         listings = [tables.settings(what)]
     else:
         listings = tables.saved_edits(Path(what))

@@ -9,11 +9,12 @@ from pathlib import Path
 from rich.console import Console
 
 from polypatch.cli.folder import MARKDOWN, writing
-from polypatch.evaluation import Report, transfer, transfer_figure
+from polypatch.evaluation import Report, transfer
 from polypatch.evaluation.figures import clg_figure, save_figure, trajectory_figure
 from polypatch.evaluation.growth_figure import growth_figure
 from polypatch.evaluation.pareto_figure import pareto_figure
 from polypatch.evaluation.strict_json import to_json
+from polypatch.evaluation.transfer_figure import transfer_figure
 from polypatch.experiments import Table
 from polypatch.experiments.reproduction import Reproduction
 from polypatch.experiments.summary import differences, summary
@@ -55,16 +56,16 @@ class Reproduced:
         """All tables, on the terminal."""
         for table in self.found.experiment.tables:
             console.print(f"[bold]{table.title}[/]  {self.found.experiment.title}; {self._runs()}")
-            console.print(self.found.compared(table).to_console(console.width))
+            console.print(self.found.compared(table).to_console())
             for line in _about(table):
                 console.print(line, markup=False)
             pattern = self.found.pattern(table)
             if pattern.rows:
                 console.print(f"\n[bold]{PATTERN}[/]")
-                console.print(pattern.to_console(console.width))
-            console.print(summary(self.found.rows(table)).to_console(console.width))
-            console.print(differences(self.found.gains(table)).to_console(console.width))
-            console.print(self.found.agreement(table).to_console(console.width))
+                console.print(pattern.to_console())
+            console.print(summary(self.found.rows(table)).to_console())
+            console.print(differences(self.found.gains(table)).to_console())
+            console.print(self.found.agreement(table).to_console())
         for line in (*self.found.experiment.notes, *self.spent):
             console.print(line, markup=False)
         console.print(f"Written to {self.folder}: {MARKDOWN}, {RESULTS}, pictures", soft_wrap=True, markup=False)

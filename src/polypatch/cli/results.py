@@ -86,7 +86,7 @@ class Results:
 
     def show(self, console: Console) -> None:
         """Tables, failures and files, on the terminal."""
-        console.print(console_table(self.reports, width=console.width))
+        console.print(console_table(self.reports))
         show_agreement(self.reports, console)
         made = sum(outcome.triggered for outcome in self.outcomes)
         line = f"{len(self.outcomes)} edits: {made} needed a change, {made - len(self.failed)} took"
@@ -103,7 +103,7 @@ def show_agreement(reports: Sequence[Report], console: Console) -> None:
     """How many answers stayed that should stay, in every language: a line per set and recipe."""
     grid = agreement_grid(reports)
     if grid.rows:
-        console.print(grid.to_console(console.width))
+        console.print(grid.to_console())
 
 
 def facts_of(run: Run, data: EditingData, spec: BenchSpec, used: int, width: int) -> dict[str, str]:

@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from polypatch.artefact import Artefact, read_artefact
+from polypatch.artefact import TENSORS, Artefact, read_artefact
 from polypatch.cli.folder import edit_folders, find_edits
 from polypatch.editors.widths import BY_WIDTH, MEASURED, settings_for
 from polypatch.errors import DataError
+from polypatch.grid import labels
 from polypatch.outcomes import EditOutcome
-from polypatch.recipes import DEFAULT, RECIPES, recipe_named
-from polypatch.samplers import Sampler
+from polypatch.recipes import DEFAULT, ROWS, recipe_named
+from polypatch.samplers import AllLanguages, SourcePlusMapped, SourcePlusRandom
 from polypatch.sites.families import FAMILIES
 from polypatch.triggers import Trigger
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A titled table of strings."""
+    """A titled table of strings, with notes below it."""
 
     title: str
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
+    notes: Sequence[str] = ()
 
     def plain(self) -> dict[str, object]:
         """For ``--json``."""
@@ -38,21 +38,26 @@ class Listing:
 
     def show(self, console: Console) -> None:
         """For people."""
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_header=any(self.columns))
-        for i, column in enumerate(self.columns):
-            table.add_column(column, no_wrap=i == 0, overflow="fold")
-        for row in self.rows:
-            table.add_row(*map(Text, row))
         console.print(Text(self.title, style="bold"))
-        console.print(table)
+        console.print(labels(self.columns, self.rows).to_console())
+        for note in self.notes:
+            console.print(note, markup=False)
+        if self.notes:
+            console.print()
 
 
 ASKED = {
-    Trigger.SOURCE: "source: it is wrong",
-    Trigger.SAMPLED: "sampled: it or the drawn one is wrong",
-    Trigger.ANY: "any: some edit language is wrong",
+    Trigger.SOURCE: "source wrong",
+    Trigger.SAMPLED: "drawn wrong",
+    Trigger.ANY: "any wrong",
     Trigger.ALWAYS: "always",
 }
+REDRAWN = {"per_step": "each step", "per_edit": "once"}
+ABOUT_RECIPES = (
+    "source + 1: the prompt that is corrected and its translation into one language, drawn anew at each training step "
+    "or once per edit. mapped: queries mapped to languages that have no translation, by unlabelled parallel text.",
+    "drawn wrong: the source, or a language drawn with it; any wrong: any edit language.",
+)
 
 DATA = {
     "jsonl:FILE": "your own edits, one JSON object per line; EasyEdit's and KnowEdit's files as they are",
@@ -78,27 +83,32 @@ METRICS = {
 
 def recipes() -> Listing:
     """The table of recipes."""
-    rows = [
-        (name, type(row.editor).__name__, _sampler(row.sampler), ASKED[row.trigger], row.paper)
-        for name, row in RECIPES.items()
-    ]
+    rows = [(name, row.editor, _learned_from(row.sampler), ASKED[row.trigger]) for name, row in ROWS.items()]
+    papers: dict[str, list[str]] = {}
+    for name, row in ROWS.items():
+        if row.paper:
+            papers.setdefault(row.paper, []).append(name)
     return Listing(
-        f"Recipes (the default is {DEFAULT})", ("Recipe", "Editor", "Sampler, drawn", "Edits when", "Paper"), rows
+        f"Recipes (the default is {DEFAULT})",
+        ("Recipe", "Editor", "Learned from", "Edits when"),
+        rows,
+        (*ABOUT_RECIPES, *(f"{', '.join(names)}: {paper}" for paper, names in papers.items())),
     )
 
 
-def _sampler(sampler: Sampler) -> str:
-    own = ", ".join(
-        f"{field.name}={getattr(sampler, field.name)!r}"
-        for field in dataclasses.fields(sampler)  # type: ignore[arg-type]
-        if field.name != "redraw"
-    )
-    return f"{type(sampler).__name__}({own}), {sampler.redraw}"
+def _learned_from(sampler: Any) -> str:
+    drawn = getattr(sampler, "k", 0)
+    first = {0: "source", None: "all languages"}.get(drawn, f"source + {drawn}")
+    if isinstance(sampler, AllLanguages):
+        first = "all languages"
+    if isinstance(sampler, SourcePlusMapped):
+        return f"{first}, mapped"
+    return f"{first}, {REDRAWN[sampler.redraw]}" if isinstance(sampler, SourcePlusRandom) else first
 
 
 def families() -> Listing:
     """The table of model families."""
-    rows = [(name, family.architecture.__name__, family.layers) for name, family in FAMILIES.items()]
+    rows = [(name, family.classifier, family.layers) for name, family in FAMILIES.items()]
     return Listing("Model families", ("model_type", "Class", "Its last layer is edited"), rows)
 
 
@@ -147,11 +157,11 @@ def saved_edits(folder: Path) -> list[Listing]:
         DataError: `folder` is no table, no recipe, and no such folder.
     """
     if not folder.exists():
-        known = ", ".join((*TABLES, *RECIPES))
+        known = ", ".join((*TABLES, *ROWS))
         raise DataError(f"{folder}: neither a folder nor something to list ({known})")
     places = edit_folders(folder) or [find_edits(folder)]
-    read = {place: read_artefact(place) for place in places}
-    listings = [Listing(str(place), ("", ""), _summary(artefact)) for place, artefact in read.items()]
+    read = {place: read_artefact(place, tensors=False) for place in places}
+    listings = [Listing(str(place), ("", ""), _summary(artefact, place)) for place, artefact in read.items()]
     failed = [outcome for artefact in read.values() for outcome in artefact.outcomes if not outcome.success]
     if failed:
         rows = [(one.edit_id, ", ".join(one.languages), str(one.steps), one.reason) for one in failed]
@@ -159,7 +169,7 @@ def saved_edits(folder: Path) -> list[Listing]:
     return listings
 
 
-def _summary(artefact: Artefact) -> list[tuple[str, str]]:
+def _summary(artefact: Artefact, place: Path) -> list[tuple[str, str]]:
     config, outcomes = artefact.config, artefact.outcomes
     made = [outcome for outcome in outcomes if outcome.triggered]
     return [
@@ -173,13 +183,9 @@ def _summary(artefact: Artefact) -> list[tuple[str, str]]:
             "patches",
             str(len(artefact.owners)) if config["delta"] in ("patches", "codebook") else "none: weights were changed",
         ),
-        ("size", f"{_kilobytes(artefact):,.0f} kB"),
+        ("size", f"{(place / TENSORS).stat().st_size / 1000:,.0f} kB"),
         ("time", _time(made)),
     ]
-
-
-def _kilobytes(artefact: Artefact) -> float:
-    return sum(tensor.numel() * tensor.element_size() for tensor in artefact.tensors.values()) / 1000
 
 
 def _time(made: Sequence[EditOutcome]) -> str:

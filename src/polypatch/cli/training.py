@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 from transformers import AutoModelForSequenceClassification
 
 from polypatch._version import __version__
@@ -20,6 +20,7 @@ from polypatch.errors import InputError
 from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.files import discard, strict_json, write_atomic
+from polypatch.grid import labels
 from polypatch.sites.checkpoint import load_checkpoint
 from polypatch.training.card import PICTURE, model_card, training_figure
 from polypatch.training.data import Corpus, Split, read_corpus
@@ -77,10 +78,8 @@ class Planned:
 
     def show(self, console: Console) -> None:
         """For people."""
-        table = Table(title=self.title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-        for name, value in self.plan.lines():
-            table.add_row(name, value)
-        console.print(table)
+        console.print(Text(self.title, style="italic"))
+        console.print(labels(("", ""), self.plan.lines()).to_console())
 
     def to_json(self) -> str:
         """For ``--json``."""

@@ -63,4 +63,4 @@ def try_texts(
     if json:
         say(to_json(found))
     else:
-        stdout().print(table(found))
+        stdout().print(table(found).to_console())

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich import box
-from rich.table import Table
 from rich.text import Text as Shown
 
 from polypatch.cli.asking import Asked
@@ -15,6 +13,7 @@ from polypatch.cli.shown import shown
 from polypatch.edited_model import EditedModel, Firing
 from polypatch.edits import Text
 from polypatch.evaluation.strict_json import to_json as as_json
+from polypatch.grid import Grid, labels
 
 LOUDEST = 3
 
@@ -46,22 +45,19 @@ def answers(saved: Saved, asked: Sequence[Asked]) -> list[Answer]:
     return [Answer(*row) for row in zip(asked, before, after, firing, strict=True)]
 
 
-def table(found: Sequence[Answer]) -> Table:
+def table(found: Sequence[Answer]) -> Grid:
     """One row per text; a changed answer stands out, and so does whether it is the one wanted."""
     languages, wanted = any(one.asked.lang for one in found), any(one.asked.wanted for one in found)
-    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for name, there in (("Lang", languages), ("Text", True), ("Wanted", wanted), ("Before", True), ("After", True)):
-        if there:
-            grid.add_column(name, overflow="fold")
-    grid.add_column("Patches that fire", overflow="fold")
+    titles = [*(["Language"] if languages else []), "Text", *(["Wanted"] if wanted else []), "Before", "After"]
+    rows = []
     for one in found:
         changed = one.before[0] != one.after[0]
         row = [one.asked.lang] if languages else []
         row.append(shown(one.asked.text))
         row += [one.asked.wanted] if wanted else []
         cells = [Shown(cell) for cell in row]
-        grid.add_row(*cells, _label(one.before), _label(one.after, "bold" if changed else ""), Shown(_loudest(one)))
-    return grid
+        rows.append((*cells, _label(one.before), _label(one.after, "bold" if changed else ""), Shown(_loudest(one))))
+    return labels((*titles, "Patches that fire"), rows)
 
 
 def to_json(found: Sequence[Answer]) -> str:

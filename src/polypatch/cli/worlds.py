@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from polypatch.cli.console import Bars
@@ -19,6 +17,7 @@ from polypatch.data.record import record_from_edit
 from polypatch.edits import Edit, Lang
 from polypatch.errors import InputError
 from polypatch.evaluation.strict_json import to_json
+from polypatch.grid import Grid, labels
 from polypatch.world import (
     World,
     WorldConfig,
@@ -108,54 +107,46 @@ class View:
         one = self.summary
         console.print(f"World of seed {one.seed}: {one.path}", soft_wrap=True, markup=False)
         console.print(f"A BERT of {one.parameters:,} parameters, {one.vocabulary:,} word pieces.")
-        console.print(_sets(one))
-        console.print(_languages(one))
+        console.print(_sets(one).to_console())
+        console.print(_languages(one).to_console())
         console.print(
             f"Edits wrong before: {100 * one.wrong_source:.1f} % in English, {100 * one.wrong_any:.1f} % in some "
             f"language, {100 * one.wrong_all:.1f} % in all six. {100 * one.supports:.1f} % are labelled SUPPORTS.\n"
         )
         for edit, said in zip(one.examples, self.said, strict=True):
-            console.print(_example(edit, said))
+            console.print(Text(f"{edit.id}: should be {edit.target_in(edit.source)}", style="italic"))
+            console.print(_example(edit, said).to_console())
 
 
 def _said(world: World, edit: Edit) -> dict[Lang, str]:
     return dict(zip(edit.languages, world.predict([edit.prompt[lang] for lang in edit.languages]), strict=True))
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, title=title, title_justify="left")
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
-    return table
-
-
-def _sets(one: WorldSummary) -> Table:
+def _sets(one: WorldSummary) -> Grid:
     """Rows of the sets, the languages of a locality set beside each other."""
-    table = _table("Texts", *one.accuracy)
+    rows = []
     for name, count in one.counts.items():
         if "." not in name:
             others = [str(one.counts.get(f"{name}.{lang}", "")) for lang in list(one.accuracy)[1:]]
-            table.add_row(f"locality {name}" if name in one.locality else name, str(count), *others)
-    return table
+            rows.append((f"locality {name}" if name in one.locality else name, str(count), *others))
+    return labels(("Texts", *one.accuracy), rows, numbers=len(one.accuracy))
 
 
-def _languages(one: WorldSummary) -> Table:
-    table = _table("Right before any edit, %", *one.accuracy)
+def _languages(one: WorldSummary) -> Grid:
     rows = {"edits": one.accuracy, "their rephrases": one.rephrase_accuracy}
     for name in ("train", "test"):
         found = {lang: one.locality.get(name if i == 0 else f"{name}.{lang}") for i, lang in enumerate(one.accuracy)}
         rows[f"locality {name}"] = {lang: value for lang, value in found.items() if value is not None}
-    for name, values in rows.items():
-        table.add_row(name, *(f"{100 * values[lang]:.1f}" if lang in values else "–" for lang in one.accuracy))
-    return table
-
-
-def _example(edit: Edit, said: dict[Lang, str]) -> Table:
-    title = f"{edit.id}: should be {edit.target_in(edit.source)}"
-    table = Table(
-        "Lang", "Claim", "The model says", box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left"
+    cells = (
+        (name, *(f"{100 * values[lang]:.1f}" if lang in values else "–" for lang in one.accuracy))
+        for name, values in rows.items()
     )
+    return labels(("Right before any edit, %", *one.accuracy), cells, numbers=len(one.accuracy))
+
+
+def _example(edit: Edit, said: dict[Lang, str]) -> Grid:
+    rows = []
     for lang in edit.languages:
         wrong = said[lang] != edit.target_in(lang)
-        table.add_row(lang, Text(str(edit.prompt[lang])), Text(said[lang], style="red" if wrong else ""))
-    return table
+        rows.append((lang, Text(str(edit.prompt[lang])), Text(said[lang], style="red" if wrong else "")))
+    return labels(("Language", "Claim", "The model says"), rows)

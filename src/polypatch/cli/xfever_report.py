@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from polypatch.data.fever import PAPER
 from polypatch.edits import Lang
 from polypatch.evaluation.strict_json import to_json
+from polypatch.grid import Grid, labels
 
 NAMES = {"train": "D_train", "validation": "D_val", "editing": "D_edit", "test": "D_test"}
 ROLES = {
@@ -70,8 +69,8 @@ class Made:
 
     def show(self, console: Console) -> None:
         """For people."""
-        console.print(self._counts())
-        console.print(self._lengths())
+        console.print(self._counts().to_console())
+        console.print(self._lengths().to_console())
         console.print(
             f"{self.edits:,} edits, {self.rephrases:,} rephrases; {self.unrephrased:,} edits have none. "
             f"{self.left_over:,} claims left over by the split."
@@ -83,24 +82,17 @@ class Made:
             console.print(f"Translations that came out empty and were left out: {said}.")
         console.print(f"{self.folder}: edits.jsonl, xfever-edit.json, lengths.png, …", soft_wrap=True, markup=False)
 
-    def _counts(self) -> Table:
-        table = _table("Set", "Claims", "Paper", "SUPPORTS %", "Role")
-        for name, count in self.counts.items():
-            table.add_row(NAMES[name], f"{count:,}", f"{PAPER[name]:,}", f"{self.supports[name]:.1f}", ROLES[name])
-        return table
+    def _counts(self) -> Grid:
+        rows = [
+            (NAMES[name], ROLES[name], f"{count:,}", f"{PAPER[name]:,}", f"{self.supports[name]:.1f}")
+            for name, count in self.counts.items()
+        ]
+        return labels(("Set", "Role", "Claims", "Paper", "SUPPORTS %"), rows, numbers=3)
 
-    def _lengths(self) -> Table:
-        table = _table("Language", "Mean length", "Paper", "Unit", "Edits", "New", "Model")
+    def _lengths(self) -> Grid:
+        rows = []
         for lang, one in self.languages.items():
             paper = "–" if one.paper is None else f"{one.paper:.1f}"
             sentences, new = f"{one.sentences:,}", f"{one.new:,}"
-            table.add_row(lang, f"{one.mean:.1f}", paper, one.unit, sentences, new, one.model or "–")
-        return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for column in columns:
-        numbers = column in ("Claims", "Paper", "SUPPORTS %", "Mean length", "Edits", "New")
-        table.add_column(column, justify="right" if numbers else "left")
-    return table
+            rows.append((lang, one.unit, one.model or "–", f"{one.mean:.1f}", paper, sentences, new))
+        return labels(("Language", "Unit", "Model", "Mean length", "Paper", "Edits", "New"), rows, numbers=4)

@@ -1,12 +1,34 @@
 """HOW a change is learned: one published method per file, language-blind."""
 
-from polypatch.editors.discriminant import DiscriminantPatch as DiscriminantPatch
-from polypatch.editors.editor import Editor as Editor
-from polypatch.editors.editor import Fit as Fit
-from polypatch.editors.editor import Lesson as Lesson
-from polypatch.editors.fine_tuning import FineTuning as FineTuning
-from polypatch.editors.grace import GRACE as GRACE
-from polypatch.editors.lora import LoRA as LoRA
-from polypatch.editors.memory import Memory as Memory
-from polypatch.editors.memory import MemoryRows as MemoryRows
-from polypatch.editors.t_patcher import TPatcher as TPatcher
+from typing import TYPE_CHECKING
+
+from polypatch._lazy import lazily as _lazily
+
+if TYPE_CHECKING:
+    from polypatch.editors.discriminant import DiscriminantPatch as DiscriminantPatch
+    from polypatch.editors.editor import Editor as Editor
+    from polypatch.editors.editor import Fit as Fit
+    from polypatch.editors.editor import Lesson as Lesson
+    from polypatch.editors.fine_tuning import FineTuning as FineTuning
+    from polypatch.editors.grace import GRACE as GRACE
+    from polypatch.editors.lora import LoRA as LoRA
+    from polypatch.editors.memory import Memory as Memory
+    from polypatch.editors.memory import MemoryRows as MemoryRows
+    from polypatch.editors.t_patcher import TPatcher as TPatcher
+
+_HOME = {
+    "DiscriminantPatch": "discriminant",
+    "Editor": "editor",
+    "FineTuning": "fine_tuning",
+    "Fit": "editor",
+    "GRACE": "grace",
+    "Lesson": "editor",
+    "LoRA": "lora",
+    "Memory": "memory",
+    "MemoryRows": "memory",
+    "TPatcher": "t_patcher",
+}
+
+__all__ = [*_HOME]
+
+__getattr__ = _lazily(__name__, _HOME)

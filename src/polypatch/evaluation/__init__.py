@@ -8,7 +8,7 @@ from polypatch.evaluation.paired import Gain, gain
 from polypatch.evaluation.report import Report, load_reports, save_reports
 from polypatch.evaluation.subsets import prompts, source_errors, wrong_everywhere
 from polypatch.evaluation.tables import console_table, latex_table, locality_table, markdown_table
-from polypatch.evaluation.transfer import Transfer, transfer, transfer_figure
+from polypatch.evaluation.transfer import Transfer, transfer
 
 __all__ = [
     "Aggregate",
@@ -33,6 +33,5 @@ __all__ = [
     "save_reports",
     "source_errors",
     "transfer",
-    "transfer_figure",
     "wrong_everywhere",
 ]

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from polypatch.errors import InputError
 from polypatch.evaluation.bootstrap import Counts, interval
 from polypatch.evaluation.cells import Cells
-from polypatch.evaluation.grid import Column, Grid
 from polypatch.evaluation.metrics import Correct, Ints, Mask, Percent, share
 from polypatch.evaluation.report import Report
+from polypatch.grid import Column, Grid
+from polypatch.terminal import OnTerminal
 
 SPLITS = ("seen", "unseen", "never", "untriggered")
 
@@ -72,7 +72,7 @@ class Gain:
         """The splits as a Markdown table."""
         return self.to_grid().to_markdown()
 
-    def to_console(self) -> Table:
+    def to_console(self) -> OnTerminal:
         """The splits for the terminal."""
         return self.to_grid().to_console()
 

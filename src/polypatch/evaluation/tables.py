@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from rich.table import Table
-
 from polypatch.evaluation.aggregate import Aggregate, Stat, aggregate, with_original
-from polypatch.evaluation.grid import Column, Format, Grid
+from polypatch.grid import Column, Format, Grid
+from polypatch.terminal import OnTerminal
 
 if TYPE_CHECKING:
     from polypatch.evaluation.report import Report
@@ -111,14 +110,12 @@ def latex_table(reports: Sequence[Report], *, decimals: int = 1, original: bool 
     return results_grid(reports, decimals=decimals, original=original).to_latex()
 
 
-def console_table(
-    reports: Sequence[Report], *, decimals: int = 1, original: bool = True, width: int | None = None
-) -> Table:
-    """`results_grid` for the terminal; given its `width`, a table too wide for it is turned on its side."""
-    return results_grid(reports, decimals=decimals, original=original).to_console(width)
+def console_table(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> OnTerminal:
+    """`results_grid` for the terminal, of any width."""
+    return results_grid(reports, decimals=decimals, original=original).to_console()
 
 
-def locality_table(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> Table:
+def locality_table(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> OnTerminal:
     """`locality_grid` for the terminal."""
     return locality_grid(reports, decimals=decimals, original=original).to_console()
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from polypatch.evaluation import Gain, Report, aggregate, gain
 from polypatch.evaluation.aggregate import Aggregate, with_original
-from polypatch.evaluation.grid import Column, Grid
 from polypatch.evaluation.tables import BLANK, agreement_grid, compared_grid
 from polypatch.experiments.experiment import Contrast, Experiment, Table
+from polypatch.grid import Column, Grid
 from polypatch.runs import Job
 
 BASELINE = "t-patcher"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from polypatch.evaluation import Gain, Report, Stat, aggregate
 from polypatch.evaluation.aggregate import with_original
-from polypatch.evaluation.grid import Column, Grid
 from polypatch.evaluation.paired import SPLITS, Split
 from polypatch.evaluation.pareto_figure import worst_set
 from polypatch.evaluation.tables import BLANK
+from polypatch.grid import Column, Grid
 
 _COLUMNS = {
     "Patches": "patches",

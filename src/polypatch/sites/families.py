@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import transformers
-from torch import Tensor, nn
+if TYPE_CHECKING:  # the table is listed without waiting for torch
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Family:
     """The names inside one post-LN encoder classifier.
 
     Attributes:
-        architecture: the classifier class; its instances and no others are accepted.
+        classifier: the name of its class in transformers.
         layers: path of the list of encoder layers, from the model.
         up, down: the two linear maps of the FFN, from one layer: ``FFN(q) = down(act(up(q)))``.
         dropout, norm: what follows it: ``h = norm(dropout(FFN(q)) + q)``.
@@ -28,7 +29,7 @@ class Family:
         attention: the four attention matrices of one layer (what the released fine-tuning baseline trains as well).
     """
 
-    architecture: type[nn.Module]
+    classifier: str
     layers: str
     up: str
     down: str
@@ -38,6 +39,14 @@ class Family:
     width: str
     head: Callable[[nn.Module, Tensor], Tensor]
     attention: tuple[str, ...]
+
+    @property
+    def architecture(self) -> type[nn.Module]:
+        """The classifier class; its instances and no others are accepted."""
+        import transformers
+
+        found: type[nn.Module] = getattr(transformers, self.classifier)
+        return found
 
 
 def _pooled_head(model: nn.Module, h: Tensor) -> Tensor:
@@ -64,9 +73,9 @@ _BERT_ATTENTION = (
 )
 
 
-def _bert_like(architecture: type[nn.Module], encoder: str, head: Callable[[nn.Module, Tensor], Tensor]) -> Family:
+def _bert_like(classifier: str, encoder: str, head: Callable[[nn.Module, Tensor], Tensor]) -> Family:
     return Family(
-        architecture=architecture,
+        classifier=classifier,
         layers=f"{encoder}.encoder.layer",
         up="intermediate.dense",
         down="output.dense",
@@ -80,12 +89,12 @@ def _bert_like(architecture: type[nn.Module], encoder: str, head: Callable[[nn.M
 
 
 FAMILIES: dict[str, Family] = {
-    "bert": _bert_like(transformers.BertForSequenceClassification, "bert", _pooled_head),
-    "roberta": _bert_like(transformers.RobertaForSequenceClassification, "roberta", _sequence_head),
-    "xlm-roberta": _bert_like(transformers.XLMRobertaForSequenceClassification, "roberta", _sequence_head),
-    "electra": _bert_like(transformers.ElectraForSequenceClassification, "electra", _sequence_head),
+    "bert": _bert_like("BertForSequenceClassification", "bert", _pooled_head),
+    "roberta": _bert_like("RobertaForSequenceClassification", "roberta", _sequence_head),
+    "xlm-roberta": _bert_like("XLMRobertaForSequenceClassification", "roberta", _sequence_head),
+    "electra": _bert_like("ElectraForSequenceClassification", "electra", _sequence_head),
     "distilbert": Family(
-        architecture=transformers.DistilBertForSequenceClassification,
+        classifier="DistilBertForSequenceClassification",
         layers="distilbert.transformer.layer",
         up="ffn.lin1",
         down="ffn.lin2",

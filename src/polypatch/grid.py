@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
-from rich import box
 from rich.cells import cell_len
-from rich.table import Table
 from rich.text import Text
 
+from polypatch.terminal import OnTerminal
+
 Format: TypeAlias = Literal["markdown", "latex"]
+
+Cell: TypeAlias = str | Text
+"""A text may carry colours for the terminal."""
 
 _LATEX = {
     **{char: f"\\{char}" for char in "&%$#_{}"},
@@ -42,17 +45,18 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """Columns and rows of strings.
+    """Columns and rows of texts.
 
     Attributes:
         columns: the header.
-        rows: as many strings each as there are columns.
-        stubs: leading columns that hold names rather than numbers (left-aligned).
+        rows: as many cells each as there are columns.
+        stubs: leading columns that hold labels rather than numbers: left-aligned, and on a terminal over several lines
+            where there is no room.
         breaks: indices of rows after which a rule is drawn on the console.
     """
 
     columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
     stubs: int = 1
     breaks: frozenset[int] = frozenset()
 
@@ -77,39 +81,30 @@ class Grid:
         head = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", *self._latex_groups(), names + r" \\", r"\midrule"]
         return "\n".join([*head, *body, r"\bottomrule", r"\end{tabular}", ""])
 
-    def to_console(self, width: int | None = None) -> Table:
-        """A rich table; on a console narrower than its columns need, metrics run down and recipes across."""
-        if width is not None and self.stubs == 1 and self._natural_width() > width:
-            return self._transposed()._table()
-        return self._table()
+    def to_console(self) -> OnTerminal:
+        """For rich, at whatever width it is printed."""
+        return OnTerminal(self)
 
-    def _table(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-        shown = ""
-        for i, (group, name) in enumerate(self.columns):
-            title = f"{'' if group == shown else group}\n{name}" if self._two_lines else name
-            table.add_column(Text(title), justify="left" if i < self.stubs else "right")
-            shown = group
-        for i, row in enumerate(self.rows):
-            table.add_row(*map(Text, row), end_section=i in self.breaks)
-        return table
-
-    def _transposed(self) -> Grid:
+    def transposed(self) -> Grid:
+        """On its side: metrics run down, and the rows' names across."""
         titles = [column.title for column in self.columns[1:]]
-        columns = (Column("", ""), *(Column("", row[0].replace(" (", "\n(", 1)) for row in self.rows))
+        columns = (
+            Column("", self.columns[0].title),
+            *(Column("", str(row[0]).replace(" (", "\n(", 1)) for row in self.rows),
+        )
         rows = tuple((title, *(row[i] for row in self.rows)) for i, title in enumerate(titles, start=1))
         groups = [column.group for column in self.columns[1:]]
         breaks = frozenset(i for i, (here, after) in enumerate(pairwise(groups)) if here != after)
         return Grid(columns, rows, breaks=breaks)
 
+    def of_columns(self, picked: Sequence[int]) -> Grid:
+        """Of these columns alone; the first are still the labels."""
+        rows = tuple(tuple(row[i] for i in picked) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[i] for i in picked), rows=rows)
+
     @property
     def _two_lines(self) -> bool:
         return any(column.group for column in self.columns)
-
-    def _natural_width(self) -> int:
-        lines = [[column.name for column in self.columns], [column.group for column in self.columns], *self.rows]
-        # Two of padding and one of rule per column, and the table's own edge.
-        return 1 + sum(max(cell_len(line[i]) for line in lines) + 3 for i in range(len(self.columns)))
 
     def _padded(self, cells: Sequence[str], widths: Sequence[int]) -> list[str]:
         gaps = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)]
@@ -130,9 +125,15 @@ class Grid:
         return [" & ".join(cells) + r" \\", "".join(rules)]
 
 
-def _markdown(cell: str) -> str:
-    return cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+def labels(titles: Sequence[str], rows: Iterable[Sequence[Cell]], numbers: int = 0) -> Grid:
+    """A grid of texts: all columns but the last `numbers` are labels."""
+    columns = tuple(Column("", title) for title in titles)
+    return Grid(columns, tuple(map(tuple, rows)), stubs=len(columns) - numbers)
 
 
-def _latex(cell: str) -> str:
-    return "".join(_LATEX.get(char, char) for char in cell)
+def _markdown(cell: Cell) -> str:
+    return str(cell).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def _latex(cell: Cell) -> str:
+    return "".join(_LATEX.get(char, char) for char in str(cell))
