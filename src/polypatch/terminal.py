@@ -85,13 +85,13 @@ def _by_column(grid: Grid) -> Iterator[tuple[Cell, ...]]:
 
 
 def _grown(least: Sequence[int], natural: Sequence[int], width: int) -> list[int]:
-    """Widths between the two: what is left of the width goes to the columns that lack most, cell by cell."""
+    """Widths between the two: what is left of the width goes to the narrowest column that wants some, cell by cell."""
     widths = list(least)
     for _ in range(max(0, width - _total(widths))):
-        lacks = [want - has for has, want in zip(widths, natural, strict=True)]
-        if max(lacks, default=0) <= 0:
+        wanting = [i for i, (has, want) in enumerate(zip(widths, natural, strict=True)) if has < want]
+        if not wanting:
             break
-        widths[lacks.index(max(lacks))] += 1
+        widths[min(wanting, key=widths.__getitem__)] += 1
     return widths
 
 

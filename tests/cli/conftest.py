@@ -19,6 +19,8 @@ FAST = (
     "--set",
     "max_steps=20",
     "--set",
+    "learning_rate=0.01",  # by which some do not take
+    "--set",
     "views=0",
     "--set",
     "first_validation=5",
