@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from polypatch import __version__
-from polypatch.data import write_jsonl
-from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 pytestmark = pytest.mark.slow
 
@@ -64,16 +62,12 @@ def test_every_file_of_the_package_is_in_the_wheel(installed):
     assert "py.typed" in found
 
 
-def test_the_installed_command_edits_a_model(command, installed, tmp_path):
+def test_the_installed_command_edits_the_world(command, installed, tmp_path):
+    """Whose weights come with the package: nothing is trained, and nothing kept in the cache."""
     assert command("--version") == f"polypatch {__version__}\n"
-    model, tokenizer = tiny_model("bert")
-    model.save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
-    write_jsonl(tiny_edits(3), tmp_path / "edits.jsonl")
-    (tmp_path / "memory.txt").write_text("".join(f"{text}\n" for text in tiny_texts(20)), encoding="utf-8")
-    command("edit", "model", "--data", "jsonl:edits.jsonl", "--memory", "memory.txt", "--out", "run", "--quiet")
+    command("edit", "world", "--limit", 3, "--out", "run", "--quiet")
     assert (tmp_path / "run" / "edits" / "edits.safetensors").is_file()
-    where = python(
-        "-c", "import polypatch; print(polypatch.__file__)", env={**os.environ, "PYTHONPATH": str(installed)}
-    )
+    assert not (tmp_path / "cache" / "world").exists()
+    env = {**os.environ, "PYTHONPATH": str(installed)}
+    where = python("-c", "import polypatch; print(polypatch.__file__)", cwd=tmp_path, env=env)
     assert Path(where.strip()).is_relative_to(installed)
