@@ -40,6 +40,7 @@ bench: $(READY)  ## speed and memory, as ratios
 	$(BIN)/python benchmarks/serving.py --out benchmarks/results/serving.json
 	$(BIN)/python benchmarks/artefact.py --out benchmarks/results/artefact.json
 	$(BIN)/python benchmarks/query_cache.py --out benchmarks/results/query_cache.json
+	$(BIN)/python benchmarks/encoding.py --out benchmarks/results/encoding.json
 	$(BIN)/python benchmarks/own_recipe.py --out benchmarks/results/own_recipe.json
 	$(BIN)/python benchmarks/ray_grid.py --out benchmarks/results/ray_grid.json
 
