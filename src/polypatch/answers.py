@@ -17,7 +17,7 @@ class Answered(NamedTuple):
 
     Attributes:
         before, after: class indices of the unedited and of the edited model [n].
-        confidence: the probability that the edited model gives its answer [n].
+        confidence: the probability that the edited model gives its answer [n]; 0 where its numbers are not finite.
     """
 
     before: NDArray[np.int64]
@@ -30,5 +30,5 @@ def answered(tail: Tail, change: Change, texts: Sequence[Text]) -> Answered:
     before = tail.logits(texts, UNCHANGED).argmax(-1)
     logits = tail.logits(texts, change)
     after = logits.argmax(-1)
-    confidence = logits.double().softmax(-1).gather(1, after.unsqueeze(1)).squeeze(1)
+    confidence = logits.double().softmax(-1).gather(1, after.unsqueeze(1)).squeeze(1).nan_to_num(0.0)
     return Answered(before.cpu().numpy(), after.cpu().numpy(), confidence.cpu().numpy())

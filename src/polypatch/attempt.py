@@ -160,7 +160,8 @@ class Attempt:
             return [], None
         logits = self.edited.tail.logits([example.text for example in examples], self.edited.delta)
         wanted = torch.tensor([self.edited.class_of(one.target) for one in examples], device=logits.device)
-        sure = logits.double().softmax(-1).gather(1, wanted.unsqueeze(1))
+        # Logits beyond the numbers, under a patch that is, are no answer that anybody could be sure of.
+        sure = logits.double().softmax(-1).gather(1, wanted.unsqueeze(1)).nan_to_num(0.0)
         return (logits.argmax(-1) == wanted).tolist(), float(sure.min())
 
     def _restore(self, before: tuple[object, tuple[int, int]]) -> None:

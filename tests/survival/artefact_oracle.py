@@ -36,7 +36,7 @@ OUTCOME = {
     **dict.fromkeys(("reason", "finished"), string),
     "languages": strings,
     "seconds": number,
-    "locality_drop": number_or_none,
+    **dict.fromkeys(("locality_drop", "confidence"), number_or_none),
 }
 SIZES = {"F32": 4, "I64": 8}
 NEEDED = {"triggered", "success", "source_correct", "languages"}
