@@ -9,6 +9,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from polypatch.edits import Text
+from polypatch.harmless import code, inline, one_line
 from polypatch.outcomes import EditRecord
 
 MOST = 20
@@ -21,23 +22,24 @@ def model_card(
     config: Mapping[str, Any], records: Sequence[EditRecord], report: Sequence[Mapping[str, Any]] | None
 ) -> str:
     """The card: front matter for hubs, then what was edited, how to load it, what it achieved, and the edits."""
-    base = base_name(config["base_model"])
+    base, recipe = one_line(base_name(config["base_model"])), one_line(config["recipe"])
+    languages = [one_line(lang) for lang in config["sampled_languages"]]
     data = ModelCardData(
-        language=sorted(config["sampled_languages"]) or None,
+        language=sorted(languages) or None,
         library_name="polypatch",
         base_model=base or None,
         pipeline_tag="text-classification",
-        tags=["polypatch", "model-editing", "cross-lingual", config["recipe"]],
+        tags=["polypatch", "model-editing", "cross-lingual", recipe],
     )
     active = [record for record in records if not record.reverted]
     taken = sum(record.outcome.triggered and record.outcome.success for record in active)
     parts = [
         f"---\n{data.to_yaml()}\n---\n",
-        f"# Edits of {base or 'a classifier'}\n",
-        f"{len(active)} corrections by `{config['recipe']}` (seed {config['seed']}), made in "
-        f"{', '.join(config['sampled_languages']) or 'one language'}; {taken} of them changed the model. The folder "
+        f"# Edits of {inline(base) or 'a classifier'}\n",
+        f"{len(active)} corrections by {code(recipe)} (seed {config['seed']}), made in "
+        f"{inline(', '.join(languages)) or 'one language'}; {taken} of them changed the model. The folder "
         f"holds the edits, not the model; it belongs to weights with the fingerprint "
-        f"`{config['base_fingerprint'][:16]}…` and is refused by others.\n",
+        f"{code(config['base_fingerprint'], 17)} and is refused by others.\n",
         "```python\nfrom polypatch import EditedModel\n\n"
         'edited = EditedModel.from_pretrained("this folder or repository")\n'
         'edited.predict("…")\nwith edited.disabled():\n    edited.predict("…")  # as before the edits\n```\n',
@@ -56,7 +58,7 @@ def base_name(base_model: str) -> str:
 def _table(report: Sequence[Mapping[str, Any]]) -> str:
     names = [name for name in _COLUMNS if any(row.get(name) is not None for row in report)]
     sets = list(dict.fromkeys(name for row in report for name in row.get("locality") or {} if "." not in name))
-    head = [*names, *(f"locality {name}" for name in sets)]
+    head = [*names, *(inline(f"locality {name}") for name in sets)]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for row in report:
         cells = [row.get(name) for name in names]
@@ -68,7 +70,7 @@ def _table(report: Sequence[Mapping[str, Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    return f"{value:.2f}" if isinstance(value, float) else inline(str(value))
 
 
 def _listed(records: Sequence[EditRecord]) -> str:
@@ -85,7 +87,4 @@ def _line(record: EditRecord) -> str:
 
 
 def _code(text: Text) -> str:
-    """Somebody's text as Markdown code: on one line, and with nothing in it that could end the code."""
-    shown = " / ".join(text) if isinstance(text, tuple) else text
-    shown = " ".join(shown.replace("`", "'").split())
-    return f"`{shown if len(shown) <= 100 else shown[:99] + '…'}`"
+    return code(" / ".join(text) if isinstance(text, tuple) else text, 100)

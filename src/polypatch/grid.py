@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from rich.cells import cell_len
 from rich.text import Text
 
+from polypatch.harmless import inline
 from polypatch.terminal import OnTerminal
 
 Format: TypeAlias = Literal["markdown", "latex"]
@@ -66,8 +67,8 @@ class Grid:
 
     def to_markdown(self) -> str:
         """A pipe table, padded so that it also reads as plain text."""
-        header = [_markdown(column.title) for column in self.columns]
-        rows = [[_markdown(cell) for cell in row] for row in self.rows]
+        header = [inline(column.title) for column in self.columns]
+        rows = [[inline(str(cell)) for cell in row] for row in self.rows]
         widths = [max(3, *(cell_len(row[i]) for row in [header, *rows])) for i in range(len(header))]
         rule = ["-" * width if i < self.stubs else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
         lines = [self._padded(header, widths), rule, *(self._padded(row, widths) for row in rows)]
@@ -129,10 +130,6 @@ def labels(titles: Sequence[str], rows: Iterable[Sequence[Cell]], numbers: int =
     """A grid of texts: all columns but the last `numbers` are labels."""
     columns = tuple(Column("", title) for title in titles)
     return Grid(columns, tuple(map(tuple, rows)), stubs=len(columns) - numbers)
-
-
-def _markdown(cell: Cell) -> str:
-    return str(cell).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
 
 
 def _latex(cell: Cell) -> str:

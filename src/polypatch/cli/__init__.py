@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from polypatch.cli.app import app
-from polypatch.cli.console import StoppedError, complain
+from polypatch.cli.console import StoppedError, complain, forgiving_streams
 from polypatch.errors import PolypatchError
 
 FAILED, INTERRUPTED = 2, 130
@@ -19,6 +19,7 @@ FAILED, INTERRUPTED = 2, 130
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run ``polypatch``; an error is one line on stderr and exit code 2, Ctrl-C one line and 130."""
     given = sys.argv[1:] if argv is None else list(argv)
+    forgiving_streams()
     try:
         # Not standalone: typer would print its own box, and swallow what is ours.
         code = app(args=given, obj=given, prog_name="polypatch", standalone_mode=False)

@@ -67,4 +67,4 @@ def _root(
         typer.echo(f"polypatch {__version__}")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
-        stdout().print(ctx.get_help(), highlight=False)
+        stdout().print(ctx.get_help())

@@ -271,6 +271,6 @@ def _listed(console: Console, title: str, lines: Sequence[str]) -> None:
     if lines:
         console.print(f"{title}: {len(lines)}")
         for line in lines[:MOST]:
-            console.print(f"  {shown(line)}", markup=False, soft_wrap=True)
+            console.print(f"  {shown(line)}", soft_wrap=True)
         if len(lines) > MOST:
             console.print(f"  … and {len(lines) - MOST} more: --json has all")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import sys
@@ -9,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from polypatch.cli.shown import HarmlessConsole
+from polypatch.harmless import ESCAPING, escaped, harmless, one_line
 
 PIPED_WIDTH = 120
 RHYTHM = 10.0
@@ -27,17 +31,35 @@ class StoppedError(Exception):
 def stdout() -> Console:
     """The console for results; wide where nobody has a terminal or set COLUMNS."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=PIPED_WIDTH if piped else None, highlight=False)
+    return HarmlessConsole(width=PIPED_WIDTH if piped else None)
 
 
 def say(line: str) -> None:
-    """One line for people, on stdout."""
-    typer.echo(line)
+    """Lines on stdout: for people, or JSON, in which nothing is left to be made harmless."""
+    _write(sys.stdout, harmless(line))
+
+
+def _write(stream: TextIO, line: str) -> None:
+    # Not typer's echo, which has its own mind about streams that are not UTF-8.
+    stream.write(f"{line}\n")
+    stream.flush()
+
+
+def as_json(plain: Any) -> str:
+    """Plain data as JSON in which no character commands a terminal."""
+    return escaped(json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def complain(line: str) -> None:
     """One line on stderr, whatever the message looks like."""
-    typer.echo(" ".join(line.split()), err=True)
+    _write(sys.stderr, one_line(line))
+
+
+def forgiving_streams() -> None:
+    """Characters that stdout or stderr cannot encode are written as escapes, and never end a verb."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ESCAPING)
 
 
 def loading(what: str) -> None:
@@ -50,14 +72,14 @@ class Bars:
     """Progress on stderr: bars on a terminal, now and then a line elsewhere, nothing when `quiet`."""
 
     def __init__(self, quiet: bool = False) -> None:
-        console = Console(stderr=True)
+        console = HarmlessConsole(stderr=True)
         self.lines = not quiet and not console.is_terminal
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[note]}", style="dim"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=console,
             transient=True,
             disable=quiet or self.lines,
@@ -94,7 +116,7 @@ class Bars:
         if self.progress.disable:
             complain(line)
         else:
-            self.progress.console.print(line, highlight=False, markup=False)
+            self.progress.console.print(line)
 
     def opening(self, what: str, done: int, total: int) -> None:
         """Progress of `BenchSpec.open`: the stages of a world that is being built share a bar."""

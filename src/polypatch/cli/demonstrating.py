@@ -66,11 +66,11 @@ class Demonstration:
 
     def show(self, console: Console) -> None:
         """The table, the gain, and the sum of it."""
-        console.print(f"[bold]The demo[/]  {_stream(self.rows)}")
+        console.print(f"[bold]The demo[/]  {_stream(self.rows)}", markup=True)
         console.print(console_table(self.table))
-        console.print(f"[bold]What {MPN} gains over {BASELINE}[/]  CLG, by what {MPN} was trained on")
+        console.print(f"[bold]What {MPN} gains over {BASELINE}[/]  CLG, by what {MPN} was trained on", markup=True)
         console.print(self.gain.to_console())
-        console.print("[bold]Locality[/]  texts that should not change, in every language")
+        console.print("[bold]Locality[/]  texts that should not change, in every language", markup=True)
         show_agreement([row for row in self.rows if row.recipe != "original"], console)
         console.print(_sentence(self.rows))
         console.print(_clock(self.rows))

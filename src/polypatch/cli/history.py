@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.text import Text as Shown
 
 from polypatch.artefact import read_artefact
+from polypatch.cli.console import as_json
 from polypatch.cli.folder import EDITS, JOURNAL, edit_folders, find_edits, holds_edits
 from polypatch.cli.shown import shown
 from polypatch.edits import Lang
@@ -151,7 +151,7 @@ def show(lines: Sequence[Line], console: Console) -> None:
 
 def to_json(lines: Sequence[Line]) -> str:
     """For machines."""
-    return json.dumps([line.plain() for line in lines], indent=2, ensure_ascii=False, allow_nan=False)
+    return as_json([line.plain() for line in lines])
 
 
 def _lines(parts: dict[int | None, tuple[EditRecord, ...]]) -> list[Line]:

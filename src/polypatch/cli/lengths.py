@@ -46,7 +46,7 @@ class Lengths:
         ]
         titles = ("Language", "Mean length", "The paper's", "Unit", "Sentences")
         console.print(Grid(tuple(Column("", title) for title in titles), tuple(rows)).to_console())
-        console.print(f"Written to {self.folder / PICTURE}", soft_wrap=True, markup=False)
+        console.print(f"Written to {self.folder / PICTURE}", soft_wrap=True)
 
 
 def measured_lengths(data: str, out: Path, limit: int | None, bars: Bars) -> Lengths:

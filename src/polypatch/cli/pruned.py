@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from polypatch.cli.console import as_json
 from polypatch.cli.memory_file import read_memory
 from polypatch.cli.saved import Saved
 from polypatch.data.aligned import read_aligned
@@ -36,7 +36,7 @@ class PrunedEdits:
 
     def to_json(self) -> str:
         """For ``--json``."""
-        return json.dumps({"folder": self.folder, **asdict(self.pruned)}, indent=2, ensure_ascii=False)
+        return as_json({"folder": self.folder, **asdict(self.pruned)})
 
 
 def prune_saved(

@@ -55,20 +55,20 @@ class Reproduced:
     def show(self, console: Console) -> None:
         """All tables, on the terminal."""
         for table in self.found.experiment.tables:
-            console.print(f"[bold]{table.title}[/]  {self.found.experiment.title}; {self._runs()}")
+            console.print(f"[bold]{table.title}[/]  {self.found.experiment.title}; {self._runs()}", markup=True)
             console.print(self.found.compared(table).to_console())
             for line in _about(table):
-                console.print(line, markup=False)
+                console.print(line)
             pattern = self.found.pattern(table)
             if pattern.rows:
-                console.print(f"\n[bold]{PATTERN}[/]")
+                console.print(f"\n[bold]{PATTERN}[/]", markup=True)
                 console.print(pattern.to_console())
             console.print(summary(self.found.rows(table)).to_console())
             console.print(differences(self.found.gains(table)).to_console())
             console.print(self.found.agreement(table).to_console())
         for line in (*self.found.experiment.notes, *self.spent):
-            console.print(line, markup=False)
-        console.print(f"Written to {self.folder}: {MARKDOWN}, {RESULTS}, pictures", soft_wrap=True, markup=False)
+            console.print(line)
+        console.print(f"Written to {self.folder}: {MARKDOWN}, {RESULTS}, pictures", soft_wrap=True)
 
     def _markdown(self) -> Iterator[str]:
         experiment = self.found.experiment

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from polypatch._version import __version__
 from polypatch.cli.folder import CELLS, MARKDOWN, REPORT, results_in, writing
+from polypatch.cli.shown import shown
 from polypatch.data import EditingData
 from polypatch.evaluation import Report, console_table, markdown_table, save_cells, save_reports
 from polypatch.evaluation.aggregate import with_original
@@ -19,6 +20,7 @@ from polypatch.evaluation.figures import save_figure, trajectory_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.tables import agreement_grid, locality_grid
 from polypatch.files import write_atomic
+from polypatch.harmless import fenced, inline
 from polypatch.outcomes import EditOutcome
 from polypatch.runs import BenchSpec, Run
 
@@ -71,16 +73,16 @@ class Results:
 
     def to_markdown(self) -> str:
         """The report for people."""
-        parts = [f"# {self.reports[0].recipe}\n", f"```\n{self.command}\n```\n", "## Results\n"]
+        parts = [f"# {inline(self.reports[0].recipe)}\n", fenced(self.command), "## Results\n"]
         parts += [markdown_table(self.reports), f"{LEGEND}\n"]
         localities = locality_grid(self.reports)
         if localities.rows:
             parts += ["## Locality, set by set\n", localities.to_markdown()]
         parts += ["## What was run\n", markdown_list(self.facts)]
         if self.failed:
-            shown = {outcome.edit_id: outcome.reason for outcome in self.failed[:MOST_FAILED]}
-            more = len(self.failed) - len(shown)
-            parts += [f"## Edits that did not take: {len(self.failed)}\n", markdown_list(shown)]
+            named = {outcome.edit_id: outcome.reason for outcome in self.failed[:MOST_FAILED]}
+            more = len(self.failed) - len(named)
+            parts += [f"## Edits that did not take: {len(self.failed)}\n", markdown_list(named)]
             parts += [f"… and {more} more; provenance.jsonl beside the edits has all.\n"] if more else []
         return "\n".join(parts)
 
@@ -92,7 +94,7 @@ class Results:
         line = f"{len(self.outcomes)} edits: {made} needed a change, {made - len(self.failed)} took"
         console.print(line + (f", {len(self.failed)} did not:" if self.failed else "."))
         for outcome in self.failed[:3]:
-            console.print(f"  {outcome.edit_id}: {outcome.reason}", markup=False)
+            console.print(f"  {shown(outcome.edit_id)}: {shown(outcome.reason)}")
         if len(self.failed) > 3:
             console.print(f"  … and {len(self.failed) - 3} more")
         if self.folder is not None:
@@ -142,7 +144,7 @@ def described(part: Any) -> str:
 
 def markdown_list(facts: Mapping[str, str]) -> str:
     """One ``* name: value`` per line."""
-    return "".join(f"* {name}: {value}\n" for name, value in facts.items())
+    return "".join(f"* {inline(name)}: {inline(value)}\n" for name, value in facts.items())
 
 
 def _languages(data: EditingData) -> list[str]:

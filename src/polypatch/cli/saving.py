@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from polypatch.artefact import Artefact, read_artefact
+from polypatch.cli.console import as_json
 from polypatch.cli.folder import EDITS, JOURNAL, edit_folders, find_edits, holds_edits
 from polypatch.cli.journalled import from_journal
 from polypatch.errors import InputError
@@ -42,7 +42,7 @@ class SavedEdits:
 
     def to_json(self) -> str:
         """For ``--json``."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        return as_json(asdict(self))
 
 
 def save_edits(run: Path, folder: Path, *, overwrite: bool, repo_id: str | None, private: bool) -> SavedEdits:

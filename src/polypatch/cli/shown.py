@@ -1,13 +1,23 @@
-"""Other people's texts on a terminal: in any script, and with no power over the terminal."""
+"""Other people's texts on a terminal: in any script, and with no power over the terminal.
+
+Everything the verbs print goes through `HarmlessConsole`, or through `say` and `complain` of `console.py`: nothing has
+to remember it.
+"""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from polypatch.edits import Text
+from polypatch.harmless import harmless, one_line
 
 ISOLATE, END = "\u2068", "\u2069"
-_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+_ISOLATED = re.compile(f"({ISOLATE}[^{ISOLATE}{END}]*{END})")
 
 
 def shown(text: Text, most: int | None = None) -> str:
@@ -17,16 +27,31 @@ def shown(text: Text, most: int | None = None) -> str:
         text: a text or a pair.
         most: characters; longer ones are cut.
     """
-    one = " / ".join(text) if isinstance(text, tuple) else text
-    line = "".join(_harmless(c) for c in " ".join(one.split()))
+    line = one_line(" / ".join(text) if isinstance(text, tuple) else text)
     if most is not None and len(line) > most:
         line = f"{line[: most - 1]}…"
     right_to_left = any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in line)
     return f"{ISOLATE}{line}{END}" if right_to_left else line
 
 
-def _harmless(c: str) -> str:
-    """The character; nothing for one that turns others round, a mark for one that commands the terminal."""
-    if c in _DIRECTIONS:
-        return ""
-    return "\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c
+class HarmlessConsole(Console):
+    """A console on which no text, from whatever table, title or message, commands the terminal or is read as mark-up.
+
+    Mark-up is for constants: pass ``markup=True``.
+    """
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What is printed, piece by piece; rich's own commands stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=_piece(segment.text))
+
+
+def _piece(text: str) -> str:
+    """Harmless; a pair that `shown` has put round a right-to-left text stays, as it turns nothing else round."""
+    return "".join(
+        f"{ISOLATE}{harmless(part[1:-1])}{END}" if part[:1] == ISOLATE else harmless(part)
+        for part in _ISOLATED.split(text)
+    )

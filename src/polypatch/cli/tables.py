@@ -41,7 +41,7 @@ class Listing:
         console.print(Text(self.title, style="bold"))
         console.print(labels(self.columns, self.rows).to_console())
         for note in self.notes:
-            console.print(note, markup=False)
+            console.print(note)
         if self.notes:
             console.print()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -10,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from polypatch.artefact import read_artefact
+from polypatch.cli.console import as_json
 from polypatch.errors import InputError
+from polypatch.harmless import one_line
 from polypatch.placing import changing
 from polypatch.reverting import without
 from polypatch.writing import write_artefact
@@ -35,7 +36,7 @@ class TakenBack:
     report_dropped: bool
 
     def __str__(self) -> str:
-        named = ", ".join(self.reverted[:5]) + (", …" if len(self.reverted) > 5 else "")
+        named = ", ".join(map(one_line, self.reverted[:5])) + (", …" if len(self.reverted) > 5 else "")
         line = (
             f"{self.folder}: {len(self.reverted)} taken back ({named}); {self.edits} edits, {self.patches} patches left"
         )
@@ -43,7 +44,7 @@ class TakenBack:
 
     def to_json(self) -> str:
         """For ``--json``."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        return as_json(asdict(self))
 
 
 def take_back(folder: Path, ids: Sequence[str], out: Path | None) -> TakenBack:

@@ -105,7 +105,7 @@ class View:
     def show(self, console: Console) -> None:
         """For people."""
         one = self.summary
-        console.print(f"World of seed {one.seed}: {one.path}", soft_wrap=True, markup=False)
+        console.print(f"World of seed {one.seed}: {one.path}", soft_wrap=True)
         console.print(f"A BERT of {one.parameters:,} parameters, {one.vocabulary:,} word pieces.")
         console.print(_sets(one).to_console())
         console.print(_languages(one).to_console())

@@ -80,7 +80,7 @@ class Made:
         if empty:
             said = ", ".join(f"{count} in {lang}" for lang, count in empty.items())
             console.print(f"Translations that came out empty and were left out: {said}.")
-        console.print(f"{self.folder}: edits.jsonl, xfever-edit.json, lengths.png, …", soft_wrap=True, markup=False)
+        console.print(f"{self.folder}: edits.jsonl, xfever-edit.json, lengths.png, …", soft_wrap=True)
 
     def _counts(self) -> Grid:
         rows = [

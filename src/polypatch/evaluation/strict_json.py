@@ -8,10 +8,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from polypatch.harmless import escaped
+
 
 def to_json(value: object, *, indent: int | None = 2) -> str:
-    """`value` as strict JSON: NaN and infinities become null, tuples lists, numpy scalars numbers."""
-    return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    """`value` as strict JSON: NaN and infinities become null, tuples lists, numpy scalars numbers.
+
+    Characters that command a terminal or turn text round are written as escapes.
+    """
+    return escaped(json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False))
 
 
 def plain(value: object) -> object:

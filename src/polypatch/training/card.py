@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from polypatch.card import base_name
 from polypatch.evaluation.figures import GREY, STYLES
+from polypatch.harmless import code, inline, one_line
 from polypatch.training.data import Corpus
 from polypatch.training.models import NEW
 from polypatch.training.plan import Training
@@ -21,7 +22,7 @@ PICTURE = "training.png"
 
 def model_card(name: str, preset: Preset, training: Training, corpus: Corpus, trained: Trained) -> str:
     """The card: front matter for hubs, what the model does and how well, the curves, the settings."""
-    base = None if name == NEW else base_name(name)
+    base = None if name == NEW else one_line(base_name(name))
     data = ModelCardData(
         language=sorted(corpus.languages),
         library_name="transformers",
@@ -29,11 +30,11 @@ def model_card(name: str, preset: Preset, training: Training, corpus: Corpus, tr
         pipeline_tag="text-classification",
         tags=["polypatch", "text-classification"],
     )
-    origin = f"`{base}`" if base else "A small new BERT"
+    origin = code(base) if base else "A small new BERT"
     early = ", where patience ended the training" if trained.stopped_early else ""
     parts = [
         f"---\n{data.to_yaml()}\n---\n",
-        f"# {base or 'A small BERT'}, fine-tuned ({preset.name})\n",
+        f"# {inline(base or 'A small BERT')}, fine-tuned ({preset.name})\n",
         f"{origin}, fine-tuned by polypatch as a classifier into {len(corpus.labels)} classes, with the "
         f"hyper-parameters of the {preset.name.upper()} column of the MPN paper's Table 4 ([arXiv:2401.03190]"
         f"(https://arxiv.org/abs/2401.03190)) except where the table below says otherwise. The weights are those of "
@@ -45,7 +46,7 @@ def model_card(name: str, preset: Preset, training: Training, corpus: Corpus, tr
         _accuracies(corpus, trained),
         f"![Loss and validation accuracy by step]({PICTURE})\n",
         "## Classes\n",
-        "".join(f"* {i}: `{_plain(label)}`\n" for i, label in enumerate(corpus.labels)),
+        "".join(f"* {i}: {code(label)}\n" for i, label in enumerate(corpus.labels)),
         "## Settings\n",
         _settings(preset, training, corpus),
     ]
@@ -91,7 +92,9 @@ def _accuracies(corpus: Corpus, trained: Trained) -> str:
     lines = ["| language | trained on | rows | accuracy |", "| --- | --- | --- | --- |"]
     for lang, accuracy in trained.by_language.items():
         rows = sum(row.lang == lang for row in corpus.validation)
-        lines.append(f"| {lang} | {'yes' if lang in corpus.languages else 'no'} | {rows:,} | {100 * accuracy:.2f} |")
+        lines.append(
+            f"| {inline(lang)} | {'yes' if lang in corpus.languages else 'no'} | {rows:,} | {100 * accuracy:.2f} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -114,7 +117,3 @@ def _settings(preset: Preset, training: Training, corpus: Corpus) -> str:
     }
     lines += [f"| {name} | {value} | – |" for name, value in own.items() if value is not None]
     return "\n".join(lines) + "\n"
-
-
-def _plain(label: str) -> str:
-    return " ".join(label.replace("`", "'").split())
