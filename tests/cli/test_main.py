@@ -22,7 +22,7 @@ def shell(*argv, **env):
         [sys.executable, "-m", "polypatch", *map(str, argv)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
         env={**os.environ, "COLUMNS": "100", "OMP_NUM_THREADS": "1", **env},
     )

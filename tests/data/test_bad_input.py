@@ -88,23 +88,23 @@ def test_a_probe_without_text_among_others_is_refused(refused, prompts):
 
 
 def test_a_text_of_100_000_characters_is_read_whole_and_at_once(read):
-    start = time.perf_counter()
+    start = time.process_time()
     edits = read("\n".join(line(id=str(i), prompt={"en": WORDS, "de": WORDS}) for i in range(10)))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert [edit.prompt for edit in edits] == [{"en": WORDS, "de": WORDS}] * 10
 
 
 def test_a_line_of_five_megabytes_is_read_at_once(read):
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(read(line(prompt="w" * 5_000_000))[0].prompt["en"]) == 5_000_000
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("content", ["w" * 5_000_000, " " * 5_000_000, '{"a":' * 10**6, line(prompt=["w"] * 10**6)])
 def test_a_broken_line_of_five_megabytes_is_refused_at_once(refused, content):
-    start = time.perf_counter()
+    start = time.process_time()
     refused(content)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -138,10 +138,10 @@ def test_a_long_id_that_occurs_twice_is_cut_too(refused):
 
 
 def test_a_long_label_is_cut_and_found_missing_at_once():
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(UnknownLabelError) as caught:
         check_labels([Edit(WORDS, {"en": "x"}, {"en": WORDS})], [f"class-{i}" for i in range(60)])
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert len(str(caught.value)) < 500
 
 

@@ -157,11 +157,12 @@ def test_two_processes_on_one_run(made, tmp_path):
     """The second is refused while the first holds the folder, whatever it asks for; after its death it is not."""
     found, _ = made
     code = (
-        "import sys, time; from pathlib import Path; from polypatch.journal import Journal\n"
-        f"journal = Journal(Path(sys.argv[1]), {FACTS!r}, resume=True); print('ready', flush=True); time.sleep(60)"
+        "import sys; from pathlib import Path; from polypatch.journal import Journal\n"
+        f"journal = Journal(Path(sys.argv[1]), {FACTS!r}, resume=True); print('ready', flush=True); sys.stdin.read()"
     )
     journal_of(tmp_path, found[:1])
-    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], text=True, **pipes)
     try:
         assert other.stdout.readline() == "ready\n"
         for flags in ({"resume": True}, {"overwrite": True}, {}):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
+from itertools import count
 
 import pytest
 import torch
@@ -64,7 +65,7 @@ def test_several_processes_save_to_one_folder(artefact, tmp_path, figure):
         ]
         for writer in writers:
             writer.start()
-        words = dict(said.get(timeout=60) for _ in writers)
+        words = dict(said.get(timeout=300) for _ in writers)
         for writer in writers:
             writer.join()
         assert words == dict.fromkeys(words, "written")
@@ -80,23 +81,22 @@ def test_several_processes_save_to_one_folder(artefact, tmp_path, figure):
 def test_a_reader_beside_a_writer_sees_one_folder_or_the_next(artefact, tmp_path):
     fork = multiprocessing.get_context("fork")
     folder = write_artefact(tmp_path / "edits", saying(artefact, 0))
-    barrier, said = fork.Barrier(2), fork.Queue()
+    enough = fork.Event()
 
     def rewrite():
-        barrier.wait()
-        for seed in range(1, 25):
+        for seed in count(1):
+            if enough.is_set():
+                break
             write_artefact(folder, saying(artefact, seed))
-        said.put("done")
 
     writer = fork.Process(target=rewrite)
     writer.start()
-    barrier.wait()
     seen = []
-    while said.empty():
+    while len(set(seen)) < 5 and writer.is_alive():  # however slowly either of them gets on
         seen.append(read_artefact(folder).config["seed"])
+    enough.set()
     writer.join()
-    assert seen == sorted(seen)
-    assert len(set(seen)) > 2
+    assert (seen, writer.exitcode) == (sorted(seen), 0)
 
 
 def test_a_writer_waits_for_another_and_gives_up_in_the_end(artefact, tmp_path, monkeypatch):

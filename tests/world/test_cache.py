@@ -101,7 +101,7 @@ def test_many_builders_at_once(tmp_path):
 
     def write(folder):
         _write("same")(folder)
-        barrier.wait(timeout=30)
+        barrier.wait(timeout=300)
 
     with ThreadPoolExecutor(8) as pool:
         for future in [pool.submit(put, tmp_path / "w", write) for _ in range(8)]:
