@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from polypatch import writing
 from polypatch.artefact import CARD, CONFIG, FIELDS, FORMAT_VERSION, PROVENANCE, TENSORS, own_checksum
+from polypatch.data.memory import Kept
 from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, TPatcher
 from polypatch.edits import Edit
@@ -95,7 +96,7 @@ def test_any_edit_id_survives_the_disk(bert, tmp_path_factory, names):
     model, tokenizer = bert
     edits = [Edit(name, {"en": f"{i} ba"}, {"en": "class-0"}) for i, name in enumerate(names)]
     quick = Recipe(TPatcher(max_steps=1, views=0))
-    edited = edit(model, edits, tokenizer=tokenizer, recipe=quick)
+    edited = edit(model, edits, tokenizer=tokenizer, memory=Kept(), recipe=quick)
     edited.unload()
     loaded = load(bert, edited.save_pretrained(tmp_path_factory.mktemp("ids") / "saved"))
     assert loaded.outcomes == edited.outcomes

@@ -11,6 +11,7 @@ from transformers import AutoModelForSequenceClassification
 
 from polypatch.artefact import CARD, REPORT, read_artefact
 from polypatch.contradictions import find_contradictions
+from polypatch.data.memory import Kept
 from polypatch.deltas import PatchBank
 from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, TPatcher
@@ -78,7 +79,7 @@ def test_an_explanation_is_what_removing_the_patch_shows(edited):
 
 def test_changed_weights_have_no_causes_but_an_answer():
     model, tokenizer = tiny_model("bert")
-    made = edit(model, EDITS[:2], tokenizer=tokenizer, recipe=TUNER, keep_failed=True)
+    made = edit(model, EDITS[:2], tokenizer=tokenizer, memory=Kept(), recipe=TUNER, keep_failed=True)
     told = made.explain(EDITS[0].prompt["en"])
     assert (told.causes, told.firing) == ((), 0)
     assert told.answer.label == made.predict(EDITS[0].prompt["en"])
@@ -236,7 +237,7 @@ def test_the_report_travels_with_the_edits_until_they_change(edited, tmp_path):
 def test_what_people_write_cannot_break_the_card(tmp_path):
     model, tokenizer = tiny_model("bert")
     nasty = Edit("`x`\n# Title", {"en": "a\n---\n```\n<script>alert(1)</script>| b"}, {"en": "class-0"})
-    made = edit(model, [nasty], tokenizer=tokenizer, recipe=PATCHER, keep_failed=True)
+    made = edit(model, [nasty], tokenizer=tokenizer, memory=Kept(), recipe=PATCHER, keep_failed=True)
     card = (made.save_pretrained(tmp_path / "saved") / CARD).read_text(encoding="utf-8")
     made.unload()
     (line,) = [line for line in card.splitlines() if "script" in line]
@@ -324,7 +325,7 @@ def test_a_merged_checkpoint_needs_no_polypatch(merged_checkpoints):
 
 def test_changed_weights_merge_without_growing(tmp_path):
     model, tokenizer = tiny_model("distilbert")
-    made = edit(model, EDITS[:2], tokenizer=tokenizer, recipe=TUNER, keep_failed=True)
+    made = edit(model, EDITS[:2], tokenizer=tokenizer, memory=Kept(), recipe=TUNER, keep_failed=True)
     wanted = logits(model, tokenizer)
     assert made.merge_cost.parameters == 0
     made.merge_and_unload().save_pretrained(tmp_path)
@@ -335,7 +336,7 @@ def test_changed_weights_merge_without_growing(tmp_path):
 
 def test_merging_keeps_type_and_random_state():
     model, tokenizer = tiny_model("bert")
-    made = edit(model, EDITS[:1], tokenizer=tokenizer, recipe=PATCHER, keep_failed=True)
+    made = edit(model, EDITS[:1], tokenizer=tokenizer, memory=Kept(), recipe=PATCHER, keep_failed=True)
     model.half()
     state, cost = torch.get_rng_state(), made.merge_cost
     merged = made.merge_and_unload()
@@ -438,7 +439,7 @@ def test_what_is_not_finite_never_stays(fails, monkeypatch):
 def test_contradictions_are_found_by_query_and_named():
     """Against a brute-force loop over all pairs of prompts in float64."""
     model, tokenizer = tiny_model("bert")
-    made = attach(model, tokenizer=tokenizer, recipe=PATCHER)
+    made = attach(model, tokenizer=tokenizer, memory=Kept(), recipe=PATCHER)
     edits = tiny_edits(12)
     twin = dataclasses.replace(
         edits[3], id="twin", target={"en": "class-0" if edits[3].target["en"] != "class-0" else "class-1"}

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
+from polypatch.data.memory import Kept
 from polypatch.deltas import PatchBank
 from polypatch.editors import FineTuning, Fit, TPatcher
 from polypatch.edits import Edit, Labelled
 from polypatch.errors import EditError, InputError, TailMismatchError, UnknownLabelError, UnknownRecipeError
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
-from polypatch.sequence import STOPPING_SHARE, Watch, attach, edit, edit_stream, folds, shuffled
+from polypatch.sequence import Watch, attach, edit, edit_stream, folds, shuffled
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.triggers import Trigger
@@ -146,7 +147,7 @@ def test_the_first_draw_is_what_the_trigger_saw(tiny):
     def first_draws(stream, seed):
         editor = Scribe()
         recipe = Recipe(editor, SourcePlusRandom(k=1), Trigger.ALWAYS)
-        edited = attach(model, tokenizer=tokenizer, recipe=recipe, seed=seed)
+        edited = attach(model, tokenizer=tokenizer, memory=Kept(), recipe=recipe, seed=seed)
         outcomes = run(edited, stream, recipe)
         edited.unload()
         return {o.edit_id: (o.languages, noise) for o, (_, _, noise) in zip(outcomes, editor.lessons, strict=True)}
@@ -299,7 +300,7 @@ def test_edit_is_attach_and_a_whole_stream(tiny):
     edited.unload()
     with pytest.raises(EditError):
         edit(model, [edits[0], edits[0]], tokenizer=tokenizer, recipe=recipe, memory=memory)
-    edit(model, [], tokenizer=tokenizer, recipe=recipe).unload()  # nothing was left attached
+    edit(model, [], tokenizer=tokenizer, memory=Kept(), recipe=recipe).unload()  # nothing was left attached
 
 
 def test_an_interrupted_edit_leaves_no_edits_behind(tiny):
@@ -312,36 +313,38 @@ def test_an_interrupted_edit_leaves_no_edits_behind(tiny):
 
     model, tokenizer = tiny_model("bert")
     with pytest.raises(KeyboardInterrupt):
-        edit(model, wrong_edits(tiny, 1), tokenizer=tokenizer, recipe=Recipe(Interrupted()))
-    edit(model, [], tokenizer=tokenizer).unload()
+        edit(model, wrong_edits(tiny, 1), tokenizer=tokenizer, memory=Kept(), recipe=Recipe(Interrupted()))
+    edit(model, [], tokenizer=tokenizer, memory=Kept()).unload()
 
 
 def test_a_model_that_carries_edits_is_refused_as_such(tiny):
     """Not as one whose tail does not fit: the fix is unload(), not slow forward passes."""
     model, tokenizer = tiny_model("bert")
     recipe = Recipe(Scribe(), trigger=Trigger.ALWAYS)
-    edited = edit(model, wrong_edits(tiny, 2), tokenizer=tokenizer, recipe=recipe)
+    edited = edit(model, wrong_edits(tiny, 2), tokenizer=tokenizer, memory=Kept(), recipe=recipe)
     edited.delta.biases += 100.0  # fires everywhere, the probe texts included
     for exact in (False, True):
         with pytest.raises(InputError, match="unload"):
-            attach(model, tokenizer=tokenizer, exact=exact)
+            attach(model, tokenizer=tokenizer, memory=Kept(), exact=exact)
     edited.unload()
-    attach(model, tokenizer=tokenizer).unload()
+    attach(model, tokenizer=tokenizer, memory=Kept()).unload()
 
 
 def test_memory_and_its_share_for_the_stopping_rule(tiny, attached):
-    """Every fifth text watches the stopping rule unless texts for that are given; the two are disjoint."""
+    """Every tenth text is held out, every fifth of the rest watches the stopping rule unless texts are given for it."""
     model, tokenizer = tiny("bert")
     edited = attached("t-patcher")
     memory = edited.memory
-    assert (memory.train.used, memory.validation.used) == (16, 4) == (20 - 20 // STOPPING_SHARE, 20 // STOPPING_SHARE)
-    assert not set(memory.train.texts) & set(memory.validation.texts)
+    assert (memory.train.used, memory.validation.used) == (14, 4)
+    assert edited.held_out == {"": [tiny_texts(20)[9], tiny_texts(20)[19]]}
+    parts = [*memory.train.texts, *memory.validation.texts, *edited.held_out[""]]
+    assert sorted(parts) == sorted(tiny_texts(20))
     assert torch.equal(memory.train.rows, edited.tail.queries(memory.train.texts))
     edited.unload()
     given = attach(model, tokenizer=tokenizer, memory=tiny_texts(20), validation_memory=tiny_texts(3, seed=1))
-    assert (given.memory.train.used, given.memory.validation.texts) == (20, tiny_texts(3, seed=1))
+    assert (given.memory.train.used, given.memory.validation.texts) == (18, tiny_texts(3, seed=1))
     given.unload()
-    none = attach(model, tokenizer=tokenizer)
+    none = attach(model, tokenizer=tokenizer, memory=Kept())
     assert (none.memory.train.used, none.memory.validation.used) == (0, 0)
     none.unload()
 
@@ -351,20 +354,20 @@ def test_which_tail_is_used(tiny):
     model, tokenizer = tiny("bert")
     cases = [("t-patcher", {}, FrozenTail), ("t-patcher", {"exact": True}, FullForward)]
     for recipe, arguments, kind in [*cases, (Recipe(FineTuning(scope="layer")), {}, FullForward)]:
-        edited = attach(model, tokenizer=tokenizer, recipe=recipe, **arguments)
+        edited = attach(model, tokenizer=tokenizer, memory=Kept(), recipe=recipe, **arguments)
         assert type(edited.tail) is kind
         edited.unload()
     tail = FrozenTail(FeedForwardSite(model), tokenizer, max_length=20)
-    edited = attach(model, tokenizer=tokenizer, tail=tail)
+    edited = attach(model, tokenizer=tokenizer, memory=Kept(), tail=tail)
     assert edited.tail is tail
     edited.unload()
-    edited = attach(model, tokenizer=tokenizer, tail=tail, exact=True)
+    edited = attach(model, tokenizer=tokenizer, memory=Kept(), tail=tail, exact=True)
     assert type(edited.tail) is FullForward
     assert edited.tail.encoder.tokens.max_length == 20
     edited.unload()
     other, _ = tiny("bert", seed=1)
     with pytest.raises(InputError, match="another model"):
-        attach(other, tokenizer=tokenizer, tail=tail)
+        attach(other, tokenizer=tokenizer, memory=Kept(), tail=tail)
 
 
 def test_folds_and_orders_keep_every_edit_once():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from polypatch.editors import TPatcher as TPatcher
     from polypatch.edits import Edit as Edit
     from polypatch.errors import PolypatchError as PolypatchError
+    from polypatch.errors import PolypatchWarning as PolypatchWarning
     from polypatch.evaluation import Report as Report
     from polypatch.evaluation import evaluate as evaluate
     from polypatch.guard import Guard as Guard
@@ -50,6 +51,7 @@ _HOME = {
     "Guard": "guard",
     "OnlyLanguages": "samplers",
     "PolypatchError": "errors",
+    "PolypatchWarning": "errors",
     "RECIPES": "recipes",
     "Recipe": "recipes",
     "Report": "evaluation",

@@ -18,12 +18,15 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.answers import Answered, answered
 from polypatch.artefact import Artefact
 from polypatch.attempt import Rules
+from polypatch.cost import Cost, Measured, cost_of, described
+from polypatch.data.memory import Given
 from polypatch.deltas import Delta
 from polypatch.editors import Memory
-from polypatch.edits import Edit, Lang, Text
+from polypatch.edits import Edit, Lang, Text, edits_in
 from polypatch.explanation import Explanation, explain, firing
 from polypatch.explanation import Firing as Firing
 from polypatch.guard import Guard
+from polypatch.one_language import cautioned
 from polypatch.opening import artefact_of, loaded_delta, open_artefact, push_artefact, report_rows
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.pruning import Progress, Pruned, prune
@@ -31,16 +34,15 @@ from polypatch.recipes import Recipe, recipe_to_plain
 from polypatch.resting import revert
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, MergeCost
 from polypatch.sites.fingerprint import model_fingerprint
-from polypatch.stream import Watch, apply, recipe_for, remember_again, remember_one
+from polypatch.stream import apply, recipe_for, remember_again, remember_one
 from polypatch.writing import write_artefact
 
 
-@dataclass
+@dataclass(repr=False)
 class EditedModel:
     """A model with its edits attached: every forward pass of `model` answers as edited.
 
-    The model's own weights are never written. Inside ``disabled()``, and for good after ``unload()``, its answers are
-    bit for bit those of the unedited model.
+    The model's own weights are never written: ``disabled()`` and ``unload()`` give its own answers, bit for bit.
 
     Attributes:
         model: the Hugging Face classifier, as it was passed in.
@@ -55,6 +57,7 @@ class EditedModel:
         trajectory: how the model stood every so many edits, where that was asked for.
         config: the hyper-parameters behind the edits, as plain data.
         memory: what later edits of the same stream must leave alone; None in a model loaded without one.
+        held_out: texts by language that no edit sees, which `cost` is measured on.
         rules, guard: how the last edits were judged.
         report: rows of the report that was saved with these edits; None after any change of them.
     """
@@ -71,9 +74,11 @@ class EditedModel:
     trajectory: list[TrajectoryPoint] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     memory: Memory | None = None
+    held_out: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     guard: Guard | None = None
     report: Sequence[Mapping[str, Any]] | None = None
+    measured: Measured | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self) -> None:
         self.site.attach(self.delta, self.delta.overrides)
@@ -129,6 +134,14 @@ class EditedModel:
         """The same, and the probability that the edited model gives its answer: [n], [n], [n]."""
         return answered(self.tail, self.delta, texts)
 
+    @property
+    def cost(self) -> Cost:
+        """What the edits cost elsewhere: held-out texts that answer otherwise than unedited, by language."""
+        return cost_of(self)
+
+    def __repr__(self) -> str:
+        return described(self)
+
     def firing(self, text: Text, threshold: float = 0.0) -> list[Firing]:
         """The patches whose activation in `text` exceeds `threshold`, strongest first; none for changed weights."""
         return [Firing(self.delta.owners[i], a) for i, a in firing(text, self.tail, self.delta, threshold)]
@@ -142,29 +155,18 @@ class EditedModel:
         edits: Sequence[Edit],
         *,
         recipe: Recipe | None = None,
-        languages: Sequence[Lang] | None = None,
         rules: Rules | None = None,
         guard: Guard | None = None,
-        watch: Watch | None = None,
-        allow_contradictions: bool = False,
+        **options: Any,
     ) -> Iterator[EditOutcome]:
-        """Further edits, one by one; see `polypatch.edit_stream`, which is the public form of it."""
+        """Further edits, one by one, without a warning; see `polypatch.edit_stream`, the public form of it."""
         self.recipe = recipe_for(self, recipe)
         self.rules, self.guard, self.report = rules or Rules(), guard, None
         self.config["recipe"] = recipe_to_plain(self.recipe)
         self.config["rules"] = {"retries": self.rules.retries, "keep_failed": self.rules.keep_failed}
         if guard is not None:
             self.config["guard"] = {"max_locality_drop": guard.max_locality_drop, "probe_texts": len(guard.probe)}
-        return apply(
-            self,
-            edits,
-            self.recipe,
-            languages=languages,
-            rules=self.rules,
-            guard=guard,
-            watch=watch,
-            allow_contradictions=allow_contradictions,
-        )
+        return apply(self, edits, self.recipe, rules=self.rules, guard=guard, **options)
 
     def adopt(self, record: EditRecord, tensors: Mapping[str, Tensor] | None, point: TrajectoryPoint | None) -> None:
         """Take over one edit that was made before, from a journal, as if it had just been made here."""
@@ -179,8 +181,8 @@ class EditedModel:
             remember_one(self, self.recipe, record)
 
     def edit(self, more: Sequence[Edit], **options: Any) -> list[EditOutcome]:
-        """Continue the stream with `more`; `options` as for `stream`. Returns what became of each."""
-        return list(self.stream(more, **options))
+        """Continue the stream with `more`; `options` as for `stream`. Returns what became of each; see `cost` then."""
+        return list(cautioned(self, edits := edits_in(more), self.stream(edits, **options)))
 
     def revert(self, edit_ids: str | Sequence[str]) -> None:
         """Take edits back, as if they had never been made; the history keeps them as reverted.
@@ -266,8 +268,8 @@ class EditedModel:
         *,
         model: nn.Module | None = None,
         tokenizer: PreTrainedTokenizerBase | None = None,
-        memory: Sequence[Text] | None = None,
-        validation_memory: Sequence[Text] | None = None,
+        memory: Given | None = None,
+        validation_memory: Given | None = None,
         parallel: Mapping[Lang, Sequence[Text]] | None = None,
         revision: str | None = None,
         cache_dir: Path | None = None,
@@ -278,7 +280,7 @@ class EditedModel:
             folder: a folder that `save_pretrained` wrote, or the name of one on a hub.
             model: the base model; None loads the one that the edits name.
             tokenizer: its tokenizer; None likewise.
-            memory: the texts the edits were made with, () for none; needed to make further edits.
+            memory: what the edits were made with, as for `polypatch.edit`, () for none; further edits need it.
             validation_memory: the same, for the stopping rule; a fifth of `memory` where it is not given.
             parallel: the parallel text they were made with, where queries were mapped.
             revision: branch, tag or commit, for hub names.

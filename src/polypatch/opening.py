@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from polypatch._version import __version__
 from polypatch.artefact import Artefact, read_artefact
 from polypatch.attempt import Rules
+from polypatch.data.memory import Given, parted
 from polypatch.deltas import Codebook, Delta, LowRankDelta, PatchBank, WeightDelta
 from polypatch.differences import different_field
 from polypatch.edits import Lang, Text
@@ -92,8 +93,8 @@ def open_artefact(
     folder: str | Path,
     model: nn.Module | None,
     tokenizer: PreTrainedTokenizerBase | None,
-    memory: Sequence[Text] | None,
-    validation_memory: Sequence[Text] | None,
+    memory: Given | None,
+    validation_memory: Given | None,
     parallel: Mapping[Lang, Sequence[Text]] | None,
     revision: str | None,
     cache_dir: Path | None,
@@ -116,6 +117,7 @@ def open_artefact(
         tail = FrozenTail(site, tokenizer, max_length=config["max_length"], cache_dir=cache_dir)
     if parallel is not None:
         learn_maps(tail, parallel)
+    kept = None if memory is None else parted(memory, validation_memory)
     recipe = recipe_from_plain(settings["recipe"]) if isinstance(settings.get("recipe"), dict) else None
     return {
         "model": model,
@@ -128,7 +130,8 @@ def open_artefact(
         "sampled_languages": tuple(config["sampled_languages"]),
         "records": {record.outcome.edit_id: record for record in artefact.records},
         "config": settings,
-        "memory": None if memory is None else build_memory(tail, memory, validation_memory),
+        "memory": None if kept is None else build_memory(tail, kept),
+        "held_out": {} if kept is None else kept.held_out,
         "rules": Rules(**settings["rules"]) if "rules" in settings else Rules(keep_failed=True),
         "report": artefact.report,
     }

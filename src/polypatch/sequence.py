@@ -5,31 +5,37 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from polypatch.attempt import Rules
+from polypatch.cautions import caution
+from polypatch.data.memory import Given, Kept, parted
 from polypatch.edited_model import EditedModel
-from polypatch.edits import Edit, Lang, Text
+from polypatch.edits import Edit, Lang, Text, edits_in
 from polypatch.errors import InputError
 from polypatch.guard import Guard
+from polypatch.one_language import cautioned
 from polypatch.opening import learn_maps
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import DEFAULT, Recipe, recipe_named, recipe_to_plain, with_mapped
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
-from polypatch.stream import STOPPING_SHARE as STOPPING_SHARE
 from polypatch.stream import Watch as Watch
 from polypatch.stream import build_memory
+
+NOT_SAID: Any = object()
+"""So that going without a memory is a decision: it has to be written out."""
 
 
 def attach(
     model: nn.Module,
     *,
     tokenizer: PreTrainedTokenizerBase,
+    memory: Given | None = NOT_SAID,
     recipe: str | Recipe = DEFAULT,
-    memory: Sequence[Text] = (),
-    validation_memory: Sequence[Text] | None = None,
+    validation_memory: Given | None = None,
     parallel: Mapping[Lang, Sequence[Text]] | None = None,
     seed: int = 0,
     exact: bool = False,
@@ -39,6 +45,7 @@ def attach(
     name: str = "",
 ) -> EditedModel:
     """A model ready to be edited, no edit in it yet. Arguments as for `edit`; `name` is the recipe's in reports."""
+    kept = _kept(memory, validation_memory)
     row = with_mapped(recipe_named(recipe) if isinstance(recipe, str) else recipe, parallel)
     tail = _fitting_tail(tail, model, tokenizer, exact or row.editor.exact, max_length, cache_dir)
     if parallel is not None:
@@ -53,7 +60,8 @@ def attach(
         recipe_name=name or (recipe if isinstance(recipe, str) else "custom"),
         seed=seed,
         config={"recipe": recipe_to_plain(row), "exact": isinstance(tail, FullForward)},
-        memory=build_memory(tail, memory, validation_memory),
+        memory=build_memory(tail, kept),
+        held_out=kept.held_out,
     )
 
 
@@ -92,7 +100,8 @@ def edit_stream(
     """
     row = recipe_named(recipe) if isinstance(recipe, str) else recipe
     rules = Rules(retries=retries, keep_failed=keep_failed)
-    return edited.stream(
+    edits = edits_in(edits)
+    outcomes = edited.stream(
         edits,
         recipe=row,
         languages=languages,
@@ -101,6 +110,7 @@ def edit_stream(
         watch=watch,
         allow_contradictions=allow_contradictions,
     )
+    return cautioned(edited, edits, outcomes)
 
 
 def edit(
@@ -108,9 +118,9 @@ def edit(
     edits: Sequence[Edit],
     *,
     tokenizer: PreTrainedTokenizerBase,
+    memory: Given | None = NOT_SAID,
     recipe: str | Recipe = DEFAULT,
-    memory: Sequence[Text] = (),
-    validation_memory: Sequence[Text] | None = None,
+    validation_memory: Given | None = None,
     parallel: Mapping[Lang, Sequence[Text]] | None = None,
     languages: Sequence[Lang] | None = None,
     seed: int = 0,
@@ -131,7 +141,9 @@ def edit(
         edits: the corrections, in order.
         tokenizer: the model's tokenizer.
         recipe: row of the table, or a `Recipe`.
-        memory: unlabelled texts that edits must leave alone, best in every language that is served.
+        memory: unlabelled texts that edits must leave alone, best in every language that is served: a list of texts,
+            ``{lang: texts}``, or the path of a file (a text a line, or ``{"lang", "text"}`` a line in .jsonl). Every
+            tenth text of a language is held out, for `EditedModel.cost`. None goes without, and warns.
         validation_memory: the same, for the stopping rule; a fifth of `memory` where it is not given.
         parallel: unlabelled texts that say the same in every language, the source's first, for `SourcePlusMapped`.
         languages: what samplers and triggers may use beside the source; None: every language an edit has.
@@ -147,6 +159,7 @@ def edit(
         cache_dir: keep queries on disk.
 
     Raises:
+        InputError: nothing is said about the memory.
         PolypatchError: see `FeedForwardSite`, `FrozenTail` and `edit_stream`.
     """
     edited = attach(
@@ -194,6 +207,19 @@ def shuffled(edits: Sequence[Edit], seed: int) -> list[Edit]:
     order = list(edits)
     random.Random(f"order:{seed}").shuffle(order)
     return order
+
+
+def _kept(memory: Given | None, validation: Given | None) -> Kept:
+    """The memory, parted; a warning where there is none."""
+    if memory is NOT_SAID:
+        raise InputError(
+            "memory is missing: which texts must stay as they are? A list of them, memory=[…]; by language, "
+            'memory={"en": […], "de": […]}; or a file, memory="texts.txt". memory=None goes without'
+        )
+    kept = Kept() if memory is None else parted(memory, validation)
+    if not isinstance(memory, Kept) and not kept.train:
+        caution("no memory: nothing keeps other answers as they are, and what edits change elsewhere is not known")
+    return kept
 
 
 def _fitting_tail(

@@ -11,20 +11,18 @@ from typing import Annotated, Any, Protocol
 
 import torch
 
-from polypatch.arguments import labelled_in, texts_in
+from polypatch.arguments import labelled_in
 from polypatch.attempt import Attempt, Editable, Rules, now, remember, right_already, rng_of
 from polypatch.contradictions import require_no_contradictions
+from polypatch.data.memory import Kept
 from polypatch.editors import Memory, MemoryRows
-from polypatch.edits import Edit, Example, Labelled, Lang, Text, edits_in
+from polypatch.edits import Edit, Example, Labelled, Lang, edits_in
 from polypatch.errors import EditError, InputError
 from polypatch.guard import Guard, Watchman
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.ranges import Settings, at_least
 from polypatch.recipes import Recipe
 from polypatch.sites import Tail
-
-STOPPING_SHARE = 5
-"""Every so many-th memory text watches the stopping rule where no validation memory is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,14 +178,9 @@ def examples_of(edited: Stream, recipe: Recipe, record: EditRecord) -> tuple[Exa
     return tuple(dict.fromkeys((*map(record.edit.example, record.edit.languages), *known)))
 
 
-def build_memory(tail: Tail, memory: Sequence[Text], validation: Sequence[Text] | None) -> Memory:
-    """The memory of these texts; every `STOPPING_SHARE`-th watches the stopping rule where `validation` is None."""
-    memory = texts_in(memory, "memory")
-    if validation is None:
-        validation = memory[::STOPPING_SHARE]
-        memory = [text for i, text in enumerate(memory) if i % STOPPING_SHARE]
-    validation = texts_in(validation, "validation_memory")
-    return Memory(*(MemoryRows(texts, tail.queries(texts)) for texts in (memory, validation)))
+def build_memory(tail: Tail, kept: Kept) -> Memory:
+    """The rows of a memory."""
+    return Memory(*(MemoryRows(texts, tail.queries(texts)) for texts in (kept.train, kept.validation)))
 
 
 def made(edited: Stream) -> list[Edit]:

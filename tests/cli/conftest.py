@@ -10,7 +10,7 @@ import pytest
 
 from polypatch.cli import main
 from polypatch.data import write_jsonl
-from polypatch.sequence import edit_stream
+from polypatch.edited_model import EditedModel
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 FAST = (
@@ -99,6 +99,7 @@ def edited(checkpoint, files, tmp_path_factory) -> Path:
             [
                 *("edit", str(checkpoint), "--out", str(out), "--languages", "en,de", "--eval-languages", "sw", *FAST),
                 *("--set", "memory_weight=0"),  # lets patches fire, untrained as they are
+                *("--set", "max_steps=10"),  # one edit does not take
                 *("--data", f"jsonl:{files / 'edits.jsonl'}", "--memory", str(files / "memory.txt")),
             ]
         )
@@ -115,8 +116,10 @@ def cut(monkeypatch):
     """Call a run that ends by `how` after so many edits."""
 
     def call(edit, how, after, *more, **options):
+        stream = EditedModel.stream
+
         def ended(*args, **kwargs):
-            for done, outcome in enumerate(edit_stream(*args, **kwargs), start=1):
+            for done, outcome in enumerate(stream(*args, **kwargs), start=1):
                 if how is PowerCut and done > after:
                     raise PowerCut
                 if how is KeyboardInterrupt and done == after:
@@ -124,7 +127,7 @@ def cut(monkeypatch):
                 yield outcome
 
         with monkeypatch.context() as patched:
-            patched.setattr("polypatch.runs.workbench.edit_stream", ended)
+            patched.setattr(EditedModel, "stream", ended)
             if how is KeyboardInterrupt:
                 assert edit(*more, **options).code == 130
                 return

@@ -28,11 +28,19 @@ def rows(verdict):
 def test_a_pass(check):
     ran = check(*LAX)
     assert ran.code == 0, ran.out
-    for word in ("intact, of this model", "reliability", "locality drop en", "contradictions", "all passed"):
+    for word in (
+        "intact, of this model",
+        "reliability",
+        "locality drop en",
+        "contradictions",
+        "Elsewhere: ",
+        "other answers changed",
+        "all passed",
+    ):
         assert word in ran.out
     verdict = check(*LAX, "--json").json()
     assert verdict["ok"]
-    assert set(verdict) == {"ok", "checks", "wrong", "unsure", "not_taken", "contradictions"}
+    assert set(verdict) == {"ok", "checks", "wrong", "unsure", "not_taken", "contradictions", "cost"}
     assert all(set(row) == {"check", "value", "required", "ok", "note"} for row in verdict["checks"])
 
 
@@ -159,7 +167,7 @@ def test_contradictions_are_named_and_fail_when_strict(check, polypatch, checkpo
     other = next(label for label in ("class-0", "class-1") if label != one.target["en"])
     two = type(two)("contrary", dict(one.prompt), {"en": other})
     write_jsonl([one, two], tmp_path / "edits.jsonl")
-    data = ("--data", f"jsonl:{tmp_path / 'edits.jsonl'}", "--allow-contradictions", *FAST)
+    data = ("--data", f"jsonl:{tmp_path / 'edits.jsonl'}", "--allow-contradictions", "--no-memory", *FAST)
     assert polypatch("edit", checkpoint, "--out", tmp_path / "run", *data).code == 0
     ran = check(*LAX, folder=tmp_path / "run")
     assert ran.code == 0

@@ -7,22 +7,35 @@ from filelock import FileLock
 
 from polypatch.artefact import read_artefact
 from polypatch.data import write_jsonl
+from polypatch.edited_model import EditedModel
 from polypatch.evaluation import load_cells, load_reports
-from polypatch.sequence import edit_stream
 from polypatch.testing import tiny_edits, tiny_texts
 
 from .conftest import FAST, PowerCut
 
 KEYS = {"recipe", "seed", "patches", "reliability", "mlg", "clg", "clg_avg", "clg_seen", "clg_unseen"}
 KEYS |= {"clg_never", "clg_rephrase", "locality", "seconds_per_edit"}
-EXTRAS = {"edits", "triggered", "success_rate", "retries", "seconds_total", "source_errors", "when"}
+EXTRAS = {
+    "confidence",
+    "below_half",
+    "below_half_kept",
+    "cost",
+    "edits",
+    "triggered",
+    "success_rate",
+    "retries",
+    "seconds_total",
+    "source_errors",
+    "when",
+}
 EXTRAS |= {"trajectory", "config", "original"}
 
 
 @pytest.fixture
 def edit(polypatch, checkpoint, files, tmp_path):
     def call(*more, data=f"jsonl:{files / 'edits.jsonl'}", out=tmp_path / "run"):
-        return polypatch("edit", checkpoint, "--data", data, "--out", out, *FAST, *more)
+        without = () if "--memory" in more else ("--no-memory",)
+        return polypatch("edit", checkpoint, "--data", data, "--out", out, *FAST, *without, *more)
 
     return call
 
@@ -41,7 +54,7 @@ def test_a_run_leaves_a_report_for_people_one_for_machines_the_cells_and_the_edi
     report = (edited / "report.md").read_text(encoding="utf-8")
     assert "polypatch edit" in report
     assert "| original" in report
-    assert "* memory: en 32" in report  # a fifth of the 40 texts is held out
+    assert "* memory: en 28" in report  # of 40 texts a tenth is held out, a fifth of the rest watches
     assert "only measured: sw" in report
 
 
@@ -65,13 +78,38 @@ def test_without_json_the_table_and_the_place_are_printed(edit, tmp_path):
     assert f"Written to {tmp_path / 'run'}: cells.json, report.json, report.md, edits\n" in ran.out
 
 
-def test_data_without_memory_are_edited_with_a_word_of_warning(edit):
-    assert "no memory" in edit().err
+def test_data_without_memory_are_refused_unless_that_is_meant(edit, polypatch, checkpoint, files, tmp_path):
+    data = ("--data", f"jsonl:{files / 'edits.jsonl'}", "--out", tmp_path / "run", "--quiet")
+    message = polypatch("edit", checkpoint, *data).refused()
+    assert "--memory FILE" in message
+    assert "--no-memory" in message
+    assert not (tmp_path / "run").exists()
+    assert "give one of them" in edit("--memory", files / "memory.txt", "--no-memory").refused()
+    ran = edit()
+    assert "note: no memory" in ran.err
+    assert "Elsewhere: what changed elsewhere is not known: there are no held-out texts." in ran.out
+
+
+def test_a_run_ends_with_what_changed_elsewhere(edit, files, tmp_path):
+    """On every tenth text of the memory; 36 of its 40 are what edits are trained and watched with."""
+    ran = edit("--memory", files / "memory.txt", "--set", "memory_weight=0")
+    (cost,) = [report.cost for report in load_reports(tmp_path / "run" / "report.json") if report.cost is not None]
+    assert cost.languages["en"].rows == 4
+    assert f"Elsewhere: {cost}." in ran.out
+    assert f"Elsewhere: {cost}." in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+
+
+def test_edits_known_in_one_language_are_named(edit, files, tmp_path):
+    assert "a prompt in one language only" not in edit().err
+    said = edit("--languages", "en", "--eval-languages", "de", out=tmp_path / "other").err
+    assert "6 of 6 edits have a prompt in one language only" in said
+    for way in ("--translate-to", "--parallel"):
+        assert way in said
 
 
 def test_a_memory_in_several_languages_is_used_in_all_of_them(edit, files, tmp_path):
     assert edit("--memory", files / "memory.jsonl").code == 0
-    assert "* memory: en 16, de 16" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+    assert "* memory: en 14, de 14" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_file_of_parallel_text_is_what_queries_are_mapped_by(polypatch, checkpoint, files, tmp_path):
@@ -116,6 +154,7 @@ def test_a_tuple_of_numbers_is_a_setting(polypatch, checkpoint, files, tmp_path)
         f"jsonl:{files / 'edits.jsonl'}",
         "--out",
         tmp_path / "run",
+        "--no-memory",
         "--set",
         "places=0.5,0.9",
     )
@@ -161,13 +200,15 @@ def test_other_files_in_the_folder_stay(edit, tmp_path):
 
 
 def test_ctrl_c_ends_the_edit_at_hand_and_keeps_what_was_made(edit, tmp_path, monkeypatch):
+    stream = EditedModel.stream
+
     def interrupted(*args, **kwargs):
-        for done, outcome in enumerate(edit_stream(*args, **kwargs), start=1):
+        for done, outcome in enumerate(stream(*args, **kwargs), start=1):
             if done == 2:
                 os.kill(os.getpid(), signal.SIGINT)
             yield outcome
 
-    monkeypatch.setattr("polypatch.runs.workbench.edit_stream", interrupted)
+    monkeypatch.setattr(EditedModel, "stream", interrupted)
     before = signal.getsignal(signal.SIGINT)
     ran = edit()
     assert ran.code == 130
@@ -202,12 +243,14 @@ def test_a_resumed_run_learns_nothing_again(edit, cut, monkeypatch):
     cut(edit, PowerCut, 4)
     learned = []
 
+    stream = EditedModel.stream
+
     def counted(*args, **kwargs):
-        for outcome in edit_stream(*args, **kwargs):
+        for outcome in stream(*args, **kwargs):
             learned.append(outcome.edit_id)
             yield outcome
 
-    monkeypatch.setattr("polypatch.runs.workbench.edit_stream", counted)
+    monkeypatch.setattr(EditedModel, "stream", counted)
     assert edit("--resume").code == 0
     assert len(learned) == 2
     assert edit("--resume").code == 0

@@ -50,6 +50,7 @@ def line(checkpoint, translators, english, tmp_path):
             "edit",
             checkpoint,
             *data,
+            "--no-memory",
             "--out",
             out,
             "--translate-to",

@@ -13,6 +13,7 @@ from polypatch.testing import tiny_edits
 def edit(polypatch, checkpoint, files, tmp_path):
     def refused(*more, model=checkpoint, data=f"jsonl:{files / 'edits.jsonl'}"):
         given = () if data is None else ("--data", data)
+        given += () if "--memory" in more else ("--no-memory",)
         message = polypatch("edit", model, *given, "--out", tmp_path / "deep" / "run", "--quiet", *more).refused()
         assert not (tmp_path / "deep").exists()  # a mistake leaves nothing behind
         return message
@@ -213,7 +214,7 @@ def test_a_damaged_folder_of_edits(polypatch, edited, tmp_path):
     ids=["deep", "surrogate", "path", "no language", "twice", "NaN", "blank", "list"],
 )
 def test_a_row_of_a_memory_that_cannot_be_read_is_named(tmp_path, line):
-    from polypatch.cli.memory_file import read_memory
+    from polypatch.data.memory import read_memory
     from polypatch.errors import DataError
 
     path = tmp_path / "memory.jsonl"

@@ -37,7 +37,17 @@ def test_the_run_may_be_named_instead_of_its_edits(evaluate, edited):
 def test_edits_that_were_not_handled_count_only_when_asked_for(polypatch, checkpoint, files, evaluate, tmp_path):
     data = f"jsonl:{files / 'edits.jsonl'}"
     assert polypatch(
-        "edit", checkpoint, "--data", data, "--out", tmp_path / "two", "--limit", 2, "--set", "max_steps=5"
+        "edit",
+        checkpoint,
+        "--data",
+        data,
+        "--out",
+        tmp_path / "two",
+        "--no-memory",
+        "--limit",
+        2,
+        "--set",
+        "max_steps=5",
     )
     ran = evaluate("--json", folder=tmp_path / "two")
     assert "2 of 6 edits" in ran.err

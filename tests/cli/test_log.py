@@ -10,7 +10,7 @@ import pytest
 from polypatch.artefact import read_artefact
 from polypatch.cli.history import history
 from polypatch.cli.shown import END, ISOLATE, shown
-from polypatch.sequence import edit_stream
+from polypatch.edited_model import EditedModel
 
 from .conftest import FAST
 
@@ -88,7 +88,7 @@ def test_choosing(log, edited):
 def test_folds_are_told_apart_also_while_the_second_goes_on(polypatch, log, checkpoint, files, tmp_path):
     data = f"jsonl:{files / 'edits.jsonl'}"
     run = tmp_path / "run"
-    assert polypatch("edit", checkpoint, "--data", data, "--out", run, "--folds", 2, *FAST).code == 0
+    assert polypatch("edit", checkpoint, "--data", data, "--out", run, "--folds", 2, "--no-memory", *FAST).code == 0
     saved = log("--json", run=run).json()
     assert [line["fold"] for line in saved] == [0, 0, 0, 1, 1, 1]
     assert "Fold" in log(run=run).out
@@ -101,14 +101,16 @@ def test_folds_are_told_apart_also_while_the_second_goes_on(polypatch, log, chec
 def test_while_the_run_goes_on(polypatch, checkpoint, files, tmp_path, monkeypatch):
     seen = []
 
+    stream = EditedModel.stream
+
     def watched(*args, **kwargs):
-        for outcome in edit_stream(*args, **kwargs):
+        for outcome in stream(*args, **kwargs):
             seen.append([line.record.outcome.edit_id for line in history(tmp_path / "run")])
             yield outcome
 
-    monkeypatch.setattr("polypatch.runs.workbench.edit_stream", watched)
+    monkeypatch.setattr(EditedModel, "stream", watched)
     data = f"jsonl:{files / 'edits.jsonl'}"
-    assert polypatch("edit", checkpoint, "--data", data, "--out", tmp_path / "run", *FAST).code == 0
+    assert polypatch("edit", checkpoint, "--data", data, "--out", tmp_path / "run", "--no-memory", *FAST).code == 0
     assert [len(ids) for ids in seen] == list(range(6))
 
 

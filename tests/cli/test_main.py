@@ -74,7 +74,20 @@ def test_an_error_is_one_line_in_a_real_process(tmp_path):
 
 def test_a_whole_run_in_a_real_process(checkpoint, files, tmp_path):
     data = f"jsonl:{files / 'edits.jsonl'}"
-    ran = shell("edit", checkpoint, "--data", data, "--out", tmp_path, "--limit", 2, "--set", "max_steps=5", "--json")
+    ran = shell(
+        "edit",
+        checkpoint,
+        "--data",
+        data,
+        "--out",
+        tmp_path,
+        "--no-memory",
+        "--limit",
+        2,
+        "--set",
+        "max_steps=5",
+        "--json",
+    )
     assert ran.returncode == 0, ran.stderr
     assert len(json.loads(ran.stdout)) == 2
     assert ran.stderr.startswith("note: the data have no memory")

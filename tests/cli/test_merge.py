@@ -25,7 +25,8 @@ def texts(files):
 def test_the_checkpoint_answers_as_the_attached_model_does(merge, edited, texts, tmp_path):
     ran = merge("--out", tmp_path / "deep" / "merged")
     assert ran.code == 0, ran.err
-    cost, written = ran.out.splitlines()
+    cost, written, elsewhere = ran.out.splitlines()
+    assert elsewhere.startswith("Elsewhere: ")
     assert "parameters" in cost
     assert "logits within" in written
     model = EditedModel.from_pretrained(edited / "edits")
@@ -73,10 +74,21 @@ def test_json(merge, tmp_path):
     assert said["folder"] == str(tmp_path / "merged")
     assert said["difference"] <= 1e-5
     assert said["compared"] > 0
+    assert "of 4 other answers changed" in said["elsewhere"]
+    assert said["elsewhere"].endswith("when it was measured")
 
 
 def test_changed_weights(merge, polypatch, checkpoint, files, texts, tmp_path):
-    data = ("--data", f"jsonl:{files / 'edits.jsonl'}", "--set", "max_steps=3", "--set", "views=0", "--quiet")
+    data = (
+        "--data",
+        f"jsonl:{files / 'edits.jsonl'}",
+        "--no-memory",
+        "--set",
+        "max_steps=3",
+        "--set",
+        "views=0",
+        "--quiet",
+    )
     argv = ("--recipe", "fine-tuning", "--keep-failed", "--out", tmp_path / "run")
     assert polypatch("edit", checkpoint, *argv, *data).code == 0
     ran = merge("--out", tmp_path / "merged", folder=tmp_path / "run")

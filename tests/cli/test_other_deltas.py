@@ -29,7 +29,8 @@ def run(polypatch, checkpoint, files, tmp_path, recipe):
     def call(name, *more):
         own = [files / word if word == "memory.jsonl" else word for word in SETTINGS[recipe]]
         data = ("--data", f"jsonl:{files / 'edits.jsonl'}", "--keep-failed", "--quiet")
-        return polypatch("edit", checkpoint, *data, "--recipe", recipe, "--out", tmp_path / name, *own, *more)
+        without = () if "--memory" in (*own, *more) else ("--no-memory",)
+        return polypatch("edit", checkpoint, *data, "--recipe", recipe, "--out", tmp_path / name, *without, *own, *more)
 
     return call
 

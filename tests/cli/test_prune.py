@@ -76,6 +76,8 @@ def test_into_another_folder(prune, tmp_path):
     ran = prune("--out", tmp_path / "deep" / "fewer", "--max-changed", 3)
     assert ran.code == 0, ran.err
     assert "patches" in ran.out
+    assert "Elsewhere: " in ran.out
+    assert "of 4 other answers changed" in ran.out
     assert read_artefact(tmp_path / "deep" / "fewer").config["settings"]["pruned"]["max_changed"] == 3
     assert "--out" in prune("--out", tmp_path / "deep" / "fewer").refused()
 
@@ -102,7 +104,16 @@ def test_with_the_data_of_the_run(polypatch, folder, files, tmp_path):
 
 def test_newcomers(polypatch, edited, files, tmp_path, checkpoint):
     assert "no such folder" in polypatch("prune", tmp_path / "gone").refused()
-    data = ("--data", f"jsonl:{files / 'edits.jsonl'}", "--set", "max_steps=3", "--set", "views=0", "--quiet")
+    data = (
+        "--data",
+        f"jsonl:{files / 'edits.jsonl'}",
+        "--no-memory",
+        "--set",
+        "max_steps=3",
+        "--set",
+        "views=0",
+        "--quiet",
+    )
     assert polypatch("edit", checkpoint, "--recipe", "fine-tuning", "--out", tmp_path / "run", *data).code == 0
     message = polypatch("prune", tmp_path / "run", "--memory", files / "memory.txt", "--quiet").refused()
     assert "changed weights" in message

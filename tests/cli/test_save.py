@@ -18,7 +18,7 @@ def run(polypatch, checkpoint, files, tmp_path):
 
     def call(*more, settings=FAST):
         data = f"jsonl:{files / 'edits.jsonl'}"
-        return polypatch("edit", checkpoint, "--data", data, "--out", tmp_path / "run", *settings, *more)
+        return polypatch("edit", checkpoint, "--data", data, "--out", tmp_path / "run", "--no-memory", *settings, *more)
 
     return call
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polypatch import attach, edit_stream
+from polypatch.data.memory import Kept, parted
 from polypatch.editors import DiscriminantPatch, FineTuning, Lesson, MemoryRows
 from polypatch.editors.discriminant import _halves
 from polypatch.editors.moments import Moments
@@ -107,7 +108,7 @@ def test_edits_beside_next_to_no_memory_are_made_and_hold(tiny, memory):
     """The covariance of so little is 0, and a matrix of zeros has no Cholesky factor."""
     model, tokenizer = tiny("bert")
     english = [edit.only(["en"]) for edit in tiny_edits(12)]
-    edited = attach(model, tokenizer=tokenizer, memory=memory)
+    edited = attach(model, tokenizer=tokenizer, memory=parted(memory))
     try:
         wrong = [edit for edit in english if edited.predict(edit.prompt["en"]) != edit.target_in("en")][:3]
         assert edited.edit(wrong)[0].status == "taken"
@@ -239,7 +240,9 @@ def test_an_answer_stays_where_the_projections_end_before_it_is_sure_and_the_out
 
 def test_without_a_memory_it_edits_all_the_same(tiny):
     model, tokenizer = tiny("bert")
-    edited = attach(model, tokenizer=tokenizer, recipe=Recipe(DiscriminantPatch(), SourceOnly(), Trigger.SOURCE))
+    edited = attach(
+        model, tokenizer=tokenizer, memory=Kept(), recipe=Recipe(DiscriminantPatch(), SourceOnly(), Trigger.SOURCE)
+    )
     try:
         assert any(outcome.triggered and outcome.success for outcome in edit_stream(edited, tiny_edits(6)))
     finally:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polypatch import attach, edit_stream
+from polypatch.data.memory import Kept
 from polypatch.deltas import PatchBank
 from polypatch.editors import GRACE, Lesson, Memory, MemoryRows
 from polypatch.editors.grace import SLACK, Deferral, _spread, deferral
@@ -63,7 +64,7 @@ def test_the_unit_is_the_memorys_spread_whatever_the_width():
 @pytest.mark.parametrize("texts", [[], ["ba"]])
 def test_without_a_spread_there_is_no_radius(tiny, texts):
     model, tokenizer = tiny("bert")
-    edited = attach(model, tokenizer=tokenizer, recipe=RECIPES["grace"], memory=texts, validation_memory=[], seed=0)
+    edited = attach(model, tokenizer=tokenizer, recipe=RECIPES["grace"], memory=Kept(texts), seed=0)
     try:
         with pytest.raises(InputError, match="pass memory="):
             list(edit_stream(edited, tiny_edits(3)))

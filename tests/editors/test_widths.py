@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from polypatch.data.memory import Kept
 from polypatch.editors.widths import settings_for
 from polypatch.recipes import RECIPES
 from polypatch.sequence import attach, edit_stream
@@ -15,13 +16,17 @@ PUBLISHED = dataclasses.replace(MPN, editor=dataclasses.replace(MPN.at(768).edit
 """With as many steps as the narrow model's settings have; with 2,000 they take none of them, either."""
 
 
+TEXTS = tiny_texts(40)
+MEMORY = Kept([text for i, text in enumerate(TEXTS) if i % 5], TEXTS[::5])
+
+
 @pytest.fixture
 def took(tiny):
     """How many of the first edits that need a change a recipe takes, and the settings it says it used."""
 
     def run(recipe, edits):
         model, tokenizer = tiny("xlm-roberta")
-        edited = attach(model, tokenizer=tokenizer, recipe=recipe, memory=tiny_texts(40), seed=0)
+        edited = attach(model, tokenizer=tokenizer, recipe=recipe, memory=MEMORY, seed=0)
         made = [outcome for outcome in edit_stream(edited, tiny_edits(edits)) if outcome.triggered]
         edited.unload()
         return sum(outcome.success for outcome in made), len(made), edited.config["recipe"]["editor"]

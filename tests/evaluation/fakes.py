@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from polypatch.cost import Cost
 from polypatch.edits import Edit, Labelled, Text
 from polypatch.outcomes import EditOutcome, TrajectoryPoint
 
@@ -26,6 +27,7 @@ class FakeEdited:
     trajectory: Sequence[TrajectoryPoint] = ()
     labels: Mapping[int, str] = field(default_factory=lambda: dict(LABELS))
     confidence: Mapping[Text, float] = field(default_factory=dict)
+    cost: Cost = field(default_factory=Cost)
     asked: list[list[Text]] = field(default_factory=list)
 
     def answers_before_after(self, texts):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from polypatch.data.memory import Kept
 from polypatch.deltas import PatchBank, WeightDelta
 from polypatch.editors import FineTuning, Lesson, Memory, MemoryRows, TPatcher
 from polypatch.editors.t_patcher import Neuron
@@ -140,8 +141,8 @@ def test_a_step_after_the_ffn_that_the_tail_does_not_know_is_refused():
     output = model.bert.encoder.layer[-1].output
     output.LayerNorm = DoubtfulNorm(output.LayerNorm)
     with pytest.raises(TailMismatchError, match="exact=True"):
-        attach(model, tokenizer=tokenizer, recipe="t-patcher")
-    attach(model, tokenizer=tokenizer, recipe="t-patcher", exact=True).unload()
+        attach(model, tokenizer=tokenizer, memory=Kept(), recipe="t-patcher")
+    attach(model, tokenizer=tokenizer, memory=Kept(), recipe="t-patcher", exact=True).unload()
 
 
 def test_a_hook_of_the_user_s_is_noticed():

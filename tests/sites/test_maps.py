@@ -9,6 +9,7 @@ import torch
 
 from polypatch import Edit, attach, edit
 from polypatch.data import EditingData
+from polypatch.data.memory import Kept
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Mapped
 from polypatch.errors import InputError, UnsupportedModelError
@@ -114,9 +115,9 @@ def test_where_a_mapped_text_means_nothing_it_is_refused(tail, tiny):
     with pytest.raises(UnsupportedModelError, match="mapped queries have no text"):
         FullForward(tail.site, tokenizer).queries(mapped)
     with pytest.raises(InputError, match="without exact=True"):
-        attach(model, tokenizer=tokenizer, recipe="polypatch-mapped", parallel=CORPUS, exact=True)
+        attach(model, tokenizer=tokenizer, memory=Kept(), recipe="polypatch-mapped", parallel=CORPUS, exact=True)
     with pytest.raises(InputError, match="pass parallel="):
-        attach(model, tokenizer=tokenizer, recipe="polypatch-mapped")
+        attach(model, tokenizer=tokenizer, memory=Kept(), recipe="polypatch-mapped")
 
 
 def test_a_mapped_text_is_told_from_any_text_and_survives_copies():
@@ -194,7 +195,7 @@ def test_a_workbench_maps_by_as_much_parallel_text_as_a_run_asks_for(tiny):
 def test_parallel_text_that_nothing_would_map_by_is_refused(tiny):
     model, tokenizer = tiny("bert")
     with pytest.raises(InputError, match=r"no use for parallel text; .*polypatch-both do"):
-        attach(model, tokenizer=tokenizer, parallel={"en": tiny_texts(25), "de": tiny_texts(25, seed=2)})
+        attach(model, tokenizer=tokenizer, memory=Kept(), parallel={"en": tiny_texts(25), "de": tiny_texts(25, seed=2)})
 
 
 def test_the_rows_that_map_are_the_only_ones_to_ask_for_parallel_text():

@@ -195,7 +195,7 @@ def test_what_is_written_is_what_other_verbs_read(polypatch, argv, tmp_path):
     assert polypatch(*argv(tmp_path / "x", languages=("de",))).code == 0
     data = load_data(f"jsonl:{tmp_path / 'x' / 'edits.jsonl'}", languages=["en", "de"])
     assert len(data.edits) == 20
-    from polypatch.cli.memory_file import read_memory
+    from polypatch.data.memory import read_memory
 
     assert len(read_memory(tmp_path / "x" / "memory.jsonl", "en")["en"]) == 128  # D_train less a fifth for locality
 

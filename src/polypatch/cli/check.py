@@ -74,8 +74,8 @@ def check(
     folder = find_edits(edits)
     prepare(threads)
     from polypatch.cli.checking import Limits, checked
-    from polypatch.cli.memory_file import read_probe
     from polypatch.cli.saved import Saved
+    from polypatch.data.memory import read_probe
 
     with Bars(quiet) as bars:
         saved = Saved(folder, bars, model=model, data=data)

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 from rich.console import Console
 from rich.text import Text as Shown
 
-from polypatch.cli.memory_file import Probe
 from polypatch.cli.saved import Saved
 from polypatch.cli.shown import shown
 from polypatch.contradictions import find_contradictions
+from polypatch.cost import Changed, cost_from_plain
+from polypatch.data.memory import Probe
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Example, Lang, Text
 from polypatch.errors import ArtefactError, InputError
@@ -58,6 +59,7 @@ class Verdict:
         unsure: requests whose wanted answer has less than the probability that is required: edit, language, text,
             target, confidence in per cent.
         not_taken: edits that did not take, with the reason.
+        cost: by language, probe texts and how many of them changed.
         contradictions: pairs of edits that want different answers to what the model can hardly tell apart.
     """
 
@@ -66,6 +68,7 @@ class Verdict:
     unsure: list[dict[str, Any]] = field(default_factory=list)
     not_taken: dict[str, str] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
+    cost: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -91,6 +94,8 @@ class Verdict:
         _listed(console, "Less sure than required", lines)
         _listed(console, "Edits that did not take", [f"{name}: {why}" for name, why in self.not_taken.items()])
         _listed(console, "Contradictions", self.contradictions)
+        if self.cost:
+            console.print(f"Elsewhere: {cost_from_plain(self.cost)}.")
         failed = sum(not one.ok for one in self.checks)
         console.print(f"{len(self.checks)} checks: " + (f"{failed} failed" if failed else "all passed"))
 
@@ -123,7 +128,7 @@ def checked(saved: Saved, read: Callable[[Lang], Sequence[Probe]], limits: Limit
     _requested(verdict, edited, counted, limits)
     if limits.min_confidence is not None:
         _confident(verdict, edited, counted, limits.min_confidence)
-    verdict.checks += _locality(edited, probes, limits.max_locality_drop)
+    _locality(verdict, edited, probes, limits.max_locality_drop)
     pairs = find_contradictions(edited.tail, list(edits.values()))
     verdict.contradictions = [str(pair) for pair in pairs]
     required = "0" if limits.strict else "–"
@@ -207,10 +212,10 @@ def _confident(verdict: Verdict, edited: EditedModel, edits: Sequence[Edit], lea
     verdict.checks.append(_at_least("confidence", min(sure), least, note))
 
 
-def _locality(edited: EditedModel, probes: Mapping[Lang, Sequence[Probe]], most: float) -> list[Check]:
+def _locality(verdict: Verdict, edited: EditedModel, probes: Mapping[Lang, Sequence[Probe]], most: float) -> None:
     """A row per language: the share of answers that are not the unedited model's."""
     before, after = edited.predict_before_after([probe.text for rows in probes.values() for probe in rows])
-    checks, start = [], 0
+    start = 0
     for lang, rows in probes.items():
         part = slice(start, start + len(rows))
         start += len(rows)
@@ -218,8 +223,8 @@ def _locality(edited: EditedModel, probes: Mapping[Lang, Sequence[Probe]], most:
         drop = 100.0 * changed / len(rows)
         # A hair above the limit is rounding.
         note = f"{changed} of {len(rows)} answers changed{_accuracy(edited, rows, before[part], after[part])}"
-        checks.append(Check(f"locality drop {lang}", drop, f"<= {most:g}", drop <= most + 1e-9, note))
-    return checks
+        verdict.checks.append(Check(f"locality drop {lang}", drop, f"<= {most:g}", drop <= most + 1e-9, note))
+        verdict.cost[lang] = Changed(len(rows), changed)._asdict()
 
 
 def _accuracy(edited: EditedModel, rows: Sequence[Probe], before: Any, after: Any) -> str:

@@ -63,6 +63,9 @@ def edit(
         Path | None,
         typer.Option(metavar="FILE", help='Texts to leave alone: one a line, or {"lang", "text"} a line in .jsonl.'),
     ] = None,
+    no_memory: Annotated[
+        bool, typer.Option("--no-memory", help="Go without texts to leave alone: many other answers change then.")
+    ] = False,
     memory_languages: Annotated[
         str | None, typer.Option(metavar="L,L,…", help="Languages of the memory. Default: all there are.")
     ] = None,
@@ -154,6 +157,8 @@ def edit(
     a run that was never interrupted.
     """
     _require_sense(model, data, probe, max_locality_drop, resume and overwrite)
+    if no_memory and memory is not None:
+        raise InputError("--memory and --no-memory: give one of them")
     edited, measured, read = _languages(languages, eval_languages, translate_to)
     require_model(model)
     claim(out, overwrite, resume)
@@ -190,6 +195,7 @@ def edit(
             bars,
             measured=measured,
             memory=memory,
+            no_memory=no_memory,
             probe=probe,
             translation=translating(translate_to, translator, translator_code, translation_cache, out),
             command=command_line(ctx),

@@ -13,11 +13,11 @@ from polypatch.cli.console import Bars, Stop, StoppedError
 from polypatch.cli.first_failures import FirstFailures
 from polypatch.cli.folder import EDITS, clear, require_no_reverted, writing
 from polypatch.cli.journalled import keep_config
-from polypatch.cli.memory_file import read_memory, with_memory
 from polypatch.cli.results import Results, facts_of
 from polypatch.cli.translating import Translating
 from polypatch.contradictions import find_contradictions
 from polypatch.data import EditingData
+from polypatch.data.memory import read_memory, with_memory
 from polypatch.data.record import record_from_edit
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang
@@ -25,6 +25,7 @@ from polypatch.errors import InputError
 from polypatch.evaluation import Report
 from polypatch.files import sha256
 from polypatch.journal import Entry, Journal
+from polypatch.one_language import known_in_one
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import with_mapped
 from polypatch.runs import BenchSpec, Run, Workbench
@@ -42,6 +43,7 @@ def edit_and_record(
     *,
     measured: Sequence[Lang] = (),
     memory: Path | None = None,
+    no_memory: bool = False,
     probe: Path | None = None,
     translation: Translating | None = None,
     command: str = "",
@@ -60,8 +62,7 @@ def edit_and_record(
     made_by: dict[str, str] = {}
     if translation is not None:
         bench.data, made_by = translation(bench, run, bars)
-    if memory is not None:
-        bench.data = with_memory(bench.data, read_memory(memory, bench.data.edits[0].source))
+    bench.data = _remembering(bench.data, memory, no_memory)
     # An English memory protects English alone, whatever the recipe.
     run = replace(run, memory_languages=run.memory_languages or tuple(bench.data.memory))
     if probe is not None:
@@ -72,8 +73,10 @@ def edit_and_record(
     if not stream:
         raise InputError(f"{bench.data.name}: no edit is wrong in all of {', '.join(run.languages)}; nothing to do")
     parts = folds(stream, run.folds, run.seed) if run.folds > 1 else [stream]
-    if not bench.data.memory:
-        bars.say("note: the data have no memory, so nothing keeps other answers as they are; give texts with --memory")
+    if no_memory:
+        bars.say("note: no memory, so nothing keeps other answers as they are")
+    if said := known_in_one(run.built(), [edit.only(run.languages) for edit in stream]):
+        bars.say(f"note: {said}; --translate-to makes parallel prompts, --recipe polypatch-mapped --parallel maps")
     _name_contradictions(bench, run, stream, bars)
     facts = {**made_by, **facts_of_run(bench, run, parts)}
     with _giving_up(folder), Journal(folder, facts, resume=resume, overwrite=overwrite) as journal:
@@ -91,6 +94,24 @@ def edit_and_record(
         results = Results(reports, command, facts_of(run, bench.data, spec, len(stream), width) | made_by, outcomes)
         results.write(folder)
     return results
+
+
+def _remembering(data: EditingData, memory: Path | None, without: bool) -> EditingData:
+    """The data with the memory that is to be used.
+
+    Raises:
+        InputError: there is none, and nobody said that this is meant.
+    """
+    if without:
+        return replace(data, memory={}, validation={})
+    if memory is not None:
+        return with_memory(data, read_memory(memory, data.edits[0].source))
+    if not data.memory:
+        raise InputError(
+            f"{data.name}: the data have no memory, and without one many other answers change: give texts that must "
+            "stay as they are with --memory FILE, or say --no-memory"
+        )
+    return data
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from polypatch.cli.checkpoints import staged
 from polypatch.cli.saved import Saved
+from polypatch.cost import cost_from_plain
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Text
 from polypatch.errors import ArtefactError, InputError
@@ -36,6 +37,7 @@ class Merged:
         compared: texts on which it was compared with the model that carries the edits.
         difference: the largest difference of a logit, relative to the largest logit.
         megabytes: of the whole folder / 10⁶; `dtype` is the type of its numbers.
+        elsewhere: what the edits cost elsewhere when they were measured.
     """
 
     cost: MergeCost
@@ -45,11 +47,13 @@ class Merged:
     difference: float = 0.0
     megabytes: float = 0.0
     dtype: str = ""
+    elsewhere: str = ""
 
     def __str__(self) -> str:
         return (
             f"{self.folder}: {self.megabytes:.1f} MB in {self.dtype}; loaded back by transformers, it answers as the "
-            f"edited model does (logits within {self.difference:.0e} on {self.compared} texts)"
+            f"edited model does (logits within {self.difference:.0e} on {self.compared} texts)\n"
+            f"Elsewhere: {self.elsewhere}."
         )
 
     def to_json(self) -> str:
@@ -81,7 +85,15 @@ def merge_edits(saved: Saved, out: Path | None, *, overwrite: bool, tell: Callab
         difference = _compared(staging, edited, texts, attached)
         megabytes = sum(path.stat().st_size for path in staging.rglob("*")) / 1e6
     dtype = str(edited.site.up.weight.dtype).removeprefix("torch.")
-    return Merged(cost, text, out, len(texts), difference, megabytes, dtype)
+    return Merged(cost, text, out, len(texts), difference, megabytes, dtype, _elsewhere(edited))
+
+
+def _elsewhere(edited: EditedModel) -> str:
+    """What the report that was saved with the edits says of other answers."""
+    known = [row["cost"] for row in edited.report or () if row.get("cost")]
+    if not known:
+        return "not known, as no report was saved with the edits; polypatch eval measures it"
+    return f"{cost_from_plain(known[-1])} when it was measured"
 
 
 def _compared(folder: Path, edited: EditedModel, texts: Sequence[Text], attached: Tensor) -> float:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from polypatch.cli.console import as_json
-from polypatch.cli.memory_file import read_memory
 from polypatch.cli.saved import Saved
+from polypatch.cost import Cost
 from polypatch.data.aligned import read_aligned
+from polypatch.data.memory import Kept, parted, read_memory
 from polypatch.edits import MAPPED, Lang, Text
 from polypatch.pruning import Pruned
 
@@ -22,21 +23,24 @@ class PrunedEdits:
     Attributes:
         folder: what was written.
         pruned: the figures.
+        cost: what the edits cost elsewhere now.
     """
 
     folder: str
     pruned: Pruned
+    cost: Cost
 
     def __str__(self) -> str:
         done = self.pruned
         return (
             f"{self.folder}: {done.after} of {done.before} patches ({done.dropped} dropped, {done.merged} merged into "
-            f"another) in {done.seconds:.1f} s; of {done.rows} protected texts {done.changed} changed"
+            f"another) in {done.seconds:.1f} s; of {done.rows} protected texts {done.changed} changed\nElsewhere: "
+            f"{self.cost}."
         )
 
     def to_json(self) -> str:
         """For ``--json``."""
-        return as_json({"folder": self.folder, **asdict(self.pruned)})
+        return as_json({"folder": self.folder, **asdict(self.pruned), "cost": self.cost.to_plain()})
 
 
 def prune_saved(
@@ -60,7 +64,7 @@ def prune_saved(
             max_changed=max_changed,
             progress=lambda looked, total, left: bars.update("pruning", looked, total, f"{left} patches"),
         )
-        return PrunedEdits(str(edited.save_pretrained(out)), done)
+        return PrunedEdits(str(edited.save_pretrained(out)), done, edited.cost)
     finally:
         edited.unload()
 
@@ -77,12 +81,12 @@ def _around(
     data = saved.read(languages, dict(sizes)) if memory is None or (mapped and corpus is None) else None
     if mapped and corpus is None and data is not None:
         corpus = data.parallel
-    parts: Sequence[Sequence[Any]]
     if memory is not None:
-        read = read_memory(memory, source)
-        parts = [[text for rows in read.values() for text in rows], []]
-    else:
-        assert data is not None
-        parts = [data.memory_texts(languages or data.memory), data.validation_texts(languages or data.validation)]
+        free = {
+            lang: [text for text in rows if text not in texts] for lang, rows in read_memory(memory, source).items()
+        }
+        return {"memory": parted(free), "parallel": corpus if mapped else None}
+    assert data is not None
+    parts = (data.memory_texts(languages or data.memory), data.validation_texts(languages or data.validation))
     train, validation = ([text for text in part if text not in texts] for part in parts)
-    return {"memory": train, "validation_memory": validation, "parallel": corpus if mapped else None}
+    return {"memory": Kept(train, validation, data.others()), "parallel": corpus if mapped else None}

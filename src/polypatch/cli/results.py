@@ -13,6 +13,7 @@ from rich.console import Console
 from polypatch._version import __version__
 from polypatch.cli.folder import CELLS, MARKDOWN, REPORT, results_in, writing
 from polypatch.cli.shown import shown
+from polypatch.cost import Cost, together
 from polypatch.data import EditingData
 from polypatch.evaluation import Report, console_table, markdown_table, save_cells, save_reports
 from polypatch.evaluation.aggregate import with_original
@@ -54,6 +55,11 @@ class Results:
         """Edits that did not take."""
         return [outcome for outcome in self.outcomes if not outcome.success]
 
+    @property
+    def cost(self) -> Cost:
+        """What changed elsewhere, over all folds."""
+        return together(report.cost for report in self.reports if report.cost is not None)
+
     def to_json(self) -> str:
         """The rows of report.json: the unedited model first."""
         return to_json([report.to_row() for report in with_original(self.reports)])
@@ -78,7 +84,7 @@ class Results:
         localities = locality_grid(self.reports)
         if localities.rows:
             parts += ["## Locality, set by set\n", localities.to_markdown()]
-        parts += ["## What was run\n", markdown_list(self.facts)]
+        parts += [f"Elsewhere: {self.cost}.\n", "## What was run\n", markdown_list(self.facts)]
         if self.failed:
             named = {outcome.edit_id: outcome.reason for outcome in self.failed[:MOST_FAILED]}
             more = len(self.failed) - len(named)
@@ -97,6 +103,7 @@ class Results:
             console.print(f"  {shown(outcome.edit_id)}: {shown(outcome.reason)}")
         if len(self.failed) > 3:
             console.print(f"  … and {len(self.failed) - 3} more")
+        console.print(f"Elsewhere: {self.cost}.")
         if self.folder is not None:
             console.print(f"Written to {self.folder}: {', '.join(results_in(self.folder))}", soft_wrap=True)
 

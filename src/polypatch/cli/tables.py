@@ -77,6 +77,9 @@ METRICS = {
     "clg_unseen": ("parallel prompts it could have drawn and did not", "eq. 12, split"),
     "clg_never": ("parallel prompts in languages that no sampler may draw", "eq. 12, split"),
     "clg_rephrase": ("another wording in another language", "–"),
+    "confidence": ("the mean probability of the mended answers", "–"),
+    "below_half": ("mended answers with a probability below 50 %; below_half_kept: of those right before", "–"),
+    "cost": ("answers that changed elsewhere, by language", "–"),
     "locality": ("texts that should not change: accuracy, retention, agreement", "eq. 13"),
 }
 

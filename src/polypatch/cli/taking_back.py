@@ -40,7 +40,8 @@ class TakenBack:
         line = (
             f"{self.folder}: {len(self.reverted)} taken back ({named}); {self.edits} edits, {self.patches} patches left"
         )
-        return line + ("\nIts report was about all of them and is dropped." if self.report_dropped else "")
+        gone = "\nIts report was about all of them and is dropped; polypatch eval says what those left cost elsewhere."
+        return line + (gone if self.report_dropped else "")
 
     def to_json(self) -> str:
         """For ``--json``."""

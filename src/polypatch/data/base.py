@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from polypatch.arguments import languages_in
-from polypatch.edits import Edit, Labelled, Lang, Text
+from polypatch.edits import Edit, Labelled, Lang, Text, is_lang
 from polypatch.errors import DataError
 
 
@@ -22,6 +22,7 @@ class EditingData:
         parallel: unlabelled texts by language, the source first; the i-th texts of all languages say the same.
         locality: named sets of labelled texts for the locality metrics: ``train``, ``test`` (source language) and,
             where text exists, ``train.de``, ``test.de``, … Disjoint from `memory`, `validation` and `edits`.
+        held_out: unlabelled texts by language that are in no memory either, where there are no locality sets.
     """
 
     name: str
@@ -30,6 +31,7 @@ class EditingData:
     validation: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
     locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
     parallel: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
+    held_out: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
 
     def memory_texts(self, languages: Iterable[Lang]) -> list[Text]:
         """The learning memory of `languages`, one after another; DataError where a language has no memory text."""
@@ -38,6 +40,18 @@ class EditingData:
     def validation_texts(self, languages: Iterable[Lang]) -> list[Text]:
         """The stopping memory of `languages`, one after another; DataError where a language has no memory text."""
         return _pooled(self.validation, languages, "validation memory")
+
+    def others(self) -> dict[Lang, list[Text]]:
+        """Texts by language that should not change and that no memory holds: the locality sets, and `held_out`."""
+        source = self.edits[0].source if self.edits else "en"
+        found: dict[Lang, dict[Text, None]] = {}
+        for name, rows in self.locality.items():
+            suffix = name.rpartition(".")[2]
+            lang = suffix if "." in name and is_lang(suffix) else source
+            found.setdefault(lang, {}).update(dict.fromkeys(row.text for row in rows))
+        for lang, texts in self.held_out.items():
+            found.setdefault(lang, {}).update(dict.fromkeys(texts))
+        return {lang: list(texts) for lang, texts in found.items()}
 
 
 def _pooled(texts: Mapping[Lang, Sequence[Text]], languages: Iterable[Lang], what: str) -> list[Text]:

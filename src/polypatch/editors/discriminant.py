@@ -83,7 +83,7 @@ class DiscriminantPatch(Settings):
     tolerance: Annotated[int, between(0, 1000)] = 6
     loudness: Annotated[float, above(0)] = 4.0
     margin: Annotated[float, above(0)] = 1.0
-    confidence: Annotated[float, Range(0, 1, without_most=True)] = 0.0
+    confidence: Annotated[float, Range(0, 1, without_most=True)] = 0.6
     max_steps: Steps = 40
     separation: Weight = 0.02
     memory_copies: Copies = 1

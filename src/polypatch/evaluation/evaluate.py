@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from polypatch.arguments import labelled_in, languages_in
-from polypatch.edits import Edit, Labelled, Lang, Text, edits_in
+from polypatch.cost import Cost, counted
+from polypatch.edits import Edit, Labelled, Lang, Text, edits_in, is_lang
 from polypatch.errors import EditError
 from polypatch.evaluation import metrics
 from polypatch.evaluation.cells import Cells, drawn_languages, masks
@@ -50,6 +51,10 @@ class Edited(Protocol):
     @property
     def labels(self) -> Mapping[int, str]:
         """Class index -> label string."""
+
+    @property
+    def cost(self) -> Cost:
+        """What changed elsewhere, on the texts that it holds out."""
 
     def answers_before_after(
         self, texts: Sequence[Text]
@@ -111,6 +116,7 @@ def evaluate(
         **_cost(edited, edits, config),
         **_scores(plan, cells, cells.after, answers.right_after),
         **_confidence(plan, cells, answers),
+        cost=_elsewhere(plan, answers, edits) if plan.locality else edited.cost,
         locality=_localities(plan, answers, answers.after),
         source_errors=original.source_errors,
         cells=cells,
@@ -207,6 +213,17 @@ def _confidence(plan: _Plan, cells: Cells, answers: Answers) -> dict[str, Any]:
     mean, below = metrics.confidence(sure, right & (cells.before == 0))
     kept = metrics.confidence(sure, right & (cells.before == 1))[1]
     return {"confidence": mean, "below_half": below, "below_half_kept": kept}
+
+
+def _elsewhere(plan: _Plan, answers: Answers, edits: Sequence[Edit]) -> Cost:
+    """The cost on the locality sets, by language: ``test.de`` is German, ``test`` in the language of the edits."""
+    source = edits[0].source if edits else "en"
+    changed = answers.before != answers.after
+    return counted(
+        (suffix if dot and is_lang(suffix) else source, bool(changed[row]))
+        for _, dot, suffix, rows in ((*name.rpartition("."), rows) for name, rows in plan.locality.items())
+        for row in rows
+    )
 
 
 def _localities(plan: _Plan, answers: Answers, after: Ints) -> dict[str, metrics.Locality]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from polypatch.cost import Cost, cost_from_plain
 from polypatch.edits import Lang
 from polypatch.errors import DataError
 from polypatch.evaluation import tables
@@ -41,6 +42,8 @@ class Report:
         below_half: share of those answers whose probability is below 50 %.
         below_half_kept: the same share of the answers that were right before and are still, to compare.
         locality: per set, the three definitions.
+        cost: answers that changed elsewhere, by language: on the locality sets, else on held-out texts of the memory;
+            None where the model was not edited.
         seconds_per_edit: mean wall-clock seconds over the *triggered* edits of the stream; None if there were none.
         seconds_total: wall-clock seconds over all edits of the stream.
         edits: how many edits the metrics are over.
@@ -70,6 +73,7 @@ class Report:
     below_half: Percent = None
     below_half_kept: Percent = None
     locality: Mapping[str, Locality] = field(default_factory=dict)
+    cost: Cost | None = None
     seconds_per_edit: float | None = None
     seconds_total: float = 0.0
     edits: int = 0
@@ -90,6 +94,7 @@ class Report:
         row["seconds_per_edit"] = plain(self.seconds_per_edit)
         row |= {name: plain(getattr(self, name)) for name in _EXTRAS}
         row["trajectory"] = [plain(_point_row(point)) for point in self.trajectory]
+        row["cost"] = None if self.cost is None else self.cost.to_plain()
         row["config"] = plain(self.config)
         row["original"] = None if self.original is None else self.original.to_row()
         return row
@@ -107,10 +112,11 @@ class Report:
                 **{name: row[name] for name in _EXTRAS if name in row},
                 locality={name: Locality(**measured) for name, measured in row["locality"].items()},
                 trajectory=tuple(TrajectoryPoint(**point) for point in row.get("trajectory", ())),
+                cost=None if row.get("cost") is None else cost_from_plain(row["cost"]),
                 config=dict(row.get("config", {})),
                 original=None if row.get("original") is None else cls.from_row(row["original"]),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"not a row written by Report.to_row: {error!r}") from error
 
     def to_json(self) -> str:

@@ -11,8 +11,10 @@ from pathlib import Path
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from polypatch.attempt import Rules
 from polypatch.data import EditingData, check_labels, load_data
 from polypatch.data.aligned import read_aligned
+from polypatch.data.memory import Kept
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
@@ -22,7 +24,7 @@ from polypatch.outcomes import EditOutcome
 from polypatch.runs.events import Encoded
 from polypatch.runs.run import Run
 from polypatch.samplers import SourcePlusMapped
-from polypatch.sequence import Watch, attach, edit_stream, folds, shuffled
+from polypatch.sequence import Watch, attach, folds, shuffled
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, load_checkpoint
 from polypatch.world import load_world
 
@@ -187,8 +189,7 @@ class Workbench:
             self.model,
             tokenizer=self.tokenizer,
             recipe=run.built(),
-            memory=self.data.memory_texts(languages),
-            validation_memory=self.data.validation_texts(languages),
+            memory=Kept(self.data.memory_texts(languages), self.data.validation_texts(languages), self.data.others()),
             parallel=self.parallel(run),
             seed=run.seed,
             tail=self.tail,
@@ -215,13 +216,10 @@ class Workbench:
         watched = {name: rows for name, rows in self.data.locality.items() if "." not in name}
         watch = Watch(every=run.trajectory_every, locality=watched) if run.trajectory_every else None
         limit = run.max_locality_drop
-        return edit_stream(
-            edited,
+        return edited.stream(
             edits,
-            recipe=None,
             languages=run.languages or None,
-            retries=run.retries,
-            keep_failed=run.keep_failed,
+            rules=Rules(retries=run.retries, keep_failed=run.keep_failed),
             guard=None if limit is None else Guard(self.probe(), limit),
             watch=watch,
             allow_contradictions=run.allow_contradictions,

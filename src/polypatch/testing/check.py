@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from polypatch.attempt import Rules
+from polypatch.data.memory import parted
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Mapped, Text
 from polypatch.errors import InputError
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import Recipe
-from polypatch.sequence import attach, edit_stream
+from polypatch.sequence import attach
 from polypatch.sites import UNCHANGED, Change
 from polypatch.testing.bits import (
     AMPLIFIED,
@@ -125,7 +127,7 @@ class _Case:
             self.model,
             tokenizer=self.tokenizer,
             recipe=self.recipe,
-            memory=self.memory,
+            memory=parted(self.memory),
             parallel=self.parallel,
             seed=self.seed,
             exact=self.exact,
@@ -137,7 +139,7 @@ class _Case:
 
     def stream(self, edited: EditedModel, edits: Sequence[Edit]) -> Iterator[EditOutcome]:
         # Failed edits stay in: taken back, they would leave the laws nothing to look at.
-        return edit_stream(edited, edits, keep_failed=True)
+        return edited.stream(edits, rules=Rules(keep_failed=True))
 
     @torch.no_grad()
     def logits(self, model: nn.Module | None = None) -> Tensor:

@@ -1,21 +1,48 @@
-"""Files of texts: a memory for data that has none, such as your own edits in JSON Lines; and probe texts."""
+"""The memory as people give it: texts, texts by language, or a file of them; and files of probe texts.
+
+Every tenth text of a language is held out: neither training nor any look at the memory sees it, so that what edits cost
+elsewhere can be said.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from polypatch.data import EditingData
+from polypatch.arguments import languages_in, texts_in
+from polypatch.data.base import EditingData
 from polypatch.data.files import read_lines
 from polypatch.edits import Lang, Text, is_lang
 from polypatch.errors import DataError
 from polypatch.files import strict_json
 
-HELD_OUT = 5
+STOPPING = 5
 """Every so many-th text watches the stopping rule instead of being trained with."""
+
+HELD_OUT = 10
+"""Every so many-th text of a language is held out; a language with fewer has none."""
+
+Given: TypeAlias = "Sequence[Text] | Mapping[Lang, Sequence[Text]] | str | PathLike[str] | Kept"
+"""Texts, texts by language, or the path of a file."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The texts of a memory, parted.
+
+    Attributes:
+        train: what edits are trained with, or looked at with.
+        validation: what watches the stopping rule.
+        held_out: by language (the empty string where it is not known), what nothing sees but the measuring of cost.
+    """
+
+    train: Sequence[Text] = ()
+    validation: Sequence[Text] = ()
+    held_out: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
 
 
 class Probe(NamedTuple):
@@ -59,15 +86,55 @@ def read_probe(path: Path, source: Lang) -> list[Probe]:
     return list(found.values())
 
 
+def parted(given: Given, validation: Given | None = None) -> Kept:
+    """A memory as it was given, parted; what was parted before stays as it is.
+
+    Args:
+        given: the memory.
+        validation: what watches the stopping rule; None for every `STOPPING`-th text of the memory.
+
+    Raises:
+        InputError: neither texts, nor texts by language.
+        DataError: a file that is not there, or holds something else.
+    """
+    if isinstance(given, Kept):
+        return given
+    train, held_out = [], {}
+    for lang, texts in _by_language(given, "memory").items():
+        held_out[lang] = texts[HELD_OUT - 1 :: HELD_OUT]
+        train += [text for i, text in enumerate(texts, start=1) if i % HELD_OUT]
+    held_out = {lang: texts for lang, texts in held_out.items() if texts}
+    if validation is None:
+        return Kept([text for i, text in enumerate(train) if i % STOPPING], train[::STOPPING], held_out)
+    watching = _by_language(validation, "validation_memory")
+    return Kept(train, [text for texts in watching.values() for text in texts], held_out)
+
+
+def _by_language(given: Given, name: str) -> dict[Lang, list[Text]]:
+    if isinstance(given, str | PathLike):
+        path = Path(given)
+        if not path.exists():
+            raise DataError(f"{name}={str(given)!r}: no such file; one text alone is given as a list, {name}=[…]")
+        return read_memory(path, "")
+    if not isinstance(given, Mapping):
+        return {"": texts_in(given, name)}
+    for lang in languages_in(given, name):
+        if not is_lang(lang):
+            raise DataError(f"{name}: {lang!r} is not a lower-case ISO 639 language code such as 'en'")
+    return {lang: texts_in(texts, f"{name}[{lang!r}]") for lang, texts in given.items()}
+
+
 def with_memory(data: EditingData, memory: Mapping[Lang, Sequence[Text]]) -> EditingData:
     """`data` with this memory in place of its own; texts of the edits are left out, for they are to change."""
     edited = {text for edit in data.edits for text in edit.prompt.values()}
     edited |= {text for edit in data.edits for row in edit.rephrases.values() for text in row}
     free = {lang: [text for text in texts if text not in edited] for lang, texts in memory.items()}
+    parts = {lang: parted(texts) for lang, texts in free.items()}
     return replace(
         data,
-        memory={lang: [text for i, text in enumerate(texts) if i % HELD_OUT] for lang, texts in free.items()},
-        validation={lang: texts[::HELD_OUT] for lang, texts in free.items()},
+        memory={lang: part.train for lang, part in parts.items()},
+        validation={lang: part.validation for lang, part in parts.items()},
+        held_out={lang: part.held_out[""] for lang, part in parts.items() if part.held_out},
     )
 
 

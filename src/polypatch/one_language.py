@@ -1,0 +1,52 @@
+"""Edits that are known in one language only: other languages hardly follow, which is said before anything is edited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from polypatch.cautions import caution
+from polypatch.cost import Edited, caution_if_dear, cost_of
+from polypatch.edits import Edit
+from polypatch.outcomes import EditOutcome
+from polypatch.recipes import Recipe
+from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
+
+SEVERAL = (AllLanguages, OnlyLanguages, SourcePlusRandom)
+"""Samplers that want prompts in other languages. One that draws the source alone was chosen for that, by its name."""
+
+
+class Editing(Edited, Protocol):
+    """A model that takes edits by a recipe."""
+
+    recipe: Recipe | None
+
+
+def known_in_one(recipe: Recipe | None, edits: Sequence[Edit]) -> str:
+    """What to say of edits that have no prompt but the source's, though the recipe could use one; empty for nothing.
+
+    On MASSIVE 2 of 187 wrong answers in other languages were mended by such edits.
+    """
+    lone = sum(len(edit.languages) == 1 for edit in edits)
+    if not lone or recipe is None or not isinstance(recipe.sampler, SEVERAL):
+        return ""
+    whose = f"{lone} of {len(edits)} edits have" if len(edits) > 1 else "the edit has"
+    return (
+        f"{whose} a prompt in one language only, and nothing is mapped: in other languages about one wrong answer in a "
+        "hundred follows"
+    )
+
+
+def cautioned(edited: Editing, edits: Sequence[Edit], outcomes: Iterable[EditOutcome]) -> Iterator[EditOutcome]:
+    """The outcomes, with a warning before them where other languages will not follow, and after them of their cost."""
+    if said := known_in_one(edited.recipe, edits):
+        caution(
+            f"{said}. Give parallel prompts, have them translated (polypatch.translated), or map queries by parallel "
+            'text (parallel=…, recipe="polypatch-mapped")'
+        )
+    return _then(edited, outcomes)
+
+
+def _then(edited: Editing, outcomes: Iterable[EditOutcome]) -> Iterator[EditOutcome]:
+    yield from outcomes
+    caution_if_dear(cost_of(edited))
