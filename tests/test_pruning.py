@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from polypatch import pruning
 from polypatch.artefact import read_artefact
 from polypatch.attempt import Rules
+from polypatch.data.memory import Kept
 from polypatch.deltas import PatchBank
 from polypatch.edited_model import EditedModel
 from polypatch.editors import DiscriminantPatch, FineTuning, TPatcher
@@ -286,7 +287,7 @@ def test_what_cannot_be_pruned(made, tiny):
 
 
 def test_without_edits_or_memory(made, tiny):
-    edited = made(edits=EDITS[:4], memory=())
+    edited = made(edits=EDITS[:4], memory=Kept())
     assert edited.prune().rows == sum(len(edit.languages) for edit in EDITS[:4])
     edited.unload()
     model, tokenizer = tiny("bert")

@@ -32,7 +32,8 @@ app = typer.Typer(
     help="One fix, every language: correct a multilingual classifier once, and the correction holds in all languages.",
     epilog=(
         "Start here: [bold]polypatch demo[/] edits the model of a small six-language world in five ways, offline, "
-        "in a minute.\n\nYour own: [bold]polypatch edit MODEL --data jsonl:edits.jsonl --out runs/first[/]"
+        "in a minute.\n\nYour own: "
+        "[bold]polypatch edit MODEL --data jsonl:edits.jsonl --memory texts.txt --out runs/first[/]"
     ),
     rich_markup_mode="rich",
     add_completion=False,
