@@ -294,7 +294,7 @@ def test_without_edits_or_memory(made, tiny):
     empty = attach(model, tokenizer=tokenizer, recipe=OWN, memory=MEMORY)
     pruned = empty.prune()
     empty.unload()
-    assert (pruned.before, pruned.after, pruned.rows) == (0, 0, len(MEMORY))
+    assert (pruned.before, pruned.after, pruned.rows) == (0, 0, 54)  # of 60 texts a tenth is held out
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
