@@ -10,16 +10,27 @@ from typer.testing import CliRunner
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+PYTHON = README.parent / "docs" / "python.md"
+COMMANDS = README.parent / "docs" / "commands.md"
+
+
+def blocks(language, page=README):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_first_lines_of_python_print_what_stands_below_them(capsys):
+    (code,), (printed,) = blocks("python"), blocks("text")
+    exec(compile(code, str(README), "exec"), {})
+    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.slow
 def test_the_python_runs_and_does_what_it_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
-    (code,) = blocks("python")
-    exec(compile(code, str(README), "exec"), names)
+    (code,) = blocks("python", PYTHON)
+    exec(compile(code, str(PYTHON), "exec"), names)
     edited, edits, report = names["edited"], names["edits"], names["report"]
     assert report.reliability >= 95
     assert report.clg_avg > report.original.clg_avg
@@ -35,7 +46,7 @@ def test_the_python_runs_and_does_what_it_says(tmp_path, monkeypatch):
 def test_the_verbs_and_options_exist():
     from polypatch.cli.app import app
 
-    for block in blocks("bash"):
+    for block in (*blocks("bash"), *blocks("bash", COMMANDS)):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] != ["polypatch"]:
@@ -57,6 +68,11 @@ def test_the_make_targets_exist():
         assert re.search(rf"^{target}:", targets, flags=re.MULTILINE)
 
 
-def test_every_link_leads_to_a_file():
-    for target in re.findall(r"\]\((?!http)([^)#]+)", README.read_text(encoding="utf-8")):
-        assert (README.parent / target).exists(), target
+@pytest.mark.parametrize(
+    "page", [README, PYTHON, COMMANDS, README.parent / "CONTRIBUTING.md"], ids=lambda page: page.name
+)
+def test_every_link_and_every_picture_is_a_file(page):
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!http)([^)#]+)", text) + re.findall(r'(?:src|srcset)="([^"]+)"', text)
+    for target in targets:
+        assert (page.parent / target).exists(), target

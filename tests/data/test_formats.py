@@ -8,12 +8,13 @@ from polypatch.errors import DataError
 
 def test_unknown_formats_list_the_known():
     with pytest.raises(
-        DataError, match=r"format 'fever' \(known: hub, jsonl, massive, massive-all, massive-dev, xfever-edit, xnli\)"
+        DataError,
+        match=r"format 'fever' \(known: csv, hub, jsonl, massive, massive-all, massive-dev, xfever-edit, xnli\)",
     ):
         load_data("fever:somewhere")
-    with pytest.raises(DataError, match="known: hub, jsonl"):
-        load_edits("csv", "x.csv")
-    assert set(FORMATS) == {"hub", "jsonl", "massive", "massive-all", "massive-dev", "xnli"}
+    with pytest.raises(DataError, match="known: csv, hub"):
+        load_edits("xlsx", "x.xlsx")
+    assert set(FORMATS) == {"csv", "hub", "jsonl", "massive", "massive-all", "massive-dev", "xnli"}
 
 
 @pytest.mark.parametrize("spec", ["massive", "massive:"])

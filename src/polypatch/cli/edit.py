@@ -41,7 +41,7 @@ EXAMPLES = """[bold]Examples[/]
 
 polypatch edit world --out runs/world --limit 100
 
-polypatch edit my-model --data jsonl:edits.jsonl --memory texts.txt --out runs/first
+polypatch edit my-model --data edits.jsonl --memory texts.txt --out runs/first
 
 polypatch edit my-model --data massive:data/massive --languages en,de,fr --eval-languages sw,th \
 --recipe mpn-all --set learning_rate=3e-2 --set max_steps=300 --out runs/massive
@@ -215,7 +215,7 @@ def _require_sense(model: str, data: str | None, probe: Path | None, drop: float
     if probe is not None and drop is None:
         raise InputError("--probe without --max-locality-drop: say how much an edit may cost, in percentage points")
     if data is None and model != "world":
-        raise InputError("--data is missing: say what to edit, such as --data jsonl:edits.jsonl")
+        raise InputError("--data is missing: say what to edit, such as --data edits.jsonl")
 
 
 def _languages(edited: str | None, measured: str | None, made: str | None) -> tuple[tuple[str, ...], ...]:

@@ -17,7 +17,8 @@ Data = Annotated[
     str | None,
     typer.Option(
         metavar="FORMAT:PLACE",
-        help="jsonl:FILE, massive:FOLDER, xnli:FOLDER, hub:massive, hub:xnli, world; see [bold]polypatch ls data[/].",
+        help="A file of edits (.jsonl, .csv, .tsv), massive:FOLDER, xnli:FOLDER, hub:massive, hub:xnli, world; see "
+        "[bold]polypatch ls data[/].",
     ),
 ]
 Sizes = Annotated[

@@ -61,6 +61,7 @@ ABOUT_RECIPES = (
 
 DATA = {
     "jsonl:FILE": "your own edits, one JSON object per line; EasyEdit's and KnowEdit's files as they are",
+    "csv:FILE": "your own edits as a table with the columns text, label, lang and id; commas, semicolons or tabs",
     "massive:FOLDER": "MASSIVE: 60 intents of voice commands, a .tsv(.gz) per language",
     "massive-all:FOLDER": "the same, with more of its rows as edits, for long streams",
     "massive-dev:FOLDER": "the same, half of its dev rows as edits, for choosing settings",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import TypeAlias
 
 from polypatch.data.assemble import assemble
 from polypatch.data.base import EditingData
+from polypatch.data.csv_file import read_csv_material
 from polypatch.data.hub import read_hub
 from polypatch.data.jsonl import read_jsonl_material
 from polypatch.data.massive import read_massive, read_massive_all, read_massive_dev
@@ -23,12 +25,16 @@ Reader: TypeAlias = Callable[[str, Iterable[Lang] | None, Lang], Material]
 
 FORMATS: Mapping[str, Reader] = {
     "jsonl": read_jsonl_material,
+    "csv": read_csv_material,
     "massive": read_massive,
     "massive-all": read_massive_all,
     "massive-dev": read_massive_dev,
     "xnli": read_xnli,
     "hub": read_hub,
 }
+
+SUFFIXES: Mapping[str, str] = {".jsonl": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "csv"}
+"""What a file is that is given without a format, also with ``.gz`` behind."""
 
 XFEVER = "xfever-edit"
 """A folder that ``polypatch data xfever-edit`` wrote: not sampled again."""
@@ -46,7 +52,8 @@ def load_data(
 
     Args:
         spec: ``format:place``: ``massive:FOLDER``, ``massive-all:FOLDER``, ``massive-dev:FOLDER``, ``xnli:FOLDER``,
-            ``jsonl:FILE``, ``hub:massive``, ``hub:xnli``, ``xfever-edit:FOLDER``.
+            ``jsonl:FILE``, ``csv:FILE``, ``hub:massive``, ``hub:xnli``, ``xfever-edit:FOLDER``; or a file alone, by its
+            suffix (``edits.csv``).
         languages: those to keep, None for all that the source has; `source` is always among them. ``de?`` is kept where
             the source has it.
         source: the language of the edits.
@@ -56,7 +63,7 @@ def load_data(
     Raises:
         DataError: an unknown format, a missing language, a broken file, or a set larger than the corpus.
     """
-    name, _, place = spec.partition(":")
+    name, place = _format_of(spec)
     if name == XFEVER and place:
         return _xfever(place, languages, source, sizes)
     reader = _reader(name)
@@ -65,6 +72,15 @@ def load_data(
             f"data {spec!r} names no place; write {name}:PLACE, such as massive:path/to/massive or hub:xnli"
         )
     return assemble(reader(place, languages, source), sizes=sizes, seed=seed)
+
+
+def _format_of(spec: str) -> tuple[str, str]:
+    """``format:place`` in two, or a file's format by its suffix and the file."""
+    name, _, place = spec.partition(":")
+    suffix = Path(spec.removesuffix(".gz")).suffix.lower()
+    if name not in (*FORMATS, XFEVER) and suffix in SUFFIXES:
+        return SUFFIXES[suffix], spec
+    return name, place
 
 
 def _xfever(

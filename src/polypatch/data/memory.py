@@ -7,7 +7,7 @@ elsewhere can be said.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 from polypatch.arguments import languages_in, texts_in
 from polypatch.data.base import EditingData
+from polypatch.data.csv_file import read_csv_rows
 from polypatch.data.files import read_lines
 from polypatch.edits import Lang, Text, is_lang
 from polypatch.errors import DataError
@@ -54,7 +55,8 @@ class Probe(NamedTuple):
 
 
 def read_memory(path: Path, source: Lang) -> dict[Lang, list[Text]]:
-    """Texts by language: a line is a text in `source`; in a ``.jsonl`` file it is ``{"lang", "text"}``.
+    """Texts by language: a line is a text in `source`; in a ``.jsonl`` file it is ``{"lang", "text"}``, in
+    a ``.csv`` or ``.tsv`` file a row under a header with ``text`` and ``lang``.
 
     Raises:
         DataError: an unreadable or empty file, or a line that is not such an object.
@@ -71,18 +73,34 @@ def read_probe(path: Path, source: Lang) -> list[Probe]:
     Raises:
         DataError: as `read_memory`; or one text with two labels.
     """
+    if Path(path.name.removesuffix(".gz")).suffix in (".csv", ".tsv"):
+        return _once(_from_table(path, source), path)
     lines = [(number, line) for number, line in enumerate(read_lines(path), start=1) if line.strip()]
     if not lines:
         raise DataError(f"{path}: holds no texts")
     if ".jsonl" not in path.suffixes:
         return list(dict.fromkeys(Probe(source, line.strip()) for _, line in lines))
+    return _once(((where := f"{path} row {number}", _row(line, where)) for number, line in lines), path)
+
+
+def _from_table(path: Path, source: Lang) -> Iterator[tuple[str, Probe]]:
+    for where, _, cells in read_csv_rows(path, ("text",), ("lang", "label")):
+        lang = cells.get("lang", source)
+        if not is_lang(lang):
+            raise DataError(f"{where}: {lang!r} is no language; write a code such as en")
+        yield where, Probe(lang, cells["text"], cells.get("label"))
+
+
+def _once(rows: Iterable[tuple[str, Probe]], path: Path) -> list[Probe]:
+    """Every text once, with its label where one row has it."""
     found: dict[tuple[Lang, Text], Probe] = {}
-    for number, line in lines:
-        row = _row(line, where := f"{path} row {number}")
+    for where, row in rows:
         known = found.setdefault((row.lang, row.text), row)
         if known.label != row.label and None not in (known.label, row.label):
             raise DataError(f"{where}: the label is {row.label!r}, and was {known.label!r} for the same text before")
         found[row.lang, row.text] = known if row.label is None else row
+    if not found:
+        raise DataError(f"{path}: holds no texts")
     return list(found.values())
 
 
