@@ -75,7 +75,8 @@ class Bench:
     def alone(self, batch: int, patches: int) -> float:
         """What the hooks add to a forward pass, by themselves."""
         modules, sequence = (nn.Identity(), nn.Identity()), torch.randn(batch, LENGTH, self.site.hidden_size)
-        hooks = Hooks(self.banks[patches], *modules)
+        hooks = Hooks(*modules)
+        hooks.attached = self.banks[patches]
         start = time.perf_counter()
         hooks.keep_query(modules[0], (sequence,))
         hooks.apply(modules[1], (), sequence)

@@ -30,11 +30,11 @@ from polypatch.one_language import cautioned
 from polypatch.opening import artefact_of, loaded_delta, open_artefact, push_artefact, report_rows
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.pruning import Progress, Pruned, prune
-from polypatch.recipes import Recipe, recipe_to_plain
+from polypatch.recipes import Recipe
 from polypatch.resting import revert
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, MergeCost
 from polypatch.sites.fingerprint import model_fingerprint
-from polypatch.stream import apply, recipe_for, remember_again, remember_one
+from polypatch.stream import adopt, apply, recipe_for, remember_again
 from polypatch.writing import write_artefact
 
 
@@ -112,7 +112,7 @@ class EditedModel:
         """Softmax of the model's own forward passes: [n, classes]."""
         encoder = self.tail.encoder
         logits = torch.empty(len(texts), len(self.labels), dtype=self.site.dtype)
-        with self.site.evaluating():
+        with self.site.lock.shared(), self.site.evaluating():
             for chosen, batch in encoder.tokens.batches(texts, self.site.device, filled=False):
                 logits[chosen] = self.model(**batch).logits.cpu()
         return logits.softmax(-1)
@@ -132,7 +132,8 @@ class EditedModel:
 
     def answers_before_after(self, texts: Sequence[Text]) -> Answered:
         """The same, and the probability that the edited model gives its answer: [n], [n], [n]."""
-        return answered(self.tail, self.delta, texts)
+        with self.site.reading():
+            return answered(self.tail, self.delta, texts)
 
     @property
     def cost(self) -> Cost:
@@ -144,11 +145,13 @@ class EditedModel:
 
     def firing(self, text: Text, threshold: float = 0.0) -> list[Firing]:
         """The patches whose activation in `text` exceeds `threshold`, strongest first; none for changed weights."""
-        return [Firing(self.delta.owners[i], a) for i, a in firing(text, self.tail, self.delta, threshold)]
+        with self.site.reading():
+            return [Firing(self.delta.owners[i], a) for i, a in firing(text, self.tail, self.delta, threshold)]
 
     def explain(self, text: Text) -> Explanation:
         """Which patches fire in `text`, how strongly, from which edits, and what the answer would be without them."""
-        return explain(text, self.tail, self.delta, self.labels, self.records)
+        with self.site.reading():
+            return explain(text, self.tail, self.delta, self.labels, self.records)
 
     def stream(
         self,
@@ -160,25 +163,11 @@ class EditedModel:
         **options: Any,
     ) -> Iterator[EditOutcome]:
         """Further edits, one by one, without a warning; see `polypatch.edit_stream`, the public form of it."""
-        self.recipe = recipe_for(self, recipe)
-        self.rules, self.guard, self.report = rules or Rules(), guard, None
-        self.config["recipe"] = recipe_to_plain(self.recipe)
-        self.config["rules"] = {"retries": self.rules.retries, "keep_failed": self.rules.keep_failed}
-        if guard is not None:
-            self.config["guard"] = {"max_locality_drop": guard.max_locality_drop, "probe_texts": len(guard.probe)}
-        return apply(self, edits, self.recipe, rules=self.rules, guard=guard, **options)
+        return apply(self, edits, recipe_for(self, recipe), rules=rules, guard=guard, **options)
 
     def adopt(self, record: EditRecord, tensors: Mapping[str, Tensor] | None, point: TrajectoryPoint | None) -> None:
         """Take over one edit that was made before, from a journal, as if it had just been made here."""
-        assert record.edit is not None  # a journal knows its edits
-        if tensors is not None:
-            self.delta.adopt(record.edit.id, tensors)
-        self.records[record.edit.id] = record
-        self.sampled_languages = tuple(dict.fromkeys((*self.sampled_languages, *record.edit.languages)))
-        if point is not None:
-            self.trajectory.append(point)
-        if self.memory is not None and self.recipe is not None:
-            remember_one(self, self.recipe, record)
+        adopt(self, record, tensors, point)
 
     def edit(self, more: Sequence[Edit], **options: Any) -> list[EditOutcome]:
         """Continue the stream with `more`; `options` as for `stream`. Returns what became of each; see `cost` then."""
@@ -196,7 +185,6 @@ class EditedModel:
             InputError: the others cannot be made again, because the model was loaded without its memory.
         """
         revert(self, [edit_ids] if isinstance(edit_ids, str) else list(dict.fromkeys(edit_ids)))
-        self.report = None
 
     def prune(self, *, max_changed: int = 0, progress: Progress | None = None) -> Pruned:
         """Fewer patches; see `polypatch.pruning`. At most `max_changed` rows of the memory may get a new answer.
@@ -217,14 +205,14 @@ class EditedModel:
         Patches become neurons of a wider layer (`polypatch.sites.merge`; look at `merge_cost` first). A codebook cannot
         be merged: an InputError, and the edits stay on.
         """
-        with self.disabled():
+        with self.site.lock.exclusive(), self.disabled():
             merged = self.delta.merged(self.site)
         self.unload()
         return merged
 
     @contextmanager
     def disabled(self) -> Iterator[EditedModel]:
-        """Inside the block the model is the unedited one, bit for bit."""
+        """Inside the block the model is, for this thread and no other, the unedited one, bit for bit."""
         with self.site.bare():
             yield self
 
@@ -235,7 +223,8 @@ class EditedModel:
 
     def artefact(self) -> Artefact:
         """What `save_pretrained` writes."""
-        return artefact_of(self)
+        with self.site.reading():
+            return artefact_of(self)
 
     def save_pretrained(self, folder: str | Path, *, report: Any = None) -> Path:
         """Write the edits (not the model) as a folder; see `polypatch.artefact` for its layout.

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,6 +29,7 @@ from polypatch.protected import Neuron, Protected
 from polypatch.sites import FeedForwardSite, FrozenTail
 from polypatch.sites.tail import Change
 from polypatch.stream import Stream, examples_of, memory_of
+from polypatch.whole import whole
 
 MERGED = DiscriminantPatch(shrinkages=(0.03, 0.01))
 """How the neuron in the place of two is computed. A smaller λ merges more pairs, and generalises less."""
@@ -39,12 +39,6 @@ FAILURES = 3
 
 Progress = Callable[[int, int, int], None]
 """Called as (neurons settled in this round, neurons of this round, neurons left)."""
-
-
-class Prunable(Stream, Protocol):
-    """A model with a history, and perhaps a report about it."""
-
-    report: Sequence[Mapping[str, Any]] | None
 
 
 @dataclass(frozen=True)
@@ -71,8 +65,13 @@ class Pruned:
     seconds: float
 
 
-def prune(edited: Prunable, max_changed: int = 0, progress: Progress | None = None) -> Pruned:
+def prune(edited: Stream, max_changed: int = 0, progress: Progress | None = None) -> Pruned:
     """Drop and merge neurons until a round finds nothing; arguments and errors as for `EditedModel.prune`."""
+    with whole(edited):
+        return _prune(edited, max_changed, progress)
+
+
+def _prune(edited: Stream, max_changed: int, progress: Progress | None) -> Pruned:
     began = time.perf_counter()
     bank, tail, recipe = edited.delta, edited.tail, edited.recipe
     if not isinstance(bank, PatchBank) or not isinstance(tail, FrozenTail):
@@ -85,18 +84,14 @@ def prune(edited: Prunable, max_changed: int = 0, progress: Progress | None = No
     held = [one for record in edited.records.values() for one in examples_of(edited, recipe, record)]
     targets = torch.tensor([edited.class_of(one.target) for one in held], dtype=torch.long, device=tail.site.device)
     q = torch.cat([tail.queries([one.text for one in held]), ground.train.rows, ground.validation.rows])
-    before, owners = bank.tensors(), list(bank.owners)
-    try:
-        search = _Search(tail, bank, Protected(tail.site, bank, q, targets, max_changed), ground, progress)
-        while search.round():
-            pass
-    except BaseException:  # Ctrl-C as well
-        bank.load_tensors(before, owners)
-        raise
+    before = bank.patches
+    search = _Search(tail, bank, Protected(tail.site, bank, q, targets, max_changed), ground, progress)
+    while search.round():
+        pass
     edited.report = None
-    edited.config["pruned"] = {"max_changed": max_changed, "patches": len(owners)}
+    edited.config["pruned"] = {"max_changed": max_changed, "patches": before}
     return Pruned(
-        before=len(owners),
+        before=before,
         after=bank.patches,
         dropped=search.dropped,
         merged=search.merged,
@@ -130,10 +125,14 @@ class _Search:
             pass
         if done == (self.dropped, self.merged):
             return False
-        self.bank.restore(0)
-        if self.neurons:
-            columns = (torch.stack([getattr(one, part) for one in self.neurons]) for part in ("key", "bias", "value"))
-            self.bank.extend([neuron.owner for neuron in self.neurons], *columns)
+        empty = {name: tensor[:0] for name, tensor in self.bank.tensors().items()}
+        parts = {"keys": "key", "biases": "bias", "values": "value"}
+        rows = (
+            {name: torch.stack([getattr(n, part) for n in self.neurons]) for name, part in parts.items()}
+            if self.neurons
+            else empty
+        )
+        self.bank.load_tensors(rows, [neuron.owner for neuron in self.neurons])
         return True
 
     @torch.no_grad()

@@ -24,6 +24,7 @@ from polypatch.protected import Protected
 from polypatch.recipes import Recipe
 from polypatch.reverting import resting
 from polypatch.stream import Stream, examples_of, memory_of, remember_again, remember_one, watchman_again
+from polypatch.whole import whole
 
 Right = Mapping[str, Sequence[bool]]
 """Edit id -> which of its texts are right."""
@@ -31,6 +32,12 @@ Right = Mapping[str, Sequence[bool]]
 
 def revert(edited: Stream, names: Sequence[str]) -> None:
     """Take these edits back; errors as for `EditedModel.revert`."""
+    with whole(edited):
+        _revert(edited, names)
+        edited.report = None
+
+
+def _revert(edited: Stream, names: Sequence[str]) -> None:
     bank, records = edited.delta, dict(edited.records)
     others = [name for name, record in records.items() if not record.reverted and name not in names]
     if not isinstance(bank, PatchBank) or not others or not resting(records.values(), bank.owners):
@@ -40,17 +47,9 @@ def revert(edited: Stream, names: Sequence[str]) -> None:
         raise InputError("how these edits were made is not known any more, so those that rest on others are stuck")
     tensors, owners = bank.tensors(), list(bank.owners)
     right, kept = _right(edited, edited.recipe), _staying(edited, bank, edited.recipe, names)
-    try:
-        stream.revert(edited, names)
-        bank.load_tensors(*chosen(tensors, owners, lambda i, _: i in kept))
-        _make_again(edited, edited.recipe, _cut_out(edited, bank, edited.recipe, right))
-    except BaseException:  # Ctrl-C as well
-        edited.records.clear()
-        edited.records.update(records)
-        bank.load_tensors(tensors, owners)
-        if edited.memory is not None:
-            remember_again(edited, edited.recipe)
-        raise
+    stream.revert(edited, names)
+    bank.load_tensors(*chosen(tensors, owners, lambda i, _: i in kept))
+    _make_again(edited, edited.recipe, _cut_out(edited, bank, edited.recipe, right))
 
 
 @torch.no_grad()

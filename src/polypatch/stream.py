@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Protocol
 
 import torch
+from torch import Tensor
 
 from polypatch.arguments import labelled_in
 from polypatch.attempt import Attempt, Editable, Rules, now, remember, right_already, rng_of
@@ -21,8 +22,9 @@ from polypatch.errors import EditError, InputError
 from polypatch.guard import Guard, Watchman
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.ranges import Settings, at_least
-from polypatch.recipes import Recipe
+from polypatch.recipes import Recipe, recipe_to_plain
 from polypatch.sites import Tail
+from polypatch.whole import whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ class Stream(Editable, Protocol):
     rules: Rules
     guard: Guard | None
     config: dict[str, Any]
+    report: Sequence[Mapping[str, Any]] | None
 
 
 def apply(
@@ -64,27 +67,58 @@ def apply(
     allow_contradictions: bool = False,
 ) -> Iterator[EditOutcome]:
     """Apply edits one after another; arguments and errors as for `polypatch.edit_stream`."""
-    memory = memory_of(edited)
+    memory_of(edited)  # there must be one
     edits = edits_in(edits)
     usable = [edit.only(languages) if languages is not None else edit for edit in edits]
     _check(edited, usable, allow_contradictions)
-    drawable = dict.fromkeys(lang for edit in usable for lang in edit.languages)
-    edited.sampled_languages = tuple(dict.fromkeys((*edited.sampled_languages, *drawable)))
     # One batched pass over everything the stream can touch, instead of a small one per edit.
     edited.tail.encode([text for edit in usable for text in edit.prompt.values()])
     watchman = Watchman(guard, edited.tail, edited.delta) if guard is not None else None
+    rules = rules or Rules()
+    if not usable:
+        with whole(edited):
+            _settle(edited, recipe, rules, guard, ())
     for edit in usable:
-        outcome = Attempt(edited, memory, recipe, edit, watchman).run(rules or Rules())
-        edited.records.pop(edit.id, None)  # reverted before: it stands at its new place in the history
-        edited.records[edit.id] = EditRecord(edit, outcome)
-        past = made(edited)
-        if watch is not None and (len(past) % watch.every == 0 or edit is usable[-1]):
-            edited.trajectory.append(_measure(edited, past, watch))
+        with whole(edited, watchman):
+            _require_new(edited, edit)
+            _settle(edited, recipe, rules, guard, edit.languages)
+            outcome = Attempt(edited, memory_of(edited), recipe, edit, watchman).run(rules)
+            edited.records.pop(edit.id, None)  # reverted before: it stands at its new place in the history
+            edited.records[edit.id] = EditRecord(edit, outcome)
+            past = made(edited)
+            if watch is not None and (len(past) % watch.every == 0 or edit is usable[-1]):
+                edited.trajectory.append(_measure(edited, past, watch))
         yield outcome
 
 
+def _settle(edited: Stream, recipe: Recipe, rules: Rules, guard: Guard | None, languages: Sequence[Lang]) -> None:
+    """How the edit that is being made was asked for."""
+    edited.recipe, edited.rules, edited.guard, edited.report = recipe, rules, guard, None
+    edited.sampled_languages = tuple(dict.fromkeys((*edited.sampled_languages, *languages)))
+    edited.config["recipe"] = recipe_to_plain(recipe)
+    edited.config["rules"] = {"retries": rules.retries, "keep_failed": rules.keep_failed}
+    if guard is not None:
+        edited.config["guard"] = {"max_locality_drop": guard.max_locality_drop, "probe_texts": len(guard.probe)}
+
+
+def adopt(
+    edited: Stream, record: EditRecord, tensors: Mapping[str, Tensor] | None, point: TrajectoryPoint | None
+) -> None:
+    """Take over one edit that was made before; see `EditedModel.adopt`."""
+    assert record.edit is not None  # a journal knows its edits
+    with whole(edited):
+        if tensors is not None:
+            edited.delta.adopt(record.edit.id, tensors)
+        edited.records[record.edit.id] = record
+        edited.sampled_languages = tuple(dict.fromkeys((*edited.sampled_languages, *record.edit.languages)))
+        if point is not None:
+            edited.trajectory.append(point)
+        if edited.memory is not None and edited.recipe is not None:
+            remember_one(edited, edited.recipe, record)
+
+
 def revert(edited: Stream, names: Sequence[str]) -> None:
-    """Take these edits back; errors as for `EditedModel.revert`."""
+    """Take these edits back, inside `whole`; errors as for `EditedModel.revert`."""
     before = dict(edited.records)
     for name in names:
         record = before.get(name)
@@ -93,17 +127,7 @@ def revert(edited: Stream, names: Sequence[str]) -> None:
             there = [name for name, record in before.items() if not record.reverted]
             raise EditError(f"edit {name!r} {why}; there are {', '.join(there[:5]) or 'none'}")
     edited.records.update({name: replace(before[name], reverted=now()) for name in names})
-    snapshot, remembered = edited.delta.snapshot(), edited.memory.snapshot() if edited.memory else None
-    try:
-        _take_out(edited, names)
-    except BaseException:  # Ctrl-C as well: it may come in the middle of making the others again
-        edited.records.clear()
-        edited.records.update(before)
-        if not edited.delta.separable:
-            edited.delta.restore(snapshot)
-        if edited.memory is not None and remembered is not None and edited.recipe is not None:
-            remember_again(edited, edited.recipe)
-        raise
+    _take_out(edited, names)
 
 
 def _take_out(edited: Stream, names: Sequence[str]) -> None:
@@ -219,6 +243,12 @@ def recipe_for(edited: Stream, recipe: Recipe | None) -> Recipe:
         has = f"the model has edits by {edited.recipe_name!r} in it, and one history has one recipe"
         raise InputError(f"{has}: leave recipe= out to go on with that, or attach the model anew")
     return recipe or edited.recipe  # type: ignore[return-value]
+
+
+def _require_new(edited: Stream, edit: Edit) -> None:
+    record = edited.records.get(edit.id)
+    if record is not None and not record.reverted:
+        raise EditError(f"edit id {edit.id!r} occurs twice in the stream; ids must be unique")
 
 
 def _check(edited: Stream, edits: Sequence[Edit], allow_contradictions: bool) -> None:

@@ -77,9 +77,11 @@ def test_a_wrong_shape_leaves_the_bank_as_it_was(name, bad):
 def test_what_was_looked_at_is_never_written_over():
     """Tensors taken before a cut keep their rows when others are appended; so do those of a buffer set from outside."""
     wanted, more = rows(6), rows(1, seed=1)
-    bank = bank_of(wanted)
+    bank = bank_of(first(wanted, 3))
+    three = bank.snapshot()
+    bank.extend(list("345"), **{name: tensor[3:] for name, tensor in wanted.items()})
     before = bank.tensors()
-    bank.restore(3)
+    bank.restore(three)
     bank.append("new", *(tensor[0] for tensor in more.values()))
     assert all(torch.equal(before[name], wanted[name]) for name in wanted)
     assert holds(bank, {name: torch.cat([wanted[name][:3], more[name]]) for name in wanted})

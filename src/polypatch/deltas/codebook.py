@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.patch_bank import chosen
+from polypatch.deltas.published import publish, seen_together
 from polypatch.deltas.shared import inseparable
 from polypatch.errors import ArtefactError, InputError
 from polypatch.sites.feed_forward import FeedForwardSite
@@ -70,18 +71,16 @@ class Codebook(nn.Module):
 
     def forward(self, q: Tensor, out: Tensor) -> Tensor:
         """`out`, or the value of the entry that covers the query."""
-        if not self.owners:
+        now = seen_together(self)
+        if not len(now["keys"]):
             return out
-        entry, distance = self.nearest(q)
-        covered = (distance <= self.radii[entry]).unsqueeze(-1)
-        return torch.where(covered, self.values[entry].to(out.dtype), out)
+        entry, distance = _nearest(q, now["keys"])
+        covered = (distance <= now["radii"][entry]).unsqueeze(-1)
+        return torch.where(covered, now["values"][entry].to(out.dtype), out)
 
     def nearest(self, q: Tensor) -> tuple[Tensor, Tensor]:
         """The entry with the nearest key, and how far that is: [n_texts, d] -> [n_texts], [n_texts]."""
-        # Not by way of a matrix product, whose rounding a short distance between long vectors does not survive.
-        apart = torch.cdist(q.to(self.keys.dtype), self.keys, compute_mode="donot_use_mm_for_euclid_dist")
-        distance, backwards = apart.flip(1).min(1)
-        return self.patches - 1 - backwards, distance
+        return _nearest(q, self.keys)
 
     def activations(self, q: Tensor) -> Tensor:
         """1 − ‖q − k‖ ÷ r of the entry that covers the query, 0 of the others: [n_texts, d] -> [n_texts, n]."""
@@ -98,10 +97,9 @@ class Codebook(nn.Module):
     def append(self, owner: str, key: Tensor, value: Tensor, radius: float, label: int) -> None:
         """Add one entry, owned by an edit. key, value: [d]."""
         more = key, value, self.radii.new_tensor(radius), self.classes.new_tensor(label)
-        for name, row in zip(_NAMES, more, strict=True):
-            old = self.get_buffer(name)
-            setattr(self, name, torch.cat([old, row.detach().to(old).unsqueeze(0)]))
-        self.owners.append(owner)
+        old = seen_together(self)
+        rows = {name: row.detach().to(old[name]).unsqueeze(0) for name, row in zip(_NAMES, more, strict=True)}
+        publish(self, {name: torch.cat([old[name], row]) for name, row in rows.items()}, [*self.owners, owner])
 
     def resize(self, entry: int, radius: float) -> None:
         """Give an entry another radius."""
@@ -116,9 +114,7 @@ class Codebook(nn.Module):
         """Put them back."""
         assert isinstance(snapshot, tuple)
         tensors, owners = snapshot
-        for name, tensor in zip(_NAMES, tensors, strict=True):
-            setattr(self, name, tensor.to(self.keys.device))
-        self.owners = list(owners)
+        publish(self, {n: tensor.to(self.keys.device) for n, tensor in zip(_NAMES, tensors, strict=True)}, owners)
 
     def drop(self, edit_ids: Collection[str]) -> NoReturn:
         """Refused: other edits rest on these.
@@ -170,9 +166,7 @@ class Codebook(nn.Module):
                 what cannot be: numbers that are not finite, radii that are not above 0, classes the model has not.
         """
         self._require(tensors, len(owners), len(owners))
-        for name in _NAMES:
-            setattr(self, name, tensors[name].to(self.get_buffer(name), copy=True))
-        self.owners = list(owners)
+        publish(self, {name: tensors[name].to(self.get_buffer(name), copy=True) for name in _NAMES}, owners)
 
     def _require(self, tensors: Mapping[str, Tensor], count: int, radii: int) -> None:
         width = self.keys.shape[1]
@@ -182,3 +176,10 @@ class Codebook(nn.Module):
             raise ArtefactError("radii holds numbers that are not above 0")
         if not bool(((tensors["classes"] >= 0) & (tensors["classes"] < self.labels)).all()):
             raise ArtefactError(f"classes holds numbers that are not between 0 and {self.labels - 1}")
+
+
+def _nearest(q: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    # Not by way of a matrix product, whose rounding a short distance between long vectors does not survive.
+    apart = torch.cdist(q.to(keys.dtype), keys, compute_mode="donot_use_mm_for_euclid_dist")
+    distance, backwards = apart.flip(1).min(1)
+    return len(keys) - 1 - backwards, distance

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from polypatch.deltas.checked import require_tensors
+from polypatch.deltas.published import publish, seen_together
 from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.merge import MergeCost, merge_cost, widened
 from polypatch.sites.tail import Change
@@ -70,15 +71,19 @@ class PatchBank(nn.Module):
 
     def activations(self, q: Tensor) -> Tensor:
         """act(q·k + b) of every neuron: [n_texts, d] -> [n_texts, n_patches]."""
-        return self.activation(torch.addmm(self.biases, q, self.keys.T))  # type: ignore[no-any-return]
+        return self._fired(q, seen_together(self))
+
+    def _fired(self, q: Tensor, now: Mapping[str, Tensor]) -> Tensor:
+        return self.activation(torch.addmm(now["biases"], q, now["keys"].T))  # type: ignore[no-any-return]
 
     def forward(self, q: Tensor, out: Tensor) -> Tensor:
         """`out` plus what the neurons that fire add to it."""
-        if not self.owners:
+        now = seen_together(self)
+        if not len(now["biases"]):
             return out
         # Neurons stay as they were made; a model that was put into half precision since computes in its own type.
-        fired = self.activations(q.to(self.keys.dtype))
-        return out + (fired @ self.values).to(out.dtype)
+        fired = self._fired(q.to(now["keys"].dtype), now)
+        return out + (fired @ now["values"]).to(out.dtype)
 
     def append(self, owner: str, key: Tensor, bias: Tensor, value: Tensor) -> None:
         """Add one frozen neuron, owned by an edit. key, value: [d]; bias: a number."""
@@ -86,13 +91,9 @@ class PatchBank(nn.Module):
 
     def extend(self, owners: Sequence[str], keys: Tensor, biases: Tensor, values: Tensor) -> None:
         """Add m frozen neurons, each with its owner. keys, values: [m, d]; biases: [m]."""
-        # All three before the first is set: one of a wrong shape leaves the bank as it was.
-        longer = [
-            self._longer(name, rows.detach().reshape(len(owners), *self.get_buffer(name).shape[1:]))
-            for name, rows in (("keys", keys), ("biases", biases), ("values", values))
-        ]
-        self.keys, self.biases, self.values = longer
-        self.owners.extend(owners)
+        more = {"keys": keys, "biases": biases, "values": values}
+        shaped = {n: rows.detach().reshape(len(owners), *self.get_buffer(n).shape[1:]) for n, rows in more.items()}
+        publish(self, {name: self._longer(name, rows) for name, rows in shaped.items()}, [*self.owners, *owners])
 
     def _longer(self, name: str, rows: Tensor) -> Tensor:
         """The buffer with `rows` behind it: in the room its reserve has left, else in a new reserve of twice the size.
@@ -112,14 +113,14 @@ class PatchBank(nn.Module):
         return self._reserves[name][1]
 
     def snapshot(self) -> object:
-        """The number of neurons: old ones are frozen, so going back is cutting off."""
-        return self.patches
+        """All neurons; no tensor of them is ever written to."""
+        return dict(seen_together(self)), tuple(self.owners)
 
     def restore(self, snapshot: object) -> None:
-        """Drop the neurons added since."""
-        assert isinstance(snapshot, int)
-        self.keys, self.biases, self.values = self.keys[:snapshot], self.biases[:snapshot], self.values[:snapshot]
-        del self.owners[snapshot:]
+        """Put them back."""
+        assert isinstance(snapshot, tuple)
+        tensors, owners = snapshot
+        publish(self, {name: tensor.to(self.keys.device) for name, tensor in tensors.items()}, owners)
 
     def drop(self, edit_ids: Collection[str]) -> None:
         """Take out the neurons of these edits; the others keep their order and their bits."""
@@ -164,9 +165,8 @@ class PatchBank(nn.Module):
             ArtefactError: a tensor is missing, has another shape than n owners and width d imply, or is not finite.
         """
         self._require(tensors, len(owners))
-        for name in ("keys", "biases", "values"):
-            setattr(self, name, tensors[name].to(self.keys, copy=True))
-        self.owners = list(owners)
+        publish(self, {name: tensors[name].to(self.keys, copy=True) for name in seen_together(self)}, owners)
+        self._reserves = {}  # the old bank's room is not kept for a smaller one
 
     def _require(self, tensors: Mapping[str, Tensor], count: int) -> None:
         width = self.keys.shape[1]

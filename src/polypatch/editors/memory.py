@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +30,7 @@ class MemoryRows:
         self.texts: list[Text] = list(texts)
         self._rows = queries.detach().clone()
         self._counts = torch.ones(len(queries), dtype=torch.long, device=queries.device)
-        self.base = self.used = len(queries)
+        self.base = self.used = self._written = len(queries)
         self._lengths: Tensor = self._rows.norm(dim=1)
 
     @property
@@ -54,7 +56,8 @@ class MemoryRows:
     def append(self, texts: Sequence[Text], queries: Tensor, count: int) -> None:
         """Add rows that count `count` times each."""
         needed = self.used + len(queries)
-        if needed > len(self._rows):
+        # Rows that were cut off are not written over: a photograph may hold them.
+        if needed > len(self._rows) or self.used < self._written:
             # By a quarter, so that appending stays linear in the number of edits without doubling a large memory.
             room = max(needed, self.used + self.used // 4)
             self._rows = _grown(self._rows, self.used, room)
@@ -64,12 +67,24 @@ class MemoryRows:
         self._lengths[self.used : needed] = queries.detach().norm(dim=1)
         self._counts[self.used : needed] = count
         self.texts.extend(texts)
-        self.used = needed
+        self.used = self._written = needed
 
     def cut(self, used: int) -> None:
         """Forget all rows from `used` on."""
         self.used = used
         del self.texts[used:]
+        if "moments" in vars(self):
+            self.moments.forget(used)
+
+    def photograph(self) -> dict[str, Any]:
+        """Everything as it is, to be put back whatever becomes of it; no row is copied."""
+        moments = {"moments": copy.copy(self.moments)} if "moments" in vars(self) else {}
+        return {**vars(self), **moments, "texts": list(self.texts)}
+
+    def put_back(self, photograph: dict[str, Any]) -> None:
+        """Be as photographed."""
+        vars(self).clear()
+        vars(self).update(photograph)
 
 
 @dataclass
@@ -102,6 +117,15 @@ class Memory:
         """Forget the rows appended since."""
         self.train.cut(snapshot[0])
         self.validation.cut(snapshot[1])
+
+    def photograph(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Both parts as they are, to be put back even where they were cut and filled anew since."""
+        return self.train.photograph(), self.validation.photograph()
+
+    def put_back(self, photograph: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        """Be as photographed."""
+        self.train.put_back(photograph[0])
+        self.validation.put_back(photograph[1])
 
 
 def _grown(tensor: Tensor, used: int, room: int) -> Tensor:

@@ -62,6 +62,13 @@ class Moments:
         # The newest sums, and those before: an edit that is taken back goes one step back, not to the beginning.
         self._latest = self._before = self._base
 
+    def forget(self, used: int) -> None:
+        """Rows from `used` on were cut off: sums that hold them are of a memory that is no more."""
+        if self._before.used > used:
+            self._before = self._base
+        if self._latest.used > used:
+            self._latest = self._before
+
     def of(self, rows: Table) -> tuple[Tensor, Tensor]:
         """μ = Σ c·q ÷ Σ c and C = Σ c·q qᵀ ÷ Σ c − μ μᵀ of the memory as it is."""
         known = next((sums for sums in (self._latest, self._before) if sums.used <= rows.used), self._base)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedTokenizerBase
 
@@ -14,6 +15,8 @@ from polypatch.edits import Text
 from polypatch.sites.feed_forward import Change, FeedForwardSite
 from polypatch.sites.query_cache import text_key
 from polypatch.sites.tokens import Tokens
+
+_RANDOM = threading.RLock()
 
 
 class Encoder:
@@ -71,7 +74,7 @@ class Encoder:
     def views(self, texts: Sequence[Text], count: int, seed: int) -> Tensor:
         """`count` train-mode queries per text: [n, count, d]. A pure function of (text, count, seed)."""
         bank = torch.empty(len(texts), count, self.site.hidden_size, dtype=self.site.dtype, device=self.site.device)
-        with self.site.evaluating(), self.forked_rng():
+        with self.site.lock.exclusive(), self.site.evaluating(), self.forked_rng():
             for i, (text, row) in enumerate(zip(texts, self.tokens.ids(texts), strict=True)):
                 # A seed per text: the views do not depend on which other texts are trained on.
                 torch.manual_seed((seed + int.from_bytes(text_key(text)[:7], "little")) % 2**63)
@@ -81,17 +84,18 @@ class Encoder:
 
     @contextmanager
     def dropping(self, on: bool = True) -> Iterator[None]:
-        """Inside the block the encoder, but not the head, is in train mode: dropout on in all layers.
+        """Inside the block the encoder, but not the head, is in train mode: dropout on in all layers, for all threads.
 
         **Deviates:** Hugging Face heads drop out the pooled vector too; the released Transformer-Patcher's head does
         not, and neither does this.
         """
         encoder = self.site.model.base_model
-        try:
-            encoder.train(on)  # type: ignore[union-attr]
-            yield
-        finally:
-            encoder.eval()  # type: ignore[union-attr]
+        with self.site.lock.exclusive() if on else nullcontext():
+            try:
+                encoder.train(on)  # type: ignore[union-attr]
+                yield
+            finally:
+                encoder.eval()  # type: ignore[union-attr]
 
     def pass_through(
         self, batch: dict[str, Tensor], change: Change | None = None, overrides: Mapping[str, Tensor] | None = None
@@ -103,16 +107,24 @@ class Encoder:
             seen.append(q)
             return out if change is None else change(q, out)
 
-        with self.site.applied(look):
-            if overrides:
-                logits = functional_call(self.site.model, dict(overrides), kwargs=batch).logits
-            else:
-                logits = self.site.model(**batch).logits
+        model, replaced = self.site.model, dict(overrides or {})
+        learning = torch.is_grad_enabled()
+        # What is replaced stands, for the length of the pass, in the model that everybody sees.
+        with self.site.applied(look, alone=learning or bool(replaced)):
+            if learning:
+                # What learns is the change alone: a graph through all weights would be kept for nothing.
+                replaced = {name: nn.Parameter(w, False) for name, w in model.named_parameters()} | replaced
+            logits = functional_call(model, replaced, kwargs=batch).logits if replaced else model(**batch).logits
         return seen[0], logits
 
-    def forked_rng(self) -> AbstractContextManager[None]:
-        """Leaves the caller's global random state as it was: dropout layers know no other generator."""
-        return torch.random.fork_rng(devices=self._devices())
+    @contextmanager
+    def forked_rng(self) -> Iterator[None]:
+        """Leaves the caller's global random state as it was: dropout layers know no other generator.
+
+        One thread at a time, of whatever model: the state is the process's.
+        """
+        with _RANDOM, torch.random.fork_rng(devices=self._devices()):
+            yield
 
     def _devices(self) -> list[int]:
         return [self.site.device.index or 0] if self.site.device.type == "cuda" else []

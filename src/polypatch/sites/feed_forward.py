@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,12 +25,12 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 from transformers.activations import ACT2FN
 
-from polypatch.errors import InputError, UnknownLabelError, UnsupportedModelError
-from polypatch.sites.families import FAMILIES, Family
+from polypatch.errors import UnknownLabelError
 from polypatch.sites.hooks import Change as Change
-from polypatch.sites.hooks import Hooks, follow
-
-_MARK = "_carries_polypatch_edits"
+from polypatch.sites.hooks import Hooks, nothing
+from polypatch.sites.lock import SiteLock
+from polypatch.sites.modes import evaluating
+from polypatch.sites.supported import MARK, family_of, require_free, require_precision
 
 
 class FeedForwardSite:
@@ -43,8 +44,8 @@ class FeedForwardSite:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.family = _family_of(model)
-        _require_free(model)
+        self.family = family_of(model)
+        require_free(model)
         require_precision(model)
         layers = model.get_submodule(self.family.layers)
         self.layer_path = f"{self.family.layers}.{len(layers) - 1}"  # type: ignore[arg-type]
@@ -53,13 +54,13 @@ class FeedForwardSite:
         self.down = layer.get_submodule(self.family.down)
         self.dropout = layer.get_submodule(self.family.dropout)
         self.norm = layer.get_submodule(self.family.norm)
-        encoder = set(model.base_model.modules())  # type: ignore[union-attr]
-        self._head_dropouts = [m for m in model.modules() if isinstance(m, nn.Dropout) and m not in encoder]
         self.activation_name: str = getattr(model.config, self.family.activation)
         self.activation: Callable[[Tensor], Tensor] = ACT2FN[self.activation_name]
         self._attached: _Attached | None = None
         self._originals: dict[str, Tensor] = {}
-        self._muted = 0
+        self._out = 0
+        self.lock = SiteLock()
+        self._hooks = Hooks(self.up, self.down)
 
     @property
     def hidden_size(self) -> int:
@@ -109,14 +110,8 @@ class FeedForwardSite:
 
         Without the head's dropout, also where the caller's model is in train mode.
         """
-        dropping = [dropout for dropout in self._head_dropouts if dropout.training]
-        try:
-            for dropout in dropping:
-                dropout.training = False
+        with self.evaluating():
             return self.family.head(self.model, self.norm(out + q))
-        finally:
-            for dropout in dropping:
-                dropout.training = True
 
     def matrices(self, scope: str) -> dict[str, nn.Parameter]:
         """The weight matrices of the last layer by full parameter name: ``"ffn"`` (two) or ``"layer"`` (six)."""
@@ -128,15 +123,29 @@ class FeedForwardSite:
             for path in paths
         }
 
+    def reading(self) -> AbstractContextManager[None]:
+        """Inside the block no other thread changes what the edited, or shows another the unedited, model.
+
+        Where parameters are replaced by name, a look at the unedited model has to put the originals back, and nobody
+        else may look meanwhile.
+        """
+        return self.lock.exclusive() if self._replaces else self.lock.shared()
+
     @contextlib.contextmanager
-    def applied(self, change: Change) -> Iterator[None]:
-        """Inside the block every forward pass applies `change` at position 0, and nothing that is attached."""
-        with self.bare():
-            hooks = Hooks(change, self.up, self.down)
-            try:
-                yield
-            finally:
-                hooks.remove()
+    def applied(self, change: Change, *, alone: bool = False) -> Iterator[None]:
+        """Inside the block this thread's forward passes apply `change` at position 0, and nothing that is attached.
+
+        Other threads see nothing of it; with `alone` none of them reads or changes the model meanwhile.
+        """
+        with self.lock.exclusive() if alone else self.reading(), self._originals_back(), self._hooks.applying(change):
+            yield
+
+    @contextlib.contextmanager
+    def bare(self) -> Iterator[None]:
+        """Inside the block the model is, in this thread, the unedited one, whatever is attached."""
+        held = self.lock.exclusive() if self._replaces else contextlib.nullcontext()
+        with held, self._originals_back(), self._hooks.applying(nothing):
+            yield
 
     def attach(self, change: Change, overrides: Mapping[str, Tensor]) -> None:
         """Apply `change`, and replace the parameters named in `overrides`, in every forward pass until `detach`.
@@ -144,40 +153,44 @@ class FeedForwardSite:
         Raises:
             InputError: the model carries edits already.
         """
-        _require_free(self.model)
-        setattr(self.model, _MARK, True)
-        hooks = Hooks(self._edited, self.up, self.down)
-        saving = self.model.register_state_dict_post_hook(_SaveOriginals(self))  # type: ignore[no-untyped-call]
-        self._attached = _Attached(change, dict(overrides), hooks, saving)
-        self._swap_in()
+        with self.lock.exclusive():
+            require_free(self.model)
+            setattr(self.model, MARK, True)
+            saving = self.model.register_state_dict_post_hook(_SaveOriginals(self))  # type: ignore[no-untyped-call]
+            self._attached = _Attached(dict(overrides), saving)
+            self._swap_in()
+            self._hooks.attached = change
+            self._hooks.hold()
 
     def detach(self) -> None:
         """Take off what `attach` put on; every parameter is the original again, bit for bit."""
-        if self._attached is not None:
-            self._swap_out()
-            self._attached.hooks.remove()
-            self._attached.saving.remove()
-            self._attached = None
-            delattr(self.model, _MARK)
+        with self.lock.exclusive():
+            if self._attached is not None:
+                self._swap_out()
+                self._hooks.release()
+                self._hooks.attached = None
+                self._attached.saving.remove()
+                self._attached = None
+                delattr(self.model, MARK)
+
+    @property
+    def _replaces(self) -> bool:
+        return self._attached is not None and bool(self._attached.overrides)
 
     @contextlib.contextmanager
-    def bare(self) -> Iterator[None]:
-        """Inside the block the model is the unedited one, whatever is attached."""
-        if not self._muted:
+    def _originals_back(self) -> Iterator[None]:
+        if not self._replaces:
+            yield
+            return
+        if not self._out:
             self._swap_out()
-        self._muted += 1
+        self._out += 1
         try:
             yield
         finally:
-            self._muted -= 1
-            if not self._muted:
+            self._out -= 1
+            if not self._out:
                 self._swap_in()
-
-    def _edited(self, q: Tensor, out: Tensor) -> Tensor:
-        if self._muted or self._attached is None:
-            return out
-        follow(self._attached.change, q.device)
-        return self._attached.change(q, out)
 
     def _swap_in(self) -> None:
         overrides = self._attached.overrides if self._attached else {}
@@ -193,27 +206,15 @@ class FeedForwardSite:
             parameter.data = tensor.to(parameter.data)
         self._originals = {}
 
-    @contextlib.contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """Every module in eval mode and no parameter asking for gradients; the caller's settings come back after."""
-        modes = [(module, module.training) for module in self.model.modules()]
-        wanted = [(parameter, parameter.requires_grad) for parameter in self.model.parameters()]
-        try:
-            self.model.eval().requires_grad_(False)
-            yield
-        finally:
-            for module, mode in modes:
-                module.training = mode
-            for parameter, flag in wanted:
-                parameter.requires_grad_(flag)
+    def evaluating(self) -> AbstractContextManager[None]:
+        """Every module in eval mode, in all threads; the caller's modes come back when the last of them is done."""
+        return evaluating(self.model)
 
 
 class _Attached(NamedTuple):
     """What `attach` put on."""
 
-    change: Change
     overrides: dict[str, Tensor]
-    hooks: Hooks
     saving: RemovableHandle
 
 
@@ -228,53 +229,3 @@ class _SaveOriginals:
 
     def __call__(self, _: nn.Module, state: dict[str, Tensor], prefix: str, __: object) -> None:
         state.update({prefix + name: tensor.detach() for name, tensor in self.site._originals.items()})
-
-
-PRECISIONS = (torch.float32, torch.float64)
-"""What a model's numbers may be kept as: edits and queries are kept as the same."""
-
-
-def require_precision(model: nn.Module) -> None:
-    """Refuse a model in half precision, of which some answers hang on rounding.
-
-    Raises:
-        UnsupportedModelError: a parameter is neither float32 nor float64, or they differ.
-    """
-    kinds: dict[torch.dtype, str] = {}
-    for name, parameter in model.named_parameters():
-        kinds.setdefault(parameter.dtype, name)
-    wrong = [dtype for dtype in kinds if dtype not in PRECISIONS] or list(kinds)[1:]
-    if wrong:
-        raise UnsupportedModelError(
-            f"{type(model).__name__} has its parameter {kinds[wrong[0]]!r} in {wrong[0]}; edits need a model that is "
-            'in float32 (or float64) throughout: load it with dtype="float32", or call model.float()'
-        )
-
-
-def _require_free(model: nn.Module) -> None:
-    if getattr(model, _MARK, False):
-        raise InputError("the model carries edits already; call unload() on its EditedModel first")
-
-
-def _family_of(model: nn.Module) -> Family:
-    config = getattr(model, "config", None)
-    model_type = getattr(config, "model_type", None)
-    if model_type not in FAMILIES:
-        raise UnsupportedModelError(
-            f"{type(model).__name__} (model_type {model_type!r}) has no entry in the table of families; "
-            f"looked for one of {', '.join(sorted(FAMILIES))}. Add a row to sites/families.py."
-        )
-    family = FAMILIES[model_type]
-    if not isinstance(model, family.architecture):
-        raise UnsupportedModelError(
-            f"{type(model).__name__} has no classification head polypatch can read; looked for "
-            f"{family.architecture.__name__}. Load the checkpoint with AutoModelForSequenceClassification."
-        )
-    if model.config.num_labels < 2:  # type: ignore[union-attr, operator]
-        raise UnsupportedModelError(
-            f"{type(model).__name__} has num_labels={model.config.num_labels}; a classifier of at least two "  # type: ignore[union-attr]
-            "classes is needed (a head with one logit is a regression head)."
-        )
-    if getattr(model.config, "chunk_size_feed_forward", 0):
-        raise UnsupportedModelError("config.chunk_size_feed_forward must be 0: the patch is applied to whole sequences")
-    return family

@@ -169,9 +169,10 @@ class FrozenTail:
         self.encode([text for text in texts if not isinstance(text, Mapped)])
         parts = []
         # In slices: the FFN's inner activation is four times as wide as q, and q itself need not be there at once.
-        for start in range(0, len(texts), 2048):
-            q = self.queries(texts[start : start + 2048])
-            parts.append(self.site.logits(q, change(q, self.site.ffn(q))))
+        with self.site.reading():
+            for start in range(0, len(texts), 2048):
+                q = self.queries(texts[start : start + 2048])
+                parts.append(self.site.logits(q, change(q, self.site.ffn(q))))
         return (
             torch.cat(parts)
             if parts

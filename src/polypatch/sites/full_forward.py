@@ -54,7 +54,8 @@ class FullForward:
     @torch.no_grad()
     def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
         """Eval-mode logits [n, classes] under `change`."""
-        return self.encoder.full_logits(texts, change, change.overrides)
+        with self.site.lock.exclusive() if change.overrides else self.site.reading():
+            return self.encoder.full_logits(texts, change, change.overrides)
 
     def rows(self, texts: Sequence[Text], change: Change, *, views: int, generator: torch.Generator) -> FullRows:
         """Texts ready for training. Views are drawn afresh at every step; `views` only says whether they are wanted."""
@@ -77,7 +78,7 @@ class FullRows:
     def forward(self, picks: Tensor, change: Change) -> tuple[Tensor, Tensor]:
         """One pass over the picked rows, with dropout in every layer where views are on."""
         rows = [self.rows[i] for i in picks.tolist()]
-        with self.encoder.forked_rng():
+        with self.encoder.site.lock.exclusive(), self.encoder.forked_rng():
             if self.views:
                 torch.manual_seed(int(torch.randint(2**62, (), generator=self.generator)))
             return self._run(rows, change, dropping=self.views)

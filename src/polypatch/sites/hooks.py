@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 Change = Callable[[Tensor, Tensor], Tensor]
 """Δ: (q [n, d], out = FFN(q) [n, d]) -> the changed out [n, d]."""
@@ -15,47 +17,110 @@ Change = Callable[[Tensor, Tensor], Tensor]
 POSITION = 0
 """The position every supported head reads ([CLS] or <s>)."""
 
+_PLACING = threading.RLock()
+"""Held while hooks are put on and taken off."""
 
-class Hooks:
-    """The two hooks that apply one change.
 
-    Methods of an object, and not closures: a deep copy of the model has its own, with its own copy of the change.
+class Here(threading.local):
+    """What one thread asked for, and no other sees. Compiled code looks at it anew in every thread, too.
+
+    Attributes:
+        instead: what is applied in place of what is attached; None: what is attached.
+        query: the last pass's, between the two hooks.
     """
 
-    def __init__(self, change: Change, up: nn.Module, down: nn.Module) -> None:
-        self.change = change
-        # Per thread: a server may run the model in several at once.
-        self.queries: dict[int, Tensor] = {}
-        self.traced: Tensor | None = None
-        self.handles = up.register_forward_pre_hook(self.keep_query), down.register_forward_hook(self.apply)
-        self.shown = [module for module in (up, down) if _show_to_compilers(module)]
+    def __init__(self, instead: Change | None = None) -> None:
+        self.instead = instead
+        self.query: Tensor | None = None
 
-    def remove(self) -> None:
-        """Take the hooks off."""
-        for handle in self.handles:
-            handle.remove()
-        for module in self.shown:
-            vars(module).pop("forward", None)
+    def __reduce__(self) -> tuple[Callable[[Change | None], Here], tuple[Change | None]]:
+        return Here, (self.instead,)  # a copy of the model is for all threads what the model is for this one
+
+
+def nothing(q: Tensor, out: Tensor) -> Tensor:
+    """The change of a thread that wants the unedited model."""
+    del q
+    return out
+
+
+class Hooks:
+    """The two hooks of a site: they apply what this thread asked for, else what is attached.
+
+    Methods of an object, and not closures: a deep copy of the model has its own, with its own copy of the change. They
+    are on the modules as long as somebody holds them.
+
+    Attributes:
+        attached: what every thread sees that asked for nothing.
+    """
+
+    def __init__(self, up: nn.Module, down: nn.Module) -> None:
+        self.up, self.down = up, down
+        self.attached: Change | None = None
+        self.here = Here()
+        self.traced: Tensor | None = None
+        self._holders = 0
+        self._handles: tuple[RemovableHandle, ...] = ()
+        self._shown: list[nn.Module] = []
+
+    def hold(self) -> None:
+        """Put the hooks on the modules, unless they are there."""
+        with _PLACING:
+            self._holders += 1
+            if self._holders == 1:
+                apply, keep = self.down.register_forward_hook(self.apply), self.keep_query
+                self._handles = apply, self.up.register_forward_pre_hook(keep)
+                self._shown = [module for module in (self.up, self.down) if _show_to_compilers(module)]
+
+    def release(self) -> None:
+        """Take them off, unless somebody else holds them."""
+        with _PLACING:
+            self._holders -= 1
+            if not self._holders:
+                for handle in self._handles:
+                    handle.remove()
+                for module in self._shown:
+                    vars(module).pop("forward", None)
+
+    @contextmanager
+    def applying(self, change: Change) -> Iterator[None]:
+        """Inside the block this thread's passes apply `change`, and nothing that is attached."""
+        before = self.here.instead
+        self.hold()
+        try:
+            self.here.instead = change
+            yield
+        finally:
+            self.here.instead = before
+            self.release()
 
     def keep_query(self, _: nn.Module, args: tuple[Tensor, ...]) -> None:
         """Before `up`: its input at the position that is read."""
         self.traced = args[0][:, POSITION]
         if not torch.compiler.is_compiling():
-            self.queries[threading.get_ident()] = self.traced
+            self.here.query = self.traced
 
     def apply(self, _: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
         """After `down`: its output, changed at that position."""
-        # While torch.compile traces, there is one thread, and its number would be compiled in.
-        q, self.traced = self.traced, None
-        if not torch.compiler.is_compiling():
-            q = self.queries.pop(threading.get_ident(), q)
-        assert q is not None
+        q, change = self._query(), self.here.instead
+        if change is None:
+            change = self.attached
+            if change is not None and q is not None:
+                follow(change, q.device)
+        if change is None or q is None:  # a pass that had begun when the hooks came goes on without them
+            return output
         out = output[:, POSITION]
-        changed = self.change(q, out)
+        changed = change(q, out)
         if changed is out:
             return output
         # A fresh tensor: writing in place would change a value autograd still needs.
         return torch.cat([changed.unsqueeze(1).to(output.dtype), output[:, POSITION + 1 :]], dim=1)
+
+    def _query(self) -> Tensor | None:
+        # Code that is compiled cannot keep a tensor for one thread: it hands it on within its one pass.
+        q, self.traced = self.traced, None
+        if not torch.compiler.is_compiling() and self.here.query is not None:
+            q, self.here.query = self.here.query, None
+        return q
 
 
 def follow(change: Change, device: torch.device) -> None:
@@ -66,10 +131,14 @@ def follow(change: Change, device: torch.device) -> None:
             _move(change, device)
 
 
+_MOVING = threading.Lock()
+
+
 # Compiled code cannot move parameters; the one pass that has to steps out of it here.
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _move(module: nn.Module, device: torch.device) -> None:
-    module.to(device)
+    with _MOVING:
+        module.to(device)
 
 
 def _show_to_compilers(module: nn.Module) -> bool:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from polypatch.edits import Text
 from polypatch.errors import InputError
+from polypatch.sites.lock import Mutex
 from polypatch.sites.query_shard import KEY, SUFFIX, Shard, open_shard, write_shard
 
 SMALL = 512
@@ -94,6 +95,8 @@ class QueryCache:
         self._index: dict[bytes, int] = {}
         self._files: dict[str, int] = {}
         self._rounding = 0.0
+        # For what adds rows. Rows are there before the index names them, so taking some needs no lock.
+        self._adding = Mutex()
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
             for path in sorted(directory.glob(f"*{SUFFIX}")):
@@ -117,14 +120,15 @@ class QueryCache:
             return
         keys = b"".join(text_key(text) for text in texts)
         stored, rounding = _kept(queries.detach().to(self._held.rows.device), self.dtype)
-        if self.directory is None:
-            self._rounding = max(self._rounding, rounding)
-            self._hold(keys, stored)
-            return
-        path = self.directory / (hashlib.sha256(keys).hexdigest()[:24] + SUFFIX)
-        write_shard(path, keys, stored, rounding)
-        # From the file again: what was encoded is not kept twice.
-        self._attach(*open_shard(path, self.hidden_size, self.dtype))
+        with self._adding:
+            if self.directory is None:
+                self._rounding = max(self._rounding, rounding)
+                self._hold(keys, stored)
+                return
+            path = self.directory / (hashlib.sha256(keys).hexdigest()[:24] + SUFFIX)
+            write_shard(path, keys, stored, rounding)
+            # From the file again: what was encoded is not kept twice.
+            self._attach(*open_shard(path, self.hidden_size, self.dtype))
 
     def take(self, texts: Sequence[Text]) -> Tensor:
         """The queries [n, d], in the model's own type, of n texts that are all in the cache.
@@ -140,7 +144,9 @@ class QueryCache:
         Raises:
             DataError: a shard was damaged after it was written.
         """
-        return b"".join(self._index), self._rows(list(self._index.values()), self.dtype).cpu().numpy()
+        with self._adding:
+            index = dict(self._index)
+        return b"".join(index), self._rows(list(index.values()), self.dtype).cpu().numpy()
 
     def lend(self, keys: bytes, rows: np.ndarray[Any, Any]) -> None:
         """Serve what another cache has exported, from where it lies, which may be read-only; none of it is copied.
@@ -154,7 +160,8 @@ class QueryCache:
                 f"rows {rows.shape} of {rows.dtype} for {len(keys) // KEY} keys cannot be lent to a cache of width "
                 f"{self.hidden_size} kept as {dtype}"
             )
-        self._serve(keys, _Lent(rows))
+        with self._adding:
+            self._serve(keys, _Lent(rows))
 
     def _rows(self, where: Sequence[int], dtype: torch.dtype) -> Tensor:
         places = torch.tensor(where, dtype=torch.long)

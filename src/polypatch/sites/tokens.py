@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -31,6 +32,9 @@ TOKENS = {"cpu": 192}
 
 ACCELERATED = 6144
 """The same on any other device, where a small pass takes as long as a large one."""
+
+_TOKENIZING = threading.Lock()
+"""A fast tokenizer keeps the last call's truncation and padding: two calls at once would mix them up."""
 
 NAMED = 2**17
 """So many texts are remembered by what the model reads of them; then the memory is cleared."""
@@ -59,18 +63,21 @@ class Tokens:
         if len(paired) > 1:
             raise InputError("texts and (premise, hypothesis) pairs cannot be mixed in one call")
         columns = [list(column) for column in zip(*texts, strict=True)] if paired.pop() else [list(texts)]
-        encoded = self.tokenizer(*columns, truncation=True, max_length=self.max_length, padding=False)
+        with _TOKENIZING:
+            encoded = self.tokenizer(*columns, truncation=True, max_length=self.max_length, padding=False)
         names = [name for name in encoded if name != "attention_mask"]
         return [{name: encoded[name][i] for name in names} for i in range(len(texts))]
 
     def names(self, texts: Sequence[Text]) -> list[bytes]:
         """A short name for what the model reads of each text: the same where it cannot tell two texts apart."""
-        fresh = [text for text in dict.fromkeys(texts) if text not in self._names]
-        if len(self._names) + len(fresh) > NAMED:
-            self._names, fresh = {}, list(dict.fromkeys(texts))
+        known = self._names  # another thread may begin a new one meanwhile
+        fresh = [text for text in dict.fromkeys(texts) if text not in known]
+        if len(known) + len(fresh) > NAMED:
+            self._names = known = {}
+            fresh = list(dict.fromkeys(texts))
         for text, row in zip(fresh, self.ids(fresh), strict=True):
-            self._names[text] = hashlib.blake2b(repr(row).encode(), digest_size=16).digest()
-        return [self._names[text] for text in texts]
+            known[text] = hashlib.blake2b(repr(row).encode(), digest_size=16).digest()
+        return [known[text] for text in texts]
 
     def pad(self, rows: Sequence[dict[str, list[int]]], device: torch.device) -> dict[str, Tensor]:
         """One batch, padded to the bucket of its longest row."""
