@@ -18,7 +18,8 @@ class EditOutcome:
         edit_id: the edit.
         triggered: the trigger asked for a change; where False, nothing was trained and nothing was added.
         success: every row that was checked (the source and, where drawn, the sampled rows) is right right after the
-            edit. True for an edit that needed no change. A False is never hidden: `reason` says what happened.
+            edit. True for an edit that needed no change. A False is never hidden: `reason` says what happened. It is
+            looked at again when other edits are reverted, and is False from then on where a row was right only by them.
         source_correct: the source-language prompt is right right after the edit (Transformer-Patcher's success rate).
         languages: languages whose examples the editor was trained on, in order of first use; empty if not triggered.
         patches: neurons this edit added (0 for editors that change weights instead).
@@ -54,10 +55,8 @@ class EditOutcome:
     @property
     def status(self) -> str:
         """``"not needed"``, ``"taken"``, ``"failed"`` (and still in the model) or ``"taken back"``."""
-        if not self.triggered:
-            return "not needed"
         if self.success:
-            return "taken"
+            return "taken" if self.triggered else "not needed"
         return "taken back" if self.reason.endswith(TAKEN_BACK) else "failed"
 
 

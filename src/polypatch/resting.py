@@ -6,28 +6,25 @@ An edit *rests* on others if it owns fewer neurons than it added. While any does
 2. every other edit that loses a text by it is cut out as well, until none does;
 3. these are made again, in the order of the history, beside all that stayed.
 
+Where no edit rests on others, cutting out is enough, and then the others are looked at (`polypatch.holding`).
 Where every edit is reverted nothing is left to be made again, and the model is the unedited one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 
 from polypatch import stream
-from polypatch.attempt import Attempt
 from polypatch.deltas import PatchBank, chosen
 from polypatch.errors import InputError
-from polypatch.outcomes import EditRecord
+from polypatch.holding import claims, cut_out, make_again, mend, right
 from polypatch.protected import Protected
 from polypatch.recipes import Recipe
-from polypatch.reverting import resting
-from polypatch.stream import Stream, examples_of, memory_of, remember_again, remember_one, watchman_again
+from polypatch.reverting import newest, resting
+from polypatch.stream import Stream, examples_of
 from polypatch.whole import whole
-
-Right = Mapping[str, Sequence[bool]]
-"""Edit id -> which of its texts are right."""
 
 
 def revert(edited: Stream, names: Sequence[str]) -> None:
@@ -40,16 +37,32 @@ def revert(edited: Stream, names: Sequence[str]) -> None:
 def _revert(edited: Stream, names: Sequence[str]) -> None:
     bank, records = edited.delta, dict(edited.records)
     others = [name for name, record in records.items() if not record.reverted and name not in names]
-    if not isinstance(bank, PatchBank) or not others or not resting(records.values(), bank.owners):
+    if not isinstance(bank, PatchBank) or not others:
         stream.revert(edited, names)
+        return
+    if not resting(records.values(), bank.owners):
+        _beside(edited, bank, names)
         return
     if edited.recipe is None:
         raise InputError("how these edits were made is not known any more, so those that rest on others are stuck")
     tensors, owners = bank.tensors(), list(bank.owners)
-    right, kept = _right(edited, edited.recipe), _staying(edited, bank, edited.recipe, names)
+    kept = _staying(edited, bank, edited.recipe, names)
+    asked = {name: examples_of(edited, edited.recipe, records[name]) for name in others}
+    before = right(edited, asked)
     stream.revert(edited, names)
     bank.load_tensors(*chosen(tensors, owners, lambda i, _: i in kept))
-    _make_again(edited, edited.recipe, _cut_out(edited, bank, edited.recipe, right))
+    make_again(edited, edited.recipe, cut_out(edited, bank, asked, before))
+
+
+def _beside(edited: Stream, bank: PatchBank, names: Sequence[str]) -> None:
+    """Every edit has its own neurons: they are cut out, and the other edits looked at again."""
+    if newest(edited.records.values(), bank.owners, names):
+        stream.revert(edited, names)  # the model is as it was before they were made
+        return
+    asked = {name: texts for name, texts in claims(edited).items() if name not in names}
+    before = right(edited, asked)
+    stream.revert(edited, names)
+    mend(edited, bank, asked, before, names)
 
 
 @torch.no_grad()
@@ -64,44 +77,3 @@ def _staying(edited: Stream, bank: PatchBank, recipe: Recipe, names: Sequence[st
         rows = Protected(edited.tail.site, bank, edited.tail.queries([one.text for one in texts]), targets)
         needed = {i for i, neuron in enumerate(rows.look()) if len(rows.needed([neuron]))}
     return {i for i, owner in enumerate(bank.owners) if owner not in names and i not in needed}
-
-
-def _right(edited: Stream, recipe: Recipe) -> Right:
-    """For every edit that was not reverted, which of its texts are right."""
-    asked = {name: examples_of(edited, recipe, record) for name, record in edited.records.items()}
-    texts = [one.text for row in asked.values() for one in row]
-    answers = iter(edited.tail.logits(texts, edited.delta).argmax(-1).tolist())
-    return {name: [edited.class_of(one.target) == next(answers) for one in row] for name, row in asked.items()}
-
-
-def _cut_out(edited: Stream, bank: PatchBank, recipe: Recipe, before: Right) -> set[str]:
-    """Cut out every edit that lost a text, until none does; their ids."""
-    cut: set[str] = set()
-    while True:
-        now = _right(edited, recipe)
-        lost = {
-            name
-            for name, right in now.items()
-            if name not in cut and any(was and not still for was, still in zip(before[name], right, strict=False))
-        }
-        if not lost:
-            return cut
-        bank.drop(lost)
-        cut |= lost
-
-
-def _make_again(edited: Stream, recipe: Recipe, names: set[str]) -> None:
-    """Make these edits again; the others are protected meanwhile."""
-    if edited.memory is None and not names:
-        return
-    memory = memory_of(edited)
-    watchman = watchman_again(edited) if names else None
-    memory.restore(memory.base)
-    for name, record in edited.records.items():
-        if name not in names:
-            remember_one(edited, recipe, record)
-    for name in [name for name in edited.records if name in names]:
-        edit = edited.records[name].edit
-        assert edit is not None  # its texts were looked at
-        edited.records[name] = EditRecord(edit, Attempt(edited, memory, recipe, edit, watchman).run(edited.rules))
-    remember_again(edited, recipe)

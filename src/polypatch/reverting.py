@@ -62,6 +62,14 @@ def resting(records: Iterable[EditRecord], owners: Sequence[str]) -> set[str]:
     return {outcome.edit_id for outcome in inside if owned[outcome.edit_id] < outcome.patches}
 
 
+def newest(records: Iterable[EditRecord], owners: Sequence[str], ids: Collection[str]) -> bool:
+    """Whether these edits are the last ones made, so that without them all is as it was before, bit for bit."""
+    names = [record.outcome.edit_id for record in records if not record.reverted]
+    last = names[len(names) - len(set(ids)) :]
+    own = [owner for owner in owners if owner in ids]
+    return set(last) == set(ids) and list(owners[len(owners) - len(own) :]) == own
+
+
 def require_current(artefact: Artefact) -> None:
     """Refuse to write a folder of an older format anew: it lacks fields that only the model can give.
 

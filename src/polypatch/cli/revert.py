@@ -35,9 +35,11 @@ def revert(
 ) -> None:
     """Take edits back, as if they had never been made, without the model. The history keeps them as reverted.
 
-    Each edit owns its neurons: they go, and the others stay as they are, bit for
-    bit. The folder is replaced in one step. Its report, which was about all of
-    them, is dropped; polypatch eval measures again.
+    Each edit owns its neurons: they go, and those of the others stay as they are,
+    bit for bit. An edit that was right only by one that goes is not noticed here:
+    looking takes the model, and polypatch check does it. The folder is replaced in
+    one step. Its report, which was about all of them, is dropped; polypatch eval
+    measures again.
     """
     if bool(ids) == every:
         raise InputError("say which edits: name their ids, or give --all" if not ids else "give ids or --all, not both")

@@ -13,7 +13,7 @@ from polypatch.cli.console import as_json
 from polypatch.errors import InputError
 from polypatch.harmless import one_line
 from polypatch.placing import changing
-from polypatch.reverting import without
+from polypatch.reverting import newest, without
 from polypatch.writing import write_artefact
 
 
@@ -27,6 +27,7 @@ class TakenBack:
         edits: how many are left.
         patches: neurons that are left.
         report_dropped: whether there was a report about all of them.
+        unchecked: edits that are left and may have been right by what went, which only the model could say.
     """
 
     folder: str
@@ -34,12 +35,18 @@ class TakenBack:
     edits: int
     patches: int
     report_dropped: bool
+    unchecked: int
 
     def __str__(self) -> str:
         named = ", ".join(map(one_line, self.reverted[:5])) + (", …" if len(self.reverted) > 5 else "")
         line = (
             f"{self.folder}: {len(self.reverted)} taken back ({named}); {self.edits} edits, {self.patches} patches left"
         )
+        if self.unchecked:
+            line += (
+                f"\nWhether the other {self.unchecked} still hold was not looked at: that takes the model. "
+                f"polypatch check {one_line(self.folder)} --probe FILE looks."
+            )
         gone = "\nIts report was about all of them and is dropped; polypatch eval says what those left cost elsewhere."
         return line + (gone if self.report_dropped else "")
 
@@ -65,4 +72,12 @@ def take_back(folder: Path, ids: Sequence[str], out: Path | None) -> TakenBack:
             raise InputError(f"{folder}: no edit is left to take back")
         rest = without(artefact, names, datetime.now(UTC).isoformat(timespec="seconds"))
         write_artefact(where, rest)
-    return TakenBack(str(where), names, len(rest.outcomes), len(rest.owners), artefact.report is not None)
+    as_before = newest(artefact.records, artefact.owners, names)
+    return TakenBack(
+        folder=str(where),
+        reverted=names,
+        edits=len(rest.outcomes),
+        patches=len(rest.owners),
+        report_dropped=artefact.report is not None,
+        unchecked=0 if as_before else sum(outcome.success for outcome in rest.outcomes),
+    )
