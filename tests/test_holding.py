@@ -20,7 +20,7 @@ SAME = dataclasses.replace(FIRST, id="same")
 def edited_model(edits, **ways):
     model, tokenizer = tiny_model("bert", layers=1)
     edited = pp.attach(model, tokenizer=tokenizer, memory=MEMORY)
-    edited.edit(edits, **ways)
+    list(pp.edit_stream(edited, edits, **ways))
     return edited
 
 

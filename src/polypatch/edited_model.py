@@ -112,6 +112,7 @@ class EditedModel:
         """Softmax of the model's own forward passes: [n, classes]."""
         encoder = self.tail.encoder
         logits = torch.empty(len(texts), len(self.labels), dtype=self.site.dtype)
+        self.site.require_type()
         with self.site.lock.shared(), self.site.evaluating():
             for chosen, batch in encoder.tokens.batches(texts, self.site.device, filled=False):
                 logits[chosen] = self.model(**batch).logits.cpu()
@@ -132,7 +133,7 @@ class EditedModel:
 
     def answers_before_after(self, texts: Sequence[Text]) -> Answered:
         """The same, and the probability that the edited model gives its answer: [n], [n], [n]."""
-        with self.site.reading():
+        with self._looking():
             return answered(self.tail, self.delta, texts)
 
     @property
@@ -145,12 +146,12 @@ class EditedModel:
 
     def firing(self, text: Text, threshold: float = 0.0) -> list[Firing]:
         """The patches whose activation in `text` exceeds `threshold`, strongest first; none for changed weights."""
-        with self.site.reading():
+        with self._looking():
             return [Firing(self.delta.owners[i], a) for i, a in firing(text, self.tail, self.delta, threshold)]
 
     def explain(self, text: Text) -> Explanation:
         """Which patches fire in `text`, how strongly, from which edits, and what the answer would be without them."""
-        with self.site.reading():
+        with self._looking():
             return explain(text, self.tail, self.delta, self.labels, self.records)
 
     def stream(
@@ -171,7 +172,7 @@ class EditedModel:
 
     def edit(self, more: Sequence[Edit], **options: Any) -> list[EditOutcome]:
         """Continue the stream with `more`; `options` as for `stream`. Returns what became of each; see `cost` then."""
-        return list(cautioned(self, edits := edits_in(more), self.stream(edits, **options)))
+        return list(cautioned(self, options.get("recipe"), edits := edits_in(more), self.stream(edits, **options)))
 
     def revert(self, edit_ids: str | Sequence[str]) -> None:
         """Take edits back, as if they had never been made; the history keeps them as reverted.
@@ -213,6 +214,13 @@ class EditedModel:
         return merged
 
     @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Inside the block nobody changes anything, and what the tail knows is of the model as it is."""
+        with self.site.reading():
+            self.site.require_same()
+            yield
+
+    @contextmanager
     def disabled(self) -> Iterator[EditedModel]:
         """Inside the block the model is, for this thread and no other, the unedited one, bit for bit."""
         with self.site.bare():
@@ -226,6 +234,7 @@ class EditedModel:
     def artefact(self) -> Artefact:
         """What `save_pretrained` writes."""
         with self.site.reading():
+            self.site.require_same(thorough=True)
             return artefact_of(self)
 
     def save_pretrained(self, folder: str | Path, *, report: Any = None) -> Path:

@@ -37,9 +37,11 @@ def known_in_one(recipe: Recipe | None, edits: Sequence[Edit]) -> str:
     )
 
 
-def cautioned(edited: Editing, edits: Sequence[Edit], outcomes: Iterable[EditOutcome]) -> Iterator[EditOutcome]:
+def cautioned(
+    edited: Editing, recipe: Recipe | None, edits: Sequence[Edit], outcomes: Iterable[EditOutcome]
+) -> Iterator[EditOutcome]:
     """The outcomes, with a warning before them where other languages will not follow, and after them of their cost."""
-    if said := known_in_one(edited.recipe, edits):
+    if said := known_in_one(recipe or edited.recipe, edits):
         caution(
             f"{said}. Give parallel prompts, have them translated (polypatch.translated), or map queries by parallel "
             'text (parallel=…, recipe="polypatch-mapped")'

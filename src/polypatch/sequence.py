@@ -110,7 +110,7 @@ def edit_stream(
         watch=watch,
         allow_contradictions=allow_contradictions,
     )
-    return cautioned(edited, edits, outcomes)
+    return cautioned(edited, row, edits, outcomes)
 
 
 def edit(

@@ -68,6 +68,8 @@ def apply(
 ) -> Iterator[EditOutcome]:
     """Apply edits one after another; arguments and errors as for `polypatch.edit_stream`."""
     memory_of(edited)  # there must be one
+    with edited.tail.site.reading():
+        edited.tail.site.require_same()
     edits = edits_in(edits)
     usable = [edit.only(languages) if languages is not None else edit for edit in edits]
     _check(edited, usable, allow_contradictions)

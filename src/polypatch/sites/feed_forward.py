@@ -31,6 +31,7 @@ from polypatch.sites.hooks import Hooks, nothing
 from polypatch.sites.lock import SiteLock
 from polypatch.sites.modes import evaluating
 from polypatch.sites.supported import MARK, family_of, require_free, require_precision
+from polypatch.sites.weights import Weights
 
 
 class FeedForwardSite:
@@ -61,6 +62,7 @@ class FeedForwardSite:
         self._out = 0
         self.lock = SiteLock()
         self._hooks = Hooks(self.up, self.down)
+        self._weights = Weights(model)
 
     @property
     def hidden_size(self) -> int:
@@ -205,6 +207,19 @@ class FeedForwardSite:
             parameter = self.model.get_parameter(name)
             parameter.data = tensor.to(parameter.data)
         self._originals = {}
+
+    def require_type(self) -> None:
+        """Refuse a model that was converted since this site was made; errors as for `require_same`. Costs nothing."""
+        self._weights.require_type(self.model)
+
+    def require_same(self, *, thorough: bool = False) -> None:
+        """Refuse a model whose weights were changed since this site was made; see `polypatch.sites.weights`.
+
+        Raises:
+            UnsupportedModelError: its numbers are of another type.
+            TailMismatchError: they are other numbers.
+        """
+        self._weights.require_same(self.model, self._originals, thorough=thorough)
 
     def evaluating(self) -> AbstractContextManager[None]:
         """Every module in eval mode, in all threads; the caller's modes come back when the last of them is done."""
