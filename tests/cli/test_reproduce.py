@@ -192,9 +192,9 @@ def strip(found):
     return found
 
 
-def test_several_processes_and_half_precision(polypatch, massive, quick, tmp_path):
-    model, data = massive
-    argv = ("reproduce", "massive", "--model", model, "--data", data, *ONCE, "--limit", 2, "--quiet", "--half")
+def test_half_precision(polypatch, xfever, quick, tmp_path):
+    model, data = xfever
+    argv = ("reproduce", "table1", "--scale", "full", "--model", model, "--data", data, "--quiet", "--half")
     ran = polypatch(*argv, "--out", tmp_path / "half")
     assert ran.code == 0, ran.err
     assert "as float16" in ran.out
@@ -218,8 +218,8 @@ def test_table_2_trains_its_small_model_once(polypatch, xnli, quick, tmp_path):
     assert "mlg" not in table["rows"][2]
 
 
-def test_interrupted_it_goes_on_with_the_runs_that_are_left(polypatch, massive, quick, tmp_path, monkeypatch):
-    model, data = massive
+def test_interrupted_it_goes_on_with_the_runs_that_are_left(polypatch, xfever, quick, tmp_path, monkeypatch):
+    model, data = xfever
     done, own = [], Workbench.run
 
     def counted(self, wanted, on_outcome=None):
@@ -230,7 +230,8 @@ def test_interrupted_it_goes_on_with_the_runs_that_are_left(polypatch, massive, 
         return own(self, wanted, on_outcome)
 
     monkeypatch.setattr(Workbench, "run", counted)
-    argv = ("reproduce", "massive", "--model", model, "--data", data, *ONCE, "--limit", 2, "--quiet", "--out", tmp_path)
+    out = tmp_path / "out"
+    argv = ("reproduce", "table1", "--scale", "full", "--model", model, "--data", data, "--quiet", "--out", out)
     stopped = polypatch(*argv)
     assert stopped.code == 130
     assert "goes on from there" in stopped.err
