@@ -196,12 +196,15 @@ def test_errors_are_one_line_and_leave_nothing(polypatch, line, translators, che
     assert not (tmp_path / "run").exists()
 
 
-def test_the_command_lines_of_the_documents_run(polypatch, checkpoint, translators, english, tmp_path, monkeypatch):
+def test_the_command_lines_of_the_documents_run(
+    polypatch, checkpoint, translators, english, files, tmp_path, monkeypatch
+):
     text = (Path(__file__).resolve().parents[2] / "docs" / "recipe.md").read_text(encoding="utf-8")
     lines = [shlex.split(line) for line in text.replace("\\\n", " ").splitlines() if "--translate-to" in line]
     assert len(lines) == 2
     monkeypatch.setattr("polypatch.cli.translating.OPUS", str(translators[0]))
     here = {"MODEL": checkpoint, "jsonl:english.jsonl": f"jsonl:{tmp_path / 'english.jsonl'}"}
+    here["texts.jsonl"] = files / "memory.jsonl"
     here["facebook/nllb-200-distilled-600M"] = translators[1]
     for i, (program, *words) in enumerate(lines):
         assert program == "polypatch"
