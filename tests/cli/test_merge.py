@@ -145,3 +145,20 @@ def test_newcomers(merge, polypatch, edited, tmp_path):
     model.save_pretrained(tmp_path / "other")
     tokenizer.save_pretrained(tmp_path / "other")
     assert "other weights" in merge("--dry-run", "--model", tmp_path / "other").refused()
+
+
+@pytest.mark.parametrize("size", [1_000, 60_000])
+def test_a_full_disk_is_one_line_and_leaves_nothing(edited, tmp_path, size):
+    """In a process in which no file can grow beyond so many bytes."""
+    out = tmp_path / "below" / "merged"
+    code = (
+        "import resource, signal, sys; from polypatch.cli import main\n"
+        f"signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+        "main(sys.argv[1:])"
+    )
+    words = ["merge", str(edited), "--out", str(out), "--quiet", "--json"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"error: {out}: cannot be written")
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())

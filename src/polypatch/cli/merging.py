@@ -79,8 +79,7 @@ def merge_edits(saved: Saved, out: Path | None, *, overwrite: bool, tell: Callab
     attached = _logits(edited.model, edited, texts)
     merged = edited.merge_and_unload()
     with staged(out, overwrite) as staging:
-        merged.save_pretrained(staging)  # type: ignore[operator]
-        edited.tokenizer.save_pretrained(staging)
+        _write(merged, edited, staging, out)
         del merged
         difference = _compared(staging, edited, texts, attached)
         megabytes = sum(path.stat().st_size for path in staging.rglob("*")) / 1e6
@@ -96,13 +95,26 @@ def _elsewhere(edited: EditedModel) -> str:
     return f"{cost_from_plain(known[-1])} when it was measured"
 
 
+def _write(merged: nn.Module, edited: EditedModel, staging: Path, out: Path) -> None:
+    """The checkpoint.
+
+    Raises:
+        InputError: the disk refuses.
+    """
+    try:
+        merged.save_pretrained(staging)  # type: ignore[operator]
+        edited.tokenizer.save_pretrained(staging)
+    except Exception as error:  # of a full disk every writer makes an error of its own type
+        raise InputError(f"{out}: cannot be written ({' '.join(str(error).split())[:200]})") from error
+
+
 def _compared(folder: Path, edited: EditedModel, texts: Sequence[Text], attached: Tensor) -> float:
     """The relative difference of what is on the disk.
 
     Raises:
         ArtefactError: it is too large.
     """
-    back = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    back = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=False).eval()
     found = _logits(back.to(edited.site.device), edited, texts)
     scale = float(attached.abs().max())
     difference = float((found - attached).abs().max()) / (scale or 1.0)

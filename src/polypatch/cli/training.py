@@ -155,7 +155,9 @@ def train_and_save(request: Request, out: Path, bars: Bars, *, resume: bool, ove
         return None
     record = _record(request, corpus, trained)
     with staged(out, overwrite) as staging:
-        AutoModelForSequenceClassification.from_pretrained(trained.checkpoint).save_pretrained(staging)
+        AutoModelForSequenceClassification.from_pretrained(trained.checkpoint, trust_remote_code=False).save_pretrained(
+            staging
+        )
         tokenizer.save_pretrained(staging)
         save_figure(training_figure(trained), staging / PICTURE)
         card = model_card(request.model, request.preset, training, corpus, trained)

@@ -82,7 +82,7 @@ class Checkpoint:
     def tokenizer(self) -> Any:
         """The tokenizer; a DataError where its files cannot be read."""
         try:
-            return AutoTokenizer.from_pretrained(self.name, revision=self.revision)
+            return AutoTokenizer.from_pretrained(self.name, revision=self.revision, trust_remote_code=False)
         except Exception as error:  # a damaged file raises whatever its parser stumbles over
             raise _unreadable(self.name, error) from error
 
@@ -90,7 +90,9 @@ class Checkpoint:
     def model(self) -> Any:
         """The weights, in float32, on the device; a DataError where their files cannot be read."""
         try:
-            model = AutoModelForSeq2SeqLM.from_pretrained(self.name, revision=self.revision, dtype="float32")
+            model = AutoModelForSeq2SeqLM.from_pretrained(
+                self.name, revision=self.revision, trust_remote_code=False, weights_only=True, dtype="float32"
+            )
         except Exception as error:  # as above
             raise _unreadable(self.name, error) from error
         return model.eval().to(self.device)

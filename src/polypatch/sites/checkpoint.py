@@ -18,6 +18,8 @@ from polypatch.sites.families import FAMILIES
 def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[nn.Module, PreTrainedTokenizerBase]:
     """The classifier and its tokenizer, in eval mode and float32.
 
+    No code that comes with a checkpoint is run or asked about; weights in pickles (``.bin``) are read as weights only.
+
     Args:
         name: a folder with a Hugging Face checkpoint, or a hub name.
         revision: a branch, tag or commit, for hub names.
@@ -31,18 +33,20 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
     if path.exists() and not (path / "config.json").is_file():
         raise DataError(f"{name}: no config.json in this folder; give a folder written by save_pretrained")
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
         _require_known(str(name), config.model_type)
         _require_labels(str(name), config.id2label, config.label2id or {})
         model, report = AutoModelForSequenceClassification.from_pretrained(
             name,
             config=config,
             revision=revision,
+            trust_remote_code=False,
+            weights_only=True,
             dtype="float32",
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they come back in the report, and are refused below
         )
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     except PolypatchError:
         raise
     except Exception as error:
@@ -50,7 +54,7 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
         reason = _first_words(error)
         raise DataError(f"{name}: neither a checkpoint folder nor a model the hub can give ({reason})") from error
     _require_trained(str(name), report)
-    _require_words(str(name), tokenizer)
+    _require_words(str(name), tokenizer, model)
     _require_finite(str(name), model)
     return model.eval(), tokenizer
 
@@ -106,10 +110,19 @@ def _require_trained(name: str, report: dict[str, Any]) -> None:
         )
 
 
-def _require_words(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that transformers made up for want of files: to it every word is the unknown one."""
+def _require_words(name: str, tokenizer: PreTrainedTokenizerBase, model: Any) -> None:
+    """Refuse a tokenizer that transformers made up for want of files, or one of another model.
+
+    To the first every word is the unknown one; of the second the model does not know every word.
+    """
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise DataError(f"{name}: no tokenizer files in it; save the model's tokenizer there with save_pretrained")
+    last, known = max(tokenizer.get_vocab().values()), model.get_input_embeddings().num_embeddings
+    if last >= known:
+        raise DataError(
+            f"{name}: the tokenizer numbers its entries up to {last}, and the model has embeddings for {known}, 0 to "
+            f"{known - 1}; save the model's own tokenizer there, or resize the model's embeddings and train it"
+        )
 
 
 def quiet_transformers() -> None:

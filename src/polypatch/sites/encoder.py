@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ class Encoder:
         self, site: FeedForwardSite, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None = None
     ) -> None:
         self.site = site
-        self.tokens = Tokens(tokenizer, max_length)
+        self.tokens = Tokens(tokenizer, max_length, _places(site))
 
     @torch.no_grad()
     def queries(self, texts: Sequence[Text], progress: Callable[[int, int], None] | None = None) -> Tensor:
@@ -128,3 +129,9 @@ class Encoder:
 
     def _devices(self) -> list[int]:
         return [self.site.device.index or 0] if self.site.device.type == "cuda" else []
+
+
+def _places(site: FeedForwardSite) -> int:
+    """How many positions the model has; RoBERTa's count from the padding's number on."""
+    table: Any = site.model.base_model.embeddings.position_embeddings  # type: ignore[union-attr]
+    return int(table.num_embeddings) - (0 if table.padding_idx is None else int(table.padding_idx) + 1)

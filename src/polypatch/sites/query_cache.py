@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,10 @@ class QueryCache:
         # For what adds rows. Rows are there before the index names them, so taking some needs no lock.
         self._adding = Mutex()
         if directory is not None:
-            directory.mkdir(parents=True, exist_ok=True)
-            for path in sorted(directory.glob(f"*{SUFFIX}")):
+            with _usable(directory):
+                directory.mkdir(parents=True, exist_ok=True)
+                found = sorted(directory.glob(f"*{SUFFIX}"))
+            for path in found:
                 self._attach(*open_shard(path, hidden_size, dtype))
 
     def __len__(self) -> int:
@@ -114,7 +117,7 @@ class QueryCache:
         """Store the queries [n, d] of n new texts, and write them as one shard where the cache has a directory.
 
         Raises:
-            InputError: float16 cannot hold one of them.
+            InputError: float16 cannot hold one of them, or the disk refuses.
         """
         if not texts:
             return
@@ -126,7 +129,8 @@ class QueryCache:
                 self._hold(keys, stored)
                 return
             path = self.directory / (hashlib.sha256(keys).hexdigest()[:24] + SUFFIX)
-            write_shard(path, keys, stored, rounding)
+            with _usable(self.directory):
+                write_shard(path, keys, stored, rounding)
             # From the file again: what was encoded is not kept twice.
             self._attach(*open_shard(path, self.hidden_size, self.dtype))
 
@@ -209,6 +213,17 @@ class QueryCache:
         fresh = {key: i for i, key in enumerate(_split(keys)) if key not in self._index}
         first = self._held.append(queries[list(fresh.values())])
         self._index.update((key, first + i) for i, key in enumerate(fresh))
+
+
+@contextmanager
+def _usable(directory: Path) -> Iterator[None]:
+    """Inside the block a disk's refusal is an `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{directory}: queries cannot be kept there ({error.strerror or error}); name another folder, or none"
+        ) from error
 
 
 def _split(keys: bytes) -> Iterator[bytes]:

@@ -45,13 +45,22 @@ class Tokens:
 
     Args:
         tokenizer: a Hugging Face tokenizer; padding is always on the right, because the head reads position 0.
-        max_length: longest input in tokens; the tokenizer's own limit by default, 512 if it states none.
+        max_length: longest input in tokens; the tokenizer's own limit by default, or the model's where that is less.
+        places: positions the model has; None where that is not known, and 512 are taken for it.
+
+    Raises:
+        InputError: a longer input than the model has positions for.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int | None = None) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, max_length: int | None = None, places: int | None = None
+    ) -> None:
+        if max_length is not None and not 1 <= max_length <= (places or max_length):
+            most = "at least 1" if places is None else f"from 1 to {places}, the model's positions"
+            raise InputError(f"max_length should be {most}, is {max_length}")
         stated = tokenizer.model_max_length
         # Tokenizers that know no limit state a huge integer.
-        self.max_length = max_length or (stated if stated < 100_000 else 512)
+        self.max_length = max_length or min(stated if stated < 100_000 else places or 512, places or stated)
         self.tokenizer = tokenizer
         self._names: dict[Text, bytes] = {}
 

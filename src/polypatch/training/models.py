@@ -98,7 +98,7 @@ def longest_input(config: Any, tokenizer: PreTrainedTokenizerBase | None = None)
 
 def _config(name: str) -> Any:
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # a damaged file raises whatever its parser stumbles over
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{name}: neither a checkpoint folder nor a model the hub can give ({reason})") from error
@@ -116,11 +116,13 @@ def _loaded(name: str, labels: Sequence[str]) -> tuple[nn.Module, PreTrainedToke
         model, report = AutoModelForSequenceClassification.from_pretrained(
             name,
             config=start_config(name, labels),
+            trust_remote_code=False,
+            weights_only=True,
             dtype="float32",
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # a head with another number of classes, which gets new weights
         )
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{name}: its weights or its tokenizer cannot be read ({reason})") from error

@@ -64,13 +64,15 @@ def load_world(
     config = config or WorldConfig()
     folder = build_world(seed, cache_dir, progress, config)
     with silent():
-        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32").eval()
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype="float32", trust_remote_code=False
+        ).eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     universe = make_universe(config, seed)
     if folder == FOLDER:
         require_texts(folder, universe)
     data = editing_data(universe.splits, config)
-    return World(path=folder, model=model, tokenizer=tokenizer, data=data, seed=seed, config=config)
+    return World(path=folder, model=model.eval(), tokenizer=tokenizer, data=data, seed=seed, config=config)
 
 
 @torch.no_grad()
