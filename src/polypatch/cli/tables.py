@@ -17,6 +17,7 @@ from polypatch.editors.widths import BY_WIDTH, MEASURED, settings_for
 from polypatch.errors import DataError
 from polypatch.grid import labels
 from polypatch.outcomes import EditOutcome
+from polypatch.placing import aside
 from polypatch.recipes import DEFAULT, ROWS, recipe_named
 from polypatch.samplers import AllLanguages, SourcePlusMapped, SourcePlusRandom
 from polypatch.sites.families import FAMILIES
@@ -187,7 +188,7 @@ def _summary(artefact: Artefact, place: Path) -> list[tuple[str, str]]:
             "patches",
             str(len(artefact.owners)) if config["delta"] in ("patches", "codebook") else "none: weights were changed",
         ),
-        ("size", f"{(place / TENSORS).stat().st_size / 1000:,.0f} kB"),
+        ("size", f"{((place if place.exists() else aside(place)) / TENSORS).stat().st_size / 1000:,.0f} kB"),
         ("time", _time(made)),
     ]
 
