@@ -96,6 +96,8 @@ def test_a_run_ends_with_what_changed_elsewhere(edit, files, tmp_path):
     (cost,) = [report.cost for report in load_reports(tmp_path / "run" / "report.json") if report.cost is not None]
     assert cost.languages["en"].rows == 4
     assert f"Elsewhere: {cost}." in ran.out
+    assert "right now" in ran.out
+    assert "MLG (multilingual generality)" in ran.out
     assert f"Elsewhere: {cost}." in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
 
 

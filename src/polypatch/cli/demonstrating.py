@@ -12,14 +12,16 @@ from rich.console import Console
 
 from polypatch.cli.console import Bars
 from polypatch.cli.folder import writing
-from polypatch.cli.results import LEGEND, markdown_list, show_agreement
+from polypatch.cli.results import markdown_list, show_agreement
 from polypatch.evaluation import Gain, Report, console_table, gain, markdown_table, save_reports
 from polypatch.evaluation.aggregate import with_original
 from polypatch.evaluation.figures import clg_figure, save_figure
+from polypatch.evaluation.in_words import LEGEND, in_words
 from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.tables import locality_grid
 from polypatch.experiments.demo import ROWS, bench
 from polypatch.files import write_atomic
+from polypatch.recipes import DEFAULT
 from polypatch.runs import Encoded, Event, Finished, Job, Processes, execute
 
 MPN, BASELINE = "mpn-all-once", "t-patcher"
@@ -68,12 +70,14 @@ class Demonstration:
         """The table, the gain, and the sum of it."""
         console.print(f"[bold]The demo[/]  {_stream(self.rows)}", markup=True)
         console.print(console_table(self.table))
+        console.print(f"{LEGEND}\n")
         console.print(f"[bold]What {MPN} gains over {BASELINE}[/]  CLG, by what {MPN} was trained on", markup=True)
         console.print(self.gain.to_console())
         console.print("[bold]Locality[/]  texts that should not change, in every language", markup=True)
         show_agreement([row for row in self.rows if row.recipe != "original"], console)
         console.print(_sentence(self.rows))
         console.print(_clock(self.rows))
+        console.print(f"{DEFAULT}: {in_words([row for row in self.rows if row.recipe == DEFAULT])}")
         console.print(f"{self.seconds:.0f} s. {self.folder}: report.md, report.json, clg.png", soft_wrap=True)
 
     def _markdown(self) -> str:

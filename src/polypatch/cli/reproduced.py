@@ -12,6 +12,7 @@ from polypatch.cli.folder import MARKDOWN, writing
 from polypatch.evaluation import Report, transfer
 from polypatch.evaluation.figures import clg_figure, save_figure, trajectory_figure
 from polypatch.evaluation.growth_figure import growth_figure
+from polypatch.evaluation.in_words import LEGEND, in_words
 from polypatch.evaluation.pareto_figure import pareto_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.transfer_figure import transfer_figure
@@ -57,6 +58,8 @@ class Reproduced:
         for table in self.found.experiment.tables:
             console.print(f"[bold]{table.title}[/]  {self.found.experiment.title}; {self._runs()}", markup=True)
             console.print(self.found.compared(table).to_console())
+            if table is self.found.experiment.tables[0]:
+                console.print(f"{LEGEND}\n")
             for line in _about(table):
                 console.print(line)
             pattern = self.found.pattern(table)
@@ -66,6 +69,7 @@ class Reproduced:
             console.print(summary(self.found.rows(table)).to_console())
             console.print(differences(self.found.gains(table)).to_console())
             console.print(self.found.agreement(table).to_console())
+            console.print(_best(self.found.rows(table)))
         for line in (*self.found.experiment.notes, *self.spent):
             console.print(line)
         console.print(f"Written to {self.folder}: {MARKDOWN}, {RESULTS}, pictures", soft_wrap=True)
@@ -108,6 +112,15 @@ class Reproduced:
         drawn = [report for report in reports if report.recipe == "mpn-only-once" and report.cells is not None]
         if any((report.cells.trained & ~report.cells.source).any() for report in drawn if report.cells):
             save_figure(transfer_figure(transfer(drawn)), self.folder / f"{number}-transfer.png")
+
+
+def _best(reports: Sequence[Report]) -> str:
+    """In words: the row that reaches most translations, its seeds and orders added up."""
+    measured = [report for report in reports if report.clg_avg is not None]
+    if not measured:
+        return ""
+    name = max(measured, key=lambda report: report.clg_avg or 0.0).recipe
+    return f"{name}: {in_words([report for report in reports if report.recipe == name])}\n"
 
 
 def _lengths(table: Table) -> bool:

@@ -18,6 +18,7 @@ from polypatch.data import EditingData
 from polypatch.evaluation import Report, console_table, markdown_table, save_cells, save_reports
 from polypatch.evaluation.aggregate import with_original
 from polypatch.evaluation.figures import save_figure, trajectory_figure
+from polypatch.evaluation.in_words import LEGEND, in_words
 from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.tables import agreement_grid, locality_grid
 from polypatch.files import write_atomic
@@ -26,10 +27,6 @@ from polypatch.outcomes import EditOutcome
 from polypatch.runs import BenchSpec, Run
 
 MOST_FAILED = 50
-LEGEND = """\
-Per cent. Reliability: source prompts. MLG: their rephrases. CLG: the parallel prompts, by language; *seen* and
-*unseen* are those the editor was and was not trained on, *never* the languages it could not draw, *rephrase* another
-wording in another language. Locality: texts that should not change. All of the final model, over all edits."""
 
 
 @dataclass
@@ -95,6 +92,7 @@ class Results:
     def show(self, console: Console) -> None:
         """Tables, failures and files, on the terminal."""
         console.print(console_table(self.reports))
+        console.print(f"{LEGEND}\n")
         show_agreement(self.reports, console)
         made = sum(outcome.triggered for outcome in self.outcomes)
         line = f"{len(self.outcomes)} edits: {made} needed a change, {made - len(self.failed)} took"
@@ -103,7 +101,7 @@ class Results:
             console.print(f"  {shown(outcome.edit_id)}: {shown(outcome.reason)}")
         if len(self.failed) > 3:
             console.print(f"  … and {len(self.failed) - 3} more")
-        console.print(f"Elsewhere: {self.cost}.")
+        console.print(in_words(self.reports))
         if self.folder is not None:
             console.print(f"Written to {self.folder}: {', '.join(results_in(self.folder))}", soft_wrap=True)
 
