@@ -221,3 +221,32 @@ def test_a_row_of_a_memory_that_cannot_be_read_is_named(tmp_path, line):
     path.write_text(f'{{"lang": "en", "text": "fine"}}\n{line}\n', encoding="utf-8")
     with pytest.raises(DataError, match="row 2"):
         read_memory(path, "en")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("ls",), ("log",), ("revert", "--all"), ("merge", "--dry-run"), ("save", "saved"), ("edit", "--out")],
+    ids=lambda words: words[0],
+)
+def test_a_name_that_no_disk_can_have_is_one_line(polypatch, edited, words):
+    name = "x" * 300
+    argv = ("edit", "world", "--out", name) if words[0] == "edit" else (words[0], name, *words[1:])
+    assert "File name too long" in polypatch(*argv).refused()
+
+
+def test_a_place_that_is_a_file_is_one_line(polypatch, edited, tmp_path):
+    """For results, for edits, for a checkpoint, and for cached queries."""
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for words in (
+        ("save", edited, file / "edits"),
+        ("merge", edited, "--out", file / "merged", "-q", "--json"),
+        ("merge", edited, "--out", file, "--overwrite", "-q"),
+        ("revert", edited, "--all", "--out", file / "rest"),
+        ("edit", "world", "--limit", 1, "--out", file, "-q"),
+        ("edit", "world", "--limit", 1, "--out", file / "run", "-q"),
+        ("edit", "world", "--limit", 1, "--out", tmp_path / "run", "--cache", file, "-q"),
+    ):
+        polypatch(*words).refused()
+    assert file.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -14,6 +14,8 @@ from polypatch.cli.console import StoppedError, complain, forgiving_streams
 from polypatch.errors import PolypatchError
 
 FAILED, INTERRUPTED = 2, 130
+LONGEST = 100
+"""Characters of a path in a message."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -29,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except PolypatchError as error:
         complain(f"error: {error}")
         code = FAILED
+    except OSError as error:
+        complain(f"error: {_refused(error)}")
+        code = FAILED
     except Exception as error:
         if not _is_usage(error):
             raise
@@ -38,6 +43,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if code == INTERRUPTED:  # typer's answer to a Ctrl-C that no verb took care of
             complain("stopped: nothing was written")
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _refused(error: OSError) -> str:
+    """What the system refuses and no verb foresaw: a name that is too long, a folder without permission."""
+    named = error.filename if isinstance(error.filename, str) else ""
+    shown = named if len(named) <= LONGEST else f"{named[: LONGEST - 1]}…"
+    return f"{shown}: {error.strerror or error}" if shown else str(error) or type(error).__name__
 
 
 def _is_usage(error: Exception) -> bool:
