@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypatch.edits import Text
-from polypatch.sites import UNCHANGED, Change, Tail
+from polypatch.sites import UNCHANGED, Asked, Change
 
 
 class Answered(NamedTuple):
@@ -25,8 +25,17 @@ class Answered(NamedTuple):
     confidence: NDArray[np.float64]
 
 
-def answered(tail: Tail, change: Change, texts: Sequence[Text]) -> Answered:
+SLICE = 2048
+"""So many texts are asked at a time: those of one slice are encoded once, though nothing be kept of them."""
+
+
+def answered(tail: Asked, change: Change, texts: Sequence[Text]) -> Answered:
     """What the model says to `texts` without and with `change`."""
+    parts = [_answered(tail, change, texts[i : i + SLICE]) for i in range(0, max(len(texts), 1), SLICE)]
+    return Answered(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _answered(tail: Asked, change: Change, texts: Sequence[Text]) -> Answered:
     before = tail.logits(texts, UNCHANGED).argmax(-1)
     logits = tail.logits(texts, change)
     after = logits.argmax(-1)

@@ -134,7 +134,7 @@ class EditedModel:
     def answers_before_after(self, texts: Sequence[Text]) -> Answered:
         """The same, and the probability that the edited model gives its answer: [n], [n], [n]."""
         with self._looking():
-            return answered(self.tail, self.delta, texts)
+            return answered(self.tail.asked, self.delta, texts)
 
     @property
     def cost(self) -> Cost:
@@ -147,12 +147,12 @@ class EditedModel:
     def firing(self, text: Text, threshold: float = 0.0) -> list[Firing]:
         """The patches whose activation in `text` exceeds `threshold`, strongest first; none for changed weights."""
         with self._looking():
-            return [Firing(self.delta.owners[i], a) for i, a in firing(text, self.tail, self.delta, threshold)]
+            return [Firing(self.delta.owners[i], a) for i, a in firing(text, self.tail.asked, self.delta, threshold)]
 
     def explain(self, text: Text) -> Explanation:
         """Which patches fire in `text`, how strongly, from which edits, and what the answer would be without them."""
         with self._looking():
-            return explain(text, self.tail, self.delta, self.labels, self.records)
+            return explain(text, self.tail.asked, self.delta, self.labels, self.records)
 
     def stream(
         self,

@@ -11,7 +11,7 @@ from torch import Tensor
 from polypatch.deltas import Delta, Pieces
 from polypatch.edits import Text
 from polypatch.outcomes import EditRecord
-from polypatch.sites import UNCHANGED, Tail
+from polypatch.sites import UNCHANGED, Asked
 
 SEVERAL = 10
 """Firing patches for which the answer without each is worked out."""
@@ -76,7 +76,7 @@ class Explanation:
 
 @torch.no_grad()
 def explain(
-    text: Text, tail: Tail, delta: Delta, labels: Mapping[int, str], records: Mapping[str, EditRecord]
+    text: Text, tail: Asked, delta: Delta, labels: Mapping[int, str], records: Mapping[str, EditRecord]
 ) -> Explanation:
     """Why the model answers as it does in `text`, from the tail: one query, and one head pass per cause."""
 
@@ -98,7 +98,7 @@ def explain(
 
 
 @torch.no_grad()
-def firing(text: Text, tail: Tail, delta: Delta, threshold: float = 0.0) -> list[tuple[int, float]]:
+def firing(text: Text, tail: Asked, delta: Delta, threshold: float = 0.0) -> list[tuple[int, float]]:
     """(neuron, activation) of every neuron above `threshold`, the loudest first."""
     if not isinstance(delta, Pieces) or not delta.patches:
         return []

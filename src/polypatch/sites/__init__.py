@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from polypatch.sites.merge import replaced as replaced
     from polypatch.sites.merge import widened as widened
     from polypatch.sites.tail import UNCHANGED as UNCHANGED
+    from polypatch.sites.tail import Asked as Asked
     from polypatch.sites.tail import Change as Change
     from polypatch.sites.tail import Rows as Rows
     from polypatch.sites.tail import Tail as Tail
 
 _HOME = {
+    "Asked": "tail",
     "Change": "tail",
     "FeedForwardSite": "feed_forward",
     "FrozenTail": "frozen_tail",

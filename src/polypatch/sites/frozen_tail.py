@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -26,9 +26,10 @@ from polypatch.errors import InputError, PolypatchWarning, TailMismatchError, Un
 from polypatch.sites.encoder import Encoder
 from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.fingerprint import encoder_fingerprint
+from polypatch.sites.guests import Guests
 from polypatch.sites.maps import Maps
 from polypatch.sites.query_cache import QueryCache
-from polypatch.sites.tail import UNCHANGED, Change
+from polypatch.sites.tail import UNCHANGED, Asked, Change
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
 """Largest difference of logits, in units of the largest logit, that still counts as agreement."""
@@ -39,6 +40,9 @@ UNSTEADY = (
     "on this processor the last bits of a query depend on its place in a pass, so a resumed run may differ from an "
     "uninterrupted one by rounding; please report the processor (MKL_CBWR=AVX2,STRICT may help)"
 )
+
+GUESTS = 4096
+"""Texts that were only asked about whose queries stay in memory: 12 MB where d = 768."""
 
 CHUNK = 2048
 """Texts per shard while encoding: so many are in memory, and so many a kill loses (minutes of a large model)."""
@@ -57,6 +61,8 @@ class FrozenTail:
         cache_dir: keep queries on disk too, below a folder named after the encoder's fingerprint.
         half: keep queries in half precision, in a folder of their own; `rounding` says what that costs.
         progress: told how many texts are encoded.
+        guests: of so many texts that were only asked about (`asked`) the queries stay in memory. With fewer than 2,048,
+            long lists are encoded twice: for the unedited and for the edited answer.
         check: compare the tail with the model on a probe batch, patched and unpatched; and warn where a query's last
             bits depend on its place in a pass, which they do on no processor we know.
 
@@ -74,12 +80,14 @@ class FrozenTail:
         cache_dir: Path | None = None,
         half: bool = False,
         progress: Progress | None = None,
+        guests: int = GUESTS,
         check: bool = True,
     ) -> None:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length)
         self.progress = progress
         self.maps: Maps | None = None
+        self.guests = Guests(guests)
         directory = cache_dir / (self.fingerprint + ("-half" if half else "")) if cache_dir else None
         dtype = torch.float16 if half else site.dtype
         self.cache = QueryCache(site.hidden_size, site.device, directory, dtype=dtype, taken_as=site.dtype)
@@ -138,40 +146,58 @@ class FrozenTail:
             self.cache.add(chunk, self.encoder.queries(chunk, tell))
         return len(missing)
 
-    def queries(self, texts: Sequence[Text]) -> Tensor:
-        """Eval-mode queries [n, d]; encodes what is not in the cache yet.
+    @property
+    def asked(self) -> Asked:
+        """The same for texts that are asked about and perhaps never again: no more than the latest `guests` are kept.
+
+        What is in the cache is taken from it; `encode` puts texts there that will be wanted again.
+        """
+        return _Asked(self)
+
+    def queries(self, texts: Sequence[Text], *, keep: bool = True) -> Tensor:
+        """Eval-mode queries [n, d]; encodes what is not in the cache yet, and puts it there unless `keep` is False.
 
         Raises:
             InputError: a text that is mapped, and no maps were learned (`maps`).
         """
         mapped = [(i, text) for i, text in enumerate(texts) if isinstance(text, Mapped)]
         if mapped:
-            return self._with_mapped(texts, mapped)
-        self.encode(texts)
-        return self.cache.take(texts)
+            return self._with_mapped(texts, mapped, keep)
+        if keep:
+            self.encode(texts)
+        guests = set() if keep else set(self.cache.missing(texts))
+        if not guests:
+            return self.cache.take(texts)
+        queries = torch.empty(len(texts), self.site.hidden_size, dtype=self.site.dtype, device=self.site.device)
+        here = torch.tensor([text in guests for text in texts], device=self.site.device)
+        encode = partial(self.encoder.queries, progress=self.progress)
+        queries[here] = self.guests.queries([text for text in texts if text in guests], encode)
+        queries[~here] = self.cache.take([text for text in texts if text not in guests])
+        return queries
 
     def inputs(self, texts: Sequence[Text]) -> list[bytes]:
         """What the model reads of each text; see `Tokens.names`."""
         return self.encoder.tokens.names(texts)
 
-    def _with_mapped(self, texts: Sequence[Text], mapped: Sequence[tuple[int, Mapped]]) -> Tensor:
+    def _with_mapped(self, texts: Sequence[Text], mapped: Sequence[tuple[int, Mapped]], keep: bool) -> Tensor:
         if self.maps is None:
             raise InputError("queries mapped to other languages need parallel text: pass parallel=")
-        queries = self.queries([text.origin if isinstance(text, Mapped) else text for text in texts])
+        queries = self.queries([text.origin if isinstance(text, Mapped) else text for text in texts], keep=keep)
         places = [i for i, _ in mapped]
         queries[places] = self.maps.queries([text for _, text in mapped], queries[places])
         return queries
 
     @torch.no_grad()
-    def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
-        """Eval-mode logits [n, classes] under `change`."""
+    def logits(self, texts: Sequence[Text], change: Change, *, keep: bool = True) -> Tensor:
+        """Eval-mode logits [n, classes] under `change`; `keep` as for `queries`."""
         _within_ffn(change)
-        self.encode([text for text in texts if not isinstance(text, Mapped)])
+        if keep:
+            self.encode([text for text in texts if not isinstance(text, Mapped)])
         parts = []
         # In slices: the FFN's inner activation is four times as wide as q, and q itself need not be there at once.
         with self.site.reading():
             for start in range(0, len(texts), 2048):
-                q = self.queries(texts[start : start + 2048])
+                q = self.queries(texts[start : start + 2048], keep=keep)
                 parts.append(self.site.logits(q, change(q, self.site.ffn(q))))
         return (
             torch.cat(parts)
@@ -200,6 +226,21 @@ class FrozenTail:
             seed = int(torch.randint(2**62, (), generator=generator))
             bank = self.encoder.views(texts, views, seed)
         return FrozenRows(self.site, self.queries(texts), bank, change, generator)
+
+
+class _Asked:
+    """A tail that keeps no text. `Asked`."""
+
+    def __init__(self, tail: FrozenTail) -> None:
+        self.tail = tail
+
+    def queries(self, texts: Sequence[Text]) -> Tensor:
+        """Queries."""
+        return self.tail.queries(texts, keep=False)
+
+    def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
+        """Logits."""
+        return self.tail.logits(texts, change, keep=False)
 
 
 class FrozenRows:

@@ -16,7 +16,7 @@ from polypatch.edits import Mapped, Text
 from polypatch.errors import UnsupportedModelError
 from polypatch.sites.encoder import Encoder
 from polypatch.sites.feed_forward import FeedForwardSite
-from polypatch.sites.tail import Change
+from polypatch.sites.tail import Asked, Change
 
 
 class FullForward:
@@ -31,6 +31,11 @@ class FullForward:
     ) -> None:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length)
+
+    @property
+    def asked(self) -> Asked:
+        """The tail itself: it keeps nothing."""
+        return self
 
     def encode(self, texts: Sequence[Text]) -> int:
         """Nothing: no query is kept."""

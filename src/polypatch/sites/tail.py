@@ -47,6 +47,18 @@ class Rows(Protocol):
         ...
 
 
+class Asked(Protocol):
+    """As much of a tail as a question needs."""
+
+    def queries(self, texts: Sequence[Text]) -> Tensor:
+        """Eval-mode FFN inputs q [n, d] at the position the head reads."""
+        ...
+
+    def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
+        """Eval-mode logits [n, classes] under `change`, without gradients."""
+        ...
+
+
 class Tail(Protocol):
     """The model behind the FFN input."""
 
