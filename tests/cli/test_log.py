@@ -75,8 +75,8 @@ def test_choosing(log, edited):
         wanted = [line["id"] for line in lines if line["status"] == status]
         assert chosen("--status", status.replace(" ", "-")) == chosen("--status", status) == wanted
     assert chosen("--status", "taken", "--status", "taken-back", "--status", "not-needed") == chosen()
-    assert chosen("--lang", "de") == [line["id"] for line in lines if "de" in line["languages"]]
-    assert chosen("--lang", "sw") == []
+    assert chosen("--trained-on", "de") == [line["id"] for line in lines if "de" in line["languages"]]
+    assert chosen("--trained-on", "sw") == []
     assert chosen("--id", "tiny-[12]") == ["tiny-1", "tiny-2"]
     assert chosen("--limit", 2) == [line["id"] for line in lines[-2:]]
     assert chosen("--since", "2001-01-01") == chosen()

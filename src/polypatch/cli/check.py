@@ -25,7 +25,7 @@ polypatch check my-edits --probe texts.txt --min-confidence 50
 
 
 def check(
-    edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits.")],
+    edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits, or the RUN that has them.")],
     probe: Annotated[
         Path,
         typer.Option(

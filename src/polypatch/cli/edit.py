@@ -46,7 +46,7 @@ polypatch edit my-model --data edits.jsonl --memory texts.txt --out runs/first
 polypatch edit my-model --data massive:data/massive --languages en,de,fr --eval-languages sw,th \
 --recipe mpn-all --set learning_rate=3e-2 --set max_steps=300 --out runs/massive
 
-polypatch edit my-model --data jsonl:english.jsonl --memory texts.jsonl --translate-to de,fr --out runs/translated
+polypatch edit my-model --data english.jsonl --memory texts.csv --translate-to de,fr --out runs/translated
 
 polypatch edit world --out runs/world --limit 100 --resume
 """

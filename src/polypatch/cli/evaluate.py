@@ -32,7 +32,7 @@ polypatch eval runs/massive/edits --model my-model --data massive:data/massive -
 
 def evaluate(
     ctx: typer.Context,
-    edits: Annotated[Path, typer.Argument(metavar="RUN/edits", help="A folder of saved edits.")],
+    edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits, or the RUN that has them.")],
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="The model they were made on. Default: the one they name.")
     ] = None,

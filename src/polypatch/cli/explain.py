@@ -35,7 +35,7 @@ polypatch explain my-edits --edit fever-17 --lang en,ar --json
 
 
 def explain(
-    edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits.")],
+    edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits, or the RUN that has them.")],
     texts: Texts = None,
     text: NamedTexts = None,
     second: Second = None,

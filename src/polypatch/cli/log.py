@@ -14,21 +14,21 @@ EXAMPLES = """[bold]Examples[/]
 
 polypatch log runs/first
 
-polypatch log runs/first --status failed --status taken-back --lang de
+polypatch log runs/first --status failed --status taken-back --trained-on de
 
 polypatch log my-edits --id 'fever-*' --since 2026-05-01 --limit 20 --json
 """
 
 
 def log(
-    run: Annotated[Path, typer.Argument(metavar="RUN|EDITS", help="A run's folder, or a folder of edits.")],
+    run: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits, or the RUN that has them.")],
     status: Annotated[
         list[str] | None,
         typer.Option(
             "--status", metavar="STATUS", help="taken, failed, taken-back, not-needed or reverted; repeat for more."
         ),
     ] = None,
-    lang: Annotated[str | None, typer.Option(metavar="L", help="Only edits trained on this language.")] = None,
+    trained_on: Annotated[str | None, typer.Option(metavar="L", help="Only edits trained on this language.")] = None,
     edit_id: Annotated[str | None, typer.Option("--id", metavar="GLOB", help="Only ids like this: 'fever-*'.")] = None,
     since: Annotated[
         str | None, typer.Option(metavar="DATE", help="Only what happened since: 2026-05-01, or with a time, in UTC.")
@@ -43,7 +43,7 @@ def log(
     """
     from polypatch.cli.history import Wanted, history, show, to_json
 
-    wanted = Wanted.read(status or (), lang, edit_id, since, limit)
+    wanted = Wanted.read(status or (), trained_on, edit_id, since, limit)
     lines = wanted.choose(history(run))
     if json:
         say(to_json(lines))

@@ -24,7 +24,7 @@ polypatch merge runs/first/edits --model my-model --out edited-model --overwrite
 
 
 def merge(
-    edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits.")],
+    edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits, or the RUN that has them.")],
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the checkpoint goes.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would cost.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the checkpoint that is in FOLDER.")] = False,

@@ -29,7 +29,7 @@ Seed = Annotated[int, typer.Option(metavar="N", help="Of everything random; of t
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of torch; one is fastest on small machines.")]
 Cache = Annotated[
     Path | None,
-    typer.Option("--cache", metavar="DIR", help="Keep encoded texts there, for the next run on the model."),
+    typer.Option("--cache", metavar="FOLDER", help="Keep encoded texts there, for the next run on the model."),
 ]
 Parallel = Annotated[
     Path | None,
@@ -60,7 +60,8 @@ EditPrompts = Annotated[
     str | None, typer.Option(metavar="ID", help="The prompts of this edit: as it was made, or in --data.")
 ]
 Langs = Annotated[
-    str | None, typer.Option(metavar="L,L,…", help="Languages of the TEXTs, in order; with --edit, which to show.")
+    str | None,
+    typer.Option(metavar="L,L,…", help="In which languages to ask: of the TEXTs, in order; of --edit's, which."),
 ]
 Model = Annotated[
     str | None, typer.Option(metavar="MODEL", help="The model they were made on. Default: the one they name.")

@@ -24,7 +24,7 @@ polypatch prune runs/world
 
 
 def prune(
-    edits: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a folder of saved edits.")],
+    edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits, or the RUN that has them.")],
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where the rest goes. Default: pruned-edits, beside edits.")
     ] = None,

@@ -60,13 +60,13 @@ def reproduce(
     rows: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
+            metavar="FOLDER",
             help="Where finished runs are kept; experiments that share runs may share it. Default: FOLDER.",
         ),
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", metavar="DIR", help="Where encoded texts are kept. Default: FOLDER/queries."),
+        typer.Option("--cache", metavar="FOLDER", help="Where encoded texts are kept. Default: FOLDER/queries."),
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Keep them in half precision: half the room.")] = False,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Runs done side by side, one core each.")] = 1,

@@ -23,7 +23,7 @@ polypatch revert my-edits --all
 
 
 def revert(
-    edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits.")],
+    edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits, or the RUN that has them.")],
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="ID…", help="Which; polypatch log EDITS lists them.")
     ] = None,

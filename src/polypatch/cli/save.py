@@ -22,9 +22,7 @@ polypatch save runs/first my-edits --push-to-hub somebody/my-edits --private
 
 
 def save(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run's folder, one of the edits-N in it, or a folder of edits.")
-    ],
+    run: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits, or the RUN that has them.")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the edits go.")],
     push_to_hub: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="Upload them to the Hugging Face hub, too.")

@@ -30,12 +30,12 @@ polypatch try runs/first/edits "wake me up at nine"
 
 polypatch try runs/first/edits --text en="wake me up at nine" --text de="weck mich um neun"
 
-polypatch try runs/world/edits --edit E0012 --data world --lang en,zh,ar
+polypatch try runs/world/edits --edit world-0248 --data world --lang en,zh,ar
 """
 
 
 def try_texts(
-    edits: Annotated[Path, typer.Argument(metavar="RUN/edits", help="A folder of saved edits.")],
+    edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits, or the RUN that has them.")],
     texts: Texts = None,
     text: NamedTexts = None,
     second: Second = None,

@@ -16,7 +16,7 @@ app = typer.Typer(help="The embedded six-language world: build it, look at it.",
 Seed = Annotated[int, typer.Option(metavar="N", help="Which world: its facts, its sentences, its model.")]
 CacheDir = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Where worlds are kept. Default: POLYPATCH_CACHE, or the user's cache."),
+    typer.Option(metavar="FOLDER", help="Where worlds are kept. Default: POLYPATCH_CACHE, or the user's cache."),
 ]
 
 
