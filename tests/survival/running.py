@@ -52,7 +52,10 @@ class Child:
             sys.stdout = sys.stderr = os.fdopen(writing, "w")
             if before is not None:
                 before()
-            edit_and_record(spec, run, folder, Bars(quiet=True), command="polypatch edit", resume=resume)
+            bare = not spec.open().data.memory
+            edit_and_record(
+                spec, run, folder, Bars(quiet=True), no_memory=bare, command="polypatch edit", resume=resume
+            )
             code = 0
         except BaseException:
             traceback.print_exc()

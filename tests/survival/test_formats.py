@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from polypatch.artefact import CONFIG, FORMAT_VERSION, TENSORS
 from polypatch.edited_model import EditedModel
@@ -45,12 +46,19 @@ kinds = pytest.mark.parametrize("kind", list(MADE_BY))
 
 def make(folder):
     """Write both folders in the newest format."""
-    model, tokenizer = tiny_model("bert")
+    model, tokenizer = base()
     for kind, recipe in MADE_BY.items():
         options = {"recipe": recipe, "memory": MEMORY, "seed": 5, "keep_failed": True}
         made = edit(model, tiny_edits(3), tokenizer=tokenizer, **options)
         made.save_pretrained(folder / kind)
         made.unload()
+
+
+def base():
+    """The model they were made on. Its weights are kept, because another processor may draw other random numbers."""
+    model, tokenizer = tiny_model("bert")
+    model.load_state_dict(load_file(FIXTURES / "base.safetensors"))
+    return model, tokenizer
 
 
 @pytest.fixture
@@ -59,7 +67,7 @@ def loaded():
     opened = []
 
     def load(folder, on=None, **options):
-        model, tokenizer = on or tiny_model("bert")
+        model, tokenizer = on or base()
         opened.append(EditedModel.from_pretrained(folder, model=model, tokenizer=tokenizer, **options))
         return opened[-1]
 
@@ -104,7 +112,7 @@ def test_an_old_folder_is_written_as_a_new_one(loaded, tmp_path, version, kind):
 
 def test_what_format_1_did_not_keep_is_not_guessed(loaded):
     """Its edits' texts: further edits, or taking one out of shared weights, would need them. The model stays free."""
-    model = tiny_model("bert")
+    model = base()
     with pytest.raises(InputError, match="format version 1"):
         loaded(FIXTURES / "format-1" / "patches", memory=MEMORY, on=model)
     EditedModel.from_pretrained(FIXTURES / "format-1" / "patches", model=model[0], tokenizer=model[1]).unload()
@@ -127,7 +135,7 @@ def test_a_folder_of_tomorrow_is_refused_as_such(loaded, tmp_path):
 @kinds
 def test_what_the_first_formats_know_of_their_model(loaded, kind):
     """Formats 1 and 2 know its weights alone; format 3 refuses another number of heads or another tokenizer."""
-    model, tokenizer = tiny_model("bert")
+    model, tokenizer = base()
     config = model.config
     config.num_attention_heads = 8
     other = type(model)(config).eval()

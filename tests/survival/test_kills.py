@@ -191,7 +191,9 @@ def test_ctrl_c_after_the_last_edit_says_how_to_go_on(tiny_spec, tmp_path, monke
     with monkeypatch.context() as patched:
         patched.setattr(Workbench, "report", interrupted)
         with pytest.raises(StoppedError, match="--resume goes on"):
-            edit_and_record(tiny_spec, TINY, tmp_path / "run", Bars(quiet=True), command="polypatch edit")
+            edit_and_record(
+                tiny_spec, TINY, tmp_path / "run", Bars(quiet=True), no_memory=True, command="polypatch edit"
+            )
     assert_readable(tmp_path / "run", entries(tmp_path / "whole"))
     Child(tiny_spec, TINY, tmp_path / "run", resume=True).finished()
     assert state(tmp_path / "run") == state(tmp_path / "whole")
