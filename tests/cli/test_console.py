@@ -55,3 +55,16 @@ def test_on_a_terminal_there_are_bars_and_lines_above_them(capsys, monkeypatch):
     assert shown.out == ""
     for word in ("building the world: pre-training", "3/4", "2 patches", "note: [no] markup"):
         assert word in shown.err
+
+
+def test_loading_is_said_at_once_on_a_terminal_and_nowhere_else(monkeypatch, capsys):
+    """Torch and a model take seconds; a pipe, a log file and --quiet get nothing."""
+    from polypatch.cli.prepare import prepare
+
+    prepare()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    prepare(quiet=True)
+    assert capsys.readouterr().err == ""
+    prepare()
+    assert capsys.readouterr().err == "loading torch and the model …\n"

@@ -72,7 +72,7 @@ def check(
     those that did not take are listed.
     """
     folder = find_edits(edits)
-    prepare(threads)
+    prepare(threads, quiet=quiet)
     from polypatch.cli.checking import Limits, checked
     from polypatch.cli.saved import Saved
     from polypatch.data.memory import read_probe

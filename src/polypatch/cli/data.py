@@ -65,7 +65,7 @@ def xfever_edit(
 
     Every batch of translations is kept as soon as it is made: after Ctrl-C the same command goes on.
     """
-    prepare(threads)
+    prepare(threads, quiet=quiet)
     from polypatch.cli.xfever import Wanted, make
     from polypatch.data.seq2seq import Decoding
 

@@ -39,7 +39,7 @@ def demo(
     interruption the same command goes on where it stopped.
     """
     claim(out, overwrite=True)
-    prepare(same_everywhere=True)
+    prepare(quiet=quiet, same_everywhere=True)
     from polypatch.cli.demonstrating import demonstrate
 
     try:

@@ -162,7 +162,7 @@ def edit(
     edited, measured, read = _languages(languages, eval_languages, translate_to)
     require_model(model)
     claim(out, overwrite, resume)
-    prepare(threads)
+    prepare(threads, quiet=quiet)
     from polypatch.cli.editing import edit_and_record
     from polypatch.cli.translating import translating
     from polypatch.recipes import recipe_named

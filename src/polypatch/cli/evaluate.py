@@ -64,7 +64,7 @@ def evaluate(
     folder = find_edits(edits)
     if out is not None:
         claim(out, overwrite)
-    prepare(threads)
+    prepare(threads, quiet=quiet)
     from polypatch.cli.evaluating import evaluate_saved
     from polypatch.cli.saved import Saved
 

@@ -54,7 +54,7 @@ def explain(
     of the answer, and the answer if it alone were absent.
     """
     folder = find_edits(edits)
-    prepare(threads)
+    prepare(threads, quiet=quiet)
     from polypatch.cli.asking import gather
     from polypatch.cli.explaining import explanations, show, to_json
     from polypatch.cli.saved import Saved

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from polypatch.cli.console import loading, say, stdout
+from polypatch.cli.console import say, stdout
 from polypatch.cli.options import Json
 from polypatch.cli.prepare import prepare
 
@@ -30,7 +30,6 @@ def ls(
 ) -> None:
     """List the recipes, the model families, the data formats, the metrics; or the edits in a folder."""
     from polypatch.cli import tables
-    from polypatch.evaluation.strict_json import to_json
     from polypatch.recipes import ROWS
 
     if what is None:
@@ -38,12 +37,13 @@ def ls(
     elif what in tables.TABLES:
         listings = [tables.TABLES[what]()]
     elif what in ROWS:
-        loading("the editors' settings")
         prepare()
         listings = [tables.settings(what)]
     else:
         listings = tables.saved_edits(Path(what))
     if json:
+        from polypatch.evaluation.strict_json import to_json
+
         say(to_json([listing.plain() for listing in listings]))
         return
     for listing in listings:

@@ -46,7 +46,7 @@ def merge(
         from polypatch.cli.checkpoints import require_free
 
         require_free(out, overwrite)
-    prepare(threads)
+    prepare(threads, quiet=quiet)
     from polypatch.cli.merging import merge_edits
     from polypatch.cli.saved import Saved
 

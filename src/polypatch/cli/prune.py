@@ -60,7 +60,7 @@ def prune(
     where = out or folder.with_name(f"pruned-{folder.name}")
     if where.exists():
         raise InputError(f"{where} exists; take another --out")
-    prepare(threads)
+    prepare(threads, quiet=quiet)
     from polypatch.cli.pruned import prune_saved
     from polypatch.cli.saved import Saved
 

@@ -89,7 +89,7 @@ def reproduce(
     polypatch train and the data from polypatch data xfever-edit. Every run is
     kept as soon as it is done: after Ctrl-C or a kill the same command goes on.
     """
-    prepare()
+    prepare(quiet=quiet)
     from polypatch.cli.reproducing import Wanted, reproduce_experiment
 
     wanted = Wanted(

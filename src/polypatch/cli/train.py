@@ -137,7 +137,7 @@ def train(
     if not preset:
         raise InputError("--preset is missing: xfever or xnli, a column of the paper's Table 4")
     _require_consistent(model, out, data, dry_run=dry_run, like=like, resume=resume, overwrite=overwrite)
-    prepare(threads)
+    prepare(threads, quiet=quiet)
     from polypatch.cli.training import Request, plan_only, train_and_save
     from polypatch.training.data import Split
     from polypatch.training.plan import Training

@@ -52,7 +52,7 @@ def try_texts(
     Shows label, probability, and the patches that fire: by edit, with activation, the loudest first.
     """
     folder = find_edits(edits)
-    prepare(threads)
+    prepare(threads, quiet=quiet)
     from polypatch.cli.asking import gather
     from polypatch.cli.saved import Saved
     from polypatch.cli.trying import answers, table, to_json

@@ -36,7 +36,7 @@ def build(
     The world of seed 0 comes with polypatch, so that it is the same on every
     machine; what is trained anew differs a little from processor to processor.
     """
-    prepare()
+    prepare(quiet=quiet)
     from polypatch.cli.worlds import built
 
     try:
@@ -59,7 +59,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Counts, balance, how well the unedited model does in each language, and a few edits in all six."""
-    prepare()
+    prepare(quiet=quiet)
     from polypatch.cli.worlds import View
 
     with Bars(quiet) as bars:
