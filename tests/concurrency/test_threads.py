@@ -14,6 +14,7 @@ import torch
 
 import polypatch as pp
 from polypatch.artefact import read_artefact
+from polypatch.sites.hooks import Hooks
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.testing.bits import same_tensors
 
@@ -155,3 +156,15 @@ def _cached_is_fresh(tail, numbers):
     texts = [text for i in numbers for text in (f"fresh {i} ba be", f"new {i} bi bo", f"old {i} du", f"shared {i} ga")]
     texts = [text for text in [*texts, *ASKED, *MEMORY] if not tail.cache.missing([text])]
     assert near(tail.cache.take(texts), tail.encoder.queries(texts))
+
+
+def test_a_query_is_this_threads_own_also_where_another_takes_the_last_one():
+    """What two threads share is for compiled code; here another thread has taken it before it can be read again."""
+
+    class Robbed(Hooks):
+        traced = property(lambda self: None, lambda self, value: None)
+
+    hidden = torch.randn(2, 5, 4)
+    hooks = Robbed(torch.nn.Identity(), torch.nn.Identity())
+    hooks.keep_query(hooks.up, (hidden,))
+    assert torch.equal(hooks.here.query, hidden[:, 0])

@@ -95,9 +95,9 @@ class Hooks:
 
     def keep_query(self, _: nn.Module, args: tuple[Tensor, ...]) -> None:
         """Before `up`: its input at the position that is read."""
-        self.traced = args[0][:, POSITION]
+        query = self.traced = args[0][:, POSITION]
         if not torch.compiler.is_compiling():
-            self.here.query = self.traced
+            self.here.query = query  # not what is in `traced`, which another thread may have taken by now
 
     def apply(self, _: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
         """After `down`: its output, changed at that position."""
