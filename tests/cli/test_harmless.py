@@ -13,9 +13,12 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
+from rich.table import Table
+from rich.text import Text
 
 from polypatch.artefact import CARD, read_artefact
 from polypatch.cli import console, main
+from polypatch.cli.shown import HarmlessConsole, shown
 from polypatch.data import write_jsonl
 from polypatch.edits import Edit
 from polypatch.harmless import code, escaped, fenced, harmless, inline
@@ -291,3 +294,23 @@ def test_an_ascii_stream_ends_no_verb(run, place, sink, setting):
     assert b"\\u" in done.stdout, "something did not fit"
     if "--json" in sink:
         assert json.loads(done.stdout)
+
+
+def test_a_right_to_left_text_that_a_table_breaks_keeps_its_letters(capsys):
+    """Every line of it keeps to itself, and none loses a letter."""
+    arabic = "يعمل ليزيتوس في مهنة طيار."
+    table = Table(box=None, show_header=False)
+    table.add_column(width=15, overflow="fold")
+    table.add_row(Text(shown(arabic)))
+    HarmlessConsole(width=40).print(table)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 2
+    assert all(line[0] == "\u2068" and line[-1] == "\u2069" for line in lines)
+    assert " ".join(lines).replace("\u2068", "").replace("\u2069", "").split() == arabic.split()
+
+
+def test_an_isolate_of_somebody_elses_is_closed_where_its_line_ends(capsys):
+    HarmlessConsole(width=40).print(Text("id \u2068abc"), Text("\u2069 def \u2067 ghi"))
+    out = capsys.readouterr().out
+    assert out.count("\u2068") == out.count("\u2069")
+    assert "\u2067" not in out

@@ -41,6 +41,20 @@ def test_the_history_of_a_run_for_people(log, edited):
     assert "UTC" in ran.out
 
 
+def test_a_row_fits_a_narrow_terminal(log, monkeypatch):
+    """The languages go under it, and nothing is cut."""
+    wide = log().out
+    monkeypatch.setenv("COLUMNS", "64")
+    narrow = log().out
+    rows = [line for line in narrow.splitlines() if not line.startswith("    ")]
+    assert max(map(len, rows)) <= 64 < max(map(len, wide.splitlines()))
+    assert "    trained on en, " in narrow
+    assert "trained on" not in wide
+    assert all(
+        word in narrow.split() for word in wide.replace("Trained on", "").replace(",", ", ").split() if word != "–"
+    )
+
+
 def test_the_history_for_machines(log, edited):
     lines = log("--json").json()
     outcomes = read_artefact(edited / "edits").outcomes

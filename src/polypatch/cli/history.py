@@ -131,6 +131,9 @@ def show(lines: Sequence[Line], console: Console) -> None:
     # Columns that say nothing are left out: the fold of one, the cost that nobody watched.
     there = [i for i, name in enumerate(COLUMNS) if name not in MAYBE or any(row[i].plain for row in rows)]
     widths = {i: max(cell_len(one) for one in (COLUMNS[i], *(row[i].plain for row in rows))) for i in there}
+    narrow = sum(widths.values()) + 2 * (len(there) - 1) > console.width
+    if narrow:  # then the languages stand with the text
+        there.remove(COLUMNS.index("Trained on"))
 
     def padded(cells: Sequence[Shown]) -> Shown:
         line = Shown()
@@ -138,6 +141,7 @@ def show(lines: Sequence[Line], console: Console) -> None:
             gap = " " * (widths[i] - cell_len(cells[i].plain))
             line += Shown(gap) + cells[i] if COLUMNS[i] in NUMBERS else cells[i] + Shown(gap)
             line.append("  ")
+        line.rstrip()
         return line
 
     head = padded([Shown(name) for name in COLUMNS])
@@ -145,7 +149,7 @@ def show(lines: Sequence[Line], console: Console) -> None:
     console.print(head, soft_wrap=True)
     for row, line in zip(rows, lines, strict=True):
         console.print(padded(row), soft_wrap=True)
-        for text in _below(line.record):
+        for text in _below(line.record, narrow):
             console.print(Shown("    ") + text, soft_wrap=True)
 
 
@@ -177,9 +181,10 @@ def _cells(line: Line) -> list[Shown]:
     ]
 
 
-def _below(record: EditRecord) -> list[Shown]:
-    edit = record.edit
-    lines = []
+def _below(record: EditRecord, narrow: bool) -> list[Shown]:
+    edit, lines = record.edit, []
+    if narrow and record.outcome.languages:
+        lines.append(Shown(f"trained on {', '.join(record.outcome.languages)}"))
     if edit is not None:
         lines.append(Shown(f"{shown(edit.prompt[edit.source], 120)} → {shown(edit.target_in(edit.source), 60)}"))
     if record.outcome.reason:

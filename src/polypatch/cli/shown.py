@@ -17,7 +17,8 @@ from polypatch.edits import Text
 from polypatch.harmless import harmless, one_line
 
 ISOLATE, END = "\u2068", "\u2069"
-_ISOLATED = re.compile(f"({ISOLATE}[^{ISOLATE}{END}]*{END})")
+_ISOLATED = re.compile(f"{ISOLATE}([^{ISOLATE}{END}]*)(?:{END}|$)|^([^{ISOLATE}{END}]*){END}")
+"""What `shown` has put a pair round; or its first or its last line, where a table has broken it."""
 
 
 def shown(text: Text, most: int | None = None) -> str:
@@ -50,8 +51,10 @@ class HarmlessConsole(Console):
 
 
 def _piece(text: str) -> str:
-    """Harmless; a pair that `shown` has put round a right-to-left text stays, as it turns nothing else round."""
-    return "".join(
-        f"{ISOLATE}{harmless(part[1:-1])}{END}" if part[:1] == ISOLATE else harmless(part)
-        for part in _ISOLATED.split(text)
-    )
+    """Harmless; what `shown` has put a pair round keeps one on every line, as it turns nothing else round."""
+    done, last = [], 0
+    for found in _ISOLATED.finditer(text):
+        inside = found[2] if found[1] is None else found[1]
+        done += [harmless(text[last : found.start()]), f"{ISOLATE}{harmless(inside)}{END}"]
+        last = found.end()
+    return "".join([*done, harmless(text[last:])])
