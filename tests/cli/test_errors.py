@@ -26,8 +26,8 @@ def test_no_data(edit):
 
 
 def test_an_unknown_data_format(edit):
-    message = edit(data="csv:edits.csv")
-    assert "'csv'" in message
+    message = edit(data="xlsx:edits.xlsx")
+    assert "'xlsx'" in message
     assert "jsonl" in message
 
 

@@ -90,7 +90,7 @@ def test_a_whole_run_in_a_real_process(checkpoint, files, tmp_path):
     )
     assert ran.returncode == 0, ran.stderr
     assert len(json.loads(ran.stdout)) == 2
-    assert ran.stderr.startswith("note: the data have no memory")
+    assert ran.stderr.startswith("note: no memory")
     assert ran.stderr.count("\n") == 1
 
 
@@ -105,7 +105,7 @@ def test_what_a_verb_raises_becomes_one_line(polypatch, monkeypatch, raised, cod
     def fail(*_):
         raise raised
 
-    monkeypatch.setattr("polypatch.cli.listing.prepare", fail)
+    monkeypatch.setattr("polypatch.cli.tables.all_tables", fail)
     ran = polypatch("ls")
     assert (ran.code, ran.err, ran.out) == (code, line, "")
 
@@ -114,6 +114,6 @@ def test_a_bug_is_not_hidden(monkeypatch):
     def fail(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("polypatch.cli.listing.prepare", fail)
+    monkeypatch.setattr("polypatch.cli.tables.all_tables", fail)
     with pytest.raises(ZeroDivisionError):
         polypatch.cli.main(["ls"])

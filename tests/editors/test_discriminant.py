@@ -212,6 +212,7 @@ def test_a_neuron_gives_its_texts_the_confidence_that_is_asked_for(edited, confi
     texts = tiny_texts(12, seed=77)
     targets = edited.tail.logits(texts, edited.delta).argmin(-1).tolist()
     least: dict[float, list[float]] = {0.0: [], confidence: []}
+    empty = edited.delta.snapshot()
     for asked, found in least.items():
         editor = dataclasses.replace(RECIPE.editor, margin=0.01, confidence=asked, tolerance=6)
         for text, target in zip(texts, targets, strict=True):
@@ -219,7 +220,7 @@ def test_a_neuron_gives_its_texts_the_confidence_that_is_asked_for(edited, confi
             if edited.delta.patches:
                 assert answers(edited, [text]) == [target]
                 found.append(float(sure(edited, [text], [target])))
-            edited.delta.restore(0)
+            edited.delta.restore(empty)
     assert len(least[confidence]) > 6
     assert min(least[confidence]) >= confidence
     assert min(least[0.0]) < 0.5
