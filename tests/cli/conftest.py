@@ -107,6 +107,17 @@ def edited(checkpoint, files, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def reweighted(checkpoint, files, tmp_path_factory) -> Path:
+    """The folder of a finished run that changed weights; read it, do not write to it."""
+    out = tmp_path_factory.mktemp("reweighted") / "run"
+    how = ("--recipe", "fine-tuning", "--set", "max_steps=3", "--set", "views=0", "--keep-failed", "--no-memory")
+    with pytest.raises(SystemExit) as left:
+        main(["edit", str(checkpoint), "--data", f"jsonl:{files / 'edits.jsonl'}", "--out", str(out), *how, "--quiet"])
+    assert left.value.code == 0
+    return out
+
+
 class PowerCut(BaseException):
     """Ends a process without asking it."""
 

@@ -59,19 +59,8 @@ def test_a_pair(explain):
     assert explain("ba bo", "--second", "ke ki", "--json").json()[0]["text"] == ["ba bo", "ke ki"]
 
 
-def test_changed_weights_have_no_patches_to_name(explain, polypatch, checkpoint, files, tmp_path):
-    data = (
-        "--data",
-        f"jsonl:{files / 'edits.jsonl'}",
-        "--no-memory",
-        "--set",
-        "max_steps=3",
-        "--set",
-        "views=0",
-        "--quiet",
-    )
-    assert polypatch("edit", checkpoint, "--recipe", "fine-tuning", "--out", tmp_path / "run", *data).code == 0
-    assert "changed weights" in explain("ba bo", folder=tmp_path / "run").out
+def test_changed_weights_have_no_patches_to_name(explain, reweighted):
+    assert "changed weights" in explain("ba bo", folder=reweighted).out
 
 
 def test_newcomers(explain, tmp_path, fired):

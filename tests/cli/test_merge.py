@@ -78,23 +78,11 @@ def test_json(merge, tmp_path):
     assert said["elsewhere"].endswith("when it was measured")
 
 
-def test_changed_weights(merge, polypatch, checkpoint, files, texts, tmp_path):
-    data = (
-        "--data",
-        f"jsonl:{files / 'edits.jsonl'}",
-        "--no-memory",
-        "--set",
-        "max_steps=3",
-        "--set",
-        "views=0",
-        "--quiet",
-    )
-    argv = ("--recipe", "fine-tuning", "--keep-failed", "--out", tmp_path / "run")
-    assert polypatch("edit", checkpoint, *argv, *data).code == 0
-    ran = merge("--out", tmp_path / "merged", folder=tmp_path / "run")
+def test_changed_weights(merge, reweighted, texts, tmp_path):
+    ran = merge("--out", tmp_path / "merged", folder=reweighted)
     assert ran.code == 0, ran.err
     assert "no parameter" in ran.out
-    model = EditedModel.from_pretrained(tmp_path / "run" / "edits")
+    model = EditedModel.from_pretrained(reweighted / "edits")
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "merged")
     batch = model.tokenizer(texts, padding=True, return_tensors="pt")
     with torch.no_grad():

@@ -102,22 +102,11 @@ def test_with_the_data_of_the_run(polypatch, folder, files, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-def test_newcomers(polypatch, edited, files, tmp_path, checkpoint):
+def test_newcomers(polypatch, reweighted, files, tmp_path):
     assert "no such folder" in polypatch("prune", tmp_path / "gone").refused()
-    data = (
-        "--data",
-        f"jsonl:{files / 'edits.jsonl'}",
-        "--no-memory",
-        "--set",
-        "max_steps=3",
-        "--set",
-        "views=0",
-        "--quiet",
-    )
-    assert polypatch("edit", checkpoint, "--recipe", "fine-tuning", "--out", tmp_path / "run", *data).code == 0
-    message = polypatch("prune", tmp_path / "run", "--memory", files / "memory.txt", "--quiet").refused()
+    message = polypatch("prune", reweighted, "--memory", files / "memory.txt", "--quiet").refused()
     assert "changed weights" in message
-    assert {path.name for path in (tmp_path / "run").iterdir()} & {"pruned-edits"} == set()
+    assert {path.name for path in reweighted.iterdir()} & {"pruned-edits"} == set()
 
 
 def test_in_a_real_process(folder, files):

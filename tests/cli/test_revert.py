@@ -100,19 +100,8 @@ def test_newcomers(polypatch, tmp_path):
     assert "format 1" in polypatch("revert", tmp_path / "old", "--all").refused()
 
 
-def test_changed_weights_are_shared(polypatch, checkpoint, files, tmp_path):
-    data = (
-        "--data",
-        f"jsonl:{files / 'edits.jsonl'}",
-        "--no-memory",
-        "--set",
-        "max_steps=3",
-        "--set",
-        "views=0",
-        "--quiet",
-    )
-    assert polypatch("edit", checkpoint, "--recipe", "fine-tuning", "--out", tmp_path / "run", *data).code == 0
-    message = polypatch("revert", tmp_path / "run", "tiny-0").refused()
+def test_changed_weights_are_shared(polypatch, reweighted):
+    message = polypatch("revert", reweighted, "tiny-0").refused()
     assert "share" in message
     assert "memory=" in message
 

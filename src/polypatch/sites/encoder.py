@@ -49,11 +49,11 @@ class Encoder:
         return queries
 
     @torch.no_grad()
-    def is_steady(self, texts: Sequence[Text]) -> bool:
-        """Whether a text's query has the same bits in every row of a pass: what `Tokens` stands on, looked at."""
+    def everywhere(self, text: Text) -> Tensor:
+        """The query of one text in every row of a pass that it fills alone: [rows, d], all the same bits."""
         with self.site.evaluating():
-            passes = [batch for text in texts for _, batch in self.tokens.batches([text], self.site.device)]
-            return all(bool((q == q[0]).all()) for q in (self.pass_through(batch)[0] for batch in passes))
+            ((_, batch),) = self.tokens.batches([text], self.site.device)
+            return self.pass_through(batch)[0]
 
     @torch.no_grad()
     def full_logits(

@@ -12,7 +12,6 @@ drawn afresh at every step, as there.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,8 +20,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from polypatch.cautions import caution
 from polypatch.edits import Mapped, Text
-from polypatch.errors import InputError, PolypatchWarning, TailMismatchError, UnsupportedModelError
+from polypatch.errors import InputError, TailMismatchError, UnsupportedModelError
 from polypatch.sites.encoder import Encoder
 from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.fingerprint import encoder_fingerprint
@@ -93,8 +93,6 @@ class FrozenTail:
         self.cache = QueryCache(site.hidden_size, site.device, directory, dtype=dtype, taken_as=site.dtype)
         if check:
             self.check()
-            if not self.encoder.is_steady(PROBES[:1]):
-                warnings.warn(UNSTEADY, PolypatchWarning, stacklevel=2)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -103,6 +101,8 @@ class FrozenTail:
 
     def check(self, texts: Sequence[Text] = PROBES) -> float:
         """Compare model and tail on `texts`, unpatched and under a random change; returns the largest difference.
+
+        Warns where a query has other bits in other rows of a pass: `Tokens` stands on its having the same.
 
         Raises:
             TailMismatchError: the difference exceeds `TOLERANCE` relative to the largest logit.
@@ -115,7 +115,10 @@ class FrozenTail:
 
         worst = 0.0
         with torch.no_grad():
-            q = self.encoder.queries(texts)
+            passes = [self.encoder.everywhere(text) for text in texts]
+            if not all(bool((rows == rows[0]).all()) for rows in passes):
+                caution(UNSTEADY)
+            q = torch.stack([rows[0] for rows in passes])
             for change in (UNCHANGED, nudge):
                 tail = self.site.logits(q, change(q, self.site.ffn(q)))
                 full = self.encoder.full_logits(texts, change, filled=False)
