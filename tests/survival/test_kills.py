@@ -22,7 +22,7 @@ from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 from .running import Child, a_moment, assert_readable, dying_after, dying_at, entries, seeded, state, warm
 
-KILLS = int(os.environ.get("POLYPATCH_KILLS", "24"))
+KILLS = int(os.environ.get("POLYPATCH_KILLS", "12"))
 LANGUAGES = ("en", "de", "fr")
 COMMON = {"languages": LANGUAGES, "retries": 1, "trajectory_every": 5}
 TRAINED = {**WORLD, "max_steps": 60}
