@@ -23,18 +23,18 @@ from rich.console import Console
 from rich.table import Table
 
 from mbert_sized import mbert_sized
-from polypatch.artefact import read_artefact
-from polypatch.attempt import now
 from polypatch.deltas import PatchBank
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
 from polypatch.files import write_atomic
+from polypatch.model.step import now
 from polypatch.outcomes import EditOutcome, EditRecord
 from polypatch.recipes import RECIPES, recipe_to_plain
-from polypatch.reverting import without
 from polypatch.sites import FeedForwardSite, FrozenTail
 from polypatch.sites.fingerprint import model_fingerprint
-from polypatch.writing import write_artefact
+from polypatch.store.artefact import read_artefact
+from polypatch.store.cut import without
+from polypatch.store.write import write_artefact
 from tail import processor
 
 LANGUAGES = ("en", "de", "fr", "es", "zh", "ar")

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from polypatch import writing
-from polypatch.artefact import CARD, CONFIG, FIELDS, FORMAT_VERSION, PROVENANCE, TENSORS, own_checksum
+from polypatch.api import edit
 from polypatch.data.memory import Kept
 from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, TPatcher
@@ -19,7 +18,8 @@ from polypatch.edits import Edit
 from polypatch.errors import ArtefactError
 from polypatch.files import sha256
 from polypatch.recipes import RECIPES, Recipe
-from polypatch.sequence import edit
+from polypatch.store import write
+from polypatch.store.artefact import CARD, CONFIG, FIELDS, FORMAT_VERSION, PROVENANCE, TENSORS, own_checksum
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 PATCHED = dataclasses.replace(RECIPES["mpn-all"], editor=TPatcher(max_steps=5, views=0))
@@ -266,7 +266,7 @@ def test_a_failed_save_leaves_the_old_folder(bert, folder, folders, monkeypatch)
     def full(*_, **__):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(writing, "write_synced", full)
+    monkeypatch.setattr(write, "write_synced", full)
     with pytest.raises(ArtefactError, match="no space"):
         edited.save_pretrained(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -5,9 +5,9 @@ import warnings
 import pytest
 
 import polypatch as pp
-from polypatch.cost import Changed, Cost, cost_from_plain, counted, together
 from polypatch.data.memory import Kept, parted
 from polypatch.errors import DataError, InputError
+from polypatch.model.cost import Changed, Cost, cost_from_plain, counted, together
 from polypatch.recipes import RECIPES
 from polypatch.testing import tiny_edits, tiny_texts
 

@@ -7,7 +7,7 @@ import torch
 
 import polypatch as pp
 from polypatch.errors import InputError
-from polypatch.guard import Guard
+from polypatch.model.guard import Guard
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.testing.bits import same_tensors
 

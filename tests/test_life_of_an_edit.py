@@ -9,8 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from polypatch.artefact import CARD, REPORT, read_artefact
-from polypatch.contradictions import find_contradictions
+from polypatch.api import attach, edit, edit_stream
 from polypatch.data.memory import Kept
 from polypatch.deltas import PatchBank
 from polypatch.edited_model import EditedModel
@@ -18,16 +17,17 @@ from polypatch.editors import FineTuning, TPatcher
 from polypatch.edits import Edit, Labelled
 from polypatch.errors import ContradictionError, EditError, InputError
 from polypatch.evaluation import evaluate
-from polypatch.guard import Guard
+from polypatch.model.contradictions import find_contradictions
+from polypatch.model.guard import Guard
 from polypatch.recipes import RECIPES, Recipe, recipe_from_plain, recipe_to_plain
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
-from polypatch.sequence import attach, edit, edit_stream
 from polypatch.sites import load_checkpoint
 from polypatch.sites.families import FAMILIES
+from polypatch.store.artefact import CARD, REPORT, read_artefact
+from polypatch.store.write import write_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.testing.bits import same_tensors
 from polypatch.triggers import Trigger
-from polypatch.writing import write_artefact
 
 QUICK = TPatcher(max_steps=40, first_validation=10, validate_every=5, views=0, learning_rate=0.1)
 PATCHER = Recipe(QUICK, SourcePlusRandom(k=1), Trigger.ALWAYS)
@@ -259,12 +259,12 @@ def test_a_push_uploads_the_folder_as_it_would_be_saved(edited, tmp_path, monkey
         def upload_folder(self, *, repo_id, folder_path, commit_message):
             sent["files"] = {path.name: path.read_bytes() for path in folder_path.iterdir()}
 
-    monkeypatch.setattr("polypatch.opening.HfApi", Api)
+    monkeypatch.setattr("polypatch.store.load.HfApi", Api)
     assert edited.push_to_hub("me/edits", private=True, token="t") == "https://hub/me/edits"
     saved = edited.save_pretrained(tmp_path / "saved")
     assert sent["files"] == {path.name: path.read_bytes() for path in saved.iterdir()}
     assert sent["repo"] == ("me/edits", {"private": True, "exist_ok": True})
-    monkeypatch.setattr("polypatch.opening.snapshot_download", lambda name, revision: str(saved))
+    monkeypatch.setattr("polypatch.store.load.snapshot_download", lambda name, revision: str(saved))
     edited.unload()
     loaded = EditedModel.from_pretrained("me/edits", model=edited.model, tokenizer=edited.tokenizer)
     assert same_tensors(loaded.delta.tensors(), edited.delta.tensors())
@@ -275,7 +275,7 @@ def test_a_hub_that_refuses_is_one_error(edited, monkeypatch):
     def refuse(*_, **__):
         raise OSError("no route\nto host")
 
-    monkeypatch.setattr("polypatch.opening.HfApi.create_repo", refuse)
+    monkeypatch.setattr("polypatch.store.load.HfApi.create_repo", refuse)
     with pytest.raises(InputError, match=r"me/edits: the hub refuses.*no route\)"):
         edited.push_to_hub("me/edits")
 

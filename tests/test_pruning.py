@@ -5,22 +5,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polypatch import pruning
-from polypatch.artefact import read_artefact
-from polypatch.attempt import Rules
+from polypatch.api import attach, edit
 from polypatch.data.memory import Kept
 from polypatch.deltas import PatchBank
 from polypatch.edited_model import EditedModel
 from polypatch.editors import DiscriminantPatch, FineTuning, TPatcher
 from polypatch.edits import Edit
 from polypatch.errors import EditError, InputError, TailMismatchError
-from polypatch.guard import Guard
-from polypatch.protected import Protected
+from polypatch.model import prune as pruning
+from polypatch.model.guard import Guard
+from polypatch.model.kept_rows import Protected
+from polypatch.model.rules import Rules
+from polypatch.model.stream import examples_of
 from polypatch.recipes import Recipe
-from polypatch.reverting import resting, without
 from polypatch.samplers import AllLanguages, SourcePlusRandom
-from polypatch.sequence import attach, edit
-from polypatch.stream import examples_of
+from polypatch.store.artefact import read_artefact
+from polypatch.store.cut import resting, without
 from polypatch.testing import tiny_edits, tiny_texts
 from polypatch.testing.bits import same_bits, same_tensors
 from polypatch.triggers import Trigger

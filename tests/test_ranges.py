@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 import pytest
 
-from polypatch.attempt import Rules
 from polypatch.editors import DiscriminantPatch, TPatcher
 from polypatch.editors.widths import BY_WIDTH
 from polypatch.errors import InputError
-from polypatch.ranges import Settings, above, at_least, below, between
+from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES, recipe_from_plain, recipe_to_plain
 from polypatch.runs import Run
+from polypatch.settings import Settings, above, at_least, below, between
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
+from polypatch.api import Watch, attach, edit, edit_stream, folds, shuffled
 from polypatch.data.memory import Kept
 from polypatch.deltas import PatchBank
 from polypatch.editors import FineTuning, Fit, TPatcher
@@ -13,7 +14,6 @@ from polypatch.edits import Edit, Labelled
 from polypatch.errors import EditError, InputError, TailMismatchError, UnknownLabelError, UnknownRecipeError
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
-from polypatch.sequence import Watch, attach, edit, edit_stream, folds, shuffled
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.triggers import Trigger

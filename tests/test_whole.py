@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch import attempt, stream
-from polypatch.attempt import Attempt
 from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, TPatcher
 from polypatch.editors.moments import Moments
 from polypatch.errors import ArtefactError, EditError, PolypatchError
-from polypatch.guard import Guard, Watchman
+from polypatch.model import step, stream
+from polypatch.model.guard import Guard, Watchman
+from polypatch.model.step import Attempt
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
@@ -67,7 +67,7 @@ def breaking(method, error, calls=1, after=True):
 PLACES = {
     "learned": (Attempt, "_learn"),
     "judged": (Attempt, "_judged"),
-    "remembered": (attempt, "remember"),
+    "remembered": (step, "remember"),
     "watched": (Watchman, "drop"),
     "settled": (Watchman, "settle"),
     "told": (Attempt, "_outcome"),

@@ -9,7 +9,10 @@ from polypatch._lazy import lazily as _lazily
 from polypatch._version import __version__
 
 if TYPE_CHECKING:
-    from polypatch.contradictions import find_contradictions as find_contradictions
+    from polypatch.api import Watch as Watch
+    from polypatch.api import attach as attach
+    from polypatch.api import edit as edit
+    from polypatch.api import edit_stream as edit_stream
     from polypatch.data import EditingData as EditingData
     from polypatch.data import load_data as load_data
     from polypatch.data import load_edits as load_edits
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
     from polypatch.errors import PolypatchWarning as PolypatchWarning
     from polypatch.evaluation import Report as Report
     from polypatch.evaluation import evaluate as evaluate
-    from polypatch.guard import Guard as Guard
+    from polypatch.model.contradictions import find_contradictions as find_contradictions
+    from polypatch.model.guard import Guard as Guard
     from polypatch.outcomes import EditOutcome as EditOutcome
     from polypatch.recipes import RECIPES as RECIPES
     from polypatch.recipes import Recipe as Recipe
@@ -32,10 +36,6 @@ if TYPE_CHECKING:
     from polypatch.samplers import SourceOnly as SourceOnly
     from polypatch.samplers import SourcePlusMapped as SourcePlusMapped
     from polypatch.samplers import SourcePlusRandom as SourcePlusRandom
-    from polypatch.sequence import Watch as Watch
-    from polypatch.sequence import attach as attach
-    from polypatch.sequence import edit as edit
-    from polypatch.sequence import edit_stream as edit_stream
     from polypatch.sites import load_checkpoint as load_checkpoint
     from polypatch.triggers import Trigger as Trigger
     from polypatch.world import load_world as load_world
@@ -48,7 +48,7 @@ _HOME = {
     "EditedModel": "edited_model",
     "EditingData": "data",
     "FineTuning": "editors",
-    "Guard": "guard",
+    "Guard": "model.guard",
     "OnlyLanguages": "samplers",
     "PolypatchError": "errors",
     "PolypatchWarning": "errors",
@@ -60,12 +60,12 @@ _HOME = {
     "SourcePlusRandom": "samplers",
     "TPatcher": "editors",
     "Trigger": "triggers",
-    "Watch": "sequence",
-    "attach": "sequence",
-    "edit": "sequence",
-    "edit_stream": "sequence",
+    "Watch": "api",
+    "attach": "api",
+    "edit": "api",
+    "edit_stream": "api",
     "evaluate": "evaluation",
-    "find_contradictions": "contradictions",
+    "find_contradictions": "model.contradictions",
     "load_checkpoint": "sites",
     "load_data": "data",
     "load_edits": "data",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,97 +15,37 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.answers import Answered, answered
-from polypatch.artefact import Artefact
-from polypatch.attempt import Rules
-from polypatch.cost import Cost, Measured, cost_of, described
 from polypatch.data.memory import Given
-from polypatch.deltas import Delta
-from polypatch.editors import Memory
 from polypatch.edits import Edit, Lang, Text, edits_in
-from polypatch.explanation import Explanation, explain, firing
-from polypatch.explanation import Firing as Firing
-from polypatch.guard import Guard
-from polypatch.one_language import cautioned
-from polypatch.opening import artefact_of, loaded_delta, open_artefact, push_artefact, report_rows
+from polypatch.model.answers import Answered, answered
+from polypatch.model.cost import Cost, cost_of, described
+from polypatch.model.explain import Explanation, explain, firing
+from polypatch.model.explain import Firing as Firing
+from polypatch.model.guard import Guard
+from polypatch.model.one_language import cautioned
+from polypatch.model.prune import Progress, Pruned, prune
+from polypatch.model.revert import revert
+from polypatch.model.rules import Rules
+from polypatch.model.state import State
+from polypatch.model.stream import adopt, apply, recipe_for, remember_again
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
-from polypatch.pruning import Progress, Pruned, prune
 from polypatch.recipes import Recipe
-from polypatch.resting import revert
-from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, MergeCost
-from polypatch.sites.fingerprint import model_fingerprint
-from polypatch.stream import adopt, apply, recipe_for, remember_again
-from polypatch.writing import write_artefact
+from polypatch.sites import MergeCost
+from polypatch.store.artefact import Artefact
+from polypatch.store.load import artefact_of, loaded_delta, open_artefact, push_artefact, report_rows
+from polypatch.store.write import write_artefact
 
 
 @dataclass(repr=False)
-class EditedModel:
+class EditedModel(State):
     """A model with its edits attached: every forward pass of `model` answers as edited.
 
     The model's own weights are never written: ``disabled()`` and ``unload()`` give its own answers, bit for bit.
-
-    Attributes:
-        model: the Hugging Face classifier, as it was passed in.
-        tokenizer: its tokenizer.
-        tail: what editing and evaluation compute from.
-        delta: what the edits left in the model.
-        recipe: how further edits are made; None where a loaded folder names none that this polypatch knows.
-        recipe_name: row of the table that made the edits; ``"original"`` before the first.
-        seed: of the edits.
-        sampled_languages: the languages a sampler could draw, the source first.
-        records: the history: every edit that was handled, what became of it, and whether it was reverted.
-        trajectory: how the model stood every so many edits, where that was asked for.
-        config: the hyper-parameters behind the edits, as plain data.
-        memory: what later edits of the same stream must leave alone; None in a model loaded without one.
-        held_out: texts by language that no edit sees, which `cost` is measured on.
-        rules, guard: how the last edits were judged.
-        report: rows of the report that was saved with these edits; None after any change of them.
+    What it is made of is in `polypatch.model.state.State`.
     """
-
-    model: nn.Module
-    tokenizer: PreTrainedTokenizerBase
-    tail: FrozenTail | FullForward
-    delta: Delta
-    recipe: Recipe | None = None
-    recipe_name: str = "original"
-    seed: int = 0
-    sampled_languages: tuple[Lang, ...] = ()
-    records: dict[str, EditRecord] = field(default_factory=dict)
-    trajectory: list[TrajectoryPoint] = field(default_factory=list)
-    config: dict[str, Any] = field(default_factory=dict)
-    memory: Memory | None = None
-    held_out: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
-    rules: Rules = field(default_factory=Rules)
-    guard: Guard | None = None
-    report: Sequence[Mapping[str, Any]] | None = None
-    measured: Measured | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self) -> None:
         self.site.attach(self.delta, self.delta.overrides)
-
-    @property
-    def site(self) -> FeedForwardSite:
-        """Where the edits are."""
-        return self.tail.site
-
-    @property
-    def labels(self) -> Mapping[int, str]:
-        """Class index -> label."""
-        return self.site.labels
-
-    @property
-    def outcomes(self) -> dict[str, EditOutcome]:
-        """What became of each edit that was not reverted, in stream order."""
-        return {name: record.outcome for name, record in self.records.items() if not record.reverted}
-
-    @property
-    def patches(self) -> int:
-        """Neurons added, or entries of a codebook."""
-        return self.delta.patches
-
-    def class_of(self, label: str) -> int:
-        """The class index of a label; UnknownLabelError where the model has no such class."""
-        return self.site.class_of(label)
 
     @torch.no_grad()
     def probabilities(self, texts: Sequence[Text]) -> Tensor:
@@ -180,8 +120,8 @@ class EditedModel:
         A patch bank loses their neurons. Weights and codebooks are shared by all edits, so the others are made again,
         which takes as long as making them did; taking back the last ones left gives the unedited model at once.
         Later edits keep what they learned beside the one that goes, and are looked at again: one that was right only by
-        it is made again, or, without the memory, says so in its outcome (`polypatch.holding`). After `prune`, see
-        `polypatch.resting`.
+        it is made again, or, without the memory, says so in its outcome (`polypatch.model.holding`). After `prune`, see
+        `polypatch.model.revert`.
 
         Raises:
             EditError: no such edit, or one that was reverted already; nothing is changed.
@@ -190,7 +130,7 @@ class EditedModel:
         revert(self, [edit_ids] if isinstance(edit_ids, str) else list(dict.fromkeys(edit_ids)))
 
     def prune(self, *, max_changed: int = 0, progress: Progress | None = None) -> Pruned:
-        """Fewer patches; see `polypatch.pruning`. At most `max_changed` rows of the memory may get a new answer.
+        """Fewer patches; see `polypatch.model.prune`. At most `max_changed` rows of the memory may get a new answer.
 
         Raises:
             InputError: the edits changed weights or are exact, or the model was loaded without its memory.
@@ -238,7 +178,7 @@ class EditedModel:
             return artefact_of(self)
 
     def save_pretrained(self, folder: str | Path, *, report: Any = None) -> Path:
-        """Write the edits (not the model) as a folder; see `polypatch.artefact` for its layout.
+        """Write the edits (not the model) as a folder; see `polypatch.store.artefact` for its layout.
 
         Args:
             folder: where; an older folder of edits there is replaced in one step.
@@ -254,12 +194,6 @@ class EditedModel:
         """Upload the folder of edits to a hub; returns its address. InputError where the hub refuses."""
         self.report = self.report if report is None else report_rows(report)
         return push_artefact(self.artefact(), repo_id, private=private, token=token)
-
-    @property
-    def fingerprint(self) -> str:
-        """Names the unedited weights: a hash over all of them."""
-        with self.disabled():
-            return model_fingerprint(self.site)
 
     @classmethod
     def from_pretrained(

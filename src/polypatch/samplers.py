@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Protocol
 
 from polypatch.arguments import languages_in
 from polypatch.edits import MAPPED, Edit, Example, Lang
-from polypatch.ranges import Settings, at_least
+from polypatch.settings import Settings, at_least
 
 Redraw = Literal["per_step", "per_edit"]
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from polypatch.artefact import read_artefact
 from polypatch.edited_model import EditedModel
+from polypatch.store.artefact import read_artefact
 
 SETTINGS = {
     "polypatch": [

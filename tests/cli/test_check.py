@@ -3,9 +3,9 @@ import shutil
 
 import pytest
 
-from polypatch.artefact import read_artefact
 from polypatch.data import read_jsonl, write_jsonl
 from polypatch.edited_model import EditedModel
+from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 from .conftest import FAST

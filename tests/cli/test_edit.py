@@ -5,10 +5,10 @@ import signal
 import pytest
 from filelock import FileLock
 
-from polypatch.artefact import read_artefact
 from polypatch.data import write_jsonl
 from polypatch.edited_model import EditedModel
 from polypatch.evaluation import load_cells, load_reports
+from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_edits, tiny_texts
 
 from .conftest import FAST, PowerCut

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from polypatch.artefact import read_artefact
 from polypatch.data import write_jsonl
 from polypatch.data.marian import Marian
 from polypatch.data.multilingual import Multilingual
 from polypatch.evaluation import load_reports
+from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_edits
 from stopping import signalled, stopped
 from xfever.tiny_marian import tiny_marian

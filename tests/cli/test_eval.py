@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from polypatch.artefact import read_artefact
+from polypatch.store.artefact import read_artefact
+from polypatch.store.write import write_artefact
 from polypatch.testing import tiny_model
-from polypatch.writing import write_artefact
 
 
 @pytest.fixture

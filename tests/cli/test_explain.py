@@ -1,7 +1,7 @@
 import pytest
 
-from polypatch.artefact import read_artefact
 from polypatch.edited_model import EditedModel
+from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_model
 
 

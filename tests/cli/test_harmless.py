@@ -16,12 +16,12 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from polypatch.artefact import CARD, read_artefact
 from polypatch.cli import console, main
 from polypatch.cli.shown import HarmlessConsole, shown
 from polypatch.data import write_jsonl
 from polypatch.edits import Edit
-from polypatch.harmless import code, escaped, fenced, harmless, inline
+from polypatch.rendering.harmless import code, escaped, fenced, harmless, inline
+from polypatch.store.artefact import CARD, read_artefact
 from polypatch.testing import tiny_texts
 
 from .conftest import FAST
@@ -233,7 +233,7 @@ def test_the_model_card_of_hostile_edits(run, tmp_path):
 
 def test_a_card_whose_configuration_is_hostile():
     """A folder of edits from elsewhere, saved again: names with line ends, HTML and front matter of their own."""
-    from polypatch.card import model_card
+    from polypatch.store.card import model_card
 
     evil = "x\n---\nlicense: mit\n---\n# Evil <script> | [a](http://b) ```"
     config = {

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from polypatch.artefact import read_artefact
 from polypatch.edited_model import EditedModel
+from polypatch.store.artefact import read_artefact
 
 from .conftest import PowerCut
 

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from polypatch.artefact import read_artefact
 from polypatch.cli import main
 from polypatch.data import read_jsonl
 from polypatch.edited_model import EditedModel
-from polypatch.reverting import resting
+from polypatch.store.artefact import read_artefact
+from polypatch.store.cut import resting
 from polypatch.testing import tiny_texts
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from polypatch import placing, writing
-from polypatch.artefact import read_artefact
 from polypatch.edited_model import EditedModel
-from polypatch.reverting import without
-from polypatch.writing import write_artefact
+from polypatch.store import folder as folders
+from polypatch.store import write
+from polypatch.store.artefact import read_artefact
+from polypatch.store.cut import without
+from polypatch.store.write import write_artefact
 
 OLD = next(path.parent for path in (Path(__file__).parents[1] / "fixtures" / "format-1").rglob("edit_config.json"))
 
@@ -114,7 +115,7 @@ def test_only_one_process_at_a_time(polypatch, folder, taken):
     assert polypatch("revert", folder, taken).code == 0
 
 
-@pytest.mark.parametrize("fails", [(writing, "write_synced"), (placing, "_swap")])
+@pytest.mark.parametrize("fails", [(write, "write_synced"), (folders, "_swap")])
 def test_a_full_disk_leaves_the_old_edits(polypatch, folder, taken, monkeypatch, fails):
     before = contents(folder)
 
@@ -132,12 +133,12 @@ def test_a_kill_between_the_two_renames_loses_nothing(polypatch, folder, taken, 
         pass
 
     def killed(staging, place):
-        place.rename(placing.aside(place))
+        place.rename(folders.aside(place))
         raise Killed
 
     before = contents(folder)
     with monkeypatch.context() as patched:
-        patched.setattr(placing, "_swap", killed)
+        patched.setattr(folders, "_swap", killed)
         with pytest.raises(Killed):
             polypatch("revert", folder, taken)
     assert not folder.exists()
@@ -145,7 +146,7 @@ def test_a_kill_between_the_two_renames_loses_nothing(polypatch, folder, taken, 
     assert polypatch("revert", folder, taken).code == 0
     assert taken not in read_artefact(folder).owners
     assert set(before) - set(contents(folder)) == {"report.json"}
-    assert not placing.aside(folder).exists()
+    assert not folders.aside(folder).exists()
 
 
 def test_a_link_stays_a_link(polypatch, folder, taken, tmp_path):

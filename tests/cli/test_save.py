@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from polypatch.artefact import read_artefact
 from polypatch.edited_model import EditedModel
 from polypatch.errors import InputError
+from polypatch.store.artefact import read_artefact
 
 from .conftest import FAST, PowerCut
 
@@ -167,7 +167,7 @@ def test_a_damaged_folder(polypatch, edited, tmp_path):
 def test_upload(polypatch, edited, tmp_path, monkeypatch):
     sent = []
     monkeypatch.setattr(
-        "polypatch.opening.push_artefact",
+        "polypatch.store.load.push_artefact",
         lambda artefact, repo_id, *, private, token: sent.append((repo_id, private)) or f"https://hub/{repo_id}",
     )
     ran = polypatch("save", edited, tmp_path / "mine", "--push-to-hub", "me/mine", "--private", "--json")
@@ -177,7 +177,7 @@ def test_upload(polypatch, edited, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise InputError("me/mine: the hub refuses the upload (401)")
 
-    monkeypatch.setattr("polypatch.opening.push_artefact", refuse)
+    monkeypatch.setattr("polypatch.store.load.push_artefact", refuse)
     message = polypatch("save", edited, tmp_path / "other", "--push-to-hub", "me/mine").refused()
     assert "401" in message
     assert str(tmp_path / "other") in message

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from polypatch.artefact import read_artefact
+from polypatch.store.artefact import read_artefact
 from polypatch.world import WorldConfig
 
 TINY = partial(

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.artefact import read_artefact
 from polypatch.sites.hooks import Hooks
+from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.testing.bits import same_tensors
 

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
+from polypatch.api import attach, edit_stream
 from polypatch.data.memory import Kept
 from polypatch.editors.widths import settings_for
 from polypatch.recipes import RECIPES
-from polypatch.sequence import attach, edit_stream
 from polypatch.testing import tiny_edits, tiny_texts
 
 WIDTH = 32

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from polypatch.cost import Cost
 from polypatch.edits import Edit, Labelled, Text
+from polypatch.model.cost import Cost
 from polypatch.outcomes import EditOutcome, TrajectoryPoint
 
 LABELS = {0: "no", 1: "yes"}

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from polypatch.cost import Changed, Cost
 from polypatch.evaluation import Report
 from polypatch.evaluation.cells import Cells
 from polypatch.evaluation.in_words import in_words
+from polypatch.model.cost import Changed, Cost
 
 
 def report(before, after):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from polypatch.api import attach
 from polypatch.data.memory import Kept
 from polypatch.deltas import PatchBank, WeightDelta
 from polypatch.editors import FineTuning, Lesson, Memory, MemoryRows, TPatcher
@@ -13,7 +14,6 @@ from polypatch.editors.t_patcher import Neuron
 from polypatch.editors.widths import PUBLISHED_WIDTH, fitted
 from polypatch.errors import TailMismatchError, UnsupportedModelError
 from polypatch.recipes import RECIPES
-from polypatch.sequence import attach
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.families import FAMILIES
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
@@ -219,7 +219,7 @@ def test_tail_is_full_forward_on_a_real_checkpoint(shared, figure):
 @pytest.mark.real
 def test_edits_take_on_a_real_checkpoint(shared, figure):
     """Five English mistakes of a real model: each edit takes, and disabled ≡ base bit for bit."""
-    from polypatch.sequence import edit_stream
+    from polypatch.api import edit_stream
 
     edited, rows, memory = real_case(shared)
     try:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from polypatch.grid import Column, Grid
+from polypatch.rendering.grid import Column, Grid
 
 WORDS = st.text("abcdefghij-λ語", min_size=1, max_size=16)
 LABELS = st.lists(WORDS, min_size=1, max_size=4).map(" ".join)

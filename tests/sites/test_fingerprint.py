@@ -5,10 +5,10 @@ import torch
 from tokenizers.normalizers import BertNormalizer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from polypatch.differences import different_field
 from polypatch.sites import FeedForwardSite, FrozenTail
 from polypatch.sites.families import FAMILIES
 from polypatch.sites.fingerprint import ENCODING, configuration, tokenizer_fingerprint
+from polypatch.store.differences import different_field
 from polypatch.testing import tiny_model, tiny_texts
 
 

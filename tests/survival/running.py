@@ -10,12 +10,12 @@ import warnings
 from dataclasses import replace
 from functools import partial
 
-from polypatch.artefact import read_artefact
 from polypatch.cli.console import Bars
 from polypatch.cli.editing import edit_and_record
 from polypatch.errors import JournalError
-from polypatch.journal import read_journal
 from polypatch.runs import BenchSpec
+from polypatch.store.artefact import read_artefact
+from polypatch.store.journal import read_journal
 
 TIMES = {"seconds", "finished", "seconds_per_edit", "seconds_total"}
 CHECKSUMS = {"checksum", "checksums"}

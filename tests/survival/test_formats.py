@@ -11,13 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from polypatch.artefact import CONFIG, FORMAT_VERSION, TENSORS
+from polypatch.api import edit
 from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, TPatcher
 from polypatch.editors.widths import PUBLISHED_WIDTH
 from polypatch.errors import ArtefactError, InputError
 from polypatch.recipes import RECIPES, Recipe
-from polypatch.sequence import edit
+from polypatch.store.artefact import CONFIG, FORMAT_VERSION, TENSORS
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"

@@ -21,12 +21,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polypatch.api import edit
 from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, LoRA, TPatcher
 from polypatch.errors import PolypatchError
-from polypatch.guard import Guard
+from polypatch.model.guard import Guard
 from polypatch.recipes import RECIPES, Recipe
-from polypatch.sequence import edit
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 from .artefact_oracle import reading

@@ -11,13 +11,13 @@ from collections import Counter
 
 import pytest
 
-from polypatch.artefact import read_artefact
 from polypatch.cli.console import Bars, StoppedError
 from polypatch.cli.editing import edit_and_record
 from polypatch.data import EditingData, load_data, write_jsonl
 from polypatch.edits import Labelled
 from polypatch.experiments.settings import WORLD
 from polypatch.runs import Run, Workbench
+from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 from .running import Child, a_moment, assert_readable, dying_after, dying_at, entries, seeded, state, warm

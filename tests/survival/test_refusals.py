@@ -12,16 +12,16 @@ import threading
 
 import pytest
 
-from polypatch.artefact import read_artefact
+from polypatch.api import attach, edit_stream
 from polypatch.deltas import PatchBank
 from polypatch.editors import TPatcher
 from polypatch.errors import ArtefactError, JournalError, PolypatchError
 from polypatch.files import beside
-from polypatch.journal import NAME, Entry, Journal, read_journal
 from polypatch.recipes import Recipe
-from polypatch.sequence import attach, edit_stream
+from polypatch.store.artefact import read_artefact
+from polypatch.store.journal import NAME, Entry, Journal, read_journal
+from polypatch.store.write import write_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
-from polypatch.writing import write_artefact
 
 from .running import assert_readable, entries, seeded
 
@@ -157,7 +157,7 @@ def test_two_processes_on_one_run(made, tmp_path):
     """The second is refused while the first holds the folder, whatever it asks for; after its death it is not."""
     found, _ = made
     code = (
-        "import sys; from pathlib import Path; from polypatch.journal import Journal\n"
+        "import sys; from pathlib import Path; from polypatch.store.journal import Journal\n"
         f"journal = Journal(Path(sys.argv[1]), {FACTS!r}, resume=True); print('ready', flush=True); sys.stdin.read()"
     )
     journal_of(tmp_path, found[:1])

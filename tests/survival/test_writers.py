@@ -10,14 +10,14 @@ import pytest
 import torch
 from filelock import FileLock
 
-from polypatch.artefact import CONFIG, read_artefact
+from polypatch.api import attach, edit_stream
 from polypatch.editors import TPatcher
 from polypatch.errors import ArtefactError, PolypatchError
-from polypatch.placing import changing, replacing
 from polypatch.recipes import Recipe
-from polypatch.sequence import attach, edit_stream
+from polypatch.store.artefact import CONFIG, read_artefact
+from polypatch.store.folder import changing, replacing
+from polypatch.store.write import write_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
-from polypatch.writing import write_artefact
 
 SAVES = int(os.environ.get("POLYPATCH_SAVES", "24"))
 """Concurrent saves; set it to 600 for the long run."""

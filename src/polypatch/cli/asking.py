@@ -9,7 +9,7 @@ from polypatch.cli.options import pairs
 from polypatch.cli.saved import WORLD, Saved
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
-from polypatch.reverting import near
+from polypatch.store.cut import near
 
 
 class Asked(NamedTuple):

@@ -11,17 +11,17 @@ from rich.text import Text as Shown
 
 from polypatch.cli.saved import Saved
 from polypatch.cli.shown import shown
-from polypatch.contradictions import find_contradictions
-from polypatch.cost import Changed, cost_from_plain
 from polypatch.data.memory import Probe
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Example, Lang, Text
 from polypatch.errors import ArtefactError, InputError
 from polypatch.evaluation.metrics import mean
 from polypatch.evaluation.strict_json import to_json
-from polypatch.grid import labels
+from polypatch.model.contradictions import find_contradictions
+from polypatch.model.cost import Changed, cost_from_plain
 from polypatch.outcomes import EditRecord
-from polypatch.ranges import Settings, between
+from polypatch.rendering.grid import labels
+from polypatch.settings import Settings, between
 
 HOLDS = ("taken", "not needed")
 MOST = 10

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from polypatch.errors import InputError
-from polypatch.placing import replacing
+from polypatch.store.folder import replacing
 
 _CONFIG, _WEIGHTS = "config.json", ("*.safetensors", "*.bin")
 

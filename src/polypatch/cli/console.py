@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from polypatch.cli.shown import HarmlessConsole
-from polypatch.harmless import ESCAPING, escaped, harmless, one_line
+from polypatch.rendering.harmless import ESCAPING, escaped, harmless, one_line
 
 PIPED_WIDTH = 120
 RHYTHM = 10.0

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from polypatch._version import __version__
+from polypatch.api import folds
 from polypatch.cli.console import Bars, Stop, StoppedError
 from polypatch.cli.first_failures import FirstFailures
 from polypatch.cli.folder import EDITS, clear, require_no_reverted, writing
 from polypatch.cli.journalled import keep_config
 from polypatch.cli.results import Results, facts_of
 from polypatch.cli.translating import Translating
-from polypatch.contradictions import find_contradictions
 from polypatch.data import EditingData
 from polypatch.data.memory import read_memory, with_memory
 from polypatch.data.record import record_from_edit
@@ -24,13 +24,13 @@ from polypatch.edits import Edit, Lang
 from polypatch.errors import InputError
 from polypatch.evaluation import Report
 from polypatch.files import sha256
-from polypatch.journal import Entry, Journal
-from polypatch.one_language import known_in_one
+from polypatch.model.contradictions import find_contradictions
+from polypatch.model.one_language import known_in_one
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import with_mapped
 from polypatch.runs import BenchSpec, Run, Workbench
-from polypatch.sequence import folds
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
+from polypatch.store.journal import Entry, Journal
 
 MOST_NAMED = 20
 

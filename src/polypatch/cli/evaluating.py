@@ -7,11 +7,11 @@ from dataclasses import replace
 from polypatch._version import __version__
 from polypatch.cli.results import Results
 from polypatch.cli.saved import Saved
-from polypatch.cost import cost_from_plain
 from polypatch.data import check_labels
 from polypatch.edits import Lang
 from polypatch.errors import InputError
 from polypatch.evaluation import evaluate
+from polypatch.model.cost import cost_from_plain
 
 
 def evaluate_saved(

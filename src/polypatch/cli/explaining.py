@@ -13,8 +13,8 @@ from polypatch.cli.asking import Asked
 from polypatch.cli.saved import Saved
 from polypatch.cli.shown import shown
 from polypatch.evaluation.strict_json import to_json as as_json
-from polypatch.explanation import Answer, Cause, Explanation
-from polypatch.grid import Grid, labels
+from polypatch.model.explain import Answer, Cause, Explanation
+from polypatch.rendering.grid import Grid, labels
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from polypatch.errors import InputError
 from polypatch.files import discard, sweep
-from polypatch.placing import aside
+from polypatch.store.folder import aside
 
 REPORT, MARKDOWN, CELLS, EDITS, JOURNAL = "report.json", "report.md", "cells.json", "edits", "journal.sqlite"
 _CONFIG = "edit_config.json"
@@ -82,8 +82,8 @@ def require_no_reverted(folder: Path) -> None:
     Raises:
         InputError: there are such edits.
     """
-    from polypatch.artefact import read_artefact
     from polypatch.errors import ArtefactError
+    from polypatch.store.artefact import read_artefact
 
     for path in edit_folders(folder):
         try:

@@ -14,14 +14,14 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text as Shown
 
-from polypatch.artefact import read_artefact
 from polypatch.cli.console import as_json
 from polypatch.cli.folder import EDITS, JOURNAL, edit_folders, find_edits, holds_edits
 from polypatch.cli.shown import shown
 from polypatch.edits import Lang
 from polypatch.errors import InputError
-from polypatch.journal import read_journal
 from polypatch.outcomes import EditRecord
+from polypatch.store.artefact import read_artefact
+from polypatch.store.journal import read_journal
 
 STATUSES = ("taken", "failed", "taken back", "not needed", "reverted")
 STYLES = {"taken": "green", "failed": "red", "taken back": "yellow", "not needed": "dim", "reverted": "dim"}

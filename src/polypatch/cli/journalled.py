@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polypatch.artefact import Artefact
 from polypatch.errors import JournalError
 from polypatch.files import strict_json
-from polypatch.journal import Entry, Journal, read_journal
+from polypatch.store.artefact import Artefact
+from polypatch.store.journal import Entry, Journal, read_journal
 
 
 def keep_config(journal: Journal, fold: int, config: Mapping[str, Any]) -> None:

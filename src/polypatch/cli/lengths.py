@@ -17,7 +17,7 @@ from polypatch.edits import Lang
 from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.length_figure import length_figure
 from polypatch.evaluation.strict_json import to_json
-from polypatch.grid import Column, Grid
+from polypatch.rendering.grid import Column, Grid
 from polypatch.runs import BenchSpec
 
 PICTURE = "figure3.png"

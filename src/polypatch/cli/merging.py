@@ -12,11 +12,11 @@ from transformers import AutoModelForSequenceClassification
 
 from polypatch.cli.checkpoints import staged
 from polypatch.cli.saved import Saved
-from polypatch.cost import cost_from_plain
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Text
 from polypatch.errors import ArtefactError, InputError
 from polypatch.evaluation.strict_json import to_json
+from polypatch.model.cost import cost_from_plain
 from polypatch.sites import MergeCost
 
 TOLERANCE = 1e-4

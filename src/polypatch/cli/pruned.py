@@ -9,11 +9,11 @@ from typing import Any
 
 from polypatch.cli.console import as_json
 from polypatch.cli.saved import Saved
-from polypatch.cost import Cost
 from polypatch.data.aligned import read_aligned
 from polypatch.data.memory import Kept, parted, read_memory
 from polypatch.edits import MAPPED, Lang, Text
-from polypatch.pruning import Pruned
+from polypatch.model.cost import Cost
+from polypatch.model.prune import Pruned
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from rich.console import Console
 from polypatch._version import __version__
 from polypatch.cli.folder import CELLS, MARKDOWN, REPORT, results_in, writing
 from polypatch.cli.shown import shown
-from polypatch.cost import Cost, together
 from polypatch.data import EditingData
 from polypatch.evaluation import Report, console_table, markdown_table, save_cells, save_reports
 from polypatch.evaluation.aggregate import with_original
@@ -22,8 +21,9 @@ from polypatch.evaluation.in_words import LEGEND, in_words
 from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.tables import agreement_grid, locality_grid
 from polypatch.files import write_atomic
-from polypatch.harmless import fenced, inline
+from polypatch.model.cost import Cost, together
 from polypatch.outcomes import EditOutcome
+from polypatch.rendering.harmless import fenced, inline
 from polypatch.runs import BenchSpec, Run
 
 MOST_FAILED = 50

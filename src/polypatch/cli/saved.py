@@ -10,7 +10,6 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.artefact import Artefact, read_artefact
 from polypatch.cli.console import Bars
 from polypatch.cli.options import require_model
 from polypatch.data import EditingData, load_data
@@ -19,6 +18,7 @@ from polypatch.edits import Lang
 from polypatch.errors import DataError, InputError
 from polypatch.outcomes import EditRecord
 from polypatch.sites import FrozenTail, load_checkpoint
+from polypatch.store.artefact import Artefact, read_artefact
 from polypatch.world import World, is_world, load_world
 
 WORLD = "world"

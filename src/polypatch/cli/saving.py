@@ -7,14 +7,14 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from polypatch.artefact import Artefact, read_artefact
 from polypatch.cli.console import as_json
 from polypatch.cli.folder import EDITS, JOURNAL, edit_folders, find_edits, holds_edits
 from polypatch.cli.journalled import from_journal
 from polypatch.errors import InputError
-from polypatch.journal import read_journal
-from polypatch.reverting import require_current
-from polypatch.writing import write_artefact
+from polypatch.store.artefact import Artefact, read_artefact
+from polypatch.store.cut import require_current
+from polypatch.store.journal import read_journal
+from polypatch.store.write import write_artefact
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _pushed(artefact: Artefact, repo_id: str, private: bool, folder: Path) -> st
     from polypatch.cli.prepare import prepare
 
     prepare()
-    from polypatch.opening import push_artefact
+    from polypatch.store.load import push_artefact
 
     try:
         return push_artefact(artefact, repo_id, private=private, token=None)

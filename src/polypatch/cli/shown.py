@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from polypatch.edits import Text
-from polypatch.harmless import harmless, one_line
+from polypatch.rendering.harmless import harmless, one_line
 
 ISOLATE, END = "\u2068", "\u2069"
 _ISOLATED = re.compile(f"{ISOLATE}([^{ISOLATE}{END}]*)(?:{END}|$)|^([^{ISOLATE}{END}]*){END}")

@@ -11,16 +11,16 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from polypatch.artefact import TENSORS, Artefact, read_artefact
 from polypatch.cli.folder import edit_folders, find_edits
 from polypatch.editors.widths import BY_WIDTH, MEASURED, settings_for
 from polypatch.errors import DataError
-from polypatch.grid import labels
 from polypatch.outcomes import EditOutcome
-from polypatch.placing import aside
 from polypatch.recipes import DEFAULT, ROWS, recipe_named
+from polypatch.rendering.grid import labels
 from polypatch.samplers import AllLanguages, SourcePlusMapped, SourcePlusRandom
 from polypatch.sites.families import FAMILIES
+from polypatch.store.artefact import TENSORS, Artefact, read_artefact
+from polypatch.store.folder import aside
 from polypatch.triggers import Trigger
 
 

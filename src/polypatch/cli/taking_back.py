@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from polypatch.artefact import read_artefact
 from polypatch.cli.console import as_json
 from polypatch.errors import InputError
-from polypatch.harmless import one_line
-from polypatch.placing import changing
-from polypatch.reverting import newest, without
-from polypatch.writing import write_artefact
+from polypatch.rendering.harmless import one_line
+from polypatch.store.artefact import read_artefact
+from polypatch.store.cut import newest, without
+from polypatch.store.folder import changing
+from polypatch.store.write import write_artefact
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from polypatch.errors import InputError
 from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.files import discard, strict_json, write_atomic
-from polypatch.grid import labels
+from polypatch.rendering.grid import labels
 from polypatch.sites.checkpoint import load_checkpoint
 from polypatch.training.card import PICTURE, model_card, training_figure
 from polypatch.training.data import Corpus, Split, read_corpus

@@ -13,7 +13,7 @@ from polypatch.cli.shown import shown
 from polypatch.edited_model import EditedModel, Firing
 from polypatch.edits import Text
 from polypatch.evaluation.strict_json import to_json as as_json
-from polypatch.grid import Grid, labels
+from polypatch.rendering.grid import Grid, labels
 
 LOUDEST = 3
 

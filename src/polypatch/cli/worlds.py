@@ -17,7 +17,7 @@ from polypatch.data.record import record_from_edit
 from polypatch.edits import Edit, Lang
 from polypatch.errors import InputError
 from polypatch.evaluation.strict_json import to_json
-from polypatch.grid import Grid, labels
+from polypatch.rendering.grid import Grid, labels
 from polypatch.world import (
     World,
     WorldConfig,

@@ -11,7 +11,7 @@ from rich.console import Console
 from polypatch.data.fever import PAPER
 from polypatch.edits import Lang
 from polypatch.evaluation.strict_json import to_json
-from polypatch.grid import Grid, labels
+from polypatch.rendering.grid import Grid, labels
 
 NAMES = {"train": "D_train", "validation": "D_val", "editing": "D_edit", "test": "D_test"}
 ROLES = {

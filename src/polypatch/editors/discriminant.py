@@ -25,7 +25,7 @@ from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Steps, Weight, 
 from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.editors.placed import Look, Placed
 from polypatch.errors import InputError
-from polypatch.ranges import Range, Settings, above, at_least, below, between
+from polypatch.settings import Range, Settings, above, at_least, below, between
 from polypatch.sites import UNCHANGED, FeedForwardSite, Rows, Tail
 
 BEYOND = 0.05

@@ -12,7 +12,7 @@ from polypatch.deltas import Delta
 from polypatch.editors.memory import Memory
 from polypatch.edits import Text
 from polypatch.errors import UnsupportedModelError
-from polypatch.ranges import Range, at_least, between
+from polypatch.settings import Range, at_least, between
 from polypatch.sites import FeedForwardSite, Tail
 
 D = TypeVar("D", bound=Delta)

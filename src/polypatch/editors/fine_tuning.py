@@ -15,7 +15,7 @@ from polypatch.editors.memory import Memory
 from polypatch.editors.tuning import until_right
 from polypatch.editors.widths import BY_WIDTH
 from polypatch.edits import Text
-from polypatch.ranges import Settings, at_least
+from polypatch.settings import Settings, at_least
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail
 
 

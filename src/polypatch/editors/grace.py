@@ -21,7 +21,7 @@ from polypatch.deltas import Codebook, Delta
 from polypatch.editors.editor import Drawn, Fit, Lesson, Rate, Steps, expect
 from polypatch.editors.memory import Memory
 from polypatch.errors import InputError
-from polypatch.ranges import Settings, above
+from polypatch.settings import Settings, above
 from polypatch.sites import UNCHANGED, FeedForwardSite, Rows, Tail
 
 SLACK = 1e-3

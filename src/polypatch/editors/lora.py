@@ -10,7 +10,7 @@ from polypatch.editors.editor import Copies, Fit, Lesson, Rate, Repeats, Steps, 
 from polypatch.editors.memory import Memory
 from polypatch.editors.tuning import until_right
 from polypatch.editors.widths import BY_WIDTH
-from polypatch.ranges import Settings, above, at_least
+from polypatch.settings import Settings, above, at_least
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail
 
 

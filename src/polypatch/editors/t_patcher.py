@@ -22,7 +22,7 @@ from polypatch.editors.losses import accuracy_all, activation_loss, edit_loss, m
 from polypatch.editors.loudest import Loudest
 from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.editors.widths import BY_WIDTH
-from polypatch.ranges import Settings, above, at_least, between
+from polypatch.settings import Settings, above, at_least, between
 from polypatch.sites import FeedForwardSite, Rows, Tail
 
 Margin: TypeAlias = Annotated[float, between(-80, 80)]

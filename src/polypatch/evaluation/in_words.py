@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from polypatch.cost import together
 from polypatch.evaluation.report import Report
+from polypatch.model.cost import together
 
 LEGEND = (
     "Per cent of the right answers. Reliability: the corrected sentences. MLG (multilingual generality): other "

@@ -13,8 +13,8 @@ from polypatch.evaluation.bootstrap import Counts, interval
 from polypatch.evaluation.cells import Cells
 from polypatch.evaluation.metrics import Correct, Ints, Mask, Percent, share
 from polypatch.evaluation.report import Report
-from polypatch.grid import Column, Grid
-from polypatch.terminal import OnTerminal
+from polypatch.rendering.grid import Column, Grid
+from polypatch.rendering.terminal import OnTerminal
 
 SPLITS = ("seen", "unseen", "never", "untriggered")
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from polypatch.cost import Cost, cost_from_plain
 from polypatch.edits import Lang
 from polypatch.errors import DataError
 from polypatch.evaluation import tables
@@ -16,6 +15,7 @@ from polypatch.evaluation.cells import Cells
 from polypatch.evaluation.metrics import Locality, Percent
 from polypatch.evaluation.strict_json import plain, to_json
 from polypatch.files import write_atomic
+from polypatch.model.cost import Cost, cost_from_plain
 from polypatch.outcomes import TrajectoryPoint
 
 When: TypeAlias = Literal["final", "immediate"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from polypatch.harmless import escaped
+from polypatch.rendering.harmless import escaped
 
 
 def to_json(value: object, *, indent: int | None = 2) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from polypatch.evaluation.aggregate import Aggregate, Stat, aggregate, with_original
-from polypatch.grid import Column, Format, Grid
-from polypatch.terminal import OnTerminal
+from polypatch.rendering.grid import Column, Format, Grid
+from polypatch.rendering.terminal import OnTerminal
 
 if TYPE_CHECKING:
     from polypatch.evaluation.report import Report

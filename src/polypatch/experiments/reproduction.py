@@ -10,7 +10,7 @@ from polypatch.evaluation import Gain, Report, aggregate, gain
 from polypatch.evaluation.aggregate import Aggregate, with_original
 from polypatch.evaluation.tables import BLANK, agreement_grid, compared_grid
 from polypatch.experiments.experiment import Contrast, Experiment, Table
-from polypatch.grid import Column, Grid
+from polypatch.rendering.grid import Column, Grid
 from polypatch.runs import Job
 
 BASELINE = "t-patcher"

@@ -9,7 +9,7 @@ from polypatch.evaluation.aggregate import with_original
 from polypatch.evaluation.paired import SPLITS, Split
 from polypatch.evaluation.pareto_figure import worst_set
 from polypatch.evaluation.tables import BLANK
-from polypatch.grid import Column, Grid
+from polypatch.rendering.grid import Column, Grid
 
 _COLUMNS = {
     "Patches": "patches",

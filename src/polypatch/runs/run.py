@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 from polypatch.edits import Lang
 from polypatch.errors import InputError
-from polypatch.ranges import Settings, at_least, between
 from polypatch.recipes import Recipe, recipe_named
 from polypatch.samplers import Sampler
+from polypatch.settings import Settings, at_least, between
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.attempt import Rules
+from polypatch.api import Watch, attach, folds, shuffled
 from polypatch.data import EditingData, check_labels, load_data
 from polypatch.data.aligned import read_aligned
 from polypatch.data.memory import Kept
@@ -19,12 +19,12 @@ from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
 from polypatch.evaluation import Report, evaluate, prompts, wrong_everywhere
-from polypatch.guard import Guard
+from polypatch.model.guard import Guard
+from polypatch.model.rules import Rules
 from polypatch.outcomes import EditOutcome
 from polypatch.runs.events import Encoded
 from polypatch.runs.run import Run
 from polypatch.samplers import SourcePlusMapped
-from polypatch.sequence import Watch, attach, folds, shuffled
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, load_checkpoint
 from polypatch.world import load_world
 

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.attempt import Rules
+from polypatch.api import attach
 from polypatch.data.memory import parted
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Mapped, Text
 from polypatch.errors import InputError
+from polypatch.model.rules import Rules
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import Recipe
-from polypatch.sequence import attach
 from polypatch.sites import UNCHANGED, Change
 from polypatch.testing.bits import (
     AMPLIFIED,

@@ -8,9 +8,9 @@ from typing import Any
 from huggingface_hub import ModelCardData
 from matplotlib.figure import Figure
 
-from polypatch.card import base_name
 from polypatch.evaluation.figures import GREY, STYLES
-from polypatch.harmless import code, inline, one_line
+from polypatch.rendering.harmless import code, inline, one_line
+from polypatch.store.card import base_name
 from polypatch.training.data import Corpus
 from polypatch.training.models import NEW
 from polypatch.training.plan import Training

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from polypatch.arguments import labelled_in, languages_in
-from polypatch.cost import Cost, counted
 from polypatch.edits import Edit, Labelled, Lang, Text, edits_in, is_lang
 from polypatch.errors import EditError
 from polypatch.evaluation import metrics
@@ -18,6 +17,7 @@ from polypatch.evaluation.cells import Cells, drawn_languages, masks
 from polypatch.evaluation.metrics import MISSING, Correct, Ints, Percent
 from polypatch.evaluation.questions import Answers, Questions
 from polypatch.evaluation.report import Report, When
+from polypatch.model.cost import Cost, counted
 from polypatch.outcomes import EditOutcome, TrajectoryPoint
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from polypatch.attempt import Attempt
 from polypatch.deltas import PatchBank
 from polypatch.edits import Example, Mapped
+from polypatch.model.state import State
+from polypatch.model.step import Attempt
+from polypatch.model.stream import handled, memory_of, remember_again, remember_one, watchman_again
 from polypatch.outcomes import EditOutcome, EditRecord
 from polypatch.recipes import Recipe
-from polypatch.stream import Stream, handled, memory_of, remember_again, remember_one, watchman_again
 
 Asked = Mapping[str, Sequence[Example]]
 """Edit id -> its texts."""
@@ -23,7 +24,7 @@ Right = Mapping[str, Sequence[bool]]
 """Edit id -> which of them are right."""
 
 
-def claims(edited: Stream) -> Asked:
+def claims(edited: State) -> Asked:
     """What the edits that are in the model, and say that they hold, say it of."""
     asked = {}
     for name, record in edited.records.items():
@@ -35,7 +36,7 @@ def claims(edited: Stream) -> Asked:
     return asked
 
 
-def right(edited: Stream, asked: Asked) -> Right:
+def right(edited: State, asked: Asked) -> Right:
     """Which of these texts are right now."""
     texts = [one.text for row in asked.values() for one in row]
     answers = iter(edited.tail.logits(texts, edited.delta).argmax(-1).tolist())
@@ -48,7 +49,7 @@ def lost(before: Right, now: Right) -> set[str]:
     return {name for name, pairs in both if any(was and not still for was, still in pairs)}
 
 
-def cut_out(edited: Stream, bank: PatchBank, asked: Asked, before: Right) -> set[str]:
+def cut_out(edited: State, bank: PatchBank, asked: Asked, before: Right) -> set[str]:
     """Cut out every edit that lost a text, until none does; their ids."""
     cut: set[str] = set()
     while more := lost(before, right(edited, {name: row for name, row in asked.items() if name not in cut})):
@@ -57,7 +58,7 @@ def cut_out(edited: Stream, bank: PatchBank, asked: Asked, before: Right) -> set
     return cut
 
 
-def make_again(edited: Stream, recipe: Recipe, names: set[str]) -> None:
+def make_again(edited: State, recipe: Recipe, names: set[str]) -> None:
     """Make these edits again, in the order of the history; the others are protected meanwhile."""
     if edited.memory is None and not names:
         return
@@ -74,7 +75,7 @@ def make_again(edited: Stream, recipe: Recipe, names: set[str]) -> None:
     remember_again(edited, recipe)
 
 
-def mend(edited: Stream, bank: PatchBank, asked: Asked, before: Right, gone: Sequence[str]) -> None:
+def mend(edited: State, bank: PatchBank, asked: Asked, before: Right, gone: Sequence[str]) -> None:
     """After `gone` went: make again what lost an answer, or say that it did.
 
     Args:
@@ -106,5 +107,5 @@ def _no_longer(record: EditRecord, asked: Sequence[Example], now: Sequence[bool]
     )
 
 
-def _can_map(edited: Stream) -> bool:
+def _can_map(edited: State) -> bool:
     return getattr(edited.tail, "maps", None) is not None

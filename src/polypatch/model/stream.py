@@ -1,30 +1,31 @@
 """The loop over a stream of edits, on any model that can be edited: outcomes come out one by one.
 
-What the model must have is in `Stream`; `EditedModel` is one. The public verbs are in `sequence.py`.
+The public verbs are in `polypatch.api`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Protocol
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from polypatch.arguments import labelled_in
-from polypatch.attempt import Attempt, Editable, Rules, now, remember, right_already, rng_of
-from polypatch.contradictions import require_no_contradictions
 from polypatch.data.memory import Kept
 from polypatch.editors import Memory, MemoryRows
 from polypatch.edits import Edit, Example, Labelled, Lang, edits_in
 from polypatch.errors import EditError, InputError
-from polypatch.guard import Guard, Watchman
+from polypatch.model.contradictions import require_no_contradictions
+from polypatch.model.guard import Guard, Watchman
+from polypatch.model.rules import Rules
+from polypatch.model.state import State, transaction
+from polypatch.model.step import Attempt, now, remember, right_already, rng_of
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
-from polypatch.ranges import Settings, at_least
 from polypatch.recipes import Recipe, recipe_to_plain
+from polypatch.settings import Settings, at_least
 from polypatch.sites import Tail
-from polypatch.whole import whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,23 +41,8 @@ class Watch(Settings):
             raise InputError(f"every is a number of edits, at least 1, not {self.every}")
 
 
-class Stream(Editable, Protocol):
-    """A model with a history."""
-
-    memory: Memory | None
-    records: dict[str, EditRecord]
-    trajectory: list[TrajectoryPoint]
-    sampled_languages: tuple[Lang, ...]
-    recipe: Recipe | None
-    recipe_name: str
-    rules: Rules
-    guard: Guard | None
-    config: dict[str, Any]
-    report: Sequence[Mapping[str, Any]] | None
-
-
 def apply(
-    edited: Stream,
+    edited: State,
     edits: Sequence[Edit],
     recipe: Recipe,
     *,
@@ -78,10 +64,10 @@ def apply(
     watchman = Watchman(guard, edited.tail, edited.delta) if guard is not None else None
     rules = rules or Rules()
     if not usable:
-        with whole(edited):
+        with transaction(edited):
             _settle(edited, recipe, rules, guard, ())
     for edit in usable:
-        with whole(edited, watchman):
+        with transaction(edited, watchman):
             _require_new(edited, edit)
             _settle(edited, recipe, rules, guard, edit.languages)
             outcome = Attempt(edited, memory_of(edited), recipe, edit, watchman).run(rules)
@@ -93,7 +79,7 @@ def apply(
         yield outcome
 
 
-def _settle(edited: Stream, recipe: Recipe, rules: Rules, guard: Guard | None, languages: Sequence[Lang]) -> None:
+def _settle(edited: State, recipe: Recipe, rules: Rules, guard: Guard | None, languages: Sequence[Lang]) -> None:
     """How the edit that is being made was asked for."""
     edited.recipe, edited.rules, edited.guard, edited.report = recipe, rules, guard, None
     edited.sampled_languages = tuple(dict.fromkeys((*edited.sampled_languages, *languages)))
@@ -104,11 +90,11 @@ def _settle(edited: Stream, recipe: Recipe, rules: Rules, guard: Guard | None, l
 
 
 def adopt(
-    edited: Stream, record: EditRecord, tensors: Mapping[str, Tensor] | None, point: TrajectoryPoint | None
+    edited: State, record: EditRecord, tensors: Mapping[str, Tensor] | None, point: TrajectoryPoint | None
 ) -> None:
     """Take over one edit that was made before; see `EditedModel.adopt`."""
     assert record.edit is not None  # a journal knows its edits
-    with whole(edited):
+    with transaction(edited):
         if tensors is not None:
             edited.delta.adopt(record.edit.id, tensors)
         edited.records[record.edit.id] = record
@@ -119,8 +105,8 @@ def adopt(
             remember_one(edited, edited.recipe, record)
 
 
-def revert(edited: Stream, names: Sequence[str]) -> None:
-    """Take these edits back, inside `whole`; errors as for `EditedModel.revert`."""
+def revert(edited: State, names: Sequence[str]) -> None:
+    """Take these edits back, inside a transaction; errors as for `EditedModel.revert`."""
     before = dict(edited.records)
     for name in names:
         record = before.get(name)
@@ -132,7 +118,7 @@ def revert(edited: Stream, names: Sequence[str]) -> None:
     _take_out(edited, names)
 
 
-def _take_out(edited: Stream, names: Sequence[str]) -> None:
+def _take_out(edited: State, names: Sequence[str]) -> None:
     """Cut the neurons out; or, where edits share what they changed, make the others again from the unedited model.
 
     The latter equals never having made the first, because an edit's random numbers depend on its own id alone.
@@ -158,7 +144,7 @@ def _take_out(edited: Stream, names: Sequence[str]) -> None:
         edited.records[record.edit.id] = EditRecord(record.edit, outcome)
 
 
-def watchman_again(edited: Stream) -> Watchman | None:
+def watchman_again(edited: State) -> Watchman | None:
     """For edits that are made again: the guard that they were made under, if any, from here on.
 
     Raises:
@@ -169,7 +155,7 @@ def watchman_again(edited: Stream) -> Watchman | None:
     return None if edited.guard is None else Watchman(edited.guard, edited.tail, edited.delta)
 
 
-def remember_again(edited: Stream, recipe: Recipe) -> None:
+def remember_again(edited: State, recipe: Recipe) -> None:
     """Fill the memory with the edits that are in the model, as if they had just been made."""
     memory = memory_of(edited)
     memory.restore(memory.base)
@@ -177,7 +163,7 @@ def remember_again(edited: Stream, recipe: Recipe) -> None:
         remember_one(edited, recipe, record)
 
 
-def remember_one(edited: Stream, recipe: Recipe, record: EditRecord) -> None:
+def remember_one(edited: State, recipe: Recipe, record: EditRecord) -> None:
     """Put one edit into the memory, if it is in the model."""
     counts = ("taken", "failed", *(("not needed",) if recipe.editor.protects_right else ()))
     if not recipe.editor.memory_copies or record.reverted or record.outcome.status not in counts:
@@ -185,7 +171,7 @@ def remember_one(edited: Stream, recipe: Recipe, record: EditRecord) -> None:
     remember(memory_of(edited), edited.tail, recipe, handled(edited, recipe, record))
 
 
-def handled(edited: Stream, recipe: Recipe, record: EditRecord) -> tuple[Example, ...]:
+def handled(edited: State, recipe: Recipe, record: EditRecord) -> tuple[Example, ...]:
     """What an edit was trained on; or, where it needed no change, what was found right, if the editor protects that."""
     if record.edit is None:
         raise InputError("format version 1 did not keep the edits' texts, so further edits would break them")
@@ -195,7 +181,7 @@ def handled(edited: Stream, recipe: Recipe, record: EditRecord) -> tuple[Example
     return right_already(recipe, recipe.trigger.examples(record.edit, sampled))
 
 
-def examples_of(edited: Stream, recipe: Recipe, record: EditRecord) -> tuple[Example, ...]:
+def examples_of(edited: State, recipe: Recipe, record: EditRecord) -> tuple[Example, ...]:
     """Every example an edit stands for: its prompts, and what it was trained on or found right; none once reverted."""
     if record.reverted:
         return ()
@@ -209,12 +195,12 @@ def build_memory(tail: Tail, kept: Kept) -> Memory:
     return Memory(*(MemoryRows(texts, tail.queries(texts)) for texts in (kept.train, kept.validation)))
 
 
-def made(edited: Stream) -> list[Edit]:
+def made(edited: State) -> list[Edit]:
     """The edits handled so far that were not reverted, in order."""
     return [record.edit for record in edited.records.values() if record.edit is not None and not record.reverted]
 
 
-def memory_of(edited: Stream) -> Memory:
+def memory_of(edited: State) -> Memory:
     """What edits of this model must leave alone.
 
     Raises:
@@ -228,7 +214,7 @@ def memory_of(edited: Stream) -> Memory:
     return edited.memory
 
 
-def recipe_for(edited: Stream, recipe: Recipe | None) -> Recipe:
+def recipe_for(edited: State, recipe: Recipe | None) -> Recipe:
     """How further edits are made: by `recipe`, or as before.
 
     Raises:
@@ -247,13 +233,13 @@ def recipe_for(edited: Stream, recipe: Recipe | None) -> Recipe:
     return recipe or edited.recipe  # type: ignore[return-value]
 
 
-def _require_new(edited: Stream, edit: Edit) -> None:
+def _require_new(edited: State, edit: Edit) -> None:
     record = edited.records.get(edit.id)
     if record is not None and not record.reverted:
         raise EditError(f"edit id {edit.id!r} occurs twice in the stream; ids must be unique")
 
 
-def _check(edited: Stream, edits: Sequence[Edit], allow_contradictions: bool) -> None:
+def _check(edited: State, edits: Sequence[Edit], allow_contradictions: bool) -> None:
     seen = {name for name, record in edited.records.items() if not record.reverted}
     for edit in edits:
         if edit.id in seen:
@@ -265,7 +251,7 @@ def _check(edited: Stream, edits: Sequence[Edit], allow_contradictions: bool) ->
         require_no_contradictions(edited.tail, [*made(edited), *edits])
 
 
-def _measure(edited: Stream, past: Sequence[Edit], watch: Watch) -> TrajectoryPoint:
+def _measure(edited: State, past: Sequence[Edit], watch: Watch) -> TrajectoryPoint:
     def accuracy(rows: Sequence[Labelled]) -> float:
         logits = edited.tail.logits([row.text for row in rows], edited.delta)
         wanted = torch.tensor([edited.class_of(row.label) for row in rows], device=logits.device)

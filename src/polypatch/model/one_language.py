@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
 
 from polypatch.cautions import caution
-from polypatch.cost import Edited, caution_if_dear, cost_of
 from polypatch.edits import Edit
+from polypatch.model.cost import caution_if_dear, cost_of
+from polypatch.model.state import State
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
 
 SEVERAL = (AllLanguages, OnlyLanguages, SourcePlusRandom)
 """Samplers that want prompts in other languages. One that draws the source alone was chosen for that, by its name."""
-
-
-class Editing(Edited, Protocol):
-    """A model that takes edits by a recipe."""
-
-    recipe: Recipe | None
 
 
 def known_in_one(recipe: Recipe | None, edits: Sequence[Edit]) -> str:
@@ -38,7 +32,7 @@ def known_in_one(recipe: Recipe | None, edits: Sequence[Edit]) -> str:
 
 
 def cautioned(
-    edited: Editing, recipe: Recipe | None, edits: Sequence[Edit], outcomes: Iterable[EditOutcome]
+    edited: State, recipe: Recipe | None, edits: Sequence[Edit], outcomes: Iterable[EditOutcome]
 ) -> Iterator[EditOutcome]:
     """The outcomes, with a warning before them where other languages will not follow, and after them of their cost."""
     if said := known_in_one(recipe or edited.recipe, edits):
@@ -49,6 +43,6 @@ def cautioned(
     return _then(edited, outcomes)
 
 
-def _then(edited: Editing, outcomes: Iterable[EditOutcome]) -> Iterator[EditOutcome]:
+def _then(edited: State, outcomes: Iterable[EditOutcome]) -> Iterator[EditOutcome]:
     yield from outcomes
     caution_if_dear(cost_of(edited))

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from polypatch.artefact import FORMAT_VERSION, Artefact
 from polypatch.errors import ArtefactError, EditError, InputError
 from polypatch.outcomes import EditRecord
+from polypatch.store.artefact import FORMAT_VERSION, Artefact
 
 
 def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:

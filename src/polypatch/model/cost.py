@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from torch import nn
-
-from polypatch.answers import answered
 from polypatch.cautions import DEAR, caution
-from polypatch.deltas import Delta
 from polypatch.edits import Lang, Text
+from polypatch.model.answers import answered
+from polypatch.model.state import State
 from polypatch.outcomes import EditRecord
 from polypatch.sites import Change, Tail
 
@@ -122,33 +120,18 @@ class Measured(NamedTuple):
     cost: Cost
 
 
-class Edited(Protocol):
-    """A model with its edits, as far as their cost goes."""
-
-    model: nn.Module
-    delta: Delta
-    recipe_name: str
-    records: dict[str, EditRecord]
-    held_out: Mapping[Lang, Sequence[Text]]
-    measured: Measured | None
-
-    @property
-    def tail(self) -> Tail:
-        """The model behind the FFN input."""
-        ...
-
-
-def cost_of(edited: Edited) -> Cost:
+def cost_of(edited: State) -> Cost:
     """The cost of the edits that are in the model, measured once per state; what the edits are about does not count."""
     state = edited.delta.patches, tuple((name, record.status) for name, record in edited.records.items())
     if edited.measured is None or edited.measured.state != state:
         about = {text for record in edited.records.values() if not record.reverted for text in _texts(record)}
         others = {lang: [text for text in texts if text not in about] for lang, texts in edited.held_out.items()}
         edited.measured = Measured(state, measured(edited.tail, edited.delta, others))
-    return edited.measured.cost
+    known: Cost = edited.measured.cost
+    return known
 
 
-def described(edited: Edited) -> str:
+def described(edited: State) -> str:
     """An edited model in a line: its edits, its patches, and what they cost elsewhere."""
     inside = [record for record in edited.records.values() if not record.reverted]
     taken = sum(record.status in ("taken", "not needed") for record in inside)

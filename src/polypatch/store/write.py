@@ -8,7 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polypatch.artefact import (
+from polypatch.data.record import record_from_edit
+from polypatch.errors import ArtefactError, PolypatchError
+from polypatch.files import sha256, write_synced
+from polypatch.outcomes import EditRecord
+from polypatch.store.artefact import (
     CARD,
     CONFIG,
     FIELDS,
@@ -20,12 +24,8 @@ from polypatch.artefact import (
     own_checksum,
     read_artefact,
 )
-from polypatch.card import model_card
-from polypatch.data.record import record_from_edit
-from polypatch.errors import ArtefactError, PolypatchError
-from polypatch.files import sha256, write_synced
-from polypatch.outcomes import EditRecord
-from polypatch.placing import replacing
+from polypatch.store.card import model_card
+from polypatch.store.folder import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -28,7 +28,7 @@ from polypatch.data.record import edit_from_record
 from polypatch.errors import ArtefactError, DataError
 from polypatch.files import read_plain, sha256, strict_json
 from polypatch.outcomes import EditOutcome, EditRecord, outcome_from_plain
-from polypatch.placing import aside
+from polypatch.store.folder import aside
 
 if TYPE_CHECKING:  # the history is read without waiting for torch
     from torch import Tensor

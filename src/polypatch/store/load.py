@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from huggingface_hub import HfApi, snapshot_download
@@ -14,46 +14,22 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from polypatch._version import __version__
-from polypatch.artefact import Artefact, read_artefact
-from polypatch.attempt import Rules
 from polypatch.data.memory import Given, parted
 from polypatch.deltas import Codebook, Delta, LowRankDelta, PatchBank, WeightDelta
-from polypatch.differences import different_field
 from polypatch.edits import Lang, Text
 from polypatch.errors import ArtefactError, InputError
-from polypatch.outcomes import EditRecord
+from polypatch.model.rules import Rules
+from polypatch.model.state import State
+from polypatch.model.stream import build_memory
 from polypatch.recipes import recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, Maps, load_checkpoint
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
-from polypatch.stream import build_memory
-from polypatch.writing import write_artefact
+from polypatch.store.artefact import Artefact, read_artefact
+from polypatch.store.differences import different_field
+from polypatch.store.write import write_artefact
 
 
-class Saveable(Protocol):
-    """What is written of an edited model."""
-
-    model: nn.Module
-    tail: FrozenTail | FullForward
-    delta: Delta
-    recipe_name: str
-    seed: int
-    sampled_languages: tuple[Lang, ...]
-    records: dict[str, EditRecord]
-    config: dict[str, Any]
-    report: Sequence[Mapping[str, Any]] | None
-
-    @property
-    def site(self) -> FeedForwardSite:
-        """Where the edits are."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Names the unedited weights."""
-        ...
-
-
-def artefact_of(edited: Saveable) -> Artefact:
+def artefact_of(edited: State) -> Artefact:
     """The edits as they are written to disk."""
     site, base, tokens = edited.site, edited.model.config, edited.tail.encoder.tokens
     return Artefact(

@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple, TypeAlias
 from rich.cells import cell_len
 from rich.text import Text
 
-from polypatch.harmless import inline
-from polypatch.terminal import OnTerminal
+from polypatch.rendering.harmless import inline
+from polypatch.rendering.terminal import OnTerminal
 
 Format: TypeAlias = Literal["markdown", "latex"]
 

@@ -8,7 +8,7 @@ A neuron may go, or two may be replaced by one, where every *protected row* hold
 
 Two neurons are merged into a `DiscriminantPatch` of the texts that would be wrong without the two. The merged neuron
 belongs to the edit of the older one. So an edit may own fewer neurons than it added: it *rests* on others, which
-`polypatch.resting` knows about when edits are reverted.
+`polypatch.model.revert` knows about when edits are reverted.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from torch.nn import functional
 from polypatch.deltas import PatchBank
 from polypatch.editors import DiscriminantPatch, Memory, MemoryRows
 from polypatch.errors import InputError
-from polypatch.protected import Neuron, Protected
+from polypatch.model.kept_rows import Neuron, Protected
+from polypatch.model.state import State, transaction
+from polypatch.model.stream import examples_of, memory_of
 from polypatch.sites import FeedForwardSite, FrozenTail
 from polypatch.sites.tail import Change
-from polypatch.stream import Stream, examples_of, memory_of
-from polypatch.whole import whole
 
 MERGED = DiscriminantPatch(shrinkages=(0.03, 0.01))
 """How the neuron in the place of two is computed. A smaller λ merges more pairs, and generalises less."""
@@ -65,13 +65,13 @@ class Pruned:
     seconds: float
 
 
-def prune(edited: Stream, max_changed: int = 0, progress: Progress | None = None) -> Pruned:
+def prune(edited: State, max_changed: int = 0, progress: Progress | None = None) -> Pruned:
     """Drop and merge neurons until a round finds nothing; arguments and errors as for `EditedModel.prune`."""
-    with whole(edited):
+    with transaction(edited):
         return _prune(edited, max_changed, progress)
 
 
-def _prune(edited: Stream, max_changed: int, progress: Progress | None) -> Pruned:
+def _prune(edited: State, max_changed: int, progress: Progress | None) -> Pruned:
     began = time.perf_counter()
     bank, tail, recipe = edited.delta, edited.tail, edited.recipe
     if not isinstance(bank, PatchBank) or not isinstance(tail, FrozenTail):

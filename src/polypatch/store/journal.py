@@ -21,10 +21,10 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from polypatch.data.record import edit_from_record, record_from_edit
-from polypatch.differences import difference
 from polypatch.errors import DataError, JournalError
 from polypatch.files import sha256, strict_json
 from polypatch.outcomes import EditRecord, TrajectoryPoint, outcome_from_plain
+from polypatch.store.differences import difference
 
 if TYPE_CHECKING:  # the history is read without waiting for torch
     from torch import Tensor

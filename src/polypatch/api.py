@@ -10,20 +10,20 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.attempt import Rules
 from polypatch.cautions import caution
 from polypatch.data.memory import Given, Kept, parted
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text, edits_in
 from polypatch.errors import InputError
-from polypatch.guard import Guard
-from polypatch.one_language import cautioned
-from polypatch.opening import learn_maps
+from polypatch.model.guard import Guard
+from polypatch.model.one_language import cautioned
+from polypatch.model.rules import Rules
+from polypatch.model.stream import Watch as Watch
+from polypatch.model.stream import build_memory
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import DEFAULT, Recipe, recipe_named, recipe_to_plain, with_mapped
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
-from polypatch.stream import Watch as Watch
-from polypatch.stream import build_memory
+from polypatch.store.load import learn_maps
 
 NOT_SAID: Any = object()
 """So that going without a memory is a decision: it has to be written out."""

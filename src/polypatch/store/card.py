@@ -9,8 +9,8 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from polypatch.edits import Text
-from polypatch.harmless import code, inline, one_line
 from polypatch.outcomes import EditRecord
+from polypatch.rendering.harmless import code, inline, one_line
 
 MOST = 20
 """Edits listed in the card."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from polypatch.arguments import texts_in
 from polypatch.edits import Text
 from polypatch.errors import InputError
-from polypatch.ranges import Settings, between
+from polypatch.settings import Settings, between
 from polypatch.sites import UNCHANGED, Change, Tail
 
 

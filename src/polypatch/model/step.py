@@ -5,50 +5,18 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Protocol
 
 import torch
 
-from polypatch.deltas import Delta
 from polypatch.editors import Fit, Lesson, Memory
 from polypatch.edits import Edit, Example
-from polypatch.guard import Watchman
+from polypatch.model.guard import Watchman
+from polypatch.model.rules import Rules
+from polypatch.model.state import State
 from polypatch.outcomes import TAKEN_BACK, EditOutcome
-from polypatch.ranges import Settings, at_least
 from polypatch.recipes import Recipe
 from polypatch.sites import Tail
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules(Settings):
-    """How an edit is judged.
-
-    Attributes:
-        retries: further attempts, with fresh random numbers, at an edit that did not take or cost too much.
-        keep_failed: keep what a failed edit left in the model (the released code does); False takes it back. What
-            costs more than a guard allows is taken back in any case.
-    """
-
-    retries: Annotated[int, at_least(0)] = 0
-    keep_failed: bool = False
-
-
-class Editable(Protocol):
-    """What one edit needs of an edited model."""
-
-    delta: Delta
-    seed: int
-
-    @property
-    def tail(self) -> Tail:
-        """The model behind the FFN input."""
-        ...
-
-    def class_of(self, label: str) -> int:
-        """The class index of a label."""
-        ...
 
 
 class Attempt:
@@ -63,7 +31,7 @@ class Attempt:
     """
 
     def __init__(
-        self, edited: Editable, memory: Memory, recipe: Recipe, edit: Edit, watchman: Watchman | None = None
+        self, edited: State, memory: Memory, recipe: Recipe, edit: Edit, watchman: Watchman | None = None
     ) -> None:
         self.edited, self.memory, self.recipe, self.edit, self.watchman = edited, memory, recipe, edit, watchman
         self.started = time.perf_counter()

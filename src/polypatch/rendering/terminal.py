@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from polypatch.grid import Cell, Grid
+    from polypatch.rendering.grid import Cell, Grid
 
 GAP = 2
 """Cells between two columns."""

@@ -6,7 +6,7 @@ An edit *rests* on others if it owns fewer neurons than it added. While any does
 2. every other edit that loses a text by it is cut out as well, until none does;
 3. these are made again, in the order of the history, beside all that stayed.
 
-Where no edit rests on others, cutting out is enough, and then the others are looked at (`polypatch.holding`).
+Where no edit rests on others, cutting out is enough, and then the others are looked at (`polypatch.model.holding`).
 Where every edit is reverted nothing is left to be made again, and the model is the unedited one.
 """
 
@@ -16,25 +16,25 @@ from collections.abc import Sequence
 
 import torch
 
-from polypatch import stream
 from polypatch.deltas import PatchBank, chosen
 from polypatch.errors import InputError
-from polypatch.holding import claims, cut_out, make_again, mend, right
-from polypatch.protected import Protected
+from polypatch.model import stream
+from polypatch.model.holding import claims, cut_out, make_again, mend, right
+from polypatch.model.kept_rows import Protected
+from polypatch.model.state import State, transaction
+from polypatch.model.stream import examples_of
 from polypatch.recipes import Recipe
-from polypatch.reverting import newest, resting
-from polypatch.stream import Stream, examples_of
-from polypatch.whole import whole
+from polypatch.store.cut import newest, resting
 
 
-def revert(edited: Stream, names: Sequence[str]) -> None:
+def revert(edited: State, names: Sequence[str]) -> None:
     """Take these edits back; errors as for `EditedModel.revert`."""
-    with whole(edited):
+    with transaction(edited):
         _revert(edited, names)
         edited.report = None
 
 
-def _revert(edited: Stream, names: Sequence[str]) -> None:
+def _revert(edited: State, names: Sequence[str]) -> None:
     bank, records = edited.delta, dict(edited.records)
     others = [name for name, record in records.items() if not record.reverted and name not in names]
     if not isinstance(bank, PatchBank) or not others:
@@ -54,7 +54,7 @@ def _revert(edited: Stream, names: Sequence[str]) -> None:
     make_again(edited, edited.recipe, cut_out(edited, bank, asked, before))
 
 
-def _beside(edited: Stream, bank: PatchBank, names: Sequence[str]) -> None:
+def _beside(edited: State, bank: PatchBank, names: Sequence[str]) -> None:
     """Every edit has its own neurons: they are cut out, and the other edits looked at again."""
     if newest(edited.records.values(), bank.owners, names):
         stream.revert(edited, names)  # the model is as it was before they were made
@@ -66,7 +66,7 @@ def _beside(edited: Stream, bank: PatchBank, names: Sequence[str]) -> None:
 
 
 @torch.no_grad()
-def _staying(edited: Stream, bank: PatchBank, recipe: Recipe, names: Sequence[str]) -> set[int]:
+def _staying(edited: State, bank: PatchBank, recipe: Recipe, names: Sequence[str]) -> set[int]:
     """The neurons that stay: not of these edits, nor needed by one of them that rests on others."""
     going = [record for name, record in edited.records.items() if name in names]
     loose = [record for record in going if record.outcome.edit_id in resting(going, bank.owners)]

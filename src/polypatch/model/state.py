@@ -1,0 +1,157 @@
+"""State: all that an edited model is; and how it changes, whole or not at all.
+
+Everything in this folder, and what reads and writes folders of edits, takes a `State`. `EditedModel` is one with verbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from polypatch.deltas import Delta
+from polypatch.editors import Memory
+from polypatch.edits import Lang, Text
+from polypatch.model.guard import Guard, Watchman
+from polypatch.model.rules import Rules
+from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
+from polypatch.recipes import Recipe
+from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
+from polypatch.sites.fingerprint import model_fingerprint
+
+
+@dataclass(repr=False)
+class State:
+    """A model with edits, as data.
+
+    Attributes:
+        model: the Hugging Face classifier, as it was passed in.
+        tokenizer: its tokenizer.
+        tail: what editing and evaluation compute from.
+        delta: what the edits left in the model.
+        recipe: how further edits are made; None where a loaded folder names none that this polypatch knows.
+        recipe_name: row of the table that made the edits; ``"original"`` before the first.
+        seed: of the edits.
+        sampled_languages: the languages a sampler could draw, the source first.
+        records: the history: every edit that was handled, what became of it, and whether it was reverted.
+        trajectory: how the model stood every so many edits, where that was asked for.
+        config: the hyper-parameters behind the edits, as plain data.
+        memory: what later edits of the same stream must leave alone; None in a model loaded without one.
+        held_out: texts by language that no edit sees, which the cost is measured on.
+        rules, guard: how the last edits were judged.
+        report: rows of the report that was saved with these edits; None after any change of them.
+        measured: the cost, once it was measured, and what it was measured of (`polypatch.model.cost`).
+    """
+
+    model: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    tail: FrozenTail | FullForward
+    delta: Delta
+    recipe: Recipe | None = None
+    recipe_name: str = "original"
+    seed: int = 0
+    sampled_languages: tuple[Lang, ...] = ()
+    records: dict[str, EditRecord] = field(default_factory=dict)
+    trajectory: list[TrajectoryPoint] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    memory: Memory | None = None
+    held_out: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
+    rules: Rules = field(default_factory=Rules)
+    guard: Guard | None = None
+    report: Sequence[Mapping[str, Any]] | None = None
+    measured: Any = field(default=None, init=False, compare=False)
+
+    @property
+    def site(self) -> FeedForwardSite:
+        """Where the edits are."""
+        return self.tail.site
+
+    @property
+    def labels(self) -> Mapping[int, str]:
+        """Class index -> label."""
+        return self.site.labels
+
+    @property
+    def outcomes(self) -> dict[str, EditOutcome]:
+        """What became of each edit that was not reverted, in stream order."""
+        return {name: record.outcome for name, record in self.records.items() if not record.reverted}
+
+    @property
+    def patches(self) -> int:
+        """Neurons added, or entries of a codebook."""
+        return self.delta.patches
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the unedited weights: a hash over all of them."""
+        with self.site.bare():
+            return model_fingerprint(self.site)
+
+    def class_of(self, label: str) -> int:
+        """The class index of a label; UnknownLabelError where the model has no such class."""
+        return self.site.class_of(label)
+
+
+@contextmanager
+def transaction(state: State, watchman: Watchman | None = None) -> Iterator[None]:
+    """Inside the block the model may be changed; any exception, Ctrl-C included, puts everything back as it was.
+
+    That is the delta, the memory, the history and the settings, and what a guard remembers. Nobody reads meanwhile.
+    """
+    with state.site.lock.exclusive(), state.site.evaluating():
+        before = _snapshot(state, watchman)
+        try:
+            yield
+        except BaseException:
+            _restore(state, before, watchman)
+            raise
+
+
+_VALUES = ("recipe", "recipe_name", "rules", "guard", "report", "sampled_languages")
+"""What is replaced and never changed in place."""
+
+
+class _Snapshot(NamedTuple):
+    """A state as it was."""
+
+    delta: object
+    memory: Memory | None
+    rows: Any
+    records: dict[str, EditRecord]
+    trajectory: list[TrajectoryPoint]
+    config: dict[str, Any]
+    values: dict[str, Any]
+    watched: dict[str, Any]
+
+
+def _snapshot(state: State, watchman: Watchman | None) -> _Snapshot:
+    return _Snapshot(
+        delta=state.delta.snapshot(),
+        memory=state.memory,
+        rows=None if state.memory is None else state.memory.photograph(),
+        records=dict(state.records),
+        trajectory=list(state.trajectory),
+        config=dict(state.config),
+        values={name: getattr(state, name) for name in _VALUES},
+        watched={} if watchman is None else dict(vars(watchman)),
+    )
+
+
+def _restore(state: State, before: _Snapshot, watchman: Watchman | None) -> None:
+    """What others may hold (the history, the memory) stays the same object."""
+    state.delta.restore(before.delta)
+    state.memory = before.memory
+    if state.memory is not None:
+        state.memory.put_back(before.rows)
+    for now, then in ((state.records, before.records), (state.config, before.config)):
+        now.clear()
+        now.update(then)
+    state.trajectory[:] = before.trajectory
+    for name, value in before.values.items():
+        setattr(state, name, value)
+    if watchman is not None:
+        vars(watchman).update(before.watched)

@@ -1,0 +1,1 @@
+"""Tables and other people's text, made fit for terminals, Markdown, HTML and JSON."""
