@@ -19,6 +19,7 @@ from polypatch.errors import ContradictionError, EditError, InputError
 from polypatch.evaluation import evaluate
 from polypatch.model.contradictions import find_contradictions
 from polypatch.model.guard import Guard
+from polypatch.outcomes import Status, outcome_from_plain
 from polypatch.recipes import RECIPES, Recipe, recipe_from_plain, recipe_to_plain
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
 from polypatch.sites import load_checkpoint
@@ -492,7 +493,7 @@ def test_statuses_say_what_became_of_an_edit(edited, tmp_path):
         dataclasses.replace(outcome, triggered=False).status,
         dataclasses.replace(outcome, success=True).status,
         dataclasses.replace(outcome, success=False, reason="wrong").status,
-        dataclasses.replace(outcome, success=False, reason="wrong (taken back)").status,
+        dataclasses.replace(outcome, success=False, reason="wrong", taken_back=True).status,
     }
     assert statuses == {"not needed", "taken", "failed", "taken back"}
     assert outcome.finished.endswith("+00:00")
@@ -501,6 +502,15 @@ def test_statuses_say_what_became_of_an_edit(edited, tmp_path):
     read = read_artefact(edited.save_pretrained(tmp_path / "saved"))
     assert [record.status == "reverted" for record in read.records] == [False, True, False, False]
     assert [record.edit for record in read.records] == [record.edit for record in edited.records.values()]
+
+
+def test_an_older_file_said_in_the_reason_that_an_edit_was_taken_back():
+    older = {"triggered": True, "success": False, "source_correct": False, "languages": [], "patches": 0}
+    outcome = outcome_from_plain("a", {**older, "reason": "still wrong in de (taken back)"})
+    assert (outcome.status, outcome.reason) == (Status.TAKEN_BACK, "still wrong in de")
+    assert outcome.failure == "still wrong in de (taken back)"
+    kept = outcome_from_plain("a", {**older, "reason": "still wrong in de"})
+    assert (kept.status, kept.failure) == (Status.FAILED, "still wrong in de")
 
 
 def test_a_folder_brings_its_model_along(tmp_path):

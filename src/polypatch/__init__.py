@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from polypatch.model.contradictions import find_contradictions as find_contradictions
     from polypatch.model.guard import Guard as Guard
     from polypatch.outcomes import EditOutcome as EditOutcome
+    from polypatch.outcomes import Status as Status
     from polypatch.recipes import RECIPES as RECIPES
     from polypatch.recipes import Recipe as Recipe
     from polypatch.samplers import AllLanguages as AllLanguages
@@ -58,6 +59,7 @@ _HOME = {
     "SourceOnly": "samplers",
     "SourcePlusMapped": "samplers",
     "SourcePlusRandom": "samplers",
+    "Status": "outcomes",
     "TPatcher": "editors",
     "Trigger": "triggers",
     "Watch": "api",

@@ -1,13 +1,37 @@
-"""EditOutcome, EditRecord and TrajectoryPoint: what became of one edit, and of the stream so far. Plain data."""
+"""What became of one edit (Status, EditOutcome, EditRecord), and of the stream so far (TrajectoryPoint). Plain data."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 from polypatch.edits import Edit, Lang
+
+
+class Status(StrEnum):
+    """What became of an edit; it is printed as the words on the right."""
+
+    TAKEN = "taken"
+    NOT_NEEDED = "not needed"
+    FAILED = "failed"
+    """It did not do what was wanted, and what it left is still in the model."""
+    TAKEN_BACK = "taken back"
+    """It did not do what was wanted, or cost too much, and nothing of it is in the model."""
+    REVERTED = "reverted"
+    """It was taken back by hand."""
+
+    @property
+    def holds(self) -> bool:
+        """The edit is answered as wanted."""
+        return self in (Status.TAKEN, Status.NOT_NEEDED)
+
+    @property
+    def changed(self) -> bool:
+        """The edit has left something in the model."""
+        return self in (Status.TAKEN, Status.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +56,7 @@ class EditOutcome:
         confidence: the least probability that a checked row gets for its wanted answer, right after the edit; None
             where it failed or nothing was checked, and from an older polypatch.
         finished: when, as ISO 8601 in UTC.
+        taken_back: what it had left in the model was taken out again, because it failed or cost too much.
     """
 
     edit_id: str
@@ -47,24 +72,30 @@ class EditOutcome:
     locality_drop: float | None = None
     confidence: float | None = None
     finished: str = ""
+    taken_back: bool = False
 
     def timeless(self) -> EditOutcome:
         """The same without what a clock said: what two equal runs agree on."""
         return replace(self, seconds=0.0, finished="")
 
     @property
-    def status(self) -> str:
-        """``"not needed"``, ``"taken"``, ``"failed"`` (and still in the model) or ``"taken back"``."""
+    def status(self) -> Status:
+        """What became of it; never `Status.REVERTED`, which only its record knows."""
         if self.success:
-            return "taken" if self.triggered else "not needed"
-        return "taken back" if self.reason.endswith(TAKEN_BACK) else "failed"
+            return Status.TAKEN if self.triggered else Status.NOT_NEEDED
+        return Status.TAKEN_BACK if self.taken_back else Status.FAILED
+
+    @property
+    def failure(self) -> str:
+        """Why it failed, and whether it was taken back, for people; empty on success."""
+        return f"{self.reason} ({Status.TAKEN_BACK})" if self.taken_back else self.reason
 
 
-TAKEN_BACK = "(taken back)"
-"""The end of the reason of an edit that was rolled back."""
+_BEFORE = f" ({Status.TAKEN_BACK})"
+"""How the reason ended, in older files, of an edit that was taken back; `taken_back` was no field of theirs."""
 
 _KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("triggered", "success", "source_correct"), (bool,)),
+    **dict.fromkeys(("triggered", "success", "source_correct", "taken_back"), (bool,)),
     **dict.fromkeys(("patches", "steps", "attempts"), (int,)),
     **dict.fromkeys(("edit_id", "reason", "finished"), (str,)),
     "seconds": (int, float),
@@ -86,6 +117,8 @@ def outcome_from_plain(edit_id: str, fields: Mapping[str, Any]) -> EditOutcome:
         value = getattr(outcome, name)
         if type(value) not in kinds or (isinstance(value, float) and not math.isfinite(value)):
             raise TypeError(f"{name} cannot be {value!r}")
+    if "taken_back" not in fields and outcome.reason.endswith(_BEFORE):
+        return replace(outcome, reason=outcome.reason.removesuffix(_BEFORE), taken_back=True)
     return outcome
 
 
@@ -105,9 +138,9 @@ class EditRecord:
     reverted: str = ""
 
     @property
-    def status(self) -> str:
-        """That of the outcome, or ``"reverted"``."""
-        return "reverted" if self.reverted else self.outcome.status
+    def status(self) -> Status:
+        """That of the outcome, or `Status.REVERTED`."""
+        return Status.REVERTED if self.reverted else self.outcome.status
 
 
 @dataclass(frozen=True, slots=True)

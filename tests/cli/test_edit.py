@@ -296,7 +296,7 @@ def test_an_edit_that_costs_more_than_its_budget_is_taken_back_and_reported(edit
     outcomes = read_artefact(tmp_path / "run" / "edits").outcomes
     over = [one for one in outcomes if one.status == "taken back" and one.locality_drop and one.locality_drop > 0]
     assert over
-    assert all("taken back" in one.reason for one in over)
+    assert all("taken back" in one.failure for one in over)
     assert all(one.locality_drop <= 0 for one in outcomes if one.status == "taken")
     report = (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
     assert all(one.edit_id in report for one in over)

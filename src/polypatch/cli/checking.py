@@ -23,7 +23,6 @@ from polypatch.outcomes import EditRecord
 from polypatch.rendering.grid import labels
 from polypatch.settings import Settings, between
 
-HOLDS = ("taken", "not needed")
 MOST = 10
 
 
@@ -123,8 +122,8 @@ def checked(saved: Saved, read: Callable[[Lang], Sequence[Probe]], limits: Limit
         return verdict
     verdict.checks.append(Check("intact, of this model", True, "yes", True))
     probes = _others(texts, edits.values(), edited)
-    counted = [edits[record.outcome.edit_id] for record in records if limits.strict or record.outcome.status in HOLDS]
-    verdict.not_taken = {r.outcome.edit_id: r.outcome.reason for r in records if r.outcome.status not in HOLDS}
+    counted = [edits[record.outcome.edit_id] for record in records if limits.strict or record.outcome.status.holds]
+    verdict.not_taken = {r.outcome.edit_id: r.outcome.failure for r in records if not r.outcome.status.holds}
     _requested(verdict, edited, counted, limits)
     if limits.min_confidence is not None:
         _confident(verdict, edited, counted, limits.min_confidence)

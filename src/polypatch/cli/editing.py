@@ -179,7 +179,7 @@ class _Fold:
             if not noted:
                 keep_config(self.journal, self.number, edited.artefact().config)
                 noted = True
-            changed = outcome.status in ("taken", "failed")
+            changed = outcome.status.changed
             entry = Entry(
                 edited.records[outcome.edit_id],
                 edited.delta.since(patches) if changed else None,

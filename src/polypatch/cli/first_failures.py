@@ -34,7 +34,7 @@ class FirstFailures:
         if self._failed < TOO_MANY:
             return ""
         said = f"{self._failed} of the first {self._looked_at} edits that needed a change did not take"
-        return f"note: {said} (the last: {outcome.reason}); {self._advice()}"
+        return f"note: {said} (the last: {outcome.failure}); {self._advice()}"
 
     def _advice(self) -> str:
         others = [

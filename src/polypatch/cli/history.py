@@ -19,12 +19,17 @@ from polypatch.cli.folder import EDITS, JOURNAL, edit_folders, find_edits, holds
 from polypatch.cli.shown import shown
 from polypatch.edits import Lang
 from polypatch.errors import InputError
-from polypatch.outcomes import EditRecord
+from polypatch.outcomes import EditRecord, Status
 from polypatch.store.artefact import read_artefact
 from polypatch.store.journal import read_journal
 
-STATUSES = ("taken", "failed", "taken back", "not needed", "reverted")
-STYLES = {"taken": "green", "failed": "red", "taken back": "yellow", "not needed": "dim", "reverted": "dim"}
+STYLES = {
+    Status.TAKEN: "green",
+    Status.FAILED: "red",
+    Status.TAKEN_BACK: "yellow",
+    Status.NOT_NEEDED: "dim",
+    Status.REVERTED: "dim",
+}
 
 COLUMNS = ("Time, UTC", "Fold", "Edit", "Status", "Trained on", "Patches", "Steps", "Seconds", "Locality drop")
 NUMBERS = ("Fold", "Patches", "Steps", "Seconds", "Locality drop")
@@ -58,7 +63,7 @@ class Line:
             "attempts": outcome.attempts,
             "seconds": outcome.seconds,
             "locality_drop": outcome.locality_drop,
-            "reason": outcome.reason,
+            "reason": outcome.failure,
             "source": None if edit is None else edit.source,
             "prompt": None if edit is None else edit.prompt[edit.source],
             "target": None if edit is None else edit.target_in(edit.source),
@@ -86,8 +91,8 @@ class Wanted:
         """
         named = tuple(status.lower().replace("-", " ").replace("_", " ") for status in statuses)
         for status, typed in zip(named, statuses, strict=True):
-            if status not in STATUSES:
-                known = ", ".join(one.replace(" ", "-") for one in STATUSES)
+            if status not in STYLES:
+                known = ", ".join(one.replace(" ", "-") for one in STYLES)
                 raise InputError(f"--status {typed}: there are {known}")
         return cls(named, lang, glob, None if since is None else _moment(since), limit)
 
@@ -188,7 +193,7 @@ def _below(record: EditRecord, narrow: bool) -> list[Shown]:
     if edit is not None:
         lines.append(Shown(f"{shown(edit.prompt[edit.source], 120)} → {shown(edit.target_in(edit.source), 60)}"))
     if record.outcome.reason:
-        lines.append(Shown(shown(record.outcome.reason), "dim"))
+        lines.append(Shown(shown(record.outcome.failure), "dim"))
     return lines
 
 

@@ -83,7 +83,7 @@ class Results:
             parts += ["## Locality, set by set\n", localities.to_markdown()]
         parts += [f"Elsewhere: {self.cost}.\n", "## What was run\n", markdown_list(self.facts)]
         if self.failed:
-            named = {outcome.edit_id: outcome.reason for outcome in self.failed[:MOST_FAILED]}
+            named = {outcome.edit_id: outcome.failure for outcome in self.failed[:MOST_FAILED]}
             more = len(self.failed) - len(named)
             parts += [f"## Edits that did not take: {len(self.failed)}\n", markdown_list(named)]
             parts += [f"… and {more} more; provenance.jsonl beside the edits has all.\n"] if more else []
@@ -98,7 +98,7 @@ class Results:
         line = f"{len(self.outcomes)} edits: {made} needed a change, {made - len(self.failed)} took"
         console.print(line + (f", {len(self.failed)} did not:" if self.failed else "."))
         for outcome in self.failed[:3]:
-            console.print(f"  {shown(outcome.edit_id)}: {shown(outcome.reason)}")
+            console.print(f"  {shown(outcome.edit_id)}: {shown(outcome.failure)}")
         if len(self.failed) > 3:
             console.print(f"  … and {len(self.failed) - 3} more")
         console.print(in_words(self.reports))

@@ -57,7 +57,7 @@ def save_edits(run: Path, folder: Path, *, overwrite: bool, repo_id: str | None,
     require_current(artefact)
     write_artefact(folder, artefact)
     address = _pushed(artefact, repo_id, private, folder) if repo_id is not None else None
-    count = Counter(record.status for record in artefact.records)
+    count = Counter(str(record.status) for record in artefact.records)
     return SavedEdits(str(folder), source, dict(count), len(artefact.owners), address)
 
 

@@ -169,7 +169,7 @@ def saved_edits(folder: Path) -> list[Listing]:
     listings = [Listing(str(place), ("", ""), _summary(artefact, place)) for place, artefact in read.items()]
     failed = [outcome for artefact in read.values() for outcome in artefact.outcomes if not outcome.success]
     if failed:
-        rows = [(one.edit_id, ", ".join(one.languages), str(one.steps), one.reason) for one in failed]
+        rows = [(one.edit_id, ", ".join(one.languages), str(one.steps), one.failure) for one in failed]
         listings.append(Listing("Edits that did not take", ("Edit", "Trained on", "Steps", "Why"), rows))
     return listings
 

@@ -134,7 +134,7 @@ def cost_of(edited: State) -> Cost:
 def described(edited: State) -> str:
     """An edited model in a line: its edits, its patches, and what they cost elsewhere."""
     inside = [record for record in edited.records.values() if not record.reverted]
-    taken = sum(record.status in ("taken", "not needed") for record in inside)
+    taken = sum(record.status.holds for record in inside)
     patches = "1 patch" if edited.delta.patches == 1 else f"{edited.delta.patches} patches"
     what = f"{type(edited.model).__name__} edited by {edited.recipe_name!r}"
     return f"<{what}: {taken} of {len(inside)} edits hold, {patches}; {cost_of(edited)}>"

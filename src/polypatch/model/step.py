@@ -14,7 +14,7 @@ from polypatch.edits import Edit, Example
 from polypatch.model.guard import Watchman
 from polypatch.model.rules import Rules
 from polypatch.model.state import State
-from polypatch.outcomes import TAKEN_BACK, EditOutcome
+from polypatch.outcomes import EditOutcome
 from polypatch.recipes import Recipe
 from polypatch.sites import Tail
 
@@ -57,22 +57,22 @@ class Attempt:
             costly = self._beyond_numbers(patches) or self._too_costly(drop)
             if not reason and not costly:
                 break
-        reason = "; ".join(part for part in (reason, costly) if part)
-        if reason and (costly or not rules.keep_failed):
+        taken_back = bool(costly or (reason and not rules.keep_failed))
+        if taken_back:
             self._restore(before)
-            reason += f" {TAKEN_BACK}"
         elif self.watchman:
             self.watchman.settle()
         return self._outcome(
             triggered=True,
-            success=not reason,
+            success=not (reason or costly),
             languages=tuple(example.lang for example in trained),
             patches=self.edited.delta.patches - patches,
             steps=steps,
             attempts=attempt + 1,
-            reason=reason,
+            reason="; ".join(part for part in (reason, costly) if part),
             locality_drop=drop,
-            confidence=None if reason else sure,
+            confidence=None if reason or costly else sure,
+            taken_back=taken_back,
         )
 
     def _judged(self, checked: Sequence[Example], fit: Fit) -> tuple[str, float | None]:

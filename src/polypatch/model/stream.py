@@ -22,7 +22,7 @@ from polypatch.model.guard import Guard, Watchman
 from polypatch.model.rules import Rules
 from polypatch.model.state import State, transaction
 from polypatch.model.step import Attempt, now, remember, right_already, rng_of
-from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
+from polypatch.outcomes import EditOutcome, EditRecord, Status, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_to_plain
 from polypatch.settings import Settings, at_least
 from polypatch.sites import Tail
@@ -165,10 +165,9 @@ def remember_again(edited: State, recipe: Recipe) -> None:
 
 def remember_one(edited: State, recipe: Recipe, record: EditRecord) -> None:
     """Put one edit into the memory, if it is in the model."""
-    counts = ("taken", "failed", *(("not needed",) if recipe.editor.protects_right else ()))
-    if not recipe.editor.memory_copies or record.reverted or record.outcome.status not in counts:
-        return
-    remember(memory_of(edited), edited.tail, recipe, handled(edited, recipe, record))
+    protected = record.status.changed or (record.status is Status.NOT_NEEDED and recipe.editor.protects_right)
+    if recipe.editor.memory_copies and protected:
+        remember(memory_of(edited), edited.tail, recipe, handled(edited, recipe, record))
 
 
 def handled(edited: State, recipe: Recipe, record: EditRecord) -> tuple[Example, ...]:

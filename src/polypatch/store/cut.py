@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from polypatch.errors import ArtefactError, EditError, InputError
-from polypatch.outcomes import EditRecord
+from polypatch.outcomes import EditRecord, Status
 from polypatch.store.artefact import FORMAT_VERSION, Artefact
 
 
@@ -58,7 +58,7 @@ def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
 def resting(records: Iterable[EditRecord], owners: Sequence[str]) -> set[str]:
     """The edits that own fewer neurons than they added, and were not reverted: since pruning, others hold them."""
     owned = Counter(owners)
-    inside = (one.outcome for one in records if one.status in ("taken", "failed"))
+    inside = (one.outcome for one in records if one.status.changed)
     return {outcome.edit_id for outcome in inside if owned[outcome.edit_id] < outcome.patches}
 
 
@@ -94,9 +94,9 @@ def near(name: str, names: Collection[str]) -> str:
 
 def _require_active(ids: Sequence[str], records: Sequence[EditRecord]) -> None:
     status = {record.outcome.edit_id: record.status for record in records}
-    active = [name for name, what in status.items() if what != "reverted"]
+    active = [name for name, what in status.items() if what is not Status.REVERTED]
     for name in ids:
         if name not in status:
             raise EditError(f"no edit is called {name!r}; there are {near(name, active)}")
-        if status[name] == "reverted":
+        if status[name] is Status.REVERTED:
             raise EditError(f"edit {name!r} was reverted already; there are {near(name, active)}")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
 from polypatch.errors import InputError
-from polypatch.outcomes import EditOutcome, EditRecord
+from polypatch.outcomes import EditOutcome, EditRecord, Status
 from polypatch.testing.bits import AMPLIFIED, close, require, same_bits, same_tensors
 
 Memo = tuple[EditRecord, dict[str, Tensor] | None]
@@ -88,7 +88,7 @@ def _all_reverted(life: Life) -> None:
         require(same_tensors(edited.delta.tensors(), life.tensors[0]), law, "something is left in the delta")
         require(same_bits(life.logits(edited.model), life.base), law, "logits differ from the unedited model's")
         statuses = {record.status for record in edited.records.values()}
-        require(statuses == {"reverted"}, law, f"the history says {statuses}")
+        require(statuses == {Status.REVERTED}, law, f"the history says {statuses}")
 
 
 def _resumed(life: Life) -> None:
@@ -109,7 +109,7 @@ def _journalled(life: Life, edited: EditedModel, count: int) -> list[Memo]:
     memos: list[Memo] = []
     patches = 0
     for outcome in life.stream(edited, life.edits[:count]):
-        changed = outcome.status in ("taken", "failed")
+        changed = outcome.status.changed
         memos.append((edited.records[outcome.edit_id], edited.delta.since(patches) if changed else None))
         patches = edited.patches
     return memos
