@@ -31,7 +31,7 @@ def number_or_none(value):
 
 
 OUTCOME = {
-    **dict.fromkeys(("triggered", "success", "source_correct"), truth),
+    **dict.fromkeys(("triggered", "success", "source_correct", "taken_back"), truth),
     **dict.fromkeys(("patches", "steps", "attempts"), whole),
     **dict.fromkeys(("reason", "finished"), string),
     "languages": strings,

@@ -12,6 +12,7 @@ from rich.text import Text as Shown
 from polypatch.cli.asking import Asked
 from polypatch.cli.saved import Saved
 from polypatch.cli.shown import shown
+from polypatch.deltas.kinds import KINDS
 from polypatch.evaluation.strict_json import to_json as as_json
 from polypatch.model.explain import Answer, Cause, Explanation
 from polypatch.rendering.grid import Grid, labels
@@ -30,7 +31,7 @@ def explanations(saved: Saved, asked: Sequence[Asked]) -> list[Explained]:
     """Every text explained."""
     edited = saved.attach()
     edited.tail.queries([one.text for one in asked])  # in one pass
-    patches = saved.config["delta"] in ("patches", "codebook")
+    patches = KINDS[saved.config["delta"]].in_parts
     return [Explained(one, edited.explain(one.text), patches) for one in asked]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from polypatch.deltas.kinds import KINDS, standing_alone
 from polypatch.errors import JournalError
 from polypatch.files import strict_json
 from polypatch.store.artefact import Artefact
@@ -30,7 +31,7 @@ def from_journal(folder: Path, fold: int) -> Artefact:
         raise JournalError(f"{folder}: the journal holds no edit yet; go on with the run by polypatch edit … --resume")
     config = strict_json(facts[_note(fold)].encode(), f"{folder}: the journal's {_note(fold)}", JournalError)
     records = tuple(entry.record for entry in entries)
-    if config["delta"] in _GROWING:
+    if KINDS[config["delta"]].in_parts:
         return Artefact(*_grown(entries, config), records, config)
     weights = [entry.tensors for entry in entries if entry.tensors is not None]
     if not weights:
@@ -40,19 +41,13 @@ def from_journal(folder: Path, fold: int) -> Artefact:
 
 def _grown(entries: Sequence[Entry], config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What the edits left one after another, put together by an empty delta of their kind."""
-    from polypatch.deltas import standing_alone
-
     first: Mapping[str, Any] = next((entry.tensors for entry in entries if entry.tensors is not None), {})
-    delta = standing_alone(config["delta"], config["hidden_size"], len(config["labels"]), first)
+    delta = standing_alone(config, first)
     assert delta is not None  # only such kinds grow
     for entry in entries:
         if entry.tensors is not None:
             delta.adopt(entry.record.outcome.edit_id, entry.tensors)
     return delta.tensors(), tuple(delta.owners)
-
-
-_GROWING = ("patches", "codebook")
-"""Kinds of delta of which an edit adds a part."""
 
 
 def _note(fold: int) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from polypatch.cli.folder import edit_folders, find_edits
+from polypatch.deltas.kinds import KINDS
 from polypatch.editors.widths import BY_WIDTH, MEASURED, settings_for
 from polypatch.errors import DataError
 from polypatch.outcomes import EditOutcome
@@ -176,6 +177,7 @@ def saved_edits(folder: Path) -> list[Listing]:
 
 def _summary(artefact: Artefact, place: Path) -> list[tuple[str, str]]:
     config, outcomes = artefact.config, artefact.outcomes
+    in_parts = KINDS[config["delta"]].in_parts
     made = [outcome for outcome in outcomes if outcome.triggered]
     return [
         ("recipe", str(config["recipe"])),
@@ -184,10 +186,7 @@ def _summary(artefact: Artefact, place: Path) -> list[tuple[str, str]]:
         ("seed", str(config["seed"])),
         ("edits", f"{len(outcomes)}, of which {len(made)} needed a change"),
         ("took", f"{sum(one.success for one in made)} of {len(made)}"),
-        (
-            "patches",
-            str(len(artefact.owners)) if config["delta"] in ("patches", "codebook") else "none: weights were changed",
-        ),
+        ("patches", str(len(artefact.owners)) if in_parts else "none: weights were changed"),
         ("size", f"{((place if place.exists() else aside(place)) / TENSORS).stat().st_size / 1000:,.0f} kB"),
         ("time", _time(made)),
     ]

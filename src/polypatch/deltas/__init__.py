@@ -1,10 +1,28 @@
 """WHAT stays in the model."""
 
-from polypatch.deltas.alone import standing_alone as standing_alone
-from polypatch.deltas.codebook import Codebook as Codebook
-from polypatch.deltas.delta import Delta as Delta
-from polypatch.deltas.delta import Pieces as Pieces
-from polypatch.deltas.low_rank import LowRankDelta as LowRankDelta
-from polypatch.deltas.patch_bank import PatchBank as PatchBank
-from polypatch.deltas.patch_bank import chosen as chosen
-from polypatch.deltas.weight_delta import WeightDelta as WeightDelta
+from typing import TYPE_CHECKING
+
+from polypatch._lazy import lazily as _lazily
+
+if TYPE_CHECKING:
+    from polypatch.deltas.codebook import Codebook as Codebook
+    from polypatch.deltas.delta import Delta as Delta
+    from polypatch.deltas.delta import Pieces as Pieces
+    from polypatch.deltas.low_rank import LowRankDelta as LowRankDelta
+    from polypatch.deltas.patch_bank import PatchBank as PatchBank
+    from polypatch.deltas.patch_bank import chosen as chosen
+    from polypatch.deltas.weight_delta import WeightDelta as WeightDelta
+
+_HOME = {
+    "Codebook": "codebook",
+    "Delta": "delta",
+    "LowRankDelta": "low_rank",
+    "PatchBank": "patch_bank",
+    "Pieces": "delta",
+    "WeightDelta": "weight_delta",
+    "chosen": "patch_bank",
+}
+
+__all__ = [*_HOME]
+
+__getattr__ = _lazily(__name__, _HOME)

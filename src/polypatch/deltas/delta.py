@@ -16,7 +16,7 @@ class Delta(Protocol):
     """A change of the model that grows edit by edit; every Delta is a `polypatch.sites.Change`."""
 
     kind: str
-    """What `edit_config.json` calls it: ``"patches"``, ``"weights"``, ``"low-rank"`` or ``"codebook"``."""
+    """What `edit_config.json` calls it: a name of the table in `polypatch.deltas.kinds`."""
 
     separable: bool
     """Whether an edit can be cut out. Where it cannot, taking one back makes the others again."""

@@ -3,7 +3,7 @@
 ::
 
     edit_config.json     what was edited and how: `FIELDS`; SHA-256 of every other file, and of itself
-    edits.safetensors    the tensors of the delta, which is one of `KINDS`
+    edits.safetensors    the tensors of the delta, of one of the kinds in `polypatch.deltas.kinds`
     provenance.jsonl     one line per edit, in order: `ROW`
     report.json          what the edits achieved, the rows of a report; absent where nothing was measured
     README.md            the model card, for people and hubs; not read back
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from polypatch.data.record import edit_from_record
+from polypatch.deltas.kinds import KINDS
 from polypatch.errors import ArtefactError, DataError
 from polypatch.files import read_plain, sha256, strict_json
 from polypatch.outcomes import EditOutcome, EditRecord, outcome_from_plain
@@ -45,7 +46,6 @@ CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
 REPLACED = 9
 """So often a reader begins anew where the folder was replaced while it was read."""
 
-KINDS = ("patches", "weights", "low-rank", "codebook")
 Types = type | tuple[type, ...]
 
 _COMMON: dict[str, Types] = {
@@ -196,7 +196,7 @@ def _require_sense(path: Path, config: Mapping[str, Any]) -> None:
             raise ArtefactError(f"{path}: {name} must be a list of strings")
     if config["delta"] not in KINDS:
         raise ArtefactError(f"{path}: delta should be one of {', '.join(KINDS)}, is {config['delta']!r}")
-    if config["scope"] not in (("ffn", "layer") if config["delta"] == "weights" else (None,)):
+    if config["scope"] not in KINDS[config["delta"]].scopes:
         raise ArtefactError(f"{path}: scope {config['scope']!r} does not belong to {config['delta']}")
     for name in ("max_length", "hidden_size"):
         if not 1 <= config.get(name, 1) < 2**31:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+from polypatch.deltas.kinds import KINDS
 from polypatch.errors import ArtefactError, EditError, InputError
 from polypatch.outcomes import EditRecord, Status
 from polypatch.store.artefact import FORMAT_VERSION, Artefact
@@ -28,10 +29,9 @@ def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
         ArtefactError: an old format, which lacks what is to be written.
     """
     require_current(artefact)
-    if (kind := artefact.config["delta"]) != "patches":
-        what = "are in a codebook whose radii" if kind == "codebook" else "changed weights that"
+    if what := KINDS[artefact.config["delta"]].shared:
         raise InputError(
-            f"these edits {what} they share, so none can be cut out of the folder; in Python, "
+            f"these edits {what}, so none can be cut out of the folder; in Python, "
             "EditedModel.from_pretrained(folder, memory=…).revert(id) makes the other edits again"
         )
     _require_active(ids, artefact.records)

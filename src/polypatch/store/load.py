@@ -15,7 +15,8 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch._version import __version__
 from polypatch.data.memory import Given, parted
-from polypatch.deltas import Codebook, Delta, LowRankDelta, PatchBank, WeightDelta
+from polypatch.deltas import Delta
+from polypatch.deltas.kinds import on_site
 from polypatch.edits import Lang, Text
 from polypatch.errors import ArtefactError, InputError
 from polypatch.model.rules import Rules
@@ -127,19 +128,9 @@ def learn_maps(tail: FrozenTail | FullForward, parallel: Mapping[Lang, Sequence[
 
 def loaded_delta(site: FeedForwardSite, artefact: Artefact) -> Delta:
     """What the artefact holds, as the kind of delta its configuration names; ArtefactError where it cannot be that."""
-    delta = _empty_delta(site, artefact.config)
+    delta = on_site(site, artefact.config)
     delta.load_tensors(artefact.tensors, artefact.owners)
     return delta
-
-
-def _empty_delta(site: FeedForwardSite, config: Mapping[str, Any]) -> Delta:
-    if config["delta"] == PatchBank.kind:
-        return PatchBank(site.hidden_size, site.activation_name, site.device, site.dtype)
-    if config["delta"] == Codebook.kind:
-        return Codebook(site.hidden_size, len(site.labels), site.device, site.dtype)
-    if config["delta"] == LowRankDelta.kind:
-        return LowRankDelta(site)
-    return WeightDelta(site, config["scope"])
 
 
 def push_artefact(artefact: Artefact, repo_id: str, *, private: bool, token: str | None) -> str:

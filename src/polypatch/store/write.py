@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polypatch.data.record import record_from_edit
+from polypatch.deltas.kinds import standing_alone
 from polypatch.errors import ArtefactError, PolypatchError
 from polypatch.files import sha256, write_synced
 from polypatch.outcomes import EditRecord
@@ -117,10 +118,7 @@ def _require_readable(
 
 
 def _load_alone(back: Artefact) -> None:
-    from polypatch.deltas import standing_alone
-
-    config = back.config
-    delta = standing_alone(config["delta"], config["hidden_size"], len(config["labels"]), back.tensors)
+    delta = standing_alone(back.config, back.tensors)
     if delta is not None:
         delta.load_tensors(back.tensors, back.owners)
 
