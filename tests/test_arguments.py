@@ -1,5 +1,6 @@
 """A string is a sequence of letters: where a list is meant it is refused by name, not taken apart."""
 
+import pandas as pd
 import pytest
 
 import polypatch as pp
@@ -28,7 +29,7 @@ CALLS = {
     "mapping sampler": (lambda e: pp.SourcePlusMapped(languages="de"), "languages is 'de'"),
     "data": (lambda e: choose_languages("de", ["en", "de"], source="en", where="here"), "languages is 'de'"),
     "memory texts": (lambda e: pp.EditingData("x", ()).memory_texts("de"), "languages is 'de'"),
-    "no codes": (lambda e: guarded(e, languages=["de", 7]), "7 is none"),
+    "no codes": (lambda e: guarded(e, languages=["de", 7]), "7 is not a lower-case ISO 639"),
     "guard": (lambda e: pp.Guard("text", 1.0), "probe is 'text'"),
     "guard, no text": (lambda e: pp.Guard(["text", 3], 1.0), r"probe\[1\] is 3"),
     "locality": (lambda e: pp.evaluate(e, [], locality={"x": "text"}), r"locality\['x'\] is 'text'"),
@@ -36,6 +37,11 @@ CALLS = {
     "locality, list": (lambda e: pp.evaluate(e, [], locality=[Labelled("a", "b")]), "is a mapping"),
     "watch": (lambda e: pp.Watch(every=1, locality={"x": "text"}), r"locality\['x'\] is 'text'"),
     "watch, never": (lambda e: pp.Watch(every=0), "at least 1, not 0"),
+    "no such code": (lambda e: guarded(e, languages=["xx"]), "'xx' is not a lower-case ISO 639"),
+    "sampler, a country": (lambda e: pp.OnlyLanguages(("jp",)), "write 'ja'"),
+    "guard, empty text": (lambda e: pp.Guard(["text", " "], 1.0), r"probe\[1\] is empty"),
+    "guard, half a character": (lambda e: pp.Guard(["a\ud800"], 1.0), "half of a character"),
+    "locality, a table": (lambda e: pp.evaluate(e, [], locality={"x": pd.DataFrame({"t": ["a"]})}), "the columns t"),
     "one edit": (lambda e: list(pp.edit_stream(e, tiny_edits(1)[0])), "not one Edit"),
     "no edit": (lambda e: list(pp.edit_stream(e, ["wake me up"])), r"edits\[0\] is a str"),
 }

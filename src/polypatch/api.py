@@ -11,9 +11,10 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from polypatch.cautions import caution
+from polypatch.data.given import edits_in
 from polypatch.data.memory import Given, Kept, parted
 from polypatch.edited_model import EditedModel
-from polypatch.edits import Edit, Lang, Text, edits_in
+from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
 from polypatch.model.guard import Guard
 from polypatch.model.one_language import cautioned

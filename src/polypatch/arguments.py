@@ -1,38 +1,47 @@
-"""Arguments at the boundary: a string where a list is meant would be taken apart into its letters."""
+"""Arguments at the boundary: what is no list, text or label is refused by name, with what was meant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import difflib
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from polypatch.errors import InputError
 
-
-def languages_in(given: Any, name: str = "languages") -> tuple[str, ...]:
-    """Language codes as they were given.
-
-    Raises:
-        InputError: one string, or what is no list of strings.
-    """
-    codes = _items(given, name, '["de", "fr"]')
-    for code in codes:
-        if not isinstance(code, str):
-            raise InputError(f"{name} is a list of language codes, and {_short(code)} is none")
-    return codes
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a character, as JSON can spell it: no tokenizer reads it, and no file can hold it."""
 
 
-def texts_in(given: Any, name: str) -> list[Any]:
-    """Texts, or pairs of texts, as they were given.
+def texts_in(given: Any, name: str, *, empty: bool = False) -> list[Any]:
+    """Texts, or pairs of texts, as they were given: a list, a column of a table, anything that can be gone through.
+
+    `empty` texts pass where that is said.
 
     Raises:
-        InputError: one string, or what is neither a text nor a pair of texts.
+        InputError: one string, a table, what is neither a text nor a pair of texts, or texts and pairs together.
     """
-    texts = _items(given, name, '["a text", "another"]')
+    texts = items_in(given, name, '["a text", "another"]')
     for i, text in enumerate(texts):
-        pair = isinstance(text, tuple) and len(text) == 2
-        if not all(isinstance(part, str) for part in (text if pair else (text,))):
-            raise InputError(f"{name}[{i}] is {_short(text)}: a text is a string, or a tuple of two strings")
+        if wrong := not_a_text(text, empty=empty):
+            raise InputError(f"{name}[{i}] is {wrong}")
+    kinds = {isinstance(text, tuple): i for i, text in enumerate(texts)}
+    if len(kinds) > 1:
+        raise InputError(f"{name} mixes texts and pairs of texts (at {kinds[False]} and {kinds[True]}): give one kind")
     return list(texts)
+
+
+def not_a_text(text: object, *, pair: bool = True, empty: bool = False) -> str:
+    """Why it is no text, nor a `pair` of them; nothing where it is one."""
+    for part in text if pair and isinstance(text, tuple) and len(text) == 2 else (text,):
+        if not isinstance(part, str):
+            kind = "a string, or a tuple of two strings" if pair else "a string"
+            return f"{shortened(text)}: {'decode it' if isinstance(part, bytes) else f'a text is {kind}'}"
+        if not empty and not part.strip():
+            return f"empty, {shortened(text)}: fill it in or leave it out"
+        if SURROGATE.search(part):
+            return f"{shortened(text)}, with half of a character in it, which no tokenizer reads"
+    return ""
 
 
 def labelled_in(given: Any, name: str = "locality") -> None:
@@ -42,19 +51,64 @@ def labelled_in(given: Any, name: str = "locality") -> None:
         InputError: no mapping, a set that is one string, or a row that is no pair.
     """
     if not isinstance(given, Mapping):
-        raise InputError(f'{name} is a mapping such as {{"test": [("a text", "label")]}}, not {_short(given)}')
+        raise InputError(f'{name} is a mapping such as {{"test": [("a text", "label")]}}, not {shortened(given)}')
     for key, rows in given.items():
-        for i, row in enumerate(_items(rows, f"{name}[{key!r}]", '[("a text", "label")]')):
+        for i, row in enumerate(items_in(rows, f"{name}[{key!r}]", '[("a text", "label")]')):
             if not (isinstance(row, tuple | list) and len(row) == 2 and isinstance(row[1], str)):
-                raise InputError(f"{name}[{key!r}][{i}] is {_short(row)}: a row is (text, label)")
+                raise InputError(f"{name}[{key!r}][{i}] is {shortened(row)}: a row is (text, label)")
 
 
-def _items(given: Any, name: str, example: str) -> tuple[Any, ...]:
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
-        raise InputError(f"{name} is {_short(given)}: give a list, such as {example}")
+def is_number(value: object) -> bool:
+    """Whether it is a whole number: Python's or NumPy's, but not true or false."""
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def no_class_name(label: object) -> str:
+    """Why it is no name of a class; empty where it is one.
+
+    A class index is refused, too: what number a class has in somebody's data need not be its number in the model.
+    """
+    if is_number(label):
+        return f"the number {label}: give the name of a class, such as model.config.id2label[{label}] if that is meant"
+    return not_a_text(label, pair=False)
+
+
+def unknown_label(label: str, known: Collection[str]) -> str:
+    """What to say of a label that is not among the `known` classes, which are in the model's order: which was meant."""
+    names = list(known)
+
+    def plain(text: str) -> str:
+        return " ".join(text.split()).casefold()
+
+    same = [name for name in names if plain(name) == plain(label)]
+    if same:
+        return f"only case or spaces differ from {same[0]!r}: write it so"
+    if label.strip().isdecimal() and int(label) < len(names):
+        return f"labels are names: class {int(label)} is called {names[int(label)]!r}"
+    folded = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(label.casefold(), folded, n=3)
+    if close:
+        return f"closest: {', '.join(repr(folded[name]) for name in close)}"
+    first = ", ".join(name[:60] for name in names[:8])
+    return f"it has {len(names)}: {first}{', …' if len(names) > 8 else ''}"
+
+
+def items_in(given: Any, name: str, example: str) -> tuple[Any, ...]:
+    """What a list, or anything else that can be gone through, holds.
+
+    Not a string, which would be its letters, nor a mapping or a table, which would be the names of its columns.
+
+    Raises:
+        InputError: one of those, or no list; the message shows `example`.
+    """
+    if hasattr(given, "columns") and hasattr(given, "to_dict"):  # pandas', which is not imported for this
+        raise InputError(f"{name} is a table with the columns {', '.join(map(str, given.columns))}: give one of them")
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise InputError(f"{name} is {shortened(given)}: give a list, such as {example}")
     return tuple(given)
 
 
-def _short(value: object) -> str:
+def shortened(value: object) -> str:
+    """`value` as Python writes it, cut to 60 characters."""
     shown = repr(value)
     return shown if len(shown) <= 60 else f"{shown[:59]}…"

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from polypatch.data.given import edits_in
 from polypatch.data.memory import Given
-from polypatch.edits import Edit, Lang, Text, edits_in
+from polypatch.edits import Edit, Lang, Text
 from polypatch.model.answers import Answered, answered
 from polypatch.model.cost import Cost, cost_of, described
 from polypatch.model.explain import Explanation, explain, firing

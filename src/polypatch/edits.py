@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
-from polypatch.arguments import languages_in
-from polypatch.errors import EditError, InputError
-
-Lang: TypeAlias = str
-"""ISO 639-1 code, lower case (``en``, ``zh``)."""
+from polypatch.arguments import SURROGATE, no_class_name, not_a_text, shortened
+from polypatch.errors import EditError
+from polypatch.languages import Lang as Lang
+from polypatch.languages import is_lang as is_lang
+from polypatch.languages import languages_in, not_a_lang
 
 Text: TypeAlias = str | tuple[str, str]
 """As tokenizers take it: a text, or (premise, hypothesis)."""
 
+_ID_WORDS = 40
+"""Characters of the prompt in an id that is made."""
+
 MAPPED = "~"
 """Before a language: not its prompt, but the source's mapped to it."""
-
-
-def is_lang(code: object) -> bool:
-    """Whether it is a lower-case ISO 639 language code such as ``"en"``."""
-    return isinstance(code, str) and re.fullmatch(r"[a-z]{2,3}", code) is not None
 
 
 class Example(NamedTuple):
@@ -74,18 +74,20 @@ class Probe:
 class Edit:
     """One correction: the model should answer `target` to `prompt`, in every language.
 
+    `id` names it in reports and for `revert`; an edit without one gets the first words of its prompt and six figures.
     `prompt` holds at least `source`; the other entries are parallel to it. `target` needs only the source language
     where the answer is a class label, which is the same string everywhere. `rephrases` are other wordings (source
     language: MLG, eq. 11; any other: ``clg_rephrase``) and are never trained on. `ground_truth` is what the model said
     before, `subject` what the prompt is about; both are optional, and carried for EasyEdit's file format.
 
     Raises:
-        EditError: an empty id or text, a malformed language code, no prompt or no target in the source language.
+        EditError: an empty id or text, a language code that does not exist, a value that is not by language, no prompt
+            or no target in the source language.
     """
 
-    id: str
-    prompt: Mapping[Lang, Text]
-    target: Mapping[Lang, str]
+    id: str = None  # type: ignore[assignment]  # never None once it is made
+    prompt: Mapping[Lang, Text] = field(default_factory=dict)
+    target: Mapping[Lang, str] = field(default_factory=dict)
     source: Lang = "en"
     rephrases: Mapping[Lang, tuple[Text, ...]] = field(default_factory=dict)
     locality: Mapping[str, tuple[Probe, ...]] = field(default_factory=dict)
@@ -94,17 +96,22 @@ class Edit:
     subject: Mapping[Lang, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.id:
-            raise EditError("an edit needs a non-empty id")
-        for lang in {*self.prompt, *self.target, *self.rephrases, self.source}:
-            if not is_lang(lang):
-                raise EditError(f"edit {self.id!r}: {lang!r} is not a lower-case ISO 639 language code such as 'en'")
+        if self.id is not None and (not isinstance(self.id, str) or not self.id or SURROGATE.search(self.id)):
+            raise EditError(f"{shortened(self.id)} is no id: an edit needs a non-empty id, or None, and one is made")
+        for name in ("prompt", "target", "rephrases", "ground_truth", "subject"):
+            _require_by_language(self, name, getattr(self, name))
+        for name in ("locality", "portability"):
+            object.__setattr__(self, name, _probe_sets(self, name, getattr(self, name)))
+        object.__setattr__(self, "rephrases", _rephrases(self, self.rephrases))
         _require_source(self, "prompt", self.prompt)
         _require_source(self, "target", self.target)
         for place, text in self._texts():
-            _require_text(self.id, place, text)
+            if wrong := no_class_name(text) if place.startswith("target") else not_a_text(text):
+                raise EditError(f"{_named(self)}: {place} is {wrong}")
+        if not self.id:
+            object.__setattr__(self, "id", made_id(self.prompt[self.source], self.target[self.source], self.source))
 
-    def _texts(self) -> Iterator[tuple[str, Text]]:
+    def _texts(self) -> Iterator[tuple[str, object]]:
         """Every text of the edit with the place it stands in, for validation."""
         yield from ((f"prompt[{lang}]", text) for lang, text in self.prompt.items())
         yield from ((f"target[{lang}]", label) for lang, label in self.target.items())
@@ -139,29 +146,52 @@ class Edit:
         return replace(self, prompt={lang: text for lang, text in self.prompt.items() if lang in keep})
 
 
-def edits_in(given: Iterable[Edit]) -> tuple[Edit, ...]:
-    """Edits as they were given.
+def made_id(prompt: Text, target: str, source: Lang) -> str:
+    """The id of an edit that was given none: its first words, for people, and a hash of what it says.
 
-    Raises:
-        InputError: a single one, or what is no edit.
+    It depends on nothing else, so that the same correction has the same id, and the same random numbers, in every run.
     """
-    if isinstance(given, Edit) or not isinstance(given, Iterable):
-        raise InputError(f"edits are a list, such as [edit], not one {type(given).__name__}")
-    edits = tuple(given)
-    for i, edit in enumerate(edits):
-        if not isinstance(edit, Edit):
-            raise InputError(f"edits[{i}] is a {type(edit).__name__}, not an Edit")
-    return edits
+    words = re.findall(r"\w+", prompt if isinstance(prompt, str) else " ".join(prompt))
+    first = "-".join(words)[:_ID_WORDS].strip("-")
+    said = hashlib.blake2b(json.dumps([prompt, target, source]).encode(), digest_size=3).hexdigest()
+    return f"{first}-{said}" if first else said
+
+
+def _named(edit: Edit) -> str:
+    return "an edit" if edit.id is None else f"edit {shortened(edit.id)}"
+
+
+def _require_by_language(edit: Edit, name: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise EditError(
+            f"{_named(edit)}: {name} is {shortened(value)}; give it by language: {{{shortened(edit.source)}: …}}"
+        )
+    for lang in (*value, edit.source):
+        if not is_lang(lang):
+            raise EditError(f"{_named(edit)}: {name}: {not_a_lang(lang)}")
+
+
+def _rephrases(edit: Edit, given: Mapping[Lang, object]) -> dict[Lang, tuple[Text, ...]]:
+    for lang, texts in given.items():
+        if not isinstance(texts, tuple | list):
+            raise EditError(f"{_named(edit)}: rephrases[{lang}] is {shortened(texts)}; give a list of texts")
+    return {lang: tuple(texts) for lang, texts in given.items()}  # type: ignore[arg-type]
+
+
+def _probe_sets(edit: Edit, name: str, given: object) -> dict[str, tuple[Probe, ...]]:
+    """The named probes of an edit, each set as a tuple."""
+    if not isinstance(given, Mapping):
+        raise EditError(f"{_named(edit)}: {name} is {shortened(given)}; give named sets: {{'near': [Probe(…)]}}")
+    for key, probes in given.items():
+        if not isinstance(probes, tuple | list) or not all(isinstance(probe, Probe) for probe in probes):
+            raise EditError(
+                f"{_named(edit)}: {name}[{key!r}] is {shortened(probes)}; give a list of "
+                f"polypatch.edits.Probe(prompt={{{shortened(edit.source)}: …}}, target={{…}})"
+            )
+    return {key: tuple(probes) for key, probes in given.items()}
 
 
 def _require_source(edit: Edit, name: str, by_language: Mapping[Lang, object]) -> None:
     if edit.source not in by_language:
         have = ", ".join(sorted(by_language)) or "none"
-        raise EditError(f"edit {edit.id!r} has no {name} in its source language {edit.source!r} (has: {have})")
-
-
-def _require_text(edit_id: str, place: str, text: Text) -> None:
-    pair = isinstance(text, tuple) and len(text) == 2 and not place.startswith("target")
-    parts = text if pair else (text,)
-    if not all(isinstance(part, str) and part.strip() for part in parts):
-        raise EditError(f"edit {edit_id!r}: {place} is empty or not text: {text!r}")
+        raise EditError(f"{_named(edit)} has no {name} in its source language {edit.source!r} (has: {have})")

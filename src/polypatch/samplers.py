@@ -11,8 +11,8 @@ import random
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
-from polypatch.arguments import languages_in
 from polypatch.edits import MAPPED, Edit, Example, Lang
+from polypatch.languages import languages_in
 from polypatch.settings import Settings, at_least
 
 Redraw = Literal["per_step", "per_edit"]

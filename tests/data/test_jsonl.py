@@ -164,7 +164,7 @@ def edit(edit_id="a", **fields):
     [
         ([], "no edits to write"),
         ([edit(), edit()], "edit 'a' occurs twice"),
-        ([edit(ground_truth={"German": "x"})], "edit 'a' cannot be written: field 'ground_truth'"),
+        ([edit(ground_truth={"en": 7})], "edit 'a' cannot be written: field 'ground_truth'"),
         ([edit(subject={"en": "\ud800"})], "edit 'a' cannot be written"),
         ([edit(locality={"n": (Probe({}, {}),)})], "edit 'a' cannot be written: field 'locality.n"),
     ],

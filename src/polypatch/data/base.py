@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from polypatch.arguments import languages_in
 from polypatch.edits import Edit, Labelled, Lang, Text, is_lang
 from polypatch.errors import DataError
+from polypatch.languages import languages_in
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from polypatch.arguments import languages_in, texts_in
+from polypatch.arguments import texts_in
 from polypatch.data.base import EditingData
 from polypatch.data.csv_file import read_csv_rows
 from polypatch.data.files import read_lines
 from polypatch.edits import Lang, Text, is_lang
 from polypatch.errors import DataError
 from polypatch.files import strict_json
+from polypatch.languages import not_a_lang
 
 STOPPING = 5
 """Every so many-th text watches the stopping rule instead of being trained with."""
@@ -87,7 +88,7 @@ def _from_table(path: Path, source: Lang) -> Iterator[tuple[str, Probe]]:
     for where, _, cells in read_csv_rows(path, ("text",), ("lang", "label")):
         lang = cells.get("lang", source)
         if not is_lang(lang):
-            raise DataError(f"{where}: {lang!r} is no language; write a code such as en")
+            raise DataError(f"{where}: {not_a_lang(lang)}")
         yield where, Probe(lang, cells["text"], cells.get("label"))
 
 
@@ -136,9 +137,9 @@ def _by_language(given: Given, name: str) -> dict[Lang, list[Text]]:
         return read_memory(path, "")
     if not isinstance(given, Mapping):
         return {"": texts_in(given, name)}
-    for lang in languages_in(given, name):
+    for lang in given:
         if not is_lang(lang):
-            raise DataError(f"{name}: {lang!r} is not a lower-case ISO 639 language code such as 'en'")
+            raise DataError(f"{name}: {not_a_lang(lang)}")
     return {lang: texts_in(texts, f"{name}[{lang!r}]") for lang, texts in given.items()}
 
 

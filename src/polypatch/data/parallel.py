@@ -7,12 +7,13 @@ from dataclasses import replace
 from functools import partial
 from os import PathLike
 
-from polypatch.arguments import languages_in
+from polypatch.data.given import edits_in
 from polypatch.data.translate import Translator, translate
 from polypatch.data.translation_cache import TranslationCache
 from polypatch.data.translators import OPUS, Models
-from polypatch.edits import Edit, Lang, Text, is_lang
+from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
+from polypatch.languages import languages_in
 
 Translators = Callable[[Lang, Lang], Translator]
 """(language read, language written) -> what translates between them; `polypatch.data.translators.Models` is one."""
@@ -49,7 +50,7 @@ def translated(
         InputError: no language, or what is none; a translator that does not know one; the extra is not installed.
         DataError: no such model, or not a translation model; the disk refuses. What was translated before is kept.
     """
-    edits, wanted = list(edits), _checked(languages)
+    edits, wanted = edits_in(edits), _checked(languages)
     missing: dict[Pair, list[str]] = {}
     for lang in wanted:
         for edit in edits:
@@ -71,9 +72,6 @@ def _checked(languages: Iterable[Lang]) -> tuple[Lang, ...]:
     wanted = tuple(dict.fromkeys(languages_in(languages)))
     if not wanted:
         raise InputError("languages is empty: name a language to translate into, such as 'de'")
-    strange = next((lang for lang in wanted if not is_lang(lang)), None)
-    if strange is not None:
-        raise InputError(f"{strange!r} is not a lower-case ISO 639 language code such as 'de'")
     return wanted
 
 

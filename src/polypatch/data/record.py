@@ -7,38 +7,41 @@ object ``{"premise": …, "hypothesis": …}``, never a list, because a list of 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias, TypeVar
 
+from polypatch.arguments import SURROGATE, is_number, no_class_name
 from polypatch.data.quoting import cut, listed, quoted
 from polypatch.edits import Edit, Lang, Probe, Text, is_lang
 from polypatch.errors import DataError, EditError
+from polypatch.languages import not_a_lang
 
 T = TypeVar("T")
 Record: TypeAlias = dict[str, Any]
 
 _ALIASES: Mapping[str, tuple[str, ...]] = {
-    # the second names are those of KnowEdit's files (WikiBio, ZsRE) and of EasyEdit's CounterFact
+    # the second names are those of KnowEdit's files (WikiBio, ZsRE) and of EasyEdit's CounterFact; of files of texts
+    # with labels; and those of `Edit`
     "id": ("id", "case_id"),
+    "source": ("source", "lang"),
     "prompt": ("prompt", "text"),
-    "target_new": ("target_new", "labels"),
+    "target_new": ("target_new", "labels", "label", "target"),
     "subject": ("subject", "concept"),
-    "rephrase_prompt": ("rephrase_prompt", "rephrase"),
+    "rephrase_prompt": ("rephrase_prompt", "rephrase", "rephrases"),
 }
 _FLAT_PROBES: Mapping[str, str] = {"locality": "neighborhood", "portability": "one_hop"}
 """EasyEdit's older files have one probe as ``{kind}_prompt`` and ``{kind}_ground_truth``: the set it then calls so."""
 
-_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character; no tokenizer can read it
-_PAIR = {"premise", "hypothesis"}
+PAIR = ("premise", "hypothesis")
+"""A pair of texts in a file."""
 
 
-def edit_from_record(record: object, *, default_id: str, source: Lang = "en") -> Edit:
+def edit_from_record(record: object, *, default_id: str | None, source: Lang = "en") -> Edit:
     """One decoded JSON object as an Edit; fields that are not named in the format are ignored.
 
     Args:
         record: the object.
-        default_id: the id of a record without one.
+        default_id: the id of a record without one; None makes one of what the edit says.
         source: the language of plain values, where the record has no ``source``.
 
     Raises:
@@ -46,14 +49,15 @@ def edit_from_record(record: object, *, default_id: str, source: Lang = "en") ->
     """
     if not isinstance(record, dict):
         raise DataError(f"expected an object, found {_short(record)}")
-    lang = _language(source if record.get("source") is None else record["source"], "source")
+    own = _first(record, "source")
+    lang = _language(source if own is None else own, "source")
     prompt: dict[Lang, Text] = _by_language(_first(record, "prompt"), "prompt", lang, _text)
     target = _by_language(_first(record, "target_new"), "target_new", lang, _label)
     _require(prompt, "prompt", lang)
     _require(target, "target_new", lang)
     try:
         return Edit(
-            id=_id(_first(record, "id"), default_id),
+            id=_id(_first(record, "id"), default_id),  # type: ignore[arg-type]
             source=lang,
             prompt=prompt,
             target=target,
@@ -93,7 +97,9 @@ def _require(by_language: Mapping[Lang, object], field: str, source: Lang) -> No
         raise DataError(f"field {field!r}: nothing in the source language {source!r} (has: {has})")
 
 
-def _id(value: object, default: str) -> str:
+def _id(value: object, default: str | None) -> str | None:
+    if value is None and default is None:
+        return None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     name = default if value is None else _string(value, "id")
@@ -104,7 +110,7 @@ def _id(value: object, default: str) -> str:
 
 def _by_language(value: object, field: str, source: Lang, parse: Callable[[object, str], T | None]) -> dict[Lang, T]:
     """A ``{lang: value}`` map as it is, anything else as the value in `source`; None from `parse` is left out."""
-    if isinstance(value, dict) and not _PAIR & value.keys():
+    if isinstance(value, dict) and value.keys().isdisjoint(PAIR):
         parsed = {_language(lang, field): parse(item, f"{field}.{lang}") for lang, item in value.items()}
     else:
         parsed = {} if value is None else {source: parse(value, field)}
@@ -114,14 +120,14 @@ def _by_language(value: object, field: str, source: Lang, parse: Callable[[objec
 def _language(value: object, field: str) -> Lang:
     lang = _string(value, field)
     if not is_lang(lang):
-        raise DataError(f"field {field!r}: {quoted(lang)} is not a lower-case ISO 639 language code such as 'en'")
+        raise DataError(f"field {field!r}: {not_a_lang(lang)}")
     return lang
 
 
 def _string(value: object, field: str) -> str:
     if not isinstance(value, str):
         raise DataError(f"field {field!r}: expected text, found {_short(value)}")
-    if _SURROGATE.search(value):
+    if SURROGATE.search(value):
         raise DataError(f"field {field!r}: half of a surrogate pair in {_short(value)}")
     return value
 
@@ -137,7 +143,7 @@ def _text(value: object, field: str) -> Text:
     """A text, or a pair as an object with exactly the two keys."""
     if not isinstance(value, dict):
         return _filled(value, field)
-    if value.keys() != _PAIR:
+    if value.keys() != set(PAIR):
         raise DataError(f"field {field!r}: expected a text or {{premise, hypothesis}}, found {_short(value)}")
     return (_filled(value["premise"], f"{field}.premise"), _filled(value["hypothesis"], f"{field}.hypothesis"))
 
@@ -157,6 +163,8 @@ def _answer(value: object, field: str) -> str | None:
 
 
 def _label(value: object, field: str) -> str | None:
+    if is_number(value):
+        raise DataError(f"field {field!r}: {no_class_name(value)}")
     answer = _answer(value, field)
     return None if answer is None else _filled(answer, field)
 

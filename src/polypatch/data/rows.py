@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from polypatch.arguments import languages_in
+from polypatch.arguments import items_in
 from polypatch.data.quoting import listed, quoted
 from polypatch.edits import Edit, Labelled, Lang, Text, is_lang
 from polypatch.errors import DataError
+from polypatch.languages import not_a_lang
 
 
 class Row(NamedTuple):
@@ -85,15 +86,15 @@ def choose_languages(
         DataError: one of them is not available, the message lists those that are; or is no language code.
     """
     has = tuple(available)
-    asked = None if asked is None else languages_in(asked)
-    named = (lang.removesuffix("?") for lang in asked or () if not lang.endswith("?") or lang[:-1] in has)
+    asked = None if asked is None else items_in(asked, "languages", '["de", "fr"]')
+    named = (str(lang).removesuffix("?") for lang in asked or () if not str(lang).endswith("?") or lang[:-1] in has)
     chosen = tuple(dict.fromkeys((source, *(has if asked is None else named))))
     missing = [lang for lang in chosen if lang not in has]
     if missing:
         raise DataError(f"{where}: no text in {listed([repr(lang) for lang in missing])} (has: {listed(sorted(has))})")
     strange = next((lang for lang in chosen if not is_lang(lang)), None)
     if strange is not None:
-        raise DataError(f"{where}: {quoted(strange)} is not a lower-case ISO 639 language code such as 'en'")
+        raise DataError(f"{where}: {not_a_lang(strange)}")
     return chosen
 
 

@@ -9,14 +9,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from polypatch.arguments import labelled_in, languages_in
-from polypatch.edits import Edit, Labelled, Lang, Text, edits_in, is_lang
+from polypatch.arguments import labelled_in
+from polypatch.data.given import edits_in
+from polypatch.edits import Edit, Labelled, Lang, Text, is_lang
 from polypatch.errors import EditError
 from polypatch.evaluation import metrics
 from polypatch.evaluation.cells import Cells, drawn_languages, masks
 from polypatch.evaluation.metrics import MISSING, Correct, Ints, Percent
 from polypatch.evaluation.questions import Answers, Questions
 from polypatch.evaluation.report import Report, When
+from polypatch.languages import languages_in
 from polypatch.model.cost import Cost, counted
 from polypatch.outcomes import EditOutcome, TrajectoryPoint
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from polypatch.arguments import labelled_in
+from polypatch.data.given import edits_in
 from polypatch.data.memory import Kept
 from polypatch.editors import Memory, MemoryRows
-from polypatch.edits import Edit, Example, Labelled, Lang, edits_in
+from polypatch.edits import Edit, Example, Labelled, Lang
 from polypatch.errors import EditError, InputError
 from polypatch.model.contradictions import require_no_contradictions
 from polypatch.model.guard import Guard, Watchman
