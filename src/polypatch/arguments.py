@@ -31,6 +31,17 @@ def texts_in(given: Any, name: str, *, empty: bool = False) -> list[Any]:
     return list(texts)
 
 
+def text_in(given: Any, name: str = "text") -> Any:
+    """One text, or pair of texts, as it was given; it may be empty.
+
+    Raises:
+        InputError: what is neither.
+    """
+    if wrong := not_a_text(given, empty=True):
+        raise InputError(f"{name} is {wrong}")
+    return given
+
+
 def not_a_text(text: object, *, pair: bool = True, empty: bool = False) -> str:
     """Why it is no text, nor a `pair` of them; nothing where it is one."""
     for part in text if pair and isinstance(text, tuple) and len(text) == 2 else (text,):
@@ -54,8 +65,13 @@ def labelled_in(given: Any, name: str = "locality") -> None:
         raise InputError(f'{name} is a mapping such as {{"test": [("a text", "label")]}}, not {shortened(given)}')
     for key, rows in given.items():
         for i, row in enumerate(items_in(rows, f"{name}[{key!r}]", '[("a text", "label")]')):
-            if not (isinstance(row, tuple | list) and len(row) == 2 and isinstance(row[1], str)):
-                raise InputError(f"{name}[{key!r}][{i}] is {shortened(row)}: a row is (text, label)")
+            where = f"{name}[{key!r}][{i}]"
+            if not (isinstance(row, tuple | list) and len(row) == 2):
+                raise InputError(f"{where} is {shortened(row)}: a row is (text, label)")
+            if wrong := not_a_text(row[0]):
+                raise InputError(f"the text of {where} is {wrong}")
+            if wrong := no_class_name(row[1]):
+                raise InputError(f"the label of {where} is {wrong}")
 
 
 def is_number(value: object) -> bool:

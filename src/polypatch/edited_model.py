@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from polypatch.arguments import items_in, text_in, texts_in
 from polypatch.data.given import edits_in
 from polypatch.data.memory import Given
 from polypatch.edits import Edit, Lang, Text
@@ -51,7 +52,7 @@ class EditedModel(State):
     @torch.no_grad()
     def probabilities(self, texts: Sequence[Text]) -> Tensor:
         """Softmax of the model's own forward passes: [n, classes]."""
-        encoder = self.tail.encoder
+        texts, encoder = texts_in(texts, "texts", empty=True), self.tail.encoder
         logits = torch.empty(len(texts), len(self.labels), dtype=self.site.dtype)
         self.site.require_type()
         with self.site.lock.shared(), self.site.evaluating():
@@ -75,7 +76,7 @@ class EditedModel(State):
     def answers_before_after(self, texts: Sequence[Text]) -> Answered:
         """The same, and the probability that the edited model gives its answer: [n], [n], [n]."""
         with self._looking():
-            return answered(self.tail.asked, self.delta, texts)
+            return answered(self.tail.asked, self.delta, texts_in(texts, "texts", empty=True))
 
     @property
     def cost(self) -> Cost:
@@ -87,11 +88,13 @@ class EditedModel(State):
 
     def firing(self, text: Text, threshold: float = 0.0) -> list[Firing]:
         """The patches whose activation in `text` exceeds `threshold`, strongest first; none for changed weights."""
+        text_in(text)
         with self._looking():
             return [Firing(self.delta.owners[i], a) for i, a in firing(text, self.tail.asked, self.delta, threshold)]
 
     def explain(self, text: Text) -> Explanation:
         """Which patches fire in `text`, how strongly, from which edits, and what the answer would be without them."""
+        text_in(text)
         with self._looking():
             return explain(text, self.tail.asked, self.delta, self.labels, self.records)
 
@@ -128,7 +131,8 @@ class EditedModel(State):
             EditError: no such edit, or one that was reverted already; nothing is changed.
             InputError: the others cannot be made again, because the model was loaded without its memory.
         """
-        revert(self, [edit_ids] if isinstance(edit_ids, str) else list(dict.fromkeys(edit_ids)))
+        names = [edit_ids] if isinstance(edit_ids, str) else items_in(edit_ids, "edit_ids", '["an-id"]')
+        revert(self, list(dict.fromkeys(names)))
 
     def prune(self, *, max_changed: int = 0, progress: Progress | None = None) -> Pruned:
         """Fewer patches; see `polypatch.model.prune`. At most `max_changed` rows of the memory may get a new answer.

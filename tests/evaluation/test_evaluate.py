@@ -136,7 +136,7 @@ def test_nothing_at_all():
 @pytest.mark.parametrize("when", ["final", "immediate"])
 def test_an_unknown_target_is_named(when):
     edit = Edit("e9", {"en": "x"}, {"en": "maybe"})
-    with pytest.raises(UnknownLabelError, match=r"edit 'e9', target\[en\]: 'maybe' .*'no', 'yes'"):
+    with pytest.raises(UnknownLabelError, match=r"edit 'e9', target\[en\]: 'maybe' .*it has 2: no, yes"):
         evaluate(FakeEdited({}), [edit], when=when)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from polypatch.arguments import unknown_label
 from polypatch.edits import Text
 from polypatch.errors import UnknownLabelError
 from polypatch.evaluation.metrics import Correct, Floats, Ints
@@ -59,8 +60,8 @@ class Questions:
             UnknownLabelError: the model has no class `label`; the message names `where` it stood.
         """
         if label not in self._class_of:
-            known = ", ".join(map(repr, self._class_of)) or "none"
-            raise UnknownLabelError(f"{where}: {label!r} is not a label of the model (it has: {known})")
+            advice = unknown_label(label, self._class_of)
+            raise UnknownLabelError(f"{where}: {label!r} is not a label of the model; {advice}")
         self._rows.append((self._texts.setdefault(text, len(self._texts)), self._class_of[label]))
         return len(self._rows) - 1
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from polypatch.arguments import is_number
 from polypatch.deltas import PatchBank
 from polypatch.editors import DiscriminantPatch, Memory, MemoryRows
 from polypatch.errors import InputError
@@ -78,8 +79,8 @@ def _prune(edited: State, max_changed: int, progress: Progress | None) -> Pruned
         raise InputError("only patches on a frozen tail can be pruned: these edits changed weights, or are exact")
     if recipe is None:
         raise InputError("these edits name no recipe that this polypatch knows, so what they protect is not known")
-    if max_changed < 0:
-        raise InputError(f"max_changed is a number of memory rows, not {max_changed}")
+    if not is_number(max_changed) or max_changed < 0:
+        raise InputError(f"max_changed is a number of memory rows, not {max_changed!r}")
     ground = _ground(memory_of(edited))
     held = [one for record in edited.records.values() for one in examples_of(edited, recipe, record)]
     targets = torch.tensor([edited.class_of(one.target) for one in held], dtype=torch.long, device=tail.site.device)

@@ -11,7 +11,8 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
 
-from polypatch.errors import DataError, PolypatchError, UnsupportedModelError
+from polypatch.arguments import shortened
+from polypatch.errors import DataError, InputError, PolypatchError, UnsupportedModelError
 from polypatch.sites.families import FAMILIES
 
 
@@ -54,7 +55,7 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
         reason = _first_words(error)
         raise DataError(f"{name}: neither a checkpoint folder nor a model the hub can give ({reason})") from error
     _require_trained(str(name), report)
-    _require_words(str(name), tokenizer, model)
+    require_tokenizer(str(name), tokenizer, model)
     _require_finite(str(name), model)
     return model.eval(), tokenizer
 
@@ -110,11 +111,25 @@ def _require_trained(name: str, report: dict[str, Any]) -> None:
         )
 
 
-def _require_words(name: str, tokenizer: PreTrainedTokenizerBase, model: Any) -> None:
+def require_tokenizer(name: str, tokenizer: Any, model: Any) -> None:
     """Refuse a tokenizer that transformers made up for want of files, or one of another model.
 
     To the first every word is the unknown one; of the second the model does not know every word.
+
+    Args:
+        name: of the checkpoint, for messages.
+        tokenizer: what was given for one.
+        model: the model that is to read what it writes.
+
+    Raises:
+        InputError: no tokenizer at all.
+        DataError: one that does not fit.
     """
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise InputError(
+            f"{name}: the tokenizer is {shortened(tokenizer)}: give the model's own, such as "
+            "model, tokenizer = polypatch.load_checkpoint(…)"
+        )
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise DataError(f"{name}: no tokenizer files in it; save the model's tokenizer there with save_pretrained")
     last, known = max(tokenizer.get_vocab().values()), model.get_input_embeddings().num_embeddings

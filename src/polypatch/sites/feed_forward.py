@@ -25,6 +25,7 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 from transformers.activations import ACT2FN
 
+from polypatch.arguments import shortened, unknown_label
 from polypatch.errors import UnknownLabelError
 from polypatch.sites.hooks import Change as Change
 from polypatch.sites.hooks import Hooks, nothing
@@ -96,9 +97,7 @@ class FeedForwardSite:
             UnknownLabelError: the model has no such class.
         """
         if label not in self.classes:
-            known = ", ".join(list(self.classes)[:8])
-            more = "" if len(self.classes) <= 8 else f", … ({len(self.classes)} in all)"
-            raise UnknownLabelError(f"the model has no class {label!r}; it has {known}{more}")
+            raise UnknownLabelError(f"the model has no class {shortened(label)}; {unknown_label(label, self.classes)}")
         return self.classes[label]
 
     def ffn(self, q: Tensor) -> Tensor:

@@ -61,6 +61,12 @@ def family_of(model: nn.Module) -> Family:
             f"{type(model).__name__} has no classification head polypatch can read; looked for "
             f"{family.architecture.__name__}. Load the checkpoint with AutoModelForSequenceClassification."
         )
+    if (kind := getattr(model.config, "problem_type", None)) not in (None, "single_label_classification"):
+        raise UnsupportedModelError(
+            f"{type(model).__name__} has problem_type={kind!r}: an edit gives a text one class, and this head gives it "
+            "several or a number. If the head does choose one class, set model.config.problem_type to "
+            "'single_label_classification'."
+        )
     if model.config.num_labels < 2:  # type: ignore[union-attr, operator]
         raise UnsupportedModelError(
             f"{type(model).__name__} has num_labels={model.config.num_labels}; a classifier of at least two "  # type: ignore[union-attr]

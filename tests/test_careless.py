@@ -1,0 +1,133 @@
+"""The public calls as a careless user makes them: what is clear works, the rest is refused by name."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import polypatch as pp
+from polypatch.errors import InputError, UnknownLabelError, UnsupportedModelError
+from polypatch.testing import tiny_edits, tiny_model, tiny_texts
+
+HALF = "a\ud800"
+
+
+@pytest.fixture
+def edited(tiny):
+    model, tokenizer = tiny("bert")
+    made = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(20))
+    yield made
+    made.unload()
+
+
+TEXTS = ["ba be", "bi bo bu"]
+COLUMNS = {
+    "NumPy": np.array(TEXTS),
+    "NumPy objects": np.array(TEXTS, dtype=object),
+    "pandas": pd.Series(TEXTS),
+    "pandas, other index": pd.Series(TEXTS, index=[7, 3]),
+    "a generator": (text for text in TEXTS),
+    "a set": set(TEXTS),
+}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_column_of_texts_is_a_list_of_them(edited, column):
+    given = COLUMNS[column]
+    texts = list(given) if column != "a generator" else TEXTS
+    assert edited.predict(given) == [edited.predict(text) for text in texts]
+
+
+def test_a_memory_may_be_a_column(tiny):
+    model, tokenizer = tiny("bert")
+    kept = []
+    for given in (
+        tiny_texts(20),
+        np.array(tiny_texts(20)),
+        pd.Series(tiny_texts(20)),
+        {"en": pd.Series(tiny_texts(20))},
+    ):
+        made = pp.attach(model, tokenizer=tokenizer, memory=given)
+        kept.append([*made.memory.train.texts, *made.memory.validation.texts])
+        made.unload()
+    assert kept == [kept[0]] * 4
+
+
+ASKED = {
+    "predict, nothing": (lambda e: e.predict(None), "texts is None"),
+    "predict, no text": (lambda e: e.predict(["a", None]), r"texts\[1\] is None"),
+    "predict, NaN": (lambda e: e.predict(pd.Series(["a", None], dtype=object)), r"texts\[1\] is None"),
+    "predict, number": (lambda e: e.predict([3]), r"texts\[0\] is 3"),
+    "predict, bytes": (lambda e: e.predict(b"a"), "texts is b'a'"),
+    "predict, half a character": (lambda e: e.predict(HALF), "half of a character"),
+    "predict, lists for pairs": (lambda e: e.predict([["a", "b"]]), "a tuple of two strings"),
+    "predict, a tuple of three": (lambda e: e.predict(("a", "b", "c")), "a tuple of two strings"),
+    "predict, mixed": (lambda e: e.predict(["a", ("a", "b")]), "mixes texts and pairs"),
+    "predict, by language": (lambda e: e.predict({"en": "a"}), "texts is {'en'"),
+    "predict, a table": (lambda e: e.predict(pd.DataFrame({"text": ["a"]})), "the columns text: give one of them"),
+    # these were taken apart into letters
+    "probabilities": (lambda e: e.probabilities("ba be"), "texts is 'ba be': give a list"),
+    "before and after": (lambda e: e.predict_before_after("ba be"), "texts is 'ba be'"),
+    "answers": (lambda e: e.answers_before_after("ba be"), "texts is 'ba be'"),
+    "firing": (lambda e: e.firing(["ba"]), r"text is \['ba'\]"),
+    "explain": (lambda e: e.explain(None), "text is None"),
+    "explain, half a character": (lambda e: e.explain(HALF), "half of a character"),
+    "revert, nothing": (lambda e: e.revert(None), "edit_ids is None"),
+    "revert, an edit": (lambda e: e.revert(tiny_edits(1)[0]), "edit_ids is Edit"),
+    "prune": (lambda e: e.prune(max_changed="1"), "not '1'"),
+    "locality, no text": (lambda e: pp.evaluate(e, [], locality={"x": [(None, "class-1")]}), r"text of locality.*None"),
+    "locality, a number": (lambda e: pp.evaluate(e, [], locality={"x": [("a", 1)]}), r"label of locality.* number 1"),
+}
+
+
+@pytest.mark.parametrize("call", ASKED)
+def test_what_is_asked_is_text(edited, call):
+    ask, said = ASKED[call]
+    with pytest.raises(InputError, match=said):
+        ask(edited)
+
+
+LABELS = {
+    "CLASS-1": "only case or spaces differ from 'class-1': write it so",
+    " class-1\n": "only case or spaces differ from 'class-1'",
+    "class_1": "closest: 'class-1'",
+    "1": "labels are names: class 1 is called 'class-1'",
+    "7": "it has 3: class-0, class-1, class-2$",
+    "joy": "it has 3: class-0",
+}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_an_unknown_label_says_which_one_is_meant(edited, label):
+    with pytest.raises(UnknownLabelError, match=LABELS[label]):
+        edited.edit([{"prompt": {"en": "ba be", "de": "bi"}, "label": label}])
+    with pytest.raises(UnknownLabelError, match=LABELS[label]):
+        pp.evaluate(edited, [], locality={"x": [("ba", label)]})
+    assert not edited.records
+
+
+def test_edits_of_every_shape_are_made(edited):
+    """And the same correction has one id, so that it is found again."""
+    rows = [*tiny_edits(1), ("ba be bi", "class-2"), {"text": "bo bu", "label": "class-0", "lang": "fr"}]
+    with pytest.warns(pp.PolypatchWarning, match="one language only"):
+        edited.edit(rows)
+    assert [record.edit.source for record in edited.records.values()] == ["en", "en", "fr"]
+    assert list(edited.records)[1].startswith("ba-be-bi-")
+    assert pp.evaluate(edited, rows).reliability == 100
+    with pytest.raises(pp.PolypatchError, match="ba-be-bi-"), pytest.warns(pp.PolypatchWarning):
+        edited.edit(rows[1:2])
+    assert len(edited.records) == 3
+
+
+@pytest.mark.parametrize("kind", ["multi_label_classification", "regression"])
+def test_a_head_that_does_not_choose_one_class_is_refused_by_name(kind):
+    model, tokenizer = tiny_model("bert")
+    model.config.problem_type = kind
+    with pytest.raises(UnsupportedModelError, match=f"problem_type='{kind}'.*single_label_classification"):
+        pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(5))
+    model.config.problem_type = "single_label_classification"
+    pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(5)).unload()
+
+
+def test_texts_of_any_length_are_asked(edited):
+    assert torch.isfinite(edited.probabilities(["ba " * 300_000, ""])).all()
