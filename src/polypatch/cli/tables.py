@@ -61,17 +61,6 @@ ABOUT_RECIPES = (
     "drawn wrong: the source, or a language drawn with it; any wrong: any edit language.",
 )
 
-DATA = {
-    "jsonl:FILE": "your own edits, one JSON object per line; EasyEdit's and KnowEdit's files as they are",
-    "csv:FILE": "your own edits as a table with the columns text, label, lang and id; commas, semicolons or tabs",
-    "massive:FOLDER": "MASSIVE: 60 intents of voice commands, a .tsv(.gz) per language",
-    "massive-all:FOLDER": "the same, with more of its rows as edits, for long streams",
-    "massive-dev:FOLDER": "the same, half of its dev rows as edits, for choosing settings",
-    "xnli:FOLDER": "XNLI: inference in 15 languages, a .tsv(.gz) per split and language",
-    "hub:massive": "MASSIVE from the Hugging Face hub",
-    "hub:xnli": "XNLI from the Hugging Face hub",
-    "world": "the embedded six-language world, built offline",
-}
 METRICS = {
     "reliability": ("the source prompts", "eq. 10"),
     "mlg": ("rephrases in the source language", "eq. 11"),
@@ -120,7 +109,11 @@ def families() -> Listing:
 
 def data() -> Listing:
     """The data formats."""
-    return Listing("Data", ("--data", "What is read"), list(DATA.items()))
+    from polypatch.data.formats import FORMATS
+
+    rows = [(", ".join(f"{name}:{place}" for place in row.places), row.what) for name, row in FORMATS.items()]
+    world = ("world", "the embedded six-language world, built offline")
+    return Listing("Data", ("--data", "What is read"), [*rows, world])
 
 
 def metrics() -> Listing:

@@ -1,9 +1,9 @@
-"""THE TABLE of data formats: name -> reader. Adding a format touches its file and its row."""
+"""THE TABLE of data formats, the only place that lists them: a new format is its file and one row here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
@@ -14,34 +14,50 @@ from polypatch.data.csv_file import read_csv_material
 from polypatch.data.hub import read_hub
 from polypatch.data.jsonl import read_jsonl_material
 from polypatch.data.massive import read_massive, read_massive_all, read_massive_dev
-from polypatch.data.rows import Material, Sizes, choose_languages
-from polypatch.data.xfever import read_xfever
+from polypatch.data.rows import Material, Sizes
+from polypatch.data.xfever import read_xfever_data
 from polypatch.data.xnli import read_xnli
 from polypatch.edits import Edit, Lang
 from polypatch.errors import DataError
 
-Reader: TypeAlias = Callable[[str, Iterable[Lang] | None, Lang], Material]
-"""(path or name, languages or None for all, source language) -> everything there, unsampled."""
+Reader: TypeAlias = Callable[[str, Iterable[Lang] | None, Lang], Material | EditingData]
+"""(place, languages or None for all, source language) -> everything there, not sampled; or sets that were drawn."""
 
-FORMATS: Mapping[str, Reader] = {
-    "jsonl": read_jsonl_material,
-    "csv": read_csv_material,
-    "massive": read_massive,
-    "massive-all": read_massive_all,
-    "massive-dev": read_massive_dev,
-    "xnli": read_xnli,
-    "hub": read_hub,
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes:
+        read: reads a place; `Material` is sampled, `EditingData` is taken as it is.
+        what: what is read, for ``polypatch ls data``.
+        places: what may stand behind ``name:``.
+        suffixes: of files that need no name before them, also with ``.gz`` behind.
+    """
+
+    read: Reader
+    what: str
+    places: tuple[str, ...] = ("FOLDER",)
+    suffixes: tuple[str, ...] = ()
+
+
+_LINES = "your own edits, one JSON object per line; EasyEdit's and KnowEdit's files as they are"
+_TABLE = "your own edits as a table with the columns text, label, lang and id; commas, semicolons or tabs"
+
+FORMATS: dict[str, Format] = {
+    "jsonl": Format(read_jsonl_material, _LINES, ("FILE",), (".jsonl", ".json")),
+    "csv": Format(read_csv_material, _TABLE, ("FILE",), (".csv", ".tsv")),
+    "massive": Format(read_massive, "MASSIVE: 60 intents of voice commands, a .tsv(.gz) per language"),
+    "massive-all": Format(read_massive_all, "the same, with more of its rows as edits, for long streams"),
+    "massive-dev": Format(read_massive_dev, "the same, half of its dev rows as edits, for choosing settings"),
+    "xnli": Format(read_xnli, "XNLI: inference in 15 languages, a .tsv(.gz) per split and language"),
+    "xfever-edit": Format(read_xfever_data, "what polypatch data xfever-edit wrote, its sets as they were drawn"),
+    "hub": Format(read_hub, "MASSIVE or XNLI from the Hugging Face hub", ("massive", "xnli")),
 }
-
-SUFFIXES: Mapping[str, str] = {".jsonl": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "csv"}
-"""What a file is that is given without a format, also with ``.gz`` behind."""
-
-XFEVER = "xfever-edit"
-"""A folder that ``polypatch data xfever-edit`` wrote: not sampled again."""
 
 
 def load_data(
-    spec: str,
+    spec: str | PathLike[str],
     *,
     languages: Iterable[Lang] | None = None,
     source: Lang = "en",
@@ -63,40 +79,26 @@ def load_data(
     Raises:
         DataError: an unknown format, a missing language, a broken file, or a set larger than the corpus.
     """
-    name, place = _format_of(spec)
-    if name == XFEVER and place:
-        return _xfever(place, languages, source, sizes)
-    reader = _reader(name)
+    name, place = _format_of(str(spec))
+    known = _format(name)
     if not place:
         raise DataError(
             f"data {spec!r} names no place; write {name}:PLACE, such as massive:path/to/massive or hub:xnli"
         )
-    return assemble(reader(place, languages, source), sizes=sizes, seed=seed)
+    found = known.read(place, languages, source)
+    if isinstance(found, Material):
+        return assemble(found, sizes=sizes, seed=seed)
+    if sizes:
+        raise DataError(f"{spec}: its sets have their sizes already; make it again with others")
+    return found
 
 
 def _format_of(spec: str) -> tuple[str, str]:
     """``format:place`` in two, or a file's format by its suffix and the file."""
     name, _, place = spec.partition(":")
     suffix = Path(spec.removesuffix(".gz")).suffix.lower()
-    if name not in (*FORMATS, XFEVER) and suffix in SUFFIXES:
-        return SUFFIXES[suffix], spec
-    return name, place
-
-
-def _xfever(
-    place: str, languages: Iterable[Lang] | None, source: Lang, sizes: Sizes | Mapping[str, int] | None
-) -> EditingData:
-    """An xfever-edit folder: its sets were drawn when it was made, with the seed it was made with."""
-    if sizes:
-        raise DataError(f"{XFEVER}:{place}: its sets have their sizes already; polypatch data xfever-edit takes others")
-    data = read_xfever(place)
-    has = dict.fromkeys(lang for edit in data.edits for lang in edit.languages)
-    chosen = choose_languages(languages, has, source=source, where=place)
-    kept = tuple(
-        replace(edit, prompt={lang: edit.prompt[lang] for lang in chosen if lang in edit.prompt}) for edit in data.edits
-    )
-    memory = {lang: texts for lang, texts in data.memory.items() if lang in chosen}
-    return replace(data, edits=kept, memory=memory)
+    of_file = next((known for known, row in FORMATS.items() if suffix in row.suffixes), None)
+    return (name, place) if name in FORMATS or of_file is None else (of_file, spec)
 
 
 def load_edits(
@@ -107,12 +109,10 @@ def load_edits(
     Raises:
         DataError: an unknown format, a missing language, or a broken file.
     """
-    if name == XFEVER:
-        return list(_xfever(str(path), languages, source, None).edits)
-    return list(_reader(name)(str(path), languages, source).edits)
+    return list(_format(name).read(str(path), languages, source).edits)
 
 
-def _reader(name: str) -> Reader:
+def _format(name: str) -> Format:
     if name not in FORMATS:
-        raise DataError(f"unknown data format {name!r} (known: {', '.join(sorted((*FORMATS, XFEVER)))})")
+        raise DataError(f"unknown data format {name!r} (known: {', '.join(sorted(FORMATS))})")
     return FORMATS[name]
