@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from polypatch import editors
 from polypatch.editors.widths import fitted
 from polypatch.errors import InputError, UnknownRecipeError
 from polypatch.samplers import AllLanguages, OnlyLanguages, Sampler, SourceOnly, SourcePlusMapped, SourcePlusRandom
@@ -48,40 +48,55 @@ _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
 
 @dataclass(frozen=True)
 class Row:
-    """A recipe with its editor by name, at that editor's own settings: the table is read without waiting for torch."""
+    """A recipe with its editor by name, at that editor's own settings: the table is read without waiting for torch.
 
-    editor: str
+    `editor` is ``file.Class`` in ``editors/``, or the class itself, for one from outside.
+    """
+
+    editor: str | type
     sampler: Sampler = field(default_factory=SourceOnly)
     trigger: Trigger = Trigger.SOURCE
     paper: str = ""
 
+    @property
+    def editor_name(self) -> str:
+        """What files of settings call the editor."""
+        return self.editor.rpartition(".")[2] if isinstance(self.editor, str) else self.editor.__name__
+
+    def editor_kind(self) -> Any:
+        """The class."""
+        if not isinstance(self.editor, str):
+            return self.editor
+        module, _, name = self.editor.partition(".")
+        return getattr(import_module(f"polypatch.editors.{module}"), name)
+
     @cache  # noqa: B019  # there are sixteen
     def recipe(self) -> Recipe:
         """The row as a `Recipe`."""
-        return Recipe(editor_kind(self.editor)(), self.sampler, self.trigger, self.paper)
+        return Recipe(self.editor_kind()(), self.sampler, self.trigger, self.paper)
 
 
 _ONE_MORE = SourcePlusRandom(k=1, redraw="per_edit")
 
 ROWS: dict[str, Row] = {
-    "fine-tuning": Row("FineTuning", paper=_MPN),
-    "t-patcher": Row("TPatcher", paper=_PATCHER),
-    "mpn-only": Row("TPatcher", SourcePlusRandom(k=1), Trigger.SAMPLED, paper=_MPN),
-    "mpn-all": Row("TPatcher", SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
-    "mpn-only-once": Row("TPatcher", _ONE_MORE, Trigger.SAMPLED, paper=_MPN),
-    "mpn-all-once": Row("TPatcher", _ONE_MORE, Trigger.ANY, paper=_MPN),
-    "fine-tuning-mpn": Row("FineTuning", _ONE_MORE, Trigger.ANY),
-    "lora": Row("LoRA", paper=_LORA),
-    "lora-mpn": Row("LoRA", _ONE_MORE, Trigger.ANY),
-    "grace": Row("GRACE", paper=_GRACE),
-    "grace-mpn": Row("GRACE", _ONE_MORE, Trigger.ANY),
-    "polypatch": Row("DiscriminantPatch", AllLanguages(), Trigger.ANY),
-    "polypatch-one": Row("DiscriminantPatch", _ONE_MORE, Trigger.ANY),
-    "polypatch-one-mapped": Row("DiscriminantPatch", SourcePlusMapped(k=1), Trigger.ANY),
-    "polypatch-mapped": Row("DiscriminantPatch", SourcePlusMapped(), Trigger.SAMPLED),
-    "polypatch-both": Row("DiscriminantPatch", SourcePlusMapped(k=None), Trigger.SAMPLED),
+    "fine-tuning": Row("fine_tuning.FineTuning", paper=_MPN),
+    "t-patcher": Row("t_patcher.TPatcher", paper=_PATCHER),
+    "mpn-only": Row("t_patcher.TPatcher", SourcePlusRandom(k=1), Trigger.SAMPLED, paper=_MPN),
+    "mpn-all": Row("t_patcher.TPatcher", SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
+    "mpn-only-once": Row("t_patcher.TPatcher", _ONE_MORE, Trigger.SAMPLED, paper=_MPN),
+    "mpn-all-once": Row("t_patcher.TPatcher", _ONE_MORE, Trigger.ANY, paper=_MPN),
+    "fine-tuning-mpn": Row("fine_tuning.FineTuning", _ONE_MORE, Trigger.ANY),
+    "lora": Row("lora.LoRA", paper=_LORA),
+    "lora-mpn": Row("lora.LoRA", _ONE_MORE, Trigger.ANY),
+    "grace": Row("grace.GRACE", paper=_GRACE),
+    "grace-mpn": Row("grace.GRACE", _ONE_MORE, Trigger.ANY),
+    "polypatch": Row("discriminant.DiscriminantPatch", AllLanguages(), Trigger.ANY),
+    "polypatch-one": Row("discriminant.DiscriminantPatch", _ONE_MORE, Trigger.ANY),
+    "polypatch-one-mapped": Row("discriminant.DiscriminantPatch", SourcePlusMapped(k=1), Trigger.ANY),
+    "polypatch-mapped": Row("discriminant.DiscriminantPatch", SourcePlusMapped(), Trigger.SAMPLED),
+    "polypatch-both": Row("discriminant.DiscriminantPatch", SourcePlusMapped(k=None), Trigger.SAMPLED),
 }
-"""The methods by name. A new one is a file in ``editors/`` or a sampler, and one row here.
+"""The methods by name. A new one is a file in ``editors/``, or a sampler, and one row here.
 
 ``mpn-only`` and ``mpn-all`` draw the other language anew at every step, the rows called ``-once`` once per edit.
 """
@@ -137,21 +152,18 @@ def with_mapped(recipe: Recipe, parallel: Mapping[str, Any] | None) -> Recipe:
     return dataclasses.replace(recipe, sampler=dataclasses.replace(sampler, languages=tuple(parallel)[1:]))
 
 
-EDITORS = ("TPatcher", "FineTuning", "LoRA", "GRACE", "DiscriminantPatch")
 _SAMPLERS = (SourceOnly, SourcePlusRandom, SourcePlusMapped, AllLanguages, OnlyLanguages)
 SAMPLERS: dict[str, Any] = {kind.__name__: kind for kind in _SAMPLERS}
-"""What a file of settings may name. Nothing else is ever looked up by a name from a file."""
+"""The samplers that a file of settings may name; of editors it may name those of `ROWS`. Nothing else is looked up."""
 
 
 def editor_kind(name: str) -> Any:
-    """The class of that name in ``editors/``.
+    """The editor of that name in the table.
 
     Raises:
-        KeyError: there is none.
+        KeyError: no row has one.
     """
-    if name not in EDITORS:
-        raise KeyError(name)
-    return getattr(editors, name)
+    return {row.editor_name: row for row in ROWS.values()}[name].editor_kind()
 
 
 _BEFORE: dict[str, dict[str, Any]] = {"DiscriminantPatch": {"confidence": 0.0}}

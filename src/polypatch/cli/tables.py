@@ -78,7 +78,7 @@ METRICS = {
 
 def recipes() -> Listing:
     """The table of recipes."""
-    rows = [(name, row.editor, _learned_from(row.sampler), ASKED[row.trigger]) for name, row in ROWS.items()]
+    rows = [(name, row.editor_name, _learned_from(row.sampler), ASKED[row.trigger]) for name, row in ROWS.items()]
     papers: dict[str, list[str]] = {}
     for name, row in ROWS.items():
         if row.paper:
