@@ -55,7 +55,11 @@ def asked() -> Shown:
     others = list(dict.fromkeys(row.text for rows in world.data.locality.values() for row in rows))
     before, rest = world.predict([*prompts.values()]), world.predict(others)
     edited = pp.edit(
-        world.model, [edit], tokenizer=world.tokenizer, memory=world.data.memory_texts(list(LANGUAGES)), seed=0
+        world.model,
+        [edit],
+        tokenizer=world.tokenizer,
+        memory=world.data.memory_texts(list(LANGUAGES)),
+        rules=pp.Rules(seed=0),
     )
     after, rest_after = edited.predict([*prompts.values()]), edited.predict(others)
     kept = sum(a == b for a, b in zip(rest, rest_after, strict=True))

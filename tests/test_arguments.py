@@ -18,26 +18,24 @@ def edited(tiny):
     made.unload()
 
 
-def guarded(edited, **options):
-    return list(pp.edit_stream(edited, tiny_edits(1), **options))
-
-
 CALLS = {
-    "stream, languages": (lambda e: guarded(e, languages="de"), "languages is 'de'"),
+    "rules, languages": (lambda e: pp.Rules(languages="de"), "languages is 'de'"),
     "evaluate, languages": (lambda e: pp.evaluate(e, tiny_edits(1), languages="de"), "languages is 'de'"),
     "sampler": (lambda e: pp.OnlyLanguages("de"), "languages is 'de'"),
     "mapping sampler": (lambda e: pp.SourcePlusMapped(languages="de"), "languages is 'de'"),
     "data": (lambda e: choose_languages("de", ["en", "de"], source="en", where="here"), "languages is 'de'"),
     "memory texts": (lambda e: pp.EditingData("x", ()).memory_texts("de"), "languages is 'de'"),
-    "no codes": (lambda e: guarded(e, languages=["de", 7]), "7 is not a lower-case ISO 639"),
+    "no codes": (lambda e: pp.Rules(languages=["de", 7]), "7 is not a lower-case ISO 639"),
     "guard": (lambda e: pp.Guard("text", 1.0), "probe is 'text'"),
     "guard, no text": (lambda e: pp.Guard(["text", 3], 1.0), r"probe\[1\] is 3"),
+    "rules, guard": (lambda e: pp.Rules(guard=["text"]), r"guard must be a Guard, not \['text'\]"),
+    "rules, watch": (lambda e: pp.Rules(watch=5), "watch must be a Watch, not 5"),
     "locality": (lambda e: pp.evaluate(e, [], locality={"x": "text"}), r"locality\['x'\] is 'text'"),
     "locality, texts": (lambda e: pp.evaluate(e, [], locality={"x": ["ab"]}), r"a row is \(text, label\)"),
     "locality, list": (lambda e: pp.evaluate(e, [], locality=[Labelled("a", "b")]), "is a mapping"),
     "watch": (lambda e: pp.Watch(every=1, locality={"x": "text"}), r"locality\['x'\] is 'text'"),
     "watch, never": (lambda e: pp.Watch(every=0), "at least 1, not 0"),
-    "no such code": (lambda e: guarded(e, languages=["xx"]), "'xx' is not a lower-case ISO 639"),
+    "no such code": (lambda e: pp.Rules(languages=["xx"]), "'xx' is not a lower-case ISO 639"),
     "sampler, a country": (lambda e: pp.OnlyLanguages(("jp",)), "write 'ja'"),
     "guard, empty text": (lambda e: pp.Guard(["text", " "], 1.0), r"probe\[1\] is empty"),
     "guard, half a character": (lambda e: pp.Guard(["a\ud800"], 1.0), "half of a character"),
@@ -55,12 +53,12 @@ def test_what_is_no_list_is_refused_by_name(edited, call):
     assert edited.outcomes == {}
 
 
-@pytest.mark.parametrize("name", ["validation_memory", "parallel"])
+@pytest.mark.parametrize("name", ["validation", "parallel"])
 def test_texts_to_attach_with_are_lists(tiny, name):
     model, tokenizer = tiny("bert")
     recipe, given = ("polypatch-mapped", {"en": "text", "de": "Text"}) if name == "parallel" else ("polypatch", [3])
-    with pytest.raises(InputError, match=r"parallel\['en'\] is 'text'|validation_memory\[0\] is 3"):
-        pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(5), recipe=recipe, **{name: given})
+    with pytest.raises(InputError, match=r"parallel\['en'\] is 'text'|validation\[0\] is 3"):
+        pp.attach(model, tokenizer=tokenizer, memory=pp.MemoryTexts(tiny_texts(5), **{name: given}), recipe=recipe)
 
 
 TWINS = {
@@ -84,7 +82,7 @@ def test_one_input_in_two_spellings_gets_one_answer(edited, kind):
     edited.edit(edits[:1])
     with pytest.raises(ContradictionError):  # what was made before counts as well
         edited.edit(edits[1:])
-    assert len(list(pp.edit_stream(edited, edits[1:], allow_contradictions=True))) == 1
+    assert len(list(pp.edit_stream(edited, edits[1:], rules=pp.Rules(allow_contradictions=True)))) == 1
 
 
 def test_twins_that_want_one_answer_and_other_texts_are_no_contradictions(edited):

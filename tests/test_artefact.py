@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from polypatch.api import edit
-from polypatch.data.memory import Kept
+from polypatch.data.memory import MemoryTexts
 from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, TPatcher
 from polypatch.edits import Edit
 from polypatch.errors import ArtefactError
 from polypatch.files import sha256
+from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.store import write
 from polypatch.store.artefact import CARD, CONFIG, FIELDS, FORMAT_VERSION, PROVENANCE, TENSORS, own_checksum
@@ -38,7 +39,12 @@ def folders(bert, tmp_path_factory):
     made = {}
     for name, recipe in (("patches", PATCHED), ("weights", TUNED)):
         edited = edit(
-            model, tiny_edits(3), tokenizer=tokenizer, recipe=recipe, memory=tiny_texts(9), seed=5, keep_failed=True
+            model,
+            tiny_edits(3),
+            tokenizer=tokenizer,
+            recipe=recipe,
+            memory=tiny_texts(9),
+            rules=Rules(seed=5, keep_failed=True),
         )
         made[name] = edited.save_pretrained(tmp_path_factory.mktemp("saved") / name)
         edited.unload()
@@ -62,7 +68,7 @@ def test_everything_comes_back(bert, folder):
     """Recipe, seed, languages, settings, outcomes and tensors: saved again, the files are the same bytes."""
     edited = load(bert, folder)
     assert edited.recipe_name == "custom"
-    assert edited.seed == 5
+    assert edited.rules.seed == 5
     assert edited.sampled_languages == ("en", "de", "fr")
     assert list(edited.outcomes) == ["tiny-0", "tiny-1", "tiny-2"]
     again = edited.save_pretrained(folder.with_name("again"))
@@ -96,7 +102,7 @@ def test_any_edit_id_survives_the_disk(bert, tmp_path_factory, names):
     model, tokenizer = bert
     edits = [Edit(name, {"en": f"{i} ba"}, {"en": "class-0"}) for i, name in enumerate(names)]
     quick = Recipe(TPatcher(max_steps=1, views=0))
-    edited = edit(model, edits, tokenizer=tokenizer, memory=Kept(), recipe=quick)
+    edited = edit(model, edits, tokenizer=tokenizer, memory=MemoryTexts(), recipe=quick)
     edited.unload()
     loaded = load(bert, edited.save_pretrained(tmp_path_factory.mktemp("ids") / "saved"))
     assert loaded.outcomes == edited.outcomes
@@ -189,7 +195,7 @@ def test_a_configuration_changed_by_hand_is_refused(bert, folder):
     with pytest.raises(ArtefactError, match="was changed after"):
         load(bert, folder)
     configure(folder, {"seed": 6})
-    assert load(bert, folder).seed == 6
+    assert load(bert, folder).rules.seed == 6
 
 
 @pytest.mark.parametrize("entry", list(FIELDS[FORMAT_VERSION]))

@@ -19,7 +19,7 @@ RECIPE = {"patches": RECIPES["polypatch"], "six matrices": SIX}
 def edited_model(recipe="patches"):
     model, tokenizer = tiny_model("bert", layers=1)
     edited = pp.attach(model, tokenizer=tokenizer, recipe=RECIPE[recipe], memory=MEMORY)
-    list(pp.edit_stream(edited, EDITS[:1], keep_failed=True))
+    list(pp.edit_stream(edited, EDITS[:1], rules=pp.Rules(keep_failed=True)))
     return edited
 
 

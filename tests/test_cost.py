@@ -1,11 +1,12 @@
 """What edits cost elsewhere is said, on texts that nothing else sees; nobody goes without a memory unasked."""
 
 import warnings
+from dataclasses import replace
 
 import pytest
 
 import polypatch as pp
-from polypatch.data.memory import Kept, parted
+from polypatch.data.memory import MemoryTexts, parted
 from polypatch.errors import DataError, InputError
 from polypatch.model.cost import Changed, Cost, cost_from_plain, counted, together
 from polypatch.recipes import RECIPES
@@ -97,7 +98,8 @@ def test_a_language_with_few_texts_holds_none_out():
     kept = parted({"en": tiny_texts(9), "de": tiny_texts(10, seed=1)})
     assert set(kept.held_out) == {"de"}
     assert len(kept.train) + len(kept.validation) == 18
-    assert parted(kept) is kept
+    parts = MemoryTexts(kept.train, kept.validation, kept.held_out, {"en": ["a"], "de": ["b"]})
+    assert parted(parts) == replace(kept, parallel=parts.parallel)  # what was parted stays as it is
 
 
 def test_the_cost_is_counted_on_held_out_texts_that_no_edit_is_about(attached):
@@ -177,4 +179,4 @@ def test_costs_as_sentences_and_as_plain_data():
     for broken in ({"de": {"rows": 1}}, {"de": {"rows": 1, "changed": -1}}, {"de": {"rows": 1, "changed": 0.5}}):
         with pytest.raises(TypeError):
             cost_from_plain(broken)
-    assert Kept().held_out == {}
+    assert parted(MemoryTexts()).held_out == {}

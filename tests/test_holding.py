@@ -17,10 +17,10 @@ SAME = dataclasses.replace(FIRST, id="same")
 """What the first edit's neuron makes right already."""
 
 
-def edited_model(edits, **ways):
+def edited_model(edits, rules=None):
     model, tokenizer = tiny_model("bert", layers=1)
     edited = pp.attach(model, tokenizer=tokenizer, memory=MEMORY)
-    list(pp.edit_stream(edited, edits, **ways))
+    list(pp.edit_stream(edited, edits, rules=rules))
     return edited
 
 
@@ -60,7 +60,7 @@ def test_without_the_memory_the_outcome_says_so(tmp_path):
 
 
 def test_edits_made_under_a_guard_that_is_gone_are_not_made_again_without_it(tmp_path):
-    edited = edited_model([FIRST, SAME, OTHER], guard=Guard(tiny_texts(5, seed=3), 100.0))
+    edited = edited_model([FIRST, SAME, OTHER], rules=pp.Rules(guard=Guard(tiny_texts(5, seed=3), 100.0)))
     folder, model = edited.save_pretrained(tmp_path / "edits"), edited.unload()
     loaded = pp.EditedModel.from_pretrained(folder, model=model, tokenizer=edited.tokenizer, memory=MEMORY)
     loaded.revert(FIRST.id)

@@ -44,11 +44,18 @@ def edited_model(family="bert", recipe=PATCHES):
 def edit(model, tokenizer, recipe=PATCHES, edits=None):
     """Whether an edit takes is not the question here, so that few steps will do."""
     memory = tiny_texts(10, seed=1)
-    return pp.edit(model, edits or tiny_edits(3), tokenizer=tokenizer, recipe=recipe, memory=memory, keep_failed=True)
+    return pp.edit(
+        model,
+        edits or tiny_edits(3),
+        tokenizer=tokenizer,
+        recipe=recipe,
+        memory=memory,
+        rules=pp.Rules(keep_failed=True),
+    )
 
 
 def edit_on(edited, edits, recipe=PATCHES):
-    return list(pp.edit_stream(edited, edits, recipe=recipe, keep_failed=True))
+    return list(pp.edit_stream(edited, edits, recipe=recipe, rules=pp.Rules(keep_failed=True)))
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from polypatch.api import attach, edit, edit_stream
-from polypatch.data.memory import Kept
+from polypatch.data.memory import MemoryTexts
 from polypatch.deltas import PatchBank
 from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, TPatcher
@@ -19,6 +19,7 @@ from polypatch.errors import ContradictionError, EditError, InputError
 from polypatch.evaluation import evaluate
 from polypatch.model.contradictions import find_contradictions
 from polypatch.model.guard import Guard
+from polypatch.model.rules import Rules
 from polypatch.outcomes import Status, outcome_from_plain
 from polypatch.recipes import RECIPES, Recipe, recipe_from_plain, recipe_to_plain
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
@@ -41,7 +42,7 @@ EDITS = tiny_edits(4)
 def edited():
     """A tiny BERT with four patches that took or failed, all of them still in it."""
     model, tokenizer = tiny_model("bert")
-    made = edit(model, EDITS, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, keep_failed=True)
+    made = edit(model, EDITS, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, rules=Rules(keep_failed=True))
     yield made
     made.unload()
 
@@ -80,7 +81,9 @@ def test_an_explanation_is_what_removing_the_patch_shows(edited):
 
 def test_changed_weights_have_no_causes_but_an_answer():
     model, tokenizer = tiny_model("bert")
-    made = edit(model, EDITS[:2], tokenizer=tokenizer, memory=Kept(), recipe=TUNER, keep_failed=True)
+    made = edit(
+        model, EDITS[:2], tokenizer=tokenizer, memory=MemoryTexts(), recipe=TUNER, rules=Rules(keep_failed=True)
+    )
     told = made.explain(EDITS[0].prompt["en"])
     assert (told.causes, told.firing) == ((), 0)
     assert told.answer.label == made.predict(EDITS[0].prompt["en"])
@@ -138,10 +141,12 @@ def test_what_was_never_made_cannot_be_reverted(edited):
 def test_reverting_among_shared_weights_is_never_having_made_it(tmp_path):
     """Fine-tuning: the others are made again. Without a memory that is refused, and changes nothing."""
     model, tokenizer = tiny_model("bert")
-    without = edit(model, [EDITS[0], *EDITS[2:]], tokenizer=tokenizer, recipe=TUNER, memory=MEMORY, keep_failed=True)
+    without = edit(
+        model, [EDITS[0], *EDITS[2:]], tokenizer=tokenizer, recipe=TUNER, memory=MEMORY, rules=Rules(keep_failed=True)
+    )
     wanted = without.delta.tensors()
     without.unload()
-    made = edit(model, EDITS, tokenizer=tokenizer, recipe=TUNER, memory=MEMORY, keep_failed=True)
+    made = edit(model, EDITS, tokenizer=tokenizer, recipe=TUNER, memory=MEMORY, rules=Rules(keep_failed=True))
     folder = made.save_pretrained(tmp_path / "saved")
     made.revert(EDITS[1].id)
     assert same_tensors(made.delta.tensors(), wanted)
@@ -169,10 +174,14 @@ def test_reverting_among_shared_weights_is_never_having_made_it(tmp_path):
 def test_a_loaded_model_goes_on_as_if_it_had_never_been_saved(tmp_path):
     """Two edits, saved, loaded, two more: the tensors of four in one go. The recipe comes from the folder."""
     model, tokenizer = tiny_model("bert")
-    whole = edit(model, EDITS, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, keep_failed=True, seed=3)
+    whole = edit(
+        model, EDITS, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, rules=Rules(keep_failed=True, seed=3)
+    )
     wanted = whole.delta.tensors()
     whole.unload()
-    half = edit(model, EDITS[:2], tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, keep_failed=True, seed=3)
+    half = edit(
+        model, EDITS[:2], tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, rules=Rules(keep_failed=True, seed=3)
+    )
     half.save_pretrained(tmp_path / "half")
     half.unload()
     loaded = EditedModel.from_pretrained(tmp_path / "half", model=model, tokenizer=tokenizer, memory=MEMORY)
@@ -238,7 +247,9 @@ def test_the_report_travels_with_the_edits_until_they_change(edited, tmp_path):
 def test_what_people_write_cannot_break_the_card(tmp_path):
     model, tokenizer = tiny_model("bert")
     nasty = Edit("`x`\n# Title", {"en": "a\n---\n```\n<script>alert(1)</script>| b"}, {"en": "class-0"})
-    made = edit(model, [nasty], tokenizer=tokenizer, memory=Kept(), recipe=PATCHER, keep_failed=True)
+    made = edit(
+        model, [nasty], tokenizer=tokenizer, memory=MemoryTexts(), recipe=PATCHER, rules=Rules(keep_failed=True)
+    )
     card = (made.save_pretrained(tmp_path / "saved") / CARD).read_text(encoding="utf-8")
     made.unload()
     (line,) = [line for line in card.splitlines() if "script" in line]
@@ -301,7 +312,7 @@ def merged_checkpoints(tmp_path_factory):
     found = {}
     for family in FAMILIES:
         model, tokenizer = tiny_model(family)
-        made = edit(model, EDITS, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, keep_failed=True)
+        made = edit(model, EDITS, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, rules=Rules(keep_failed=True))
         wanted, place = logits(model, tokenizer), tmp_path_factory.mktemp(family)
         merged = made.merge_and_unload()
         merged.save_pretrained(place)
@@ -326,7 +337,9 @@ def test_a_merged_checkpoint_needs_no_polypatch(merged_checkpoints):
 
 def test_changed_weights_merge_without_growing(tmp_path):
     model, tokenizer = tiny_model("distilbert")
-    made = edit(model, EDITS[:2], tokenizer=tokenizer, memory=Kept(), recipe=TUNER, keep_failed=True)
+    made = edit(
+        model, EDITS[:2], tokenizer=tokenizer, memory=MemoryTexts(), recipe=TUNER, rules=Rules(keep_failed=True)
+    )
     wanted = logits(model, tokenizer)
     assert made.merge_cost.parameters == 0
     made.merge_and_unload().save_pretrained(tmp_path)
@@ -337,7 +350,9 @@ def test_changed_weights_merge_without_growing(tmp_path):
 
 def test_merging_keeps_type_and_random_state():
     model, tokenizer = tiny_model("bert")
-    made = edit(model, EDITS[:1], tokenizer=tokenizer, memory=Kept(), recipe=PATCHER, keep_failed=True)
+    made = edit(
+        model, EDITS[:1], tokenizer=tokenizer, memory=MemoryTexts(), recipe=PATCHER, rules=Rules(keep_failed=True)
+    )
     model.half()
     state, cost = torch.get_rng_state(), made.merge_cost
     merged = made.merge_and_unload()
@@ -370,19 +385,19 @@ def test_a_guard_takes_back_what_costs_too_much_and_says_so():
     model, tokenizer = tiny_model("bert")
     loud = Recipe(Loud(), trigger=Trigger.ALWAYS)
     made = attach(model, tokenizer=tokenizer, recipe=loud, memory=MEMORY)
-    (free,) = edit_stream(made, EDITS[:1], keep_failed=True)
+    (free,) = edit_stream(made, EDITS[:1], rules=Rules(keep_failed=True))
     assert made.patches == 1
     changed = 100 * sum(a != b for a, b in zip(*made.predict_before_after(MEMORY), strict=True)) / len(MEMORY)
     assert changed > 20
     made.unload()
     made = attach(model, tokenizer=tokenizer, recipe=loud, memory=MEMORY)
     rows = made.memory.snapshot()
-    (outcome,) = edit_stream(made, EDITS[:1], keep_failed=True, retries=2, guard=Guard(MEMORY, 5.0))
+    (outcome,) = edit_stream(made, EDITS[:1], rules=Rules(keep_failed=True, retries=2, guard=Guard(MEMORY, 5.0)))
     assert (outcome.success, outcome.attempts, made.patches, outcome.status) == (False, 3, 0, "taken back")
     assert outcome.locality_drop > 5
     assert "max_locality_drop = 5" in outcome.reason
     assert made.memory.snapshot() == rows
-    (outcome,) = edit_stream(made, EDITS[1:2], keep_failed=True, guard=Guard(MEMORY, 100.0))
+    (outcome,) = edit_stream(made, EDITS[1:2], rules=Rules(keep_failed=True, guard=Guard(MEMORY, 100.0)))
     assert made.patches == 1
     measured = 100 * sum(a != b for a, b in zip(*made.predict_before_after(MEMORY), strict=True)) / len(MEMORY)
     assert outcome.locality_drop == pytest.approx(measured)
@@ -394,7 +409,7 @@ def test_a_budget_is_per_edit_and_not_for_the_stream():
     """The second edit is charged for what it changes, not for what the first did."""
     model, tokenizer = tiny_model("bert")
     made = attach(model, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY)
-    outcomes = list(edit_stream(made, EDITS, keep_failed=True, guard=Guard(MEMORY, 100.0)))
+    outcomes = list(edit_stream(made, EDITS, rules=Rules(keep_failed=True, guard=Guard(MEMORY, 100.0))))
     old, new = made.predict_before_after(MEMORY)
     assert sum(o.locality_drop for o in outcomes) == pytest.approx(100 * float((old != new).mean()))
     made.unload()
@@ -424,7 +439,7 @@ def test_what_is_not_finite_never_stays(fails, monkeypatch):
     model, tokenizer = tiny_model("bert")
     recipe = Recipe(Diverges(max_steps=2, views=0), trigger=Trigger.ALWAYS)
     made = attach(model, tokenizer=tokenizer, recipe=recipe, memory=MEMORY)
-    (outcome,) = edit_stream(made, EDITS[:1], keep_failed=True, retries=1)
+    (outcome,) = edit_stream(made, EDITS[:1], rules=Rules(keep_failed=True, retries=1))
     assert outcome.attempts == 2
     assert made.patches == (fails == 1)
     assert all(tensor.isfinite().all() for tensor in made.delta.tensors().values())
@@ -440,7 +455,7 @@ def test_what_is_not_finite_never_stays(fails, monkeypatch):
 def test_contradictions_are_found_by_query_and_named():
     """Against a brute-force loop over all pairs of prompts in float64."""
     model, tokenizer = tiny_model("bert")
-    made = attach(model, tokenizer=tokenizer, memory=Kept(), recipe=PATCHER)
+    made = attach(model, tokenizer=tokenizer, memory=MemoryTexts(), recipe=PATCHER)
     edits = tiny_edits(12)
     twin = dataclasses.replace(
         edits[3], id="twin", target={"en": "class-0" if edits[3].target["en"] != "class-0" else "class-1"}
@@ -481,7 +496,7 @@ def test_two_answers_to_one_input_are_refused_before_training(edited):
     edited.edit([against])
     with pytest.raises(ContradictionError):
         edited.edit([EDITS[2]])
-    edited.edit([EDITS[2]], allow_contradictions=True)
+    edited.edit([EDITS[2]], rules=Rules(allow_contradictions=True))
 
 
 # --- the history
@@ -519,7 +534,7 @@ def test_a_folder_brings_its_model_along(tmp_path):
     model.save_pretrained(tmp_path / "base")
     tokenizer.save_pretrained(tmp_path / "base")
     model, tokenizer = load_checkpoint(tmp_path / "base")
-    made = edit(model, EDITS, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, keep_failed=True)
+    made = edit(model, EDITS, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, rules=Rules(keep_failed=True))
     wanted = made.probabilities(MEMORY)
     made.save_pretrained(tmp_path / "edits")
     loaded = EditedModel.from_pretrained(tmp_path / "edits")

@@ -1,18 +1,21 @@
 """Pruning: needless patches go, those of one answer are merged, and nothing protected notices."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polypatch.api import attach, edit
-from polypatch.data.memory import Kept
+from polypatch.data.memory import MemoryTexts
 from polypatch.deltas import PatchBank
 from polypatch.edited_model import EditedModel
 from polypatch.editors import DiscriminantPatch, FineTuning, TPatcher
 from polypatch.edits import Edit
 from polypatch.errors import EditError, InputError, TailMismatchError
 from polypatch.model import prune as pruning
+from polypatch.model.encoding import Encoding
 from polypatch.model.guard import Guard
 from polypatch.model.kept_rows import Protected
 from polypatch.model.rules import Rules
@@ -69,7 +72,7 @@ def answers(edited):
 @pytest.mark.parametrize("recipe", [OWN, LOUD], ids=["own", "t-patcher"])
 def test_no_protected_row_notices(made, recipe):
     """As the model itself says, and not the tail."""
-    edited = made(recipe, keep_failed=True)
+    edited = made(recipe, rules=Rules(keep_failed=True))
     held, kept = right(edited), answers(edited)
     with edited.disabled():
         plain = answers(edited)
@@ -249,22 +252,22 @@ def test_edits_go_on_after_it(made):
 
 
 def test_under_a_guard(made):
-    edited = made(guard=Guard(tiny_texts(9, seed=3), 100.0))
+    edited = made(rules=Rules(guard=Guard(tiny_texts(9, seed=3), 100.0)))
     edited.prune()
     name = sorted(resting(edited.records.values(), edited.delta.owners))[0]
-    guard, edited.guard = edited.guard, None
+    rules, edited.rules = edited.rules, replace(edited.rules, guard=None)
     tensors = edited.delta.tensors()
     with pytest.raises(InputError, match="guard"):
         edited.revert(name)
     assert same_tensors(edited.delta.tensors(), tensors)
-    edited.guard = guard
+    edited.rules = rules
     edited.revert(name)
     assert name not in edited.outcomes
 
 
 def test_max_changed_lets_more_go(made):
-    strict = made(LOUD, keep_failed=True).prune()
-    edited = made(LOUD, keep_failed=True)
+    strict = made(LOUD, rules=Rules(keep_failed=True)).prune()
+    edited = made(LOUD, rules=Rules(keep_failed=True))
     free = edited.prune(max_changed=len(MEMORY))
     assert free.after <= strict.after
     assert 0 <= free.changed <= len(MEMORY)
@@ -278,16 +281,18 @@ def test_what_cannot_be_pruned(made, tiny):
     edited.recipe = None
     with pytest.raises(InputError, match="recipe"):
         edited.prune()
-    tuned = made(Recipe(FineTuning(max_steps=2, views=0), trigger=Trigger.ALWAYS), EDITS[:1], keep_failed=True)
+    tuned = made(
+        Recipe(FineTuning(max_steps=2, views=0), trigger=Trigger.ALWAYS), EDITS[:1], rules=Rules(keep_failed=True)
+    )
     with pytest.raises(InputError, match="changed weights"):
         tuned.prune()
-    exact = made(LOUD, EDITS[:1], keep_failed=True, exact=True)
+    exact = made(LOUD, EDITS[:1], rules=Rules(keep_failed=True), encoding=Encoding(exact=True))
     with pytest.raises(InputError, match="exact"):
         exact.prune()
 
 
 def test_without_edits_or_memory(made, tiny):
-    edited = made(edits=EDITS[:4], memory=Kept())
+    edited = made(edits=EDITS[:4], memory=MemoryTexts())
     assert edited.prune().rows == sum(len(edit.languages) for edit in EDITS[:4])
     edited.unload()
     model, tokenizer = tiny("bert")

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from polypatch.api import Watch, attach, edit, edit_stream, folds, shuffled
-from polypatch.data.memory import Kept
+from polypatch.api import attach, edit, edit_stream, folds, shuffled
+from polypatch.data.memory import MemoryTexts
 from polypatch.deltas import PatchBank
 from polypatch.editors import FineTuning, Fit, TPatcher
 from polypatch.edits import Edit, Labelled
 from polypatch.errors import EditError, InputError, TailMismatchError, UnknownLabelError, UnknownRecipeError
+from polypatch.model.encoding import Encoding
+from polypatch.model.rules import Rules, Watch
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
@@ -90,8 +92,9 @@ def wrong_edits(tiny, n=4, languages=("en", "de", "fr", "zh"), right=()):
     raise AssertionError("not enough edits")
 
 
-def run(edited, edits, recipe, **arguments):
-    return list(edit_stream(edited, edits, recipe=recipe, **{"keep_failed": True, **arguments}))
+def run(edited, edits, recipe, **ways):
+    rules = dataclasses.replace(edited.rules, **{"keep_failed": True, **ways})
+    return list(edit_stream(edited, edits, recipe=recipe, rules=rules))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +150,7 @@ def test_the_first_draw_is_what_the_trigger_saw(tiny):
     def first_draws(stream, seed):
         editor = Scribe()
         recipe = Recipe(editor, SourcePlusRandom(k=1), Trigger.ALWAYS)
-        edited = attach(model, tokenizer=tokenizer, memory=Kept(), recipe=recipe, seed=seed)
+        edited = attach(model, tokenizer=tokenizer, memory=MemoryTexts(), recipe=recipe, rules=Rules(seed=seed))
         outcomes = run(edited, stream, recipe)
         edited.unload()
         return {o.edit_id: (o.languages, noise) for o, (_, _, noise) in zip(outcomes, editor.lessons, strict=True)}
@@ -245,7 +248,9 @@ def test_a_trajectory_is_measured_every_so_often_and_at_the_end(tiny, attached):
     recipe = Recipe(Scribe(fails=2))
     edited = attached(recipe)
     seen = []
-    for outcome in edit_stream(edited, edits, recipe=recipe, watch=Watch(every=2, locality=watched), keep_failed=True):
+    for outcome in edit_stream(
+        edited, edits, recipe=recipe, rules=Rules(watch=Watch(every=2, locality=watched), keep_failed=True)
+    ):
         past = edits[: int(outcome.edit_id[1:]) + 1]
         right = edited.predict([e.prompt["en"] for e in past])
         local = edited.predict([row.text for row in watched["some"]])
@@ -291,16 +296,16 @@ def test_edit_is_attach_and_a_whole_stream(tiny):
     model, tokenizer = tiny("bert")
     edits, memory = wrong_edits(tiny, 2), tiny_texts(20)
     recipe = dataclasses.replace(RECIPES["mpn-all"], editor=TPatcher(max_steps=20, views=2))
-    whole = edit(model, edits, tokenizer=tokenizer, recipe=recipe, memory=memory, seed=3, keep_failed=True)
+    whole = edit(model, edits, tokenizer=tokenizer, recipe=recipe, memory=memory, rules=Rules(seed=3, keep_failed=True))
     tensors = {name: tensor.clone() for name, tensor in whole.delta.tensors().items()}
     whole.unload()
-    edited = attach(model, tokenizer=tokenizer, recipe=recipe, memory=memory, seed=3)
+    edited = attach(model, tokenizer=tokenizer, recipe=recipe, memory=memory, rules=Rules(seed=3))
     run(edited, edits, recipe)
     assert all(torch.equal(tensors[name], tensor) for name, tensor in edited.delta.tensors().items())
     edited.unload()
     with pytest.raises(EditError):
         edit(model, [edits[0], edits[0]], tokenizer=tokenizer, recipe=recipe, memory=memory)
-    edit(model, [], tokenizer=tokenizer, memory=Kept(), recipe=recipe).unload()  # nothing was left attached
+    edit(model, [], tokenizer=tokenizer, memory=MemoryTexts(), recipe=recipe).unload()  # nothing was left attached
 
 
 def test_an_interrupted_edit_leaves_no_edits_behind(tiny):
@@ -313,21 +318,21 @@ def test_an_interrupted_edit_leaves_no_edits_behind(tiny):
 
     model, tokenizer = tiny_model("bert")
     with pytest.raises(KeyboardInterrupt):
-        edit(model, wrong_edits(tiny, 1), tokenizer=tokenizer, memory=Kept(), recipe=Recipe(Interrupted()))
-    edit(model, [], tokenizer=tokenizer, memory=Kept()).unload()
+        edit(model, wrong_edits(tiny, 1), tokenizer=tokenizer, memory=MemoryTexts(), recipe=Recipe(Interrupted()))
+    edit(model, [], tokenizer=tokenizer, memory=MemoryTexts()).unload()
 
 
 def test_a_model_that_carries_edits_is_refused_as_such(tiny):
     """Not as one whose tail does not fit: the fix is unload(), not slow forward passes."""
     model, tokenizer = tiny_model("bert")
     recipe = Recipe(Scribe(), trigger=Trigger.ALWAYS)
-    edited = edit(model, wrong_edits(tiny, 2), tokenizer=tokenizer, memory=Kept(), recipe=recipe)
+    edited = edit(model, wrong_edits(tiny, 2), tokenizer=tokenizer, memory=MemoryTexts(), recipe=recipe)
     edited.delta.biases += 100.0  # fires everywhere, the probe texts included
     for exact in (False, True):
         with pytest.raises(InputError, match="unload"):
-            attach(model, tokenizer=tokenizer, memory=Kept(), exact=exact)
+            attach(model, tokenizer=tokenizer, memory=MemoryTexts(), encoding=Encoding(exact=exact))
     edited.unload()
-    attach(model, tokenizer=tokenizer, memory=Kept()).unload()
+    attach(model, tokenizer=tokenizer, memory=MemoryTexts()).unload()
 
 
 def test_memory_and_its_share_for_the_stopping_rule(tiny, attached):
@@ -341,10 +346,10 @@ def test_memory_and_its_share_for_the_stopping_rule(tiny, attached):
     assert sorted(parts) == sorted(tiny_texts(20))
     assert torch.equal(memory.train.rows, edited.tail.queries(memory.train.texts))
     edited.unload()
-    given = attach(model, tokenizer=tokenizer, memory=tiny_texts(20), validation_memory=tiny_texts(3, seed=1))
+    given = attach(model, tokenizer=tokenizer, memory=MemoryTexts(tiny_texts(20), validation=tiny_texts(3, seed=1)))
     assert (given.memory.train.used, given.memory.validation.texts) == (18, tiny_texts(3, seed=1))
     given.unload()
-    none = attach(model, tokenizer=tokenizer, memory=Kept())
+    none = attach(model, tokenizer=tokenizer, memory=MemoryTexts())
     assert (none.memory.train.used, none.memory.validation.used) == (0, 0)
     none.unload()
 
@@ -352,22 +357,22 @@ def test_memory_and_its_share_for_the_stopping_rule(tiny, attached):
 def test_which_tail_is_used(tiny):
     """The frozen one, unless asked for the exact one or the editor needs it; one passed in must be the model's own."""
     model, tokenizer = tiny("bert")
-    cases = [("t-patcher", {}, FrozenTail), ("t-patcher", {"exact": True}, FullForward)]
-    for recipe, arguments, kind in [*cases, (Recipe(FineTuning(scope="layer")), {}, FullForward)]:
-        edited = attach(model, tokenizer=tokenizer, memory=Kept(), recipe=recipe, **arguments)
+    cases = [("t-patcher", None, FrozenTail), ("t-patcher", Encoding(exact=True), FullForward)]
+    for recipe, encoding, kind in [*cases, (Recipe(FineTuning(scope="layer")), None, FullForward)]:
+        edited = attach(model, tokenizer=tokenizer, memory=MemoryTexts(), recipe=recipe, encoding=encoding)
         assert type(edited.tail) is kind
         edited.unload()
     tail = FrozenTail(FeedForwardSite(model), tokenizer, max_length=20)
-    edited = attach(model, tokenizer=tokenizer, memory=Kept(), tail=tail)
+    edited = attach(model, tokenizer=tokenizer, memory=MemoryTexts(), encoding=Encoding(tail=tail))
     assert edited.tail is tail
     edited.unload()
-    edited = attach(model, tokenizer=tokenizer, memory=Kept(), tail=tail, exact=True)
+    edited = attach(model, tokenizer=tokenizer, memory=MemoryTexts(), encoding=Encoding(tail=tail, exact=True))
     assert type(edited.tail) is FullForward
     assert edited.tail.encoder.tokens.max_length == 20
     edited.unload()
     other, _ = tiny("bert", seed=1)
     with pytest.raises(InputError, match="another model"):
-        attach(other, tokenizer=tokenizer, memory=Kept(), tail=tail)
+        attach(other, tokenizer=tokenizer, memory=MemoryTexts(), encoding=Encoding(tail=tail))
 
 
 def test_folds_and_orders_keep_every_edit_once():

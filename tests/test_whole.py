@@ -42,7 +42,7 @@ def everything(edited):
         (list(part.texts), part.rows.tolist(), part.counts.tolist())
         for part in (edited.memory.train, edited.memory.validation)
     ]
-    named = [getattr(edited, name) for name in ("recipe", "rules", "guard", "report", "sampled_languages", "seed")]
+    named = [getattr(edited, name) for name in ("recipe", "rules", "report", "sampled_languages")]
     tensors = {name: tensor.tolist() for name, tensor in edited.delta.tensors().items()}
     history = list(edited.records.items()), list(edited.trajectory), copy.deepcopy(edited.config)
     return rows, named, tensors, history, list(edited.delta.owners)
@@ -80,13 +80,13 @@ PLACES = {
 @pytest.mark.parametrize("place", PLACES)
 def test_an_edit_that_is_broken_off_was_never_made(place, error, monkeypatch, tmp_path):
     edited = attached()
-    ways = {"guard": Guard(tiny_texts(5, seed=3), 100.0), "watch": pp.Watch(every=1)}
+    rules = pp.Rules(keep_failed=True, guard=Guard(tiny_texts(5, seed=3), 100.0), watch=pp.Watch(every=1))
     assert [outcome.edit_id for outcome in pp.edit_stream(edited, EDITS[:1])] == [EDITS[0].id]
     before = everything(edited)
     with monkeypatch.context() as patched:
         patched.setattr(*PLACES[place], breaking(getattr(*PLACES[place]), error))
         with pytest.raises(type(error)):
-            list(pp.edit_stream(edited, EDITS[1:3], keep_failed=True, **ways))
+            list(pp.edit_stream(edited, EDITS[1:3], rules=rules))
     assert everything(edited) == before
     with pytest.raises(EditError, match="never made"):
         edited.revert(EDITS[1].id)
@@ -103,7 +103,7 @@ def test_an_edit_that_is_broken_off_was_never_made(place, error, monkeypatch, tm
 @pytest.mark.parametrize("editor", EDITORS)
 def test_every_kind_of_change_goes_back(editor, monkeypatch):
     edited = attached(editor)
-    list(pp.edit_stream(edited, EDITS[:1], keep_failed=True))
+    list(pp.edit_stream(edited, EDITS[:1], rules=pp.Rules(keep_failed=True)))
     before, answers = everything(edited), edited.probabilities(MEMORY)
     monkeypatch.setattr(Attempt, "_learn", breaking(Attempt._learn, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
@@ -135,7 +135,7 @@ def test_a_stream_that_is_left_keeps_what_it_has_given(end):
 def test_a_revert_that_is_broken_off_was_never_asked_for(editor, calls, monkeypatch):
     """Also where the memory was emptied and half filled anew."""
     edited = attached(editor)
-    list(pp.edit_stream(edited, EDITS, keep_failed=True))
+    list(pp.edit_stream(edited, EDITS, rules=pp.Rules(keep_failed=True)))
     before = everything(edited)
     place = (stream, "remember_one") if editor == "discriminant" else (Attempt, "_learn")
     monkeypatch.setattr(*place, breaking(getattr(*place), KeyboardInterrupt(), calls))
@@ -146,7 +146,7 @@ def test_a_revert_that_is_broken_off_was_never_asked_for(editor, calls, monkeypa
 
 def test_adopting_what_does_not_fit_changes_nothing():
     edited, other = attached(), attached()
-    list(pp.edit_stream(other, EDITS[:1], keep_failed=True))
+    list(pp.edit_stream(other, EDITS[:1], rules=pp.Rules(keep_failed=True)))
     before = everything(edited)
     record = other.records[EDITS[0].id]
     with pytest.raises(ArtefactError):
@@ -161,14 +161,14 @@ def test_refused_edits_leave_the_settings_alone():
     edited = attached()
     before = everything(edited)
     with pytest.raises(EditError):
-        list(pp.edit_stream(edited, [EDITS[0], EDITS[0]], retries=3, languages=["de"]))
+        list(pp.edit_stream(edited, [EDITS[0], EDITS[0]], rules=pp.Rules(retries=3, languages=["de"])))
     assert everything(edited) == before
 
 
 def test_the_memory_s_moments_follow_a_revert():
     """As many rows as before, but other ones: what was added up before must not pass for them."""
     edited = attached()
-    list(pp.edit_stream(edited, EDITS, keep_failed=True))
+    list(pp.edit_stream(edited, EDITS, rules=pp.Rules(keep_failed=True)))
     edited.revert(EDITS[0].id)
     rows = edited.memory.train
     for got, wanted in zip(rows.moments.of(rows), Moments(rows).of(rows), strict=True):

@@ -9,13 +9,13 @@ from polypatch._lazy import lazily as _lazily
 from polypatch._version import __version__
 
 if TYPE_CHECKING:
-    from polypatch.api import Watch as Watch
     from polypatch.api import attach as attach
     from polypatch.api import edit as edit
     from polypatch.api import edit_stream as edit_stream
     from polypatch.data import EditingData as EditingData
     from polypatch.data import load_data as load_data
     from polypatch.data import load_edits as load_edits
+    from polypatch.data.memory import MemoryTexts as MemoryTexts
     from polypatch.data.parallel import translated as translated
     from polypatch.edited_model import EditedModel as EditedModel
     from polypatch.editors import DiscriminantPatch as DiscriminantPatch
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from polypatch.evaluation import Report as Report
     from polypatch.evaluation import evaluate as evaluate
     from polypatch.model.contradictions import find_contradictions as find_contradictions
+    from polypatch.model.encoding import Encoding as Encoding
     from polypatch.model.guard import Guard as Guard
+    from polypatch.model.rules import Rules as Rules
+    from polypatch.model.rules import Watch as Watch
     from polypatch.outcomes import EditOutcome as EditOutcome
     from polypatch.outcomes import Status as Status
     from polypatch.recipes import RECIPES as RECIPES
@@ -48,21 +51,24 @@ _HOME = {
     "EditOutcome": "outcomes",
     "EditedModel": "edited_model",
     "EditingData": "data",
+    "Encoding": "model.encoding",
     "FineTuning": "editors",
     "Guard": "model.guard",
+    "MemoryTexts": "data.memory",
     "OnlyLanguages": "samplers",
     "PolypatchError": "errors",
     "PolypatchWarning": "errors",
     "RECIPES": "recipes",
     "Recipe": "recipes",
     "Report": "evaluation",
+    "Rules": "model.rules",
     "SourceOnly": "samplers",
     "SourcePlusMapped": "samplers",
     "SourcePlusRandom": "samplers",
     "Status": "outcomes",
     "TPatcher": "editors",
     "Trigger": "triggers",
-    "Watch": "api",
+    "Watch": "model.rules",
     "attach": "api",
     "edit": "api",
     "edit_stream": "api",

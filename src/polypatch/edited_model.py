@@ -18,18 +18,17 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.arguments import items_in, text_in, texts_in
 from polypatch.data.given import edits_in
 from polypatch.data.memory import Given
-from polypatch.edits import Edit, Lang, Text
+from polypatch.edits import Edit, Text
 from polypatch.model.answers import Answered, answered
 from polypatch.model.cost import Cost, cost_of, described
 from polypatch.model.explain import Explanation, explain, firing
 from polypatch.model.explain import Firing as Firing
-from polypatch.model.guard import Guard
 from polypatch.model.one_language import cautioned
 from polypatch.model.prune import Progress, Pruned, prune
 from polypatch.model.revert import revert
 from polypatch.model.rules import Rules
 from polypatch.model.state import State
-from polypatch.model.stream import adopt, apply, recipe_for, remember_again
+from polypatch.model.stream import adopt, apply, recipe_for, remember_again, rules_for
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.recipes import Recipe
 from polypatch.sites import MergeCost
@@ -104,19 +103,20 @@ class EditedModel(State):
         *,
         recipe: Recipe | None = None,
         rules: Rules | None = None,
-        guard: Guard | None = None,
-        **options: Any,
     ) -> Iterator[EditOutcome]:
         """Further edits, one by one, without a warning; see `polypatch.edit_stream`, the public form of it."""
-        return apply(self, edits, recipe_for(self, recipe), rules=rules, guard=guard, **options)
+        return apply(self, edits, recipe_for(self, recipe), rules_for(self, rules))
 
     def adopt(self, record: EditRecord, tensors: Mapping[str, Tensor] | None, point: TrajectoryPoint | None) -> None:
         """Take over one edit that was made before, from a journal, as if it had just been made here."""
         adopt(self, record, tensors, point)
 
-    def edit(self, more: Sequence[Edit], **options: Any) -> list[EditOutcome]:
-        """Continue the stream with `more`; `options` as for `stream`. Returns what became of each; see `cost` then."""
-        return list(cautioned(self, options.get("recipe"), edits := edits_in(more), self.stream(edits, **options)))
+    def edit(
+        self, more: Sequence[Edit], *, recipe: Recipe | None = None, rules: Rules | None = None
+    ) -> list[EditOutcome]:
+        """Continue the stream with `more`, as `stream` does. Returns what became of each; see `cost` then."""
+        edits = edits_in(more)
+        return list(cautioned(self, recipe, edits, self.stream(edits, recipe=recipe, rules=rules)))
 
     def revert(self, edit_ids: str | Sequence[str]) -> None:
         """Take edits back, as if they had never been made; the history keeps them as reverted.
@@ -208,8 +208,6 @@ class EditedModel(State):
         model: nn.Module | None = None,
         tokenizer: PreTrainedTokenizerBase | None = None,
         memory: Given | None = None,
-        validation_memory: Given | None = None,
-        parallel: Mapping[Lang, Sequence[Text]] | None = None,
         revision: str | None = None,
         cache_dir: Path | None = None,
     ) -> EditedModel:
@@ -219,16 +217,15 @@ class EditedModel(State):
             folder: a folder that `save_pretrained` wrote, or the name of one on a hub.
             model: the base model; None loads the one that the edits name.
             tokenizer: its tokenizer; None likewise.
-            memory: what the edits were made with, as for `polypatch.edit`, () for none; further edits need it.
-            validation_memory: the same, for the stopping rule; a fifth of `memory` where it is not given.
-            parallel: the parallel text they were made with, where queries were mapped.
+            memory: what the edits were made with, as for `polypatch.edit`, () for none; further edits need it, and
+                where queries were mapped the parallel text, in a `MemoryTexts`.
             revision: branch, tag or commit, for hub names.
             cache_dir: keep queries on disk.
 
         Raises:
             ArtefactError: the folder is broken, or `model` has other weights or labels than the one that was edited.
         """
-        parts = open_artefact(folder, model, tokenizer, memory, validation_memory, parallel, revision, cache_dir)
+        parts = open_artefact(folder, model, tokenizer, memory, revision, cache_dir)
         edited = cls(**parts)
         try:
             if edited.memory is not None and edited.recipe is not None:

@@ -148,7 +148,9 @@ def with_mapped(recipe: Recipe, parallel: Mapping[str, Any] | None) -> Recipe:
     if sampler.languages:
         return recipe
     if parallel is None:
-        raise InputError("this recipe maps queries to other languages and needs parallel text: pass parallel=")
+        raise InputError(
+            "this recipe maps queries to other languages, by parallel text: pass memory=MemoryTexts(…, parallel=…)"
+        )
     return dataclasses.replace(recipe, sampler=dataclasses.replace(sampler, languages=tuple(parallel)[1:]))
 
 

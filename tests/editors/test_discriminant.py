@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polypatch import attach, edit_stream
-from polypatch.data.memory import Kept, parted
+from polypatch.data.memory import MemoryTexts
 from polypatch.editors import DiscriminantPatch, FineTuning, Lesson, MemoryRows
 from polypatch.editors.discriminant import _halves
 from polypatch.editors.moments import Moments
 from polypatch.errors import InputError, UnsupportedModelError
+from polypatch.model.rules import Rules
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages, SourceOnly
 from polypatch.testing import tiny_edits, tiny_texts
@@ -108,7 +109,7 @@ def test_edits_beside_next_to_no_memory_are_made_and_hold(tiny, memory):
     """The covariance of so little is 0, and a matrix of zeros has no Cholesky factor."""
     model, tokenizer = tiny("bert")
     english = [edit.only(["en"]) for edit in tiny_edits(12)]
-    edited = attach(model, tokenizer=tokenizer, memory=parted(memory))
+    edited = attach(model, tokenizer=tokenizer, memory=MemoryTexts(memory))
     try:
         wrong = [edit for edit in english if edited.predict(edit.prompt["en"]) != edit.target_in("en")][:3]
         assert edited.edit(wrong)[0].status == "taken"
@@ -122,7 +123,7 @@ def test_edits_beside_next_to_no_memory_are_made_and_hold(tiny, memory):
 @pytest.fixture
 def edited(tiny):
     model, tokenizer = tiny("bert")
-    made = attach(model, tokenizer=tokenizer, recipe=RECIPE, memory=tiny_texts(60, seed=3), seed=1)
+    made = attach(model, tokenizer=tokenizer, recipe=RECIPE, memory=tiny_texts(60, seed=3), rules=Rules(seed=1))
     yield made
     made.unload()
 
@@ -242,7 +243,10 @@ def test_an_answer_stays_where_the_projections_end_before_it_is_sure_and_the_out
 def test_without_a_memory_it_edits_all_the_same(tiny):
     model, tokenizer = tiny("bert")
     edited = attach(
-        model, tokenizer=tokenizer, memory=Kept(), recipe=Recipe(DiscriminantPatch(), SourceOnly(), Trigger.SOURCE)
+        model,
+        tokenizer=tokenizer,
+        memory=MemoryTexts(),
+        recipe=Recipe(DiscriminantPatch(), SourceOnly(), Trigger.SOURCE),
     )
     try:
         assert any(outcome.triggered and outcome.success for outcome in edit_stream(edited, tiny_edits(6)))

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polypatch import attach, edit_stream
-from polypatch.data.memory import Kept
+from polypatch.data.memory import MemoryTexts
 from polypatch.deltas import PatchBank
 from polypatch.editors import GRACE, Lesson, Memory, MemoryRows
 from polypatch.editors.grace import SLACK, Deferral, _spread, deferral
 from polypatch.edits import Edit
 from polypatch.errors import InputError, UnsupportedModelError
+from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages
 from polypatch.sites import FeedForwardSite, FrozenTail
@@ -64,7 +65,7 @@ def test_the_unit_is_the_memorys_spread_whatever_the_width():
 @pytest.mark.parametrize("texts", [[], ["ba"]])
 def test_without_a_spread_there_is_no_radius(tiny, texts):
     model, tokenizer = tiny("bert")
-    edited = attach(model, tokenizer=tokenizer, recipe=RECIPES["grace"], memory=Kept(texts), seed=0)
+    edited = attach(model, tokenizer=tokenizer, recipe=RECIPES["grace"], memory=MemoryTexts(texts, (), {}))
     try:
         with pytest.raises(InputError, match="pass memory="):
             list(edit_stream(edited, tiny_edits(3)))
@@ -85,8 +86,8 @@ def written(tiny):
 
     def make(edits, editor=GRACE(), sampler=AllLanguages()):  # noqa: B008
         recipe = Recipe(editor, sampler, Trigger.ANY)
-        held.append(attach(model, tokenizer=tokenizer, recipe=recipe, memory=tiny_texts(40), seed=0))
-        return held[-1], list(edit_stream(held[-1], edits, keep_failed=True, allow_contradictions=True))
+        held.append(attach(model, tokenizer=tokenizer, recipe=recipe, memory=tiny_texts(40)))
+        return held[-1], list(edit_stream(held[-1], edits, rules=Rules(keep_failed=True, allow_contradictions=True)))
 
     yield make
     for edited in held:
@@ -155,7 +156,7 @@ def test_a_failed_edit_is_taken_back_with_the_radii_it_changed(written, tiny):
     before = {name: tensor.clone() for name, tensor in edited.delta.tensors().items()}
     hopeless = Recipe(GRACE(radius=5.0, max_steps=0), AllLanguages(), Trigger.ANY)
     edited.recipe = hopeless
-    (outcome,) = edit_stream(edited, [edit_of("b", {"en": "ba bo ki"}, second)])
+    (outcome,) = edit_stream(edited, [edit_of("b", {"en": "ba bo ki"}, second)], rules=Rules())
     assert (outcome.success, outcome.patches) == (False, 0)
     assert "not right after 0 steps" in outcome.reason
     assert all(torch.equal(tensor, before[name]) for name, tensor in edited.delta.tensors().items())

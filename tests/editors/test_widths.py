@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from polypatch.api import attach, edit_stream
-from polypatch.data.memory import Kept
+from polypatch.data.memory import MemoryTexts
 from polypatch.editors.widths import settings_for
+from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES
 from polypatch.testing import tiny_edits, tiny_texts
 
@@ -17,7 +18,7 @@ PUBLISHED = dataclasses.replace(MPN, editor=dataclasses.replace(MPN.at(768).edit
 
 
 TEXTS = tiny_texts(40)
-MEMORY = Kept([text for i, text in enumerate(TEXTS) if i % 5], TEXTS[::5])
+MEMORY = MemoryTexts([text for i, text in enumerate(TEXTS) if i % 5], TEXTS[::5], {})
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def took(tiny):
 
     def run(recipe, edits):
         model, tokenizer = tiny("xlm-roberta")
-        edited = attach(model, tokenizer=tokenizer, recipe=recipe, memory=MEMORY, seed=0)
+        edited = attach(model, tokenizer=tokenizer, recipe=recipe, memory=MEMORY, rules=Rules(seed=0))
         made = [outcome for outcome in edit_stream(edited, tiny_edits(edits)) if outcome.triggered]
         edited.unload()
         return sum(outcome.success for outcome in made), len(made), edited.config["recipe"]["editor"]

@@ -9,6 +9,7 @@ import numpy as np
 
 from polypatch.edits import Edit, Labelled, Text
 from polypatch.model.cost import Cost
+from polypatch.model.rules import Rules
 from polypatch.outcomes import EditOutcome, TrajectoryPoint
 
 LABELS = {0: "no", 1: "yes"}
@@ -22,7 +23,7 @@ class FakeEdited:
     outcomes: Mapping[str, EditOutcome] = field(default_factory=dict)
     sampled_languages: tuple[str, ...] = ("en", "de", "fr")
     recipe_name: str = "mpn-all"
-    seed: int = 0
+    rules: Rules = field(default_factory=Rules)
     patches: int = 2
     trajectory: Sequence[TrajectoryPoint] = ()
     labels: Mapping[int, str] = field(default_factory=lambda: dict(LABELS))

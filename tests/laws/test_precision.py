@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.data.memory import Kept
+from polypatch.data.memory import MemoryTexts
 from polypatch.editors import GRACE, FineTuning, LoRA, TPatcher
 from polypatch.errors import UnsupportedModelError
 from polypatch.recipes import RECIPES, Recipe
@@ -72,7 +72,7 @@ def test_tensors_of_either_precision_are_taken_as_the_model_s():
 def test_half_precision_is_refused_in_one_line(dtype):
     model, tokenizer = tiny_model("bert", layers=1)
     with pytest.raises(UnsupportedModelError, match=rf"embeddings.*{dtype}.*dtype=\"float32\"") as error:
-        pp.attach(model.to(dtype), tokenizer=tokenizer, memory=Kept())
+        pp.attach(model.to(dtype), tokenizer=tokenizer, memory=MemoryTexts())
     assert "\n" not in str(error.value)
 
 
@@ -80,4 +80,4 @@ def test_two_precisions_in_one_model_are_refused():
     model, tokenizer = tiny_model("bert", layers=1)
     model.classifier.double()
     with pytest.raises(UnsupportedModelError, match=r"classifier.*float64"):
-        pp.attach(model, tokenizer=tokenizer, memory=Kept())
+        pp.attach(model, tokenizer=tokenizer, memory=MemoryTexts())

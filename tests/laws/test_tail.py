@@ -7,12 +7,14 @@ import torch
 from torch import nn
 
 from polypatch.api import attach
-from polypatch.data.memory import Kept
+from polypatch.data.memory import MemoryTexts
 from polypatch.deltas import PatchBank, WeightDelta
 from polypatch.editors import FineTuning, Lesson, Memory, MemoryRows, TPatcher
 from polypatch.editors.t_patcher import Neuron
 from polypatch.editors.widths import PUBLISHED_WIDTH, fitted
 from polypatch.errors import TailMismatchError, UnsupportedModelError
+from polypatch.model.encoding import Encoding
+from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.families import FAMILIES
@@ -141,8 +143,8 @@ def test_a_step_after_the_ffn_that_the_tail_does_not_know_is_refused():
     output = model.bert.encoder.layer[-1].output
     output.LayerNorm = DoubtfulNorm(output.LayerNorm)
     with pytest.raises(TailMismatchError, match="exact=True"):
-        attach(model, tokenizer=tokenizer, memory=Kept(), recipe="t-patcher")
-    attach(model, tokenizer=tokenizer, memory=Kept(), recipe="t-patcher", exact=True).unload()
+        attach(model, tokenizer=tokenizer, memory=MemoryTexts(), recipe="t-patcher")
+    attach(model, tokenizer=tokenizer, memory=MemoryTexts(), recipe="t-patcher", encoding=Encoding(exact=True)).unload()
 
 
 def test_a_hook_of_the_user_s_is_noticed():
@@ -227,7 +229,7 @@ def test_edits_take_on_a_real_checkpoint(shared, figure):
             said = edited.predict([edit.prompt["en"] for edit in rows])
             base = edited.probabilities(memory)
         wrong = [edit for edit, label in zip(rows, said, strict=True) if label != edit.target["en"]][:5]
-        outcomes = list(edit_stream(edited, wrong, recipe="t-patcher", languages=["en"]))
+        outcomes = list(edit_stream(edited, wrong, recipe="t-patcher", rules=Rules(languages=["en"])))
         assert [(o.triggered, o.success, o.source_correct) for o in outcomes] == [(True, True, True)] * 5
         assert edited.predict([edit.prompt["en"] for edit in wrong]) == [edit.target["en"] for edit in wrong]
         texts = [text for edit in wrong for text in edit.prompt.values()]

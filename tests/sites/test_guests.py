@@ -15,8 +15,8 @@ MANY = 5000
 def edited_model(guests):
     model, tokenizer = tiny_model("bert", hidden=8, layers=1)
     tail = FrozenTail(FeedForwardSite(model), tokenizer, guests=guests)
-    edited = pp.attach(model, tokenizer=tokenizer, tail=tail, memory=tiny_texts(30, seed=1))
-    list(pp.edit_stream(edited, tiny_edits(2), keep_failed=True))
+    edited = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(30, seed=1), encoding=pp.Encoding(tail=tail))
+    list(pp.edit_stream(edited, tiny_edits(2), rules=pp.Rules(keep_failed=True)))
     return edited
 
 

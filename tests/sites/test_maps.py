@@ -9,10 +9,11 @@ import torch
 
 from polypatch import Edit, attach, edit
 from polypatch.data import EditingData
-from polypatch.data.memory import Kept
+from polypatch.data.memory import MemoryTexts
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Mapped
 from polypatch.errors import InputError, UnsupportedModelError
+from polypatch.model.encoding import Encoding
 from polypatch.recipes import RECIPES
 from polypatch.runs import Run, Workbench
 from polypatch.samplers import SourcePlusMapped
@@ -115,9 +116,15 @@ def test_where_a_mapped_text_means_nothing_it_is_refused(tail, tiny):
     with pytest.raises(UnsupportedModelError, match="mapped queries have no text"):
         FullForward(tail.site, tokenizer).queries(mapped)
     with pytest.raises(InputError, match="without exact=True"):
-        attach(model, tokenizer=tokenizer, memory=Kept(), recipe="polypatch-mapped", parallel=CORPUS, exact=True)
-    with pytest.raises(InputError, match="pass parallel="):
-        attach(model, tokenizer=tokenizer, memory=Kept(), recipe="polypatch-mapped")
+        attach(
+            model,
+            tokenizer=tokenizer,
+            memory=MemoryTexts((), parallel=CORPUS),
+            recipe="polypatch-mapped",
+            encoding=Encoding(exact=True),
+        )
+    with pytest.raises(InputError, match=r"MemoryTexts\(…, parallel=…\)"):
+        attach(model, tokenizer=tokenizer, memory=MemoryTexts(), recipe="polypatch-mapped")
 
 
 def test_a_mapped_text_is_told_from_any_text_and_survives_copies():
@@ -151,20 +158,24 @@ def test_edits_without_any_translation_and_further_ones_after_loading(tiny, tmp_
     edits = [one.only(()) for one in tiny_edits(8)]
     assert all(one.languages == ("en",) for one in edits)
     memory = tiny_texts(50, seed=2)
-    edited = edit(model, edits[:5], tokenizer=tokenizer, recipe="polypatch-mapped", memory=memory, parallel=CORPUS)
+    edited = edit(
+        model, edits[:5], tokenizer=tokenizer, recipe="polypatch-mapped", memory=MemoryTexts(memory, parallel=CORPUS)
+    )
     made = [outcome for outcome in edited.outcomes.values() if outcome.triggered and outcome.success]
     assert made
     assert all(set(outcome.languages) <= {"en", "~de", "~zh"} for outcome in made)
     assert edited.sampled_languages == ("en",)
     edited.save_pretrained(tmp_path / "edits")
     edited.unload()
-    whole = edit(model, edits, tokenizer=tokenizer, recipe="polypatch-mapped", memory=memory, parallel=CORPUS)
+    whole = edit(
+        model, edits, tokenizer=tokenizer, recipe="polypatch-mapped", memory=MemoryTexts(memory, parallel=CORPUS)
+    )
     wanted = {name: tensor.clone() for name, tensor in whole.delta.tensors().items()}
     whole.unload()
-    given = {"model": model, "tokenizer": tokenizer, "memory": memory}
-    with pytest.raises(InputError, match="pass parallel="):
-        EditedModel.from_pretrained(tmp_path / "edits", **given)
-    loaded = EditedModel.from_pretrained(tmp_path / "edits", **given, parallel=CORPUS)
+    given = {"model": model, "tokenizer": tokenizer}
+    with pytest.raises(InputError, match=r"MemoryTexts\(…, parallel=…\)"):
+        EditedModel.from_pretrained(tmp_path / "edits", memory=memory, **given)
+    loaded = EditedModel.from_pretrained(tmp_path / "edits", memory=MemoryTexts(memory, parallel=CORPUS), **given)
     try:
         list(loaded.edit(edits[5:]))
         assert all(torch.equal(tensor, wanted[name]) for name, tensor in loaded.delta.tensors().items())
@@ -195,7 +206,11 @@ def test_a_workbench_maps_by_as_much_parallel_text_as_a_run_asks_for(tiny):
 def test_parallel_text_that_nothing_would_map_by_is_refused(tiny):
     model, tokenizer = tiny("bert")
     with pytest.raises(InputError, match=r"no use for parallel text; .*polypatch-both do"):
-        attach(model, tokenizer=tokenizer, memory=Kept(), parallel={"en": tiny_texts(25), "de": tiny_texts(25, seed=2)})
+        attach(
+            model,
+            tokenizer=tokenizer,
+            memory=MemoryTexts((), parallel={"en": tiny_texts(25), "de": tiny_texts(25, seed=2)}),
+        )
 
 
 def test_the_rows_that_map_are_the_only_ones_to_ask_for_parallel_text():

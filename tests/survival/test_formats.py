@@ -16,6 +16,7 @@ from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, TPatcher
 from polypatch.editors.widths import PUBLISHED_WIDTH
 from polypatch.errors import ArtefactError, InputError
+from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.store.artefact import CONFIG, FORMAT_VERSION, TENSORS
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
@@ -48,7 +49,7 @@ def make(folder):
     """Write both folders in the newest format."""
     model, tokenizer = base()
     for kind, recipe in MADE_BY.items():
-        options = {"recipe": recipe, "memory": MEMORY, "seed": 5, "keep_failed": True}
+        options = {"recipe": recipe, "memory": MEMORY, "rules": Rules(seed=5, keep_failed=True)}
         made = edit(model, tiny_edits(3), tokenizer=tokenizer, **options)
         made.save_pretrained(folder / kind)
         made.unload()
@@ -92,7 +93,7 @@ def test_an_old_folder_says_what_it_said_when_it_was_made(loaded, version, kind)
     edited = loaded(FIXTURES / f"format-{version}" / kind)
     torch.testing.assert_close(edited.probabilities(tiny_texts(3)), torch.tensor(SAID[kind]), rtol=0, atol=1e-6)
     assert list(edited.outcomes) == ["tiny-0", "tiny-1", "tiny-2"]
-    assert (edited.seed, edited.sampled_languages) == (5, ("en", "de", "fr"))
+    assert (edited.rules.seed, edited.sampled_languages) == (5, ("en", "de", "fr"))
     assert edited.recipe == MADE_BY[kind].at(PUBLISHED_WIDTH)
 
 

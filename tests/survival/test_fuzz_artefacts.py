@@ -26,6 +26,7 @@ from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, LoRA, TPatcher
 from polypatch.errors import PolypatchError
 from polypatch.model.guard import Guard
+from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
@@ -64,7 +65,7 @@ class Loader:
             assert outcome.pop("edit_id") == name
             outcome["languages"] = list(outcome["languages"])
         tensors = {n: (tuple(t.shape), t.numpy().tobytes()) for n, t in edited.delta.tensors().items()}
-        return edited.seed, edited.sampled_languages, tuple(edited.delta.owners), outcomes, tensors
+        return edited.rules.seed, edited.sampled_languages, tuple(edited.delta.owners), outcomes, tensors
 
     def assert_free(self):
         assert not hasattr(self.model, "_carries_polypatch_edits")
@@ -119,10 +120,9 @@ def sound(loader):
         ("codebook", RECIPES["grace-mpn"], 5),
     ):
         guard = Guard(tiny_texts(5, seed=1), 100.0) if seed == 6 else None
-        edited = edit(
-            *(loader.model, tiny_edits(6)), tokenizer=loader.tokenizer, recipe=recipe, memory=tiny_texts(9), seed=seed,
-            keep_failed=True, guard=guard,
-        )  # fmt: skip
+        rules = Rules(seed=seed, keep_failed=True, guard=guard)
+        ways = {"tokenizer": loader.tokenizer, "recipe": recipe, "memory": tiny_texts(9), "rules": rules}
+        edited = edit(loader.model, tiny_edits(6), **ways)
         edited.unload()
         edited.report = [{"recipe": "original", "mlg": None}, {"recipe": name, "mlg": 12.5}]
         made[name] = contents(edited.save_pretrained(loader.scratch / name))

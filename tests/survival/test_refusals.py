@@ -17,6 +17,7 @@ from polypatch.deltas import PatchBank
 from polypatch.editors import TPatcher
 from polypatch.errors import ArtefactError, JournalError, PolypatchError
 from polypatch.files import beside
+from polypatch.model.rules import Rules
 from polypatch.recipes import Recipe
 from polypatch.store.artefact import read_artefact
 from polypatch.store.journal import NAME, Entry, Journal, read_journal
@@ -35,7 +36,7 @@ def made():
     model, tokenizer = tiny_model("bert")
     edited = attach(model, tokenizer=tokenizer, recipe=RECIPE, memory=tiny_texts(9))
     found, patches = [], 0
-    for outcome in edit_stream(edited, tiny_edits(5), keep_failed=True):
+    for outcome in edit_stream(edited, tiny_edits(5), rules=Rules(keep_failed=True)):
         tensors = edited.delta.since(patches) if outcome.triggered else None
         found.append(Entry(edited.records[outcome.edit_id], tensors))
         patches = edited.patches

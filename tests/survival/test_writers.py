@@ -13,6 +13,7 @@ from filelock import FileLock
 from polypatch.api import attach, edit_stream
 from polypatch.editors import TPatcher
 from polypatch.errors import ArtefactError, PolypatchError
+from polypatch.model.rules import Rules
 from polypatch.recipes import Recipe
 from polypatch.store.artefact import CONFIG, read_artefact
 from polypatch.store.folder import changing, replacing
@@ -27,7 +28,7 @@ SAVES = int(os.environ.get("POLYPATCH_SAVES", "24"))
 def edited():
     model, tokenizer = tiny_model("bert")
     made = attach(model, tokenizer=tokenizer, recipe=Recipe(TPatcher(max_steps=3, views=0)), memory=tiny_texts(9))
-    list(edit_stream(made, tiny_edits(3), keep_failed=True))
+    list(edit_stream(made, tiny_edits(3), rules=Rules(keep_failed=True)))
     yield made
     made.unload()
 

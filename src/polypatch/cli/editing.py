@@ -175,7 +175,7 @@ class _Fold:
         rest = self.edits[len(edited.records) :]
         patches, points, noted = edited.patches, len(edited.trajectory), False
         # A stream of no edits still says how they are made, which is written down with them.
-        for outcome in self.bench.edit(edited, self.run, rest):
+        for outcome in edited.stream(rest):
             if not noted:
                 keep_config(self.journal, self.number, edited.artefact().config)
                 noted = True

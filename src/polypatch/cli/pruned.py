@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from polypatch.cli.console import as_json
 from polypatch.cli.saved import Saved
 from polypatch.data.aligned import read_aligned
-from polypatch.data.memory import Kept, parted, read_memory
+from polypatch.data.memory import MemoryTexts, read_memory
 from polypatch.edits import MAPPED, Lang, Text
 from polypatch.model.cost import Cost
 from polypatch.model.prune import Pruned
@@ -57,7 +56,7 @@ def prune_saved(
     Raises:
         PolypatchError: the edits, their model or the memory cannot be used, or they cannot be pruned.
     """
-    edited = saved.attach(**_around(saved, memory, parallel, languages, sizes))
+    edited = saved.attach(_around(saved, memory, parallel, languages, sizes))
     try:
         bars = saved.bars
         done = edited.prune(
@@ -71,7 +70,7 @@ def prune_saved(
 
 def _around(
     saved: Saved, memory: Path | None, parallel: Path | None, languages: tuple[Lang, ...], sizes: Mapping[str, int]
-) -> dict[str, Any]:
+) -> MemoryTexts:
     """The memory, and the parallel text where queries were mapped."""
     requests = [record.edit for record in saved.records if record.edit is not None]
     texts = {text for edit in requests for text in edit.prompt.values()}
@@ -85,8 +84,8 @@ def _around(
         free = {
             lang: [text for text in rows if text not in texts] for lang, rows in read_memory(memory, source).items()
         }
-        return {"memory": parted(free), "parallel": corpus if mapped else None}
+        return MemoryTexts(free, parallel=corpus if mapped else None)
     assert data is not None
     parts = (data.memory_texts(languages or data.memory), data.validation_texts(languages or data.validation))
     train, validation = ([text for text in part if text not in texts] for part in parts)
-    return {"memory": Kept(train, validation, data.others()), "parallel": corpus if mapped else None}
+    return MemoryTexts(train, validation, data.others(), corpus if mapped else None)

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.cli.console import Bars
 from polypatch.cli.options import require_model
 from polypatch.data import EditingData, load_data
+from polypatch.data.memory import MemoryTexts
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Lang
 from polypatch.errors import DataError, InputError
@@ -88,14 +89,14 @@ class Saved:
         source = languages[0] if languages else "en"
         return load_data(self.data_spec, languages=languages or None, source=source, sizes=sizes, seed=self._seed)
 
-    def attach(self, **around: Any) -> EditedModel:
-        """The edits on their model; `around` as for `EditedModel.from_pretrained`: memory, parallel text.
+    def attach(self, memory: MemoryTexts | None = None) -> EditedModel:
+        """The edits on their model, with their memory where further edits or pruning need it.
 
         Raises:
             ArtefactError: they belong to another model.
         """
         model, tokenizer = self._checkpoint()
-        edited = EditedModel.from_pretrained(self.folder, model=model, tokenizer=tokenizer, **around)
+        edited = EditedModel.from_pretrained(self.folder, model=model, tokenizer=tokenizer, memory=memory)
         if isinstance(edited.tail, FrozenTail):
             edited.tail.progress = lambda done, total: self.bars.opening("encoding", done, total)
         return edited

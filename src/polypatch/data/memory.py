@@ -28,8 +28,30 @@ STOPPING = 5
 HELD_OUT = 10
 """Every so many-th text of a language is held out; a language with fewer has none."""
 
-Given: TypeAlias = "Sequence[Text] | Mapping[Lang, Sequence[Text]] | str | PathLike[str] | Kept"
+Texts: TypeAlias = "Sequence[Text] | Mapping[Lang, Sequence[Text]] | str | PathLike[str]"
 """Texts, texts by language, or the path of a file."""
+
+
+@dataclass(frozen=True)
+class MemoryTexts:
+    """A memory whose parts are given one by one.
+
+    Attributes:
+        train: what edits are trained with, or looked at with.
+        validation: what watches the stopping rule; None for every fifth text of `train`, which is left out there then.
+        held_out: by language, what nothing sees but the measuring of cost; None for every tenth text of a language in
+            `train`, which is left out there then.
+        parallel: texts that say the same in every language, the source's first, for `SourcePlusMapped`.
+    """
+
+    train: Texts = ()
+    validation: Texts | None = None
+    held_out: Mapping[Lang, Sequence[Text]] | None = None
+    parallel: Mapping[Lang, Sequence[Text]] | None = None
+
+
+Given: TypeAlias = "Texts | MemoryTexts"
+"""What people may give as a memory."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +62,13 @@ class Kept:
         train: what edits are trained with, or looked at with.
         validation: what watches the stopping rule.
         held_out: by language (the empty string where it is not known), what nothing sees but the measuring of cost.
+        parallel: texts that say the same in every language; None where there are none.
     """
 
     train: Sequence[Text] = ()
     validation: Sequence[Text] = ()
     held_out: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
+    parallel: Mapping[Lang, Sequence[Text]] | None = None
 
 
 class Probe(NamedTuple):
@@ -105,31 +129,33 @@ def _once(rows: Iterable[tuple[str, Probe]], path: Path) -> list[Probe]:
     return list(found.values())
 
 
-def parted(given: Given, validation: Given | None = None) -> Kept:
-    """A memory as it was given, parted; what was parted before stays as it is.
-
-    Args:
-        given: the memory.
-        validation: what watches the stopping rule; None for every `STOPPING`-th text of the memory.
+def parted(given: Given) -> Kept:
+    """A memory as it was given, parted.
 
     Raises:
         InputError: neither texts, nor texts by language.
         DataError: a file that is not there, or holds something else.
     """
-    if isinstance(given, Kept):
-        return given
-    train, held_out = [], {}
-    for lang, texts in _by_language(given, "memory").items():
-        held_out[lang] = texts[HELD_OUT - 1 :: HELD_OUT]
-        train += [text for i, text in enumerate(texts, start=1) if i % HELD_OUT]
-    held_out = {lang: texts for lang, texts in held_out.items() if texts}
-    if validation is None:
-        return Kept([text for i, text in enumerate(train) if i % STOPPING], train[::STOPPING], held_out)
-    watching = _by_language(validation, "validation_memory")
-    return Kept(train, [text for texts in watching.values() for text in texts], held_out)
+    memory = given if isinstance(given, MemoryTexts) else MemoryTexts(given)
+    texts = _by_language(memory.train, "memory")
+    train, held_out = _held_out(texts) if memory.held_out is None else (texts, memory.held_out)
+    flat = [text for rows in train.values() for text in rows]
+    if memory.validation is None:
+        trained, watching = [text for i, text in enumerate(flat) if i % STOPPING], flat[::STOPPING]
+    else:
+        rows = _by_language(memory.validation, "validation")
+        trained, watching = flat, [text for texts in rows.values() for text in texts]
+    return Kept(trained, watching, held_out, memory.parallel)
 
 
-def _by_language(given: Given, name: str) -> dict[Lang, list[Text]]:
+def _held_out(texts: Mapping[Lang, Sequence[Text]]) -> tuple[dict[Lang, list[Text]], dict[Lang, list[Text]]]:
+    """Every language without every `HELD_OUT`-th of its texts, and those, where it has any."""
+    train = {lang: [text for i, text in enumerate(rows, start=1) if i % HELD_OUT] for lang, rows in texts.items()}
+    held_out = {lang: list(rows[HELD_OUT - 1 :: HELD_OUT]) for lang, rows in texts.items()}
+    return train, {lang: rows for lang, rows in held_out.items() if rows}
+
+
+def _by_language(given: Texts, name: str) -> dict[Lang, list[Text]]:
     if isinstance(given, str | PathLike):
         path = Path(given)
         if not path.exists():

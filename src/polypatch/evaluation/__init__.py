@@ -2,7 +2,7 @@
 
 from polypatch.evaluation.aggregate import Aggregate, Stat, aggregate
 from polypatch.evaluation.cells import Cells, load_cells, save_cells
-from polypatch.evaluation.measure import Edited, evaluate
+from polypatch.evaluation.measure import evaluate
 from polypatch.evaluation.metrics import Locality
 from polypatch.evaluation.paired import Gain, gain
 from polypatch.evaluation.report import Report, load_reports, save_reports
@@ -13,7 +13,6 @@ from polypatch.evaluation.transfer import Transfer, transfer
 __all__ = [
     "Aggregate",
     "Cells",
-    "Edited",
     "Gain",
     "Locality",
     "Report",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from polypatch.arguments import labelled_in
 from polypatch.data.given import edits_in
-from polypatch.edits import Edit, Labelled, Lang, Text, is_lang
+from polypatch.edited_model import EditedModel
+from polypatch.edits import Edit, Labelled, Lang, is_lang
 from polypatch.errors import EditError
 from polypatch.evaluation import metrics
 from polypatch.evaluation.cells import Cells, drawn_languages, masks
@@ -20,48 +20,7 @@ from polypatch.evaluation.questions import Answers, Questions
 from polypatch.evaluation.report import Report, When
 from polypatch.languages import languages_in
 from polypatch.model.cost import Cost, counted
-from polypatch.outcomes import EditOutcome, TrajectoryPoint
-
-
-class Edited(Protocol):
-    """What evaluation needs of an edited model."""
-
-    @property
-    def recipe_name(self) -> str:
-        """The recipe; ``original`` when nothing was edited."""
-
-    @property
-    def seed(self) -> int:
-        """The seed of the run."""
-
-    @property
-    def sampled_languages(self) -> tuple[Lang, ...]:
-        """The languages a sampler may draw, source included."""
-
-    @property
-    def patches(self) -> int:
-        """How many patches are in the model."""
-
-    @property
-    def outcomes(self) -> Mapping[str, EditOutcome]:
-        """By edit id, in stream order."""
-
-    @property
-    def trajectory(self) -> Sequence[TrajectoryPoint]:
-        """The state along the stream; may be empty."""
-
-    @property
-    def labels(self) -> Mapping[int, str]:
-        """Class index -> label string."""
-
-    @property
-    def cost(self) -> Cost:
-        """What changed elsewhere, on the texts that it holds out."""
-
-    def answers_before_after(
-        self, texts: Sequence[Text]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-        """Class indices (n,) of the unedited and of the edited model; the latter's probability (n,) of its answer."""
+from polypatch.outcomes import EditOutcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +35,7 @@ class _Plan:
 
 
 def evaluate(
-    edited: Edited,
+    edited: EditedModel,
     edits: Iterable[Edit],
     locality: Mapping[str, Sequence[Labelled]] | None = None,
     languages: Sequence[Lang] | None = None,
@@ -158,7 +117,7 @@ def _columns(edits: Sequence[Edit], only: Sequence[Lang] | None) -> tuple[Lang, 
     return tuple(lang for lang in found if lang in keep)
 
 
-def _cells(edited: Edited, edits: Sequence[Edit], plan: _Plan, answers: Answers) -> Cells:
+def _cells(edited: EditedModel, edits: Sequence[Edit], plan: _Plan, answers: Answers) -> Cells:
     source, trained, triggered = masks(edits, plan.languages, edited.outcomes)
     return Cells(
         edits=tuple(edit.id for edit in edits),
@@ -179,11 +138,11 @@ def _spread(right: Correct, rows: Ints) -> Correct:
     return spread
 
 
-def _original(edited: Edited, plan: _Plan, answers: Answers, cells: Cells) -> Report:
+def _original(edited: EditedModel, plan: _Plan, answers: Answers, cells: Cells) -> Report:
     """The unedited model on the same texts; its seen and unseen are its accuracy on the edited model's cells."""
     return Report(
         recipe="original",
-        seed=edited.seed,
+        seed=edited.rules.seed,
         edits=len(cells.edits),
         **_scores(plan, cells, cells.before, answers.right_before),
         locality=_localities(plan, answers, answers.before),
@@ -235,12 +194,12 @@ def _localities(plan: _Plan, answers: Answers, after: Ints) -> dict[str, metrics
     }
 
 
-def _cost(edited: Edited, edits: Sequence[Edit], config: Mapping[str, Any] | None) -> dict[str, Any]:
+def _cost(edited: EditedModel, edits: Sequence[Edit], config: Mapping[str, Any] | None) -> dict[str, Any]:
     """What the stream cost; seconds_per_edit is over the triggered edits, for the others only cost a look."""
     made = [outcome for outcome in edited.outcomes.values() if outcome.triggered]
     return {
         "recipe": edited.recipe_name,
-        "seed": edited.seed,
+        "seed": edited.rules.seed,
         "patches": edited.patches,
         "edits": len(edits),
         "triggered": len(made),

@@ -85,7 +85,7 @@ def mend(edited: State, bank: PatchBank, asked: Asked, before: Right, gone: Sequ
         before: which of that was right before.
         gone: the edits that went.
     """
-    guarded = edited.guard is None and "guard" in edited.config  # by a guard that is not here
+    guarded = edited.rules.guard is None and "guard" in edited.config  # by a guard that is not here
     if edited.memory is not None and edited.recipe is not None and not guarded and lost(before, right(edited, asked)):
         make_again(edited, edited.recipe, cut_out(edited, bank, asked, before))
     now = right(edited, asked)

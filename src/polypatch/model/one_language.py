@@ -38,7 +38,7 @@ def cautioned(
     if said := known_in_one(recipe or edited.recipe, edits):
         caution(
             f"{said}. Give parallel prompts, have them translated (polypatch.translated), or map queries by parallel "
-            'text (parallel=…, recipe="polypatch-mapped")'
+            'text (memory=MemoryTexts(…, parallel=…), recipe="polypatch-mapped")'
         )
     return _then(edited, outcomes)
 

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.deltas import Delta
 from polypatch.editors import Memory
 from polypatch.edits import Lang, Text
-from polypatch.model.guard import Guard, Watchman
+from polypatch.model.guard import Watchman
 from polypatch.model.rules import Rules
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.recipes import Recipe
@@ -35,14 +35,13 @@ class State:
         delta: what the edits left in the model.
         recipe: how further edits are made; None where a loaded folder names none that this polypatch knows.
         recipe_name: row of the table that made the edits; ``"original"`` before the first.
-        seed: of the edits.
         sampled_languages: the languages a sampler could draw, the source first.
         records: the history: every edit that was handled, what became of it, and whether it was reverted.
         trajectory: how the model stood every so many edits, where that was asked for.
         config: the hyper-parameters behind the edits, as plain data.
         memory: what later edits of the same stream must leave alone; None in a model loaded without one.
         held_out: texts by language that no edit sees, which the cost is measured on.
-        rules, guard: how the last edits were judged.
+        rules: how edits are made and judged.
         report: rows of the report that was saved with these edits; None after any change of them.
         measured: the cost, once it was measured, and what it was measured of (`polypatch.model.cost`).
     """
@@ -53,7 +52,6 @@ class State:
     delta: Delta
     recipe: Recipe | None = None
     recipe_name: str = "original"
-    seed: int = 0
     sampled_languages: tuple[Lang, ...] = ()
     records: dict[str, EditRecord] = field(default_factory=dict)
     trajectory: list[TrajectoryPoint] = field(default_factory=list)
@@ -61,7 +59,6 @@ class State:
     memory: Memory | None = None
     held_out: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
-    guard: Guard | None = None
     report: Sequence[Mapping[str, Any]] | None = None
     measured: Any = field(default=None, init=False, compare=False)
 
@@ -111,7 +108,7 @@ def transaction(state: State, watchman: Watchman | None = None) -> Iterator[None
             raise
 
 
-_VALUES = ("recipe", "recipe_name", "rules", "guard", "report", "sampled_languages")
+_VALUES = ("recipe", "recipe_name", "rules", "report", "sampled_languages")
 """What is replaced and never changed in place."""
 
 

@@ -137,7 +137,7 @@ class Attempt:
         self.memory.restore(before[1])
 
     def _rng(self, attempt: int, purpose: str = "sampler") -> random.Random:
-        return rng_of(self.edited.seed, self.edit, attempt, purpose)
+        return rng_of(self.edited.rules.seed, self.edit, attempt, purpose)
 
     def _outcome(self, **fields: object) -> EditOutcome:
         source = self.edit.example(self.edit.source)

@@ -6,87 +6,60 @@ The public verbs are in `polypatch.api`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Annotated
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from polypatch.arguments import labelled_in
 from polypatch.data.given import edits_in
 from polypatch.data.memory import Kept
 from polypatch.editors import Memory, MemoryRows
 from polypatch.edits import Edit, Example, Labelled, Lang
 from polypatch.errors import EditError, InputError
 from polypatch.model.contradictions import require_no_contradictions
-from polypatch.model.guard import Guard, Watchman
-from polypatch.model.rules import Rules
+from polypatch.model.guard import Watchman
+from polypatch.model.rules import Rules, Watch
 from polypatch.model.state import State, transaction
 from polypatch.model.step import Attempt, now, remember, right_already, rng_of
 from polypatch.outcomes import EditOutcome, EditRecord, Status, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_to_plain
-from polypatch.settings import Settings, at_least
 from polypatch.sites import Tail
 
 
-@dataclass(frozen=True, kw_only=True)
-class Watch(Settings):
-    """What to measure along the way: every `every` edits, reliability on past edits and accuracy on these sets."""
-
-    every: Annotated[int, at_least(1)]
-    locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        labelled_in(self.locality)
-        if self.every < 1:
-            raise InputError(f"every is a number of edits, at least 1, not {self.every}")
-
-
-def apply(
-    edited: State,
-    edits: Sequence[Edit],
-    recipe: Recipe,
-    *,
-    languages: Sequence[Lang] | None = None,
-    rules: Rules | None = None,
-    guard: Guard | None = None,
-    watch: Watch | None = None,
-    allow_contradictions: bool = False,
-) -> Iterator[EditOutcome]:
+def apply(edited: State, edits: Sequence[Edit], recipe: Recipe, rules: Rules) -> Iterator[EditOutcome]:
     """Apply edits one after another; arguments and errors as for `polypatch.edit_stream`."""
     memory_of(edited)  # there must be one
     with edited.tail.site.reading():
         edited.tail.site.require_same()
     edits = edits_in(edits)
-    usable = [edit.only(languages) if languages is not None else edit for edit in edits]
-    _check(edited, usable, allow_contradictions)
+    usable = [edit.only(rules.languages) if rules.languages is not None else edit for edit in edits]
+    _check(edited, usable, rules.allow_contradictions)
     # One batched pass over everything the stream can touch, instead of a small one per edit.
     edited.tail.encode([text for edit in usable for text in edit.prompt.values()])
-    watchman = Watchman(guard, edited.tail, edited.delta) if guard is not None else None
-    rules = rules or Rules()
+    watchman = Watchman(rules.guard, edited.tail, edited.delta) if rules.guard is not None else None
     if not usable:
         with transaction(edited):
-            _settle(edited, recipe, rules, guard, ())
+            _settle(edited, recipe, rules, ())
     for edit in usable:
         with transaction(edited, watchman):
             _require_new(edited, edit)
-            _settle(edited, recipe, rules, guard, edit.languages)
+            _settle(edited, recipe, rules, edit.languages)
             outcome = Attempt(edited, memory_of(edited), recipe, edit, watchman).run(rules)
             edited.records.pop(edit.id, None)  # reverted before: it stands at its new place in the history
             edited.records[edit.id] = EditRecord(edit, outcome)
-            past = made(edited)
+            past, watch = made(edited), rules.watch
             if watch is not None and (len(past) % watch.every == 0 or edit is usable[-1]):
                 edited.trajectory.append(_measure(edited, past, watch))
         yield outcome
 
 
-def _settle(edited: State, recipe: Recipe, rules: Rules, guard: Guard | None, languages: Sequence[Lang]) -> None:
+def _settle(edited: State, recipe: Recipe, rules: Rules, languages: Sequence[Lang]) -> None:
     """How the edit that is being made was asked for."""
-    edited.recipe, edited.rules, edited.guard, edited.report = recipe, rules, guard, None
+    edited.recipe, edited.rules, edited.report = recipe, rules, None
     edited.sampled_languages = tuple(dict.fromkeys((*edited.sampled_languages, *languages)))
     edited.config["recipe"] = recipe_to_plain(recipe)
-    edited.config["rules"] = {"retries": rules.retries, "keep_failed": rules.keep_failed}
-    if guard is not None:
+    edited.config["rules"] = rules.plain()
+    if (guard := rules.guard) is not None:
         edited.config["guard"] = {"max_locality_drop": guard.max_locality_drop, "probe_texts": len(guard.probe)}
 
 
@@ -151,9 +124,13 @@ def watchman_again(edited: State) -> Watchman | None:
     Raises:
         InputError: there was one, and the model was loaded without.
     """
-    if edited.guard is None and "guard" in edited.config:
-        raise InputError("these edits were made under a guard; set `guard` again before the others can be made again")
-    return None if edited.guard is None else Watchman(edited.guard, edited.tail, edited.delta)
+    guard = edited.rules.guard
+    if guard is None and "guard" in edited.config:
+        raise InputError(
+            "these edits were made under a guard; give it again before the others can be made again: "
+            "edited.rules = dataclasses.replace(edited.rules, guard=…)"
+        )
+    return None if guard is None else Watchman(guard, edited.tail, edited.delta)
 
 
 def remember_again(edited: State, recipe: Recipe) -> None:
@@ -177,7 +154,7 @@ def handled(edited: State, recipe: Recipe, record: EditRecord) -> tuple[Example,
         raise InputError("format version 1 did not keep the edits' texts, so further edits would break them")
     if record.outcome.triggered:
         return tuple(record.edit.example(lang) for lang in record.outcome.languages)
-    sampled = recipe.sampler(record.edit, rng_of(edited.seed, record.edit))
+    sampled = recipe.sampler(record.edit, rng_of(edited.rules.seed, record.edit))
     return right_already(recipe, recipe.trigger.examples(record.edit, sampled))
 
 
@@ -208,7 +185,7 @@ def memory_of(edited: State) -> Memory:
     """
     if edited.memory is None:
         raise InputError(
-            "this model was loaded without its memory, which further edits need: pass memory= (and validation_memory=) "
+            "this model was loaded without its memory, which further edits need: pass memory= "
             "to from_pretrained, () for none"
         )
     return edited.memory
@@ -231,6 +208,19 @@ def recipe_for(edited: State, recipe: Recipe | None) -> Recipe:
         has = f"the model has edits by {edited.recipe_name!r} in it, and one history has one recipe"
         raise InputError(f"{has}: leave recipe= out to go on with that, or attach the model anew")
     return recipe or edited.recipe  # type: ignore[return-value]
+
+
+def rules_for(edited: State, rules: Rules | None) -> Rules:
+    """How further edits are judged: by `rules`, or as before.
+
+    Raises:
+        InputError: they have another seed.
+    """
+    seed = edited.rules.seed
+    if rules is not None and rules.seed != seed:
+        has = f"the model has seed {seed}, not {rules.seed}, and one history has one seed"
+        raise InputError(f"{has}: give Rules(seed={seed}, …), or attach the model anew")
+    return rules or edited.rules
 
 
 def _require_new(edited: State, edit: Edit) -> None:

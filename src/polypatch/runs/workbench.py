@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.api import Watch, attach, folds, shuffled
+from polypatch.api import attach, folds, shuffled
 from polypatch.data import EditingData, check_labels, load_data
 from polypatch.data.aligned import read_aligned
-from polypatch.data.memory import Kept
+from polypatch.data.memory import MemoryTexts
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
 from polypatch.evaluation import Report, evaluate, prompts, wrong_everywhere
+from polypatch.model.encoding import Encoding
 from polypatch.model.guard import Guard
-from polypatch.model.rules import Rules
+from polypatch.model.rules import Rules, Watch
 from polypatch.outcomes import EditOutcome
 from polypatch.runs.events import Encoded
 from polypatch.runs.run import Run
@@ -170,7 +171,7 @@ class Workbench:
         for part in parts:
             edited = self.attach(run)
             try:
-                for outcome in self.edit(edited, run, part):
+                for outcome in edited.stream(part):
                     done += 1
                     if on_outcome is not None:
                         on_outcome(outcome, done, sum(map(len, parts)))
@@ -189,10 +190,14 @@ class Workbench:
             self.model,
             tokenizer=self.tokenizer,
             recipe=run.built(),
-            memory=Kept(self.data.memory_texts(languages), self.data.validation_texts(languages), self.data.others()),
-            parallel=self.parallel(run),
-            seed=run.seed,
-            tail=self.tail,
+            memory=MemoryTexts(
+                self.data.memory_texts(languages),
+                self.data.validation_texts(languages),
+                self.data.others(),
+                self.parallel(run),
+            ),
+            rules=self.rules(run),
+            encoding=Encoding(tail=self.tail),
             name=run.name,
         )
 
@@ -211,18 +216,18 @@ class Workbench:
             self._parallel[run.parallel] = {lang: texts[rows] for lang, texts in self.data.parallel.items()}
         return self._parallel[run.parallel]
 
-    def edit(self, edited: EditedModel, run: Run, edits: Sequence[Edit]) -> Iterator[EditOutcome]:
-        """The run's edits on an attached model: a generator of outcomes."""
+    def rules(self, run: Run) -> Rules:
+        """How a run's edits are made and judged."""
         watched = {name: rows for name, rows in self.data.locality.items() if "." not in name}
-        watch = Watch(every=run.trajectory_every, locality=watched) if run.trajectory_every else None
         limit = run.max_locality_drop
-        return edited.stream(
-            edits,
-            languages=run.languages or None,
-            rules=Rules(retries=run.retries, keep_failed=run.keep_failed),
+        return Rules(
+            retries=run.retries,
+            keep_failed=run.keep_failed,
             guard=None if limit is None else Guard(self.probe(), limit),
-            watch=watch,
             allow_contradictions=run.allow_contradictions,
+            languages=run.languages or None,
+            watch=Watch(every=run.trajectory_every, locality=watched) if run.trajectory_every else None,
+            seed=run.seed,
         )
 
     def probe(self) -> list[Text]:

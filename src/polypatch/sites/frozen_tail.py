@@ -184,7 +184,9 @@ class FrozenTail:
 
     def _with_mapped(self, texts: Sequence[Text], mapped: Sequence[tuple[int, Mapped]], keep: bool) -> Tensor:
         if self.maps is None:
-            raise InputError("queries mapped to other languages need parallel text: pass parallel=")
+            raise InputError(
+                "queries mapped to other languages need parallel text: pass memory=MemoryTexts(…, parallel=…)"
+            )
         queries = self.queries([text.origin if isinstance(text, Mapped) else text for text in texts], keep=keep)
         places = [i for i, _ in mapped]
         queries[places] = self.maps.queries([text for _, text in mapped], queries[places])

@@ -78,6 +78,9 @@ FIELDS: dict[int, dict[str, Types]] = {
 }
 """Format version -> the fields of `edit_config.json` and their types: all of these and no others."""
 
+_RULES = {"retries": int, "keep_failed": bool, "allow_contradictions": bool, "languages": list}
+"""What `settings` may say of the rules the edits were made by, and its types."""
+
 ROW = ("id", "neurons", "request", "outcome", "reverted")
 """The fields of a line of `provenance.jsonl`: the edit's id; its rows in the tensors (none for changed weights); the
 edit itself as in `polypatch.data`, null where not known; its `EditOutcome`; when it was reverted, or the empty string.
@@ -201,10 +204,10 @@ def _require_sense(path: Path, config: Mapping[str, Any]) -> None:
     for name in ("max_length", "hidden_size"):
         if not 1 <= config.get(name, 1) < 2**31:
             raise ArtefactError(f"{path}: {name} should be at least 1 and below 2 to the 31, is {config[name]}")
-    rules, types = config["settings"].get("rules", {}), {"retries": int, "keep_failed": bool}
-    fits = isinstance(rules, dict) and all(type(value) is types.get(name) for name, value in rules.items())
-    if not fits or rules.get("retries", 0) < 0:
-        raise ArtefactError(f"{path}: settings.rules should hold retries and keep_failed, is {rules!r}")
+    rules = config["settings"].get("rules", {})
+    fits = isinstance(rules, dict) and all(type(value) is _RULES.get(name) for name, value in rules.items())
+    if not fits or rules.get("retries", 0) < 0 or not all(isinstance(one, str) for one in rules.get("languages", ())):
+        raise ArtefactError(f"{path}: settings.rules should hold {', '.join(_RULES)}, is {rules!r}")
 
 
 def _read_provenance(

@@ -41,7 +41,7 @@ def artefact_of(edited: State) -> Artefact:
         config={
             "polypatch_version": __version__,
             "recipe": edited.recipe_name,
-            "seed": edited.seed,
+            "seed": edited.rules.seed,
             "sampled_languages": list(edited.sampled_languages),
             "delta": edited.delta.kind,
             "scope": getattr(edited.delta, "scope", None),
@@ -71,8 +71,6 @@ def open_artefact(
     model: nn.Module | None,
     tokenizer: PreTrainedTokenizerBase | None,
     memory: Given | None,
-    validation_memory: Given | None,
-    parallel: Mapping[Lang, Sequence[Text]] | None,
     revision: str | None,
     cache_dir: Path | None,
 ) -> dict[str, Any]:
@@ -92,9 +90,9 @@ def open_artefact(
         tail: FrozenTail | FullForward = FullForward(site, tokenizer, max_length=config["max_length"])
     else:
         tail = FrozenTail(site, tokenizer, max_length=config["max_length"], cache_dir=cache_dir)
-    if parallel is not None:
-        learn_maps(tail, parallel)
-    kept = None if memory is None else parted(memory, validation_memory)
+    kept = None if memory is None else parted(memory)
+    if kept is not None and kept.parallel is not None:
+        learn_maps(tail, kept.parallel)
     recipe = recipe_from_plain(settings["recipe"]) if isinstance(settings.get("recipe"), dict) else None
     return {
         "model": model,
@@ -103,13 +101,12 @@ def open_artefact(
         "delta": delta,
         "recipe": recipe and recipe.at(site.hidden_size),
         "recipe_name": config["recipe"],
-        "seed": config["seed"],
         "sampled_languages": tuple(config["sampled_languages"]),
         "records": {record.outcome.edit_id: record for record in artefact.records},
         "config": settings,
         "memory": None if kept is None else build_memory(tail, kept),
         "held_out": {} if kept is None else kept.held_out,
-        "rules": Rules(**settings["rules"]) if "rules" in settings else Rules(keep_failed=True),
+        "rules": Rules(**settings.get("rules", {"keep_failed": True}), seed=config["seed"]),
         "report": artefact.report,
     }
 

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from polypatch.api import attach
-from polypatch.data.memory import parted
+from polypatch.data.memory import MemoryTexts
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Mapped, Text
 from polypatch.errors import InputError
+from polypatch.model.encoding import Encoding
 from polypatch.model.rules import Rules
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import Recipe
@@ -127,10 +128,10 @@ class _Case:
             self.model,
             tokenizer=self.tokenizer,
             recipe=self.recipe,
-            memory=parted(self.memory),
-            parallel=self.parallel,
-            seed=self.seed,
-            exact=self.exact,
+            memory=MemoryTexts(self.memory, parallel=self.parallel),
+            # Failed edits stay in: taken back, they would leave the laws nothing to look at.
+            rules=Rules(keep_failed=True, seed=self.seed),
+            encoding=Encoding(exact=self.exact),
         )
         try:
             yield edited
@@ -138,8 +139,7 @@ class _Case:
             edited.unload()
 
     def stream(self, edited: EditedModel, edits: Sequence[Edit]) -> Iterator[EditOutcome]:
-        # Failed edits stay in: taken back, they would leave the laws nothing to look at.
-        return edited.stream(edits, rules=Rules(keep_failed=True))
+        return edited.stream(edits)
 
     @torch.no_grad()
     def logits(self, model: nn.Module | None = None) -> Tensor:

@@ -1,0 +1,53 @@
+"""Encoding: how the model reads texts, and the tail that editing computes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from polypatch.errors import InputError
+from polypatch.settings import Settings, at_least
+from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding(Settings):
+    """How the model reads texts.
+
+    Attributes:
+        exact: full forward passes instead of the frozen tail (slow).
+        max_length: longest input in tokens; None for the tokenizer's or the model's.
+        cache_dir: keep queries on disk.
+        tail: a tail of the same model to share its query cache with; its `max_length` and `cache_dir` hold then.
+    """
+
+    exact: bool = False
+    max_length: Annotated[int, at_least(1)] | None = None
+    cache_dir: str | Path | None = None
+    tail: FrozenTail | FullForward | None = None
+
+    def tail_of(
+        self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, exact: bool = False
+    ) -> FrozenTail | FullForward:
+        """The tail of a model, a new one or the one that was given; `exact` where the recipe needs full passes.
+
+        Raises:
+            InputError: the one that was given belongs to another model.
+            PolypatchError: see `FeedForwardSite` and `FrozenTail`.
+        """
+        exact = exact or self.exact
+        if self.tail is None:
+            site = FeedForwardSite(model)
+            if exact:
+                return FullForward(site, tokenizer, max_length=self.max_length)
+            cache_dir = Path(self.cache_dir) if self.cache_dir else None
+            return FrozenTail(site, tokenizer, max_length=self.max_length, cache_dir=cache_dir)
+        if self.tail.site.model is not model:
+            raise InputError("the tail passed in belongs to another model object")
+        if exact and not isinstance(self.tail, FullForward):
+            return FullForward(self.tail.site, tokenizer, max_length=self.tail.encoder.tokens.max_length)
+        return self.tail
