@@ -20,7 +20,7 @@ from polypatch.files import sha256
 from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.store import write
-from polypatch.store.artefact import CARD, CONFIG, FIELDS, FORMAT_VERSION, PROVENANCE, TENSORS, own_checksum
+from polypatch.store.artefact import CARD, CONFIG, FIELDS, FORMAT_VERSION, MEMORY, PROVENANCE, TENSORS, own_checksum
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 PATCHED = dataclasses.replace(RECIPES["mpn-all"], editor=TPatcher(max_steps=5, views=0))
@@ -72,7 +72,7 @@ def test_everything_comes_back(bert, folder):
     assert edited.sampled_languages == ("en", "de", "fr")
     assert list(edited.outcomes) == ["tiny-0", "tiny-1", "tiny-2"]
     again = edited.save_pretrained(folder.with_name("again"))
-    for name in (CONFIG, TENSORS, PROVENANCE, CARD):
+    for name in (CONFIG, TENSORS, PROVENANCE, MEMORY, CARD):
         assert (again / name).read_bytes() == (folder / name).read_bytes()
     assert sorted(path.name for path in folder.parent.iterdir()) == ["again", "copy"]
 
@@ -119,7 +119,7 @@ def test_another_base_model_is_refused(folder):
     assert not hasattr(model, "_carries_polypatch_edits")
 
 
-@pytest.mark.parametrize("name", [CONFIG, TENSORS, PROVENANCE])
+@pytest.mark.parametrize("name", [CONFIG, TENSORS, PROVENANCE, MEMORY])
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "noise", "a folder"])
 def test_broken_files_are_named(bert, folder, name, damage):
     path = folder / name
@@ -150,7 +150,9 @@ def replace_tensors(folder, tensors):
 CHANGES = [
     {"format_version": 1},
     {"format_version": 2},
-    {"format_version": 4},
+    {"format_version": 5},
+    {"memory": {"path": "texts.txt"}},
+    {"data": []},
     {"format_version": True},
     {"format_version": None},
     {"recipe": None},
@@ -235,7 +237,7 @@ def test_wrong_tensors_are_refused(bert, folder, damage):
         load(bert, folder)
 
 
-@given(st.binary(min_size=1, max_size=8), st.floats(0, 1), st.sampled_from([CONFIG, TENSORS, PROVENANCE]))
+@given(st.binary(min_size=1, max_size=8), st.floats(0, 1), st.sampled_from([CONFIG, TENSORS, PROVENANCE, MEMORY]))
 def test_random_damage_is_a_typed_error_or_harmless(bert, folders, tmp_path_factory, noise, place, name):
     """Bytes overwritten anywhere in any file: it loads, or it is an ArtefactError, and nothing stays attached."""
     folder = shutil.copytree(folders["patches"], tmp_path_factory.mktemp("damaged") / "copy")
@@ -254,7 +256,7 @@ def test_saving_over_an_older_folder_replaces_it_whole(bert, folder, folders):
     (folder / "stray.txt").write_text("old")
     edited = load(bert, folders["patches"])
     edited.save_pretrained(folder)
-    assert sorted(path.name for path in folder.iterdir()) == sorted([CARD, CONFIG, TENSORS, PROVENANCE])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([CARD, CONFIG, MEMORY, TENSORS, PROVENANCE])
     other = folder.with_name("thesis")
     other.mkdir()
     (other / "chapter1.tex").write_text("years of work")

@@ -99,7 +99,7 @@ def test_a_language_with_few_texts_holds_none_out():
     assert set(kept.held_out) == {"de"}
     assert len(kept.train) + len(kept.validation) == 18
     parts = MemoryTexts(kept.train, kept.validation, kept.held_out, {"en": ["a"], "de": ["b"]})
-    assert parted(parts) == replace(kept, parallel=parts.parallel)  # what was parted stays as it is
+    assert parted(parts) == replace(kept, parallel=parts.parallel, langs={})  # what was parted stays as it is
 
 
 def test_the_cost_is_counted_on_held_out_texts_that_no_edit_is_about(attached):

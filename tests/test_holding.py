@@ -45,7 +45,11 @@ def test_an_edit_that_was_right_by_another_s_neuron_is_made_again():
 
 def test_without_the_memory_the_outcome_says_so(tmp_path):
     edited = edited_model([FIRST, SAME, OTHER])
-    folder, model, tokenizer = edited.save_pretrained(tmp_path / "edits"), edited.unload(), edited.tokenizer
+    folder, model, tokenizer = (
+        edited.save_pretrained(tmp_path / "edits", memory=None),
+        edited.unload(),
+        edited.tokenizer,
+    )
     loaded = pp.EditedModel.from_pretrained(folder, model=model, tokenizer=tokenizer)
     loaded.revert(FIRST.id)
     outcome = loaded.outcomes["same"]

@@ -147,7 +147,7 @@ def test_reverting_among_shared_weights_is_never_having_made_it(tmp_path):
     wanted = without.delta.tensors()
     without.unload()
     made = edit(model, EDITS, tokenizer=tokenizer, recipe=TUNER, memory=MEMORY, rules=Rules(keep_failed=True))
-    folder = made.save_pretrained(tmp_path / "saved")
+    folder = made.save_pretrained(tmp_path / "saved", memory=None)
     made.revert(EDITS[1].id)
     assert same_tensors(made.delta.tensors(), wanted)
     made.unload()
@@ -172,7 +172,7 @@ def test_reverting_among_shared_weights_is_never_having_made_it(tmp_path):
 
 
 def test_a_loaded_model_goes_on_as_if_it_had_never_been_saved(tmp_path):
-    """Two edits, saved, loaded, two more: the tensors of four in one go. The recipe comes from the folder."""
+    """Two edits, saved, loaded, two more: the tensors of four in one go. Recipe and memory come from the folder."""
     model, tokenizer = tiny_model("bert")
     whole = edit(
         model, EDITS, tokenizer=tokenizer, recipe=PATCHER, memory=MEMORY, rules=Rules(keep_failed=True, seed=3)
@@ -184,7 +184,7 @@ def test_a_loaded_model_goes_on_as_if_it_had_never_been_saved(tmp_path):
     )
     half.save_pretrained(tmp_path / "half")
     half.unload()
-    loaded = EditedModel.from_pretrained(tmp_path / "half", model=model, tokenizer=tokenizer, memory=MEMORY)
+    loaded = EditedModel.from_pretrained(tmp_path / "half", model=model, tokenizer=tokenizer)
     assert loaded.recipe == PATCHER.at(model.config.hidden_size)
     loaded.edit(EDITS[2:], rules=loaded.rules)
     assert same_tensors(loaded.delta.tensors(), wanted)
@@ -192,7 +192,7 @@ def test_a_loaded_model_goes_on_as_if_it_had_never_been_saved(tmp_path):
 
 
 def test_without_a_memory_a_loaded_model_says_what_it_needs(edited, tmp_path):
-    edited.save_pretrained(tmp_path / "saved")
+    edited.save_pretrained(tmp_path / "saved", memory=None)
     edited.unload()
     loaded = EditedModel.from_pretrained(tmp_path / "saved", model=edited.model, tokenizer=edited.tokenizer)
     with pytest.raises(InputError, match="memory="):
@@ -273,7 +273,7 @@ def test_a_push_uploads_the_folder_as_it_would_be_saved(edited, tmp_path, monkey
 
     monkeypatch.setattr("polypatch.store.load.HfApi", Api)
     assert edited.push_to_hub("me/edits", private=True, token="t") == "https://hub/me/edits"
-    saved = edited.save_pretrained(tmp_path / "saved")
+    saved = edited.save_pretrained(tmp_path / "saved", memory=None)  # whose texts are nobody else's business
     assert sent["files"] == {path.name: path.read_bytes() for path in saved.iterdir()}
     assert sent["repo"] == ("me/edits", {"private": True, "exist_ok": True})
     monkeypatch.setattr("polypatch.store.load.snapshot_download", lambda name, revision: str(saved))

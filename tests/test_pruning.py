@@ -204,7 +204,7 @@ def test_an_edit_that_rests_on_another_is_reverted_too(made):
 def test_reverting_without_the_memory_is_refused_and_changes_nothing(made, tmp_path):
     edited = made()
     edited.prune()
-    edited.save_pretrained(tmp_path / "edits")
+    edited.save_pretrained(tmp_path / "edits", memory=None)
     model, tokenizer = edited.unload(), edited.tokenizer
     loaded = EditedModel.from_pretrained(tmp_path / "edits", model=model, tokenizer=tokenizer)
     try:

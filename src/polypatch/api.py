@@ -18,11 +18,10 @@ from polypatch.errors import InputError
 from polypatch.model.encoding import Encoding
 from polypatch.model.one_language import cautioned
 from polypatch.model.rules import Rules
-from polypatch.model.stream import build_memory
+from polypatch.model.stream import build_memory, learn_maps
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import DEFAULT, Recipe, recipe_named, recipe_to_plain, with_mapped
 from polypatch.sites import FullForward
-from polypatch.store.load import learn_maps
 
 NOT_SAID: Any = object()
 """So that going without a memory is a decision: it has to be written out."""
@@ -42,8 +41,7 @@ def attach(
     kept = _kept(memory)
     row = with_mapped(recipe_named(recipe) if isinstance(recipe, str) else recipe, kept.parallel)
     tail = (encoding or Encoding()).tail_of(model, tokenizer, exact=row.editor.exact)
-    if kept.parallel is not None:
-        learn_maps(tail, kept.parallel)
+    learn_maps(tail, kept.parallel)
     row = row.at(tail.site.hidden_size)
     return EditedModel(
         model=model,
@@ -55,7 +53,7 @@ def attach(
         rules=rules or Rules(),
         config={"recipe": recipe_to_plain(row), "exact": isinstance(tail, FullForward)},
         memory=build_memory(tail, kept),
-        held_out=kept.held_out,
+        kept=kept,
     )
 
 

@@ -33,7 +33,7 @@ from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.recipes import Recipe
 from polypatch.sites import MergeCost
 from polypatch.store.artefact import Artefact
-from polypatch.store.load import artefact_of, loaded_delta, open_artefact, push_artefact, report_rows
+from polypatch.store.load import AS_OPENED, artefact_of, loaded_delta, open_artefact, push_artefact, report_rows
 from polypatch.store.write import write_artefact
 
 
@@ -83,7 +83,10 @@ class EditedModel(State):
         return cost_of(self)
 
     def __repr__(self) -> str:
-        return described(self)
+        return described(self, measuring=False)
+
+    def __str__(self) -> str:
+        return described(self, measuring=True)
 
     def firing(self, text: Text, threshold: float = 0.0) -> list[Firing]:
         """The patches whose activation in `text` exceeds `threshold`, strongest first; none for changed weights."""
@@ -176,29 +179,47 @@ class EditedModel(State):
         self.site.detach()
         return self.model
 
-    def artefact(self) -> Artefact:
+    def artefact(self, *, memory: str | None = AS_OPENED) -> Artefact:
         """What `save_pretrained` writes."""
         with self.site.reading():
             self.site.require_same(thorough=True)
-            return artefact_of(self)
+            return artefact_of(self, memory)
 
-    def save_pretrained(self, folder: str | Path, *, report: Any = None) -> Path:
+    def save_pretrained(self, folder: str | Path, *, report: Any = None, memory: str | None = AS_OPENED) -> Path:
         """Write the edits (not the model) as a folder; see `polypatch.store.artefact` for its layout.
+
+        The folder keeps the texts of the memory, so that editing can go on another day; its model card says how many
+        there are, and how large they are.
 
         Args:
             folder: where; an older folder of edits there is replaced in one step.
             report: what they achieved, from `evaluate`; it goes into report.json and the model card.
+            memory: ``"texts"`` keeps the texts of the memory in the folder; ``"reference"`` keeps the path and the
+                checksum of the file that they were read from; None keeps neither, and who opens the folder must give
+                the memory again. By default the texts; a reference stays one.
 
         Raises:
             ArtefactError: `folder` holds something else, or cannot be written or read back.
+            InputError: a reference, and the memory did not come from one file.
         """
         self.report = self.report if report is None else report_rows(report)
-        return write_artefact(Path(folder), self.artefact(), partial(loaded_delta, self.site))
+        return write_artefact(Path(folder), self.artefact(memory=memory), partial(loaded_delta, self.site))
 
-    def push_to_hub(self, repo_id: str, *, report: Any = None, private: bool = False, token: str | None = None) -> str:
-        """Upload the folder of edits to a hub; returns its address. InputError where the hub refuses."""
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        report: Any = None,
+        memory: str | None = None,
+        private: bool = False,
+        token: str | None = None,
+    ) -> str:
+        """Upload the folder of edits to a hub; returns its address. InputError where the hub refuses.
+
+        The texts of the memory may be nobody else's business: they go along with ``memory="texts"`` only.
+        """
         self.report = self.report if report is None else report_rows(report)
-        return push_artefact(self.artefact(), repo_id, private=private, token=token)
+        return push_artefact(self.artefact(memory=memory), repo_id, private=private, token=token)
 
     @classmethod
     def from_pretrained(
@@ -218,7 +239,7 @@ class EditedModel(State):
             model: the base model; None loads the one that the edits name.
             tokenizer: its tokenizer; None likewise.
             memory: what the edits were made with, as for `polypatch.edit`, () for none; further edits need it, and
-                where queries were mapped the parallel text, in a `MemoryTexts`.
+                where queries were mapped the parallel text, in a `MemoryTexts`. None takes what was saved with them.
             revision: branch, tag or commit, for hub names.
             cache_dir: keep queries on disk.
 

@@ -74,8 +74,19 @@ def test_a_model_that_moved_is_asked_for(evaluate, edited, tmp_path):
         assert "--model" in evaluate(folder=write_artefact(tmp_path / "edits", moved)).refused()
 
 
-def test_data_must_be_named(polypatch, edited):
-    assert "--data is missing" in polypatch("eval", edited).refused()
+def test_the_data_of_the_run_need_not_be_named(polypatch, evaluate, edited, monkeypatch):
+    """From another folder, too; edits of the version before do not know them."""
+    named = evaluate("--json").json()
+    monkeypatch.chdir("/")
+    assert [row["reliability"] for row in polypatch("eval", edited, "--quiet", "--json").json()] == [
+        row["reliability"] for row in named
+    ]
+
+
+def test_data_that_are_not_known_must_be_named(polypatch, edited, tmp_path):
+    artefact = read_artefact(edited / "edits")
+    unknown = replace(artefact, config={**artefact.config, "data": None})
+    assert "--data is missing" in polypatch("eval", write_artefact(tmp_path / "edits", unknown)).refused()
 
 
 def test_results_are_not_replaced(evaluate, edited):

@@ -95,11 +95,14 @@ def test_one_of_them_is_not_taken_back_without_the_model(polypatch, prune, folde
     assert polypatch("revert", folder / "pruned-edits", "--all", "--json").json()["patches"] == 0
 
 
-def test_with_the_data_of_the_run(polypatch, folder, files, tmp_path):
-    data = f"jsonl:{files / 'edits.jsonl'}"
-    assert polypatch("prune", folder, "--data", data, "--quiet").code == 0
-    assert "--data" in polypatch("prune", folder, "--out", tmp_path / "x", "--quiet").refused()
-    assert not (tmp_path / "x").exists()
+def test_the_edits_own_memory_is_the_default(polypatch, folder, files, tmp_path):
+    """The very same patches as with the memory named; with --data, which has none, it must be."""
+    own = polypatch("prune", folder, "--out", tmp_path / "own", "--quiet")
+    named = polypatch("prune", folder, "--memory", files / "memory.txt", "--out", tmp_path / "named", "--quiet")
+    assert (own.code, named.code) == (0, 0)
+    one, other = read_artefact(tmp_path / "own"), read_artefact(tmp_path / "named")
+    assert all(tensor.equal(other.tensors[name]) for name, tensor in one.tensors.items())
+    assert polypatch("prune", folder, "--data", f"jsonl:{files / 'edits.jsonl'}", "--quiet").code == 0
 
 
 def test_newcomers(polypatch, reweighted, files, tmp_path):
@@ -127,4 +130,5 @@ def test_mapped_queries_are_mapped_by_the_parallel_text_of_the_run(polypatch, ch
     said = polypatch("prune", tmp_path / "run", *given, "--json").json()
     assert said["after"] <= said["before"]
     assert said["changed"] == 0
-    assert polypatch("prune", tmp_path / "run", *data, *given[:2], "--out", tmp_path / "other").code == 2
+    again = polypatch("prune", tmp_path / "run", "--out", tmp_path / "other", "--quiet", "--json").json()
+    assert again["after"] == said["after"]  # memory and parallel text come with the edits

@@ -181,4 +181,4 @@ def test_upload(polypatch, edited, tmp_path, monkeypatch):
     message = polypatch("save", edited, tmp_path / "other", "--push-to-hub", "me/mine").refused()
     assert "401" in message
     assert str(tmp_path / "other") in message
-    assert json.loads((tmp_path / "other" / "edit_config.json").read_text())["format_version"] == 3
+    assert json.loads((tmp_path / "other" / "edit_config.json").read_text())["format_version"] == 4

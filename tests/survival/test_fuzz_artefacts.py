@@ -39,6 +39,7 @@ CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
     "report.json",
     "README.md",
 )
+MEMORY = "memory.jsonl"
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "format-1"
 MODERN, OLD = ("patches", "others", "weights", "layer", "low-rank", "codebook"), ("old patches", "old weights")
 
@@ -593,12 +594,13 @@ values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.di
 FIELDS = [
     *("format_version", "recipe", "seed", "sampled_languages", "delta", "scope", "site", "base_model", "hidden_size"),
     *("base_fingerprint", "max_length", "settings", "owners", "labels", "checksums", "checksum", "activation"),
+    *("memory", "parallel", "data"),
 ]
 ROWS = ["id", "edit_id", "neurons", "request", "outcome", "reverted", "languages", "seconds", "steps", "reason"]
 
 
 @settings(max_examples=60)
-@given(which=st.sampled_from(MODERN + OLD), name=st.sampled_from([CONFIG, PROVENANCE, REPORT]), value=values)
+@given(which=st.sampled_from(MODERN + OLD), name=st.sampled_from([CONFIG, PROVENANCE, REPORT, MEMORY]), value=values)
 def test_any_json_in_place_of_a_file(loader, sound, which, name, value):
     raw = json.dumps(value).encode()
     if name == CONFIG:

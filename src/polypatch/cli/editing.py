@@ -13,12 +13,12 @@ from polypatch.api import folds
 from polypatch.cli.console import Bars, Stop, StoppedError
 from polypatch.cli.first_failures import FirstFailures
 from polypatch.cli.folder import EDITS, clear, require_no_reverted, writing
-from polypatch.cli.journalled import keep_config
 from polypatch.cli.results import Results, facts_of
 from polypatch.cli.translating import Translating
 from polypatch.data import EditingData
 from polypatch.data.memory import read_memory, with_memory
 from polypatch.data.record import record_from_edit
+from polypatch.data.source import DataSource, absolute
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang
 from polypatch.errors import InputError
@@ -31,6 +31,7 @@ from polypatch.recipes import with_mapped
 from polypatch.runs import BenchSpec, Run, Workbench
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
 from polypatch.store.journal import Entry, Journal
+from polypatch.store.session import keep_surroundings
 
 MOST_NAMED = 20
 
@@ -72,6 +73,7 @@ def edit_and_record(
     stream = bench.stream(run)
     if not stream:
         raise InputError(f"{bench.data.name}: no edit is wrong in all of {', '.join(run.languages)}; nothing to do")
+    source = DataSource(absolute(spec.data), spec.languages, spec.sizes, spec.seed, absolute(spec.parallel))
     parts = folds(stream, run.folds, run.seed) if run.folds > 1 else [stream]
     if no_memory:
         bars.say("note: no memory, so nothing keeps other answers as they are")
@@ -88,7 +90,7 @@ def edit_and_record(
         count = _Count(bars, run.name, len(stream), FirstFailures(run.recipe, run.built().at(width).editor, width))
         for fold, part in enumerate(parts):
             where = folder / (f"{EDITS}-{fold}" if run.folds > 1 else EDITS)
-            report, made = _Fold(bench, run, part, fold, where, journal).do(count, {**told, **made_by})
+            report, made = _Fold(bench, run, part, fold, where, journal, source).do(count, {**told, **made_by})
             reports.append(report)
             outcomes += made
         results = Results(reports, command, facts_of(run, bench.data, spec, len(stream), width) | made_by, outcomes)
@@ -145,10 +147,12 @@ class _Fold:
     number: int
     where: Path
     journal: Journal
+    source: DataSource
 
     def do(self, count: _Count, told: Mapping[str, str]) -> tuple[Report, list[EditOutcome]]:
         """Take over what the journal has, make the other edits, measure, write the edits."""
         edited = self.bench.attach(self.run)
+        edited.data = self.source
         try:
             with Stop(count.stopping) as stop:
                 self._edit(edited, count, stop)
@@ -177,7 +181,7 @@ class _Fold:
         # A stream of no edits still says how they are made, which is written down with them.
         for outcome in edited.stream(rest):
             if not noted:
-                keep_config(self.journal, self.number, edited.artefact().config)
+                keep_surroundings(self.journal, self.number, edited.artefact())
                 noted = True
             changed = outcome.status.changed
             entry = Entry(

@@ -58,7 +58,8 @@ def evaluate(
 ) -> None:
     """Measure saved edits on data: reliability, generalisation in every language, locality.
 
-    With the data options of the run that made them, the numbers are that run's.
+    On the data of the run that made them, unless --data names others; then the
+    numbers are that run's.
     Edits of the data that the run never handled are left out unless asked for.
     """
     folder = find_edits(edits)

@@ -15,11 +15,11 @@ from polypatch.errors import InputError
 
 EXAMPLES = """[bold]Examples[/]
 
-polypatch prune runs/first --data massive:data/massive --languages en,de,fr,sw,th
+polypatch prune runs/first
 
 polypatch prune my-edits --memory texts.jsonl --out fewer --max-changed 5
 
-polypatch prune runs/world
+polypatch prune runs/first --data massive:data/massive --languages en,de,fr,sw,th
 """
 
 
@@ -52,7 +52,8 @@ def prune(
     """Drop patches that others made needless and merge those of one answer. RUN itself stays as it is.
 
     No text that an edit was made for, and that is right, becomes wrong, and no
-    text of the memory gets a new answer. Give the data (or the memory) of the run.
+    text of the memory gets a new answer. The memory is the one that was saved with
+    the edits; --data or --memory names another.
     An edit may rest on another's patch then: it is taken back in Python, with the
     memory, and not by polypatch revert.
     """

@@ -9,10 +9,11 @@ from pathlib import Path
 from polypatch.cli.console import as_json
 from polypatch.cli.saved import Saved
 from polypatch.data.aligned import read_aligned
-from polypatch.data.memory import MemoryTexts, read_memory
+from polypatch.data.memory import Kept, MemoryTexts, memory_of_data, read_memory
 from polypatch.edits import MAPPED, Lang, Text
 from polypatch.model.cost import Cost
 from polypatch.model.prune import Pruned
+from polypatch.store.artefact import read_artefact
 
 
 @dataclass(frozen=True)
@@ -70,22 +71,30 @@ def prune_saved(
 
 def _around(
     saved: Saved, memory: Path | None, parallel: Path | None, languages: tuple[Lang, ...], sizes: Mapping[str, int]
-) -> MemoryTexts:
-    """The memory, and the parallel text where queries were mapped."""
+) -> MemoryTexts | None:
+    """The memory, and the parallel text where queries were mapped; None for the edits' own, where no other is named."""
     requests = [record.edit for record in saved.records if record.edit is not None]
     texts = {text for edit in requests for text in edit.prompt.values()}
     mapped = any(lang.startswith(MAPPED) for record in saved.records for lang in record.outcome.languages)
     source = languages[0] if languages else requests[0].source if requests else "en"
+    own = _own(saved) if saved.data is None and not languages and not sizes else None
+    if own is not None and memory is None and parallel is None:
+        return None
     corpus: Mapping[Lang, Sequence[Text]] | None = read_aligned(parallel, source) if parallel is not None else None
-    data = saved.read(languages, dict(sizes)) if memory is None or (mapped and corpus is None) else None
-    if mapped and corpus is None and data is not None:
-        corpus = data.parallel
+    if mapped and corpus is None:
+        corpus = own.parallel if own is not None else saved.read(languages, dict(sizes)).parallel
     if memory is not None:
         free = {
             lang: [text for text in rows if text not in texts] for lang, rows in read_memory(memory, source).items()
         }
         return MemoryTexts(free, parallel=corpus if mapped else None)
-    assert data is not None
-    parts = (data.memory_texts(languages or data.memory), data.validation_texts(languages or data.validation))
-    train, validation = ([text for text in part if text not in texts] for part in parts)
-    return MemoryTexts(train, validation, data.others(), corpus if mapped else None)
+    if own is not None:
+        return MemoryTexts(own.train, own.validation, own.held_out, corpus)
+    data = saved.read(languages, dict(sizes))
+    return memory_of_data(data, languages or data.memory, without=texts, parallel=corpus if mapped else None)
+
+
+def _own(saved: Saved) -> Kept | None:
+    """The memory that was saved with the edits."""
+    kept = read_artefact(saved.folder).memory
+    return None if kept is None else kept.read()

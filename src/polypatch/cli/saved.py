@@ -14,6 +14,7 @@ from polypatch.cli.console import Bars
 from polypatch.cli.options import require_model
 from polypatch.data import EditingData, load_data
 from polypatch.data.memory import MemoryTexts
+from polypatch.data.source import DataSource
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Lang
 from polypatch.errors import DataError, InputError
@@ -64,14 +65,23 @@ class Saved:
         name = self.model or str(self.config["base_model"])
         if not name:
             raise InputError(f"{self.folder}: these edits do not name their model; name it with --model")
-        return WORLD if is_world(name) else name
+        return WORLD if name == WORLD or is_world(name) else name
 
     @property
     def data_spec(self) -> str:
         """Where the data are."""
-        if self.data is None and self.base != WORLD:
+        if self.data is not None:
+            return self.data
+        if self._own is not None:
+            return self._own.spec
+        if self.base != WORLD:
             raise InputError("--data is missing: say on what, such as --data jsonl:edits.jsonl")
-        return self.data or WORLD
+        return WORLD
+
+    @property
+    def _own(self) -> DataSource | None:
+        """The data of the run that made the edits, unless others are named."""
+        return self.artefact.data if self.data is None else None
 
     @cached_property
     def world(self) -> World:
@@ -80,12 +90,16 @@ class Saved:
 
     @property
     def _seed(self) -> int:
-        return int(self.config["seed"]) if self.seed is None else self.seed
+        if self.seed is not None:
+            return self.seed
+        return int(self.config["seed"]) if self._own is None else self._own.seed
 
     def read(self, languages: tuple[Lang, ...], sizes: dict[str, int]) -> EditingData:
-        """The data."""
+        """The data: those named, else those of the run, as it read them."""
         if self.data_spec == WORLD:
             return self.world.data
+        if self._own is not None:
+            languages, sizes = languages or self._own.languages, {**self._own.sizes, **sizes}
         source = languages[0] if languages else "en"
         return load_data(self.data_spec, languages=languages or None, source=source, sizes=sizes, seed=self._seed)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from polypatch.cli.console import as_json
 from polypatch.cli.folder import EDITS, JOURNAL, edit_folders, find_edits, holds_edits
-from polypatch.cli.journalled import from_journal
 from polypatch.errors import InputError
 from polypatch.store.artefact import Artefact, read_artefact
 from polypatch.store.cut import require_current
 from polypatch.store.journal import read_journal
+from polypatch.store.session import from_journal
 from polypatch.store.write import write_artefact
 
 
@@ -101,6 +101,7 @@ def _pushed(artefact: Artefact, repo_id: str, private: bool, folder: Path) -> st
     from polypatch.store.load import push_artefact
 
     try:
-        return push_artefact(artefact, repo_id, private=private, token=None)
+        # The texts of the memory stay here: they may be nobody else's business.
+        return push_artefact(replace(artefact, memory=None), repo_id, private=private, token=None)
     except InputError as error:
         raise InputError(f"{error}; the edits are in {folder}") from error

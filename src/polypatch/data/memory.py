@@ -7,7 +7,7 @@ elsewhere can be said.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -63,12 +63,20 @@ class Kept:
         validation: what watches the stopping rule.
         held_out: by language (the empty string where it is not known), what nothing sees but the measuring of cost.
         parallel: texts that say the same in every language; None where there are none.
+        langs: the language of the others, where it is known.
+        file: where all of them came from, if from one file.
     """
 
     train: Sequence[Text] = ()
     validation: Sequence[Text] = ()
     held_out: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
     parallel: Mapping[Lang, Sequence[Text]] | None = None
+    langs: Mapping[Text, Lang] = field(default_factory=dict, repr=False)
+    file: Path | None = None
+
+    def read(self) -> Kept:
+        """The texts: these; a `MemoryFile` reads them."""
+        return self
 
 
 class Probe(NamedTuple):
@@ -142,10 +150,35 @@ def parted(given: Given) -> Kept:
     flat = [text for rows in train.values() for text in rows]
     if memory.validation is None:
         trained, watching = [text for i, text in enumerate(flat) if i % STOPPING], flat[::STOPPING]
-    else:
-        rows = _by_language(memory.validation, "validation")
-        trained, watching = flat, [text for texts in rows.values() for text in texts]
-    return Kept(trained, watching, held_out, memory.parallel)
+        alone = memory.held_out is None and isinstance(memory.train, str | PathLike)
+        file = Path(memory.train) if alone else None  # type: ignore[arg-type]  # what was just looked at
+        return Kept(trained, watching, held_out, memory.parallel, _langs(train), file)
+    rows = _by_language(memory.validation, "validation")
+    watching = [text for texts in rows.values() for text in texts]
+    return Kept(flat, watching, held_out, memory.parallel, {**_langs(rows), **_langs(train)})
+
+
+def _langs(texts: Mapping[Lang, Sequence[Text]]) -> dict[Text, Lang]:
+    return {text: lang for lang, row in texts.items() if lang for text in row}
+
+
+def memory_of_data(
+    data: EditingData,
+    languages: Iterable[Lang],
+    *,
+    without: Collection[Text] = (),
+    parallel: Mapping[Lang, Sequence[Text]] | None = None,
+) -> MemoryTexts:
+    """The memory of `data` in these languages, and what it has beside it as held out; texts of `without` are left out.
+
+    Raises:
+        DataError: there is no memory in one of the languages.
+    """
+    train, validation = (
+        {lang: [text for text in pooled((lang,)) if text not in without] for lang in languages}
+        for pooled in (data.memory_texts, data.validation_texts)
+    )
+    return MemoryTexts(train, validation, data.others(), parallel)
 
 
 def _held_out(texts: Mapping[Lang, Sequence[Text]]) -> tuple[dict[Lang, list[Text]], dict[Lang, list[Text]]]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from polypatch.cautions import DEAR, caution
 from polypatch.edits import Lang, Text
+from polypatch.errors import DataError
 from polypatch.model.answers import answered
 from polypatch.model.state import State
 from polypatch.outcomes import EditRecord
@@ -122,7 +123,7 @@ class Measured(NamedTuple):
 
 def cost_of(edited: State) -> Cost:
     """The cost of the edits that are in the model, measured once per state; what the edits are about does not count."""
-    state = edited.delta.patches, tuple((name, record.status) for name, record in edited.records.items())
+    state = _state(edited)
     if edited.measured is None or edited.measured.state != state:
         about = {text for record in edited.records.values() if not record.reverted for text in _texts(record)}
         others = {lang: [text for text in texts if text not in about] for lang, texts in edited.held_out.items()}
@@ -131,13 +132,31 @@ def cost_of(edited: State) -> Cost:
     return known
 
 
-def described(edited: State) -> str:
-    """An edited model in a line: its edits, its patches, and what they cost elsewhere."""
+def _state(edited: State) -> object:
+    return edited.delta.patches, tuple((name, record.status) for name, record in edited.records.items())
+
+
+def described(edited: State, *, measuring: bool) -> str:
+    """An edited model in a line: its edits, its patches, and what they cost elsewhere.
+
+    Args:
+        edited: the model.
+        measuring: measure the cost, where it is not known yet; it may take thousands of passes.
+    """
     inside = [record for record in edited.records.values() if not record.reverted]
     taken = sum(record.status.holds for record in inside)
     patches = "1 patch" if edited.delta.patches == 1 else f"{edited.delta.patches} patches"
     what = f"{type(edited.model).__name__} edited by {edited.recipe_name!r}"
-    return f"<{what}: {taken} of {len(inside)} edits hold, {patches}; {cost_of(edited)}>"
+    return f"<{what}: {taken} of {len(inside)} edits hold, {patches}; {_known_cost(edited, measuring)}>"
+
+
+def _known_cost(edited: State, measuring: bool) -> str:
+    if not measuring and (edited.measured is None or edited.measured.state != _state(edited)):
+        return "what changed elsewhere: .cost"
+    try:
+        return str(cost_of(edited))
+    except DataError as error:  # a file that is gone must not keep anybody from looking at the rest
+        return f"what changed elsewhere is not known: {error}"
 
 
 def caution_if_dear(cost: Cost) -> None:

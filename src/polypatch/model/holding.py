@@ -13,7 +13,7 @@ from polypatch.deltas import PatchBank
 from polypatch.edits import Example, Mapped
 from polypatch.model.state import State
 from polypatch.model.step import Attempt
-from polypatch.model.stream import handled, memory_of, remember_again, remember_one, watchman_again
+from polypatch.model.stream import handled, learn_maps, memory_of, remember_again, remember_one, watchman_again
 from polypatch.outcomes import EditOutcome, EditRecord
 from polypatch.recipes import Recipe
 
@@ -86,7 +86,8 @@ def mend(edited: State, bank: PatchBank, asked: Asked, before: Right, gone: Sequ
         gone: the edits that went.
     """
     guarded = edited.rules.guard is None and "guard" in edited.config  # by a guard that is not here
-    if edited.memory is not None and edited.recipe is not None and not guarded and lost(before, right(edited, asked)):
+    known = edited.memory is not None or edited.kept is not None
+    if known and edited.recipe is not None and not guarded and lost(before, right(edited, asked)):
         make_again(edited, edited.recipe, cut_out(edited, bank, asked, before))
     now = right(edited, asked)
     for name in lost(before, now):
@@ -108,4 +109,5 @@ def _no_longer(record: EditRecord, asked: Sequence[Example], now: Sequence[bool]
 
 
 def _can_map(edited: State) -> bool:
+    learn_maps(edited.tail, None if edited.kept is None else edited.kept.parallel)
     return getattr(edited.tail, "maps", None) is not None

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from polypatch.data.memory import Kept
+from polypatch.data.memory_file import MemoryFile
+from polypatch.data.source import DataSource
 from polypatch.deltas import Delta
 from polypatch.editors import Memory
 from polypatch.edits import Lang, Text
@@ -39,8 +42,10 @@ class State:
         records: the history: every edit that was handled, what became of it, and whether it was reverted.
         trajectory: how the model stood every so many edits, where that was asked for.
         config: the hyper-parameters behind the edits, as plain data.
-        memory: what later edits of the same stream must leave alone; None in a model loaded without one.
-        held_out: texts by language that no edit sees, which the cost is measured on.
+        memory: what later edits of the same stream must leave alone; None until
+            `polypatch.model.stream.memory_of` makes it of `kept`.
+        kept: the texts of the memory, or the file that they are in; None in a model loaded without.
+        data: where the edits came from; None where that is not known.
         rules: how edits are made and judged.
         report: rows of the report that was saved with these edits; None after any change of them.
         measured: the cost, once it was measured, and what it was measured of (`polypatch.model.cost`).
@@ -57,7 +62,8 @@ class State:
     trajectory: list[TrajectoryPoint] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     memory: Memory | None = None
-    held_out: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
+    kept: Kept | MemoryFile | None = field(default=None, repr=False)
+    data: DataSource | None = None
     rules: Rules = field(default_factory=Rules)
     report: Sequence[Mapping[str, Any]] | None = None
     measured: Any = field(default=None, init=False, compare=False)
@@ -71,6 +77,11 @@ class State:
     def labels(self) -> Mapping[int, str]:
         """Class index -> label."""
         return self.site.labels
+
+    @property
+    def held_out(self) -> Mapping[Lang, Sequence[Text]]:
+        """Texts by language that no edit sees, which the cost is measured on; DataError where their file is gone."""
+        return {} if self.kept is None else self.kept.read().held_out
 
     @property
     def outcomes(self) -> dict[str, EditOutcome]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from polypatch.data.given import edits_in
 from polypatch.data.memory import Kept
 from polypatch.editors import Memory, MemoryRows
-from polypatch.edits import Edit, Example, Labelled, Lang
+from polypatch.edits import Edit, Example, Labelled, Lang, Text
 from polypatch.errors import EditError, InputError
 from polypatch.model.contradictions import require_no_contradictions
 from polypatch.model.guard import Watchman
@@ -23,7 +23,7 @@ from polypatch.model.state import State, transaction
 from polypatch.model.step import Attempt, now, remember, right_already, rng_of
 from polypatch.outcomes import EditOutcome, EditRecord, Status, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_to_plain
-from polypatch.sites import Tail
+from polypatch.sites import FrozenTail, FullForward, Maps, Tail
 
 
 def apply(edited: State, edits: Sequence[Edit], recipe: Recipe, rules: Rules) -> Iterator[EditOutcome]:
@@ -178,17 +178,39 @@ def made(edited: State) -> list[Edit]:
 
 
 def memory_of(edited: State) -> Memory:
-    """What edits of this model must leave alone.
+    """What edits of this model must leave alone; made of its texts the first time that it is needed.
 
     Raises:
         InputError: it was loaded without.
+        DataError: its texts are in a file that is gone, or was changed.
     """
     if edited.memory is None:
-        raise InputError(
-            "this model was loaded without its memory, which further edits need: pass memory= "
-            "to from_pretrained, () for none"
-        )
+        if edited.kept is None:
+            raise InputError(
+                "this model was loaded without its memory, which further edits need: pass memory= to "
+                "from_pretrained, () for none"
+            )
+        kept = edited.kept.read()
+        with edited.site.lock.exclusive():
+            learn_maps(edited.tail, edited.kept.parallel)
+            edited.memory = edited.memory or build_memory(edited.tail, kept)
+            if edited.recipe is not None:
+                remember_again(edited, edited.recipe)
     return edited.memory
+
+
+def learn_maps(tail: FrozenTail | FullForward, parallel: Mapping[Lang, Sequence[Text]] | None) -> None:
+    """Let a tail map queries to the other languages of parallel text, where there is any.
+
+    Raises:
+        InputError: the text cannot be used, or the tail runs the whole model, which needs more than queries.
+    """
+    if parallel is None:
+        return
+    if isinstance(tail, FullForward):
+        raise InputError("mapped queries have no text to run the whole model on: edit without exact=True")
+    if tail.maps is None or tail.maps.corpus is not parallel:  # many runs share a tail and its maps
+        tail.maps = Maps.learn(parallel, tail.queries)
 
 
 def recipe_for(edited: State, recipe: Recipe | None) -> Recipe:

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.api import attach, folds, shuffled
 from polypatch.data import EditingData, check_labels, load_data
 from polypatch.data.aligned import read_aligned
-from polypatch.data.memory import MemoryTexts
+from polypatch.data.memory import memory_of_data
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
@@ -190,12 +190,7 @@ class Workbench:
             self.model,
             tokenizer=self.tokenizer,
             recipe=run.built(),
-            memory=MemoryTexts(
-                self.data.memory_texts(languages),
-                self.data.validation_texts(languages),
-                self.data.others(),
-                self.parallel(run),
-            ),
+            memory=memory_of_data(self.data, languages, parallel=self.parallel(run)),
             rules=self.rules(run),
             encoding=Encoding(tail=self.tail),
             name=run.name,

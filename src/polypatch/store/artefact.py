@@ -6,25 +6,30 @@
     edits.safetensors    the tensors of the delta, of one of the kinds in `polypatch.deltas.kinds`
     provenance.jsonl     one line per edit, in order: `ROW`
     report.json          what the edits achieved, the rows of a report; absent where nothing was measured
+    memory.jsonl         the texts of the memory; absent where they are in another file, or not kept
+    parallel.jsonl       the parallel text that queries were mapped by; likewise
     README.md            the model card, for people and hubs; not read back
 
-**Format 1** had neither checksums, model card, report nor requests, and kept `owners` in the configuration. It is read;
-**Format 2** knew its model by weights and labels
-alone. Both are read; what is written is format 3, which knows the model's configuration and tokenizer as well.
+**Format 1** had neither checksums, model card, report nor requests, and kept `owners` in the configuration.
+**Format 2** knew its model by weights and labels alone. **Format 3** knew its configuration and tokenizer as well, and
+no memory. All are read; what is written is format 4, which knows its memory and its data.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
+from polypatch.data.memory import Kept
+from polypatch.data.memory_file import MemoryFile, memory_file_from_plain, memory_from_lines, parallel_from_lines
 from polypatch.data.record import edit_from_record
+from polypatch.data.source import DataSource, source_from_plain
 from polypatch.deltas.kinds import KINDS
 from polypatch.errors import ArtefactError, DataError
 from polypatch.files import read_plain, sha256, strict_json
@@ -34,7 +39,7 @@ from polypatch.store.folder import aside
 if TYPE_CHECKING:  # the history is read without waiting for torch
     from torch import Tensor
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
     "edit_config.json",
     "edits.safetensors",
@@ -42,6 +47,7 @@ CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
     "report.json",
     "README.md",
 )
+MEMORY, PARALLEL = "memory.jsonl", "parallel.jsonl"
 
 REPLACED = 9
 """So often a reader begins anew where the folder was replaced while it was read."""
@@ -71,10 +77,12 @@ _SECOND: dict[str, Types] = {
     "checksums": dict,
     "checksum": str,
 }
+_THIRD: dict[str, Types] = {**_SECOND, "base_config": dict, "base_tokenizer": str}
 FIELDS: dict[int, dict[str, Types]] = {
     1: {**_COMMON, "owners": list},
     2: _SECOND,
-    3: {**_SECOND, "base_config": dict, "base_tokenizer": str},
+    3: _THIRD,
+    4: {**_THIRD, **dict.fromkeys(("memory", "parallel", "data"), (dict, type(None)))},
 }
 """Format version -> the fields of `edit_config.json` and their types: all of these and no others."""
 
@@ -97,6 +105,8 @@ class Artefact:
         records: the history, in order.
         config: the fields of `edit_config.json` that are not about the files themselves.
         report: rows of `report.json`; None where nothing was measured.
+        memory: the texts that further edits must leave alone, or the file they are in; and the parallel text. None
+            where they were not kept.
     """
 
     tensors: Mapping[str, Tensor]
@@ -104,6 +114,13 @@ class Artefact:
     records: tuple[EditRecord, ...]
     config: Mapping[str, Any]
     report: Sequence[Mapping[str, Any]] | None = field(default=None)
+    memory: Kept | MemoryFile | None = None
+
+    @property
+    def data(self) -> DataSource | None:
+        """Where the edits came from; None where that is not known."""
+        plain = self.config.get("data")
+        return None if plain is None else source_from_plain(plain, CONFIG)
 
     @property
     def outcomes(self) -> tuple[EditOutcome, ...]:
@@ -117,7 +134,7 @@ def read_artefact(folder: Path, *, follow_links: bool = False, tensors: bool = T
     Args:
         folder: the folder.
         follow_links: accept files that are links, as in a hub's cache.
-        tensors: False leaves them on the disk, for who wants the history only.
+        tensors: False leaves them and the memory on the disk, for who wants the history only.
 
     Raises:
         ArtefactError: a file is missing, malformed, not a plain file, or not the one that was written.
@@ -154,7 +171,19 @@ def _read(folder: Path, follow_links: bool, tensors: bool) -> Artefact:
     loaded = _tensors(folder / TENSORS, content(TENSORS)) if tensors else {}
     owners, records = _read_provenance(folder / PROVENANCE, content(PROVENANCE), config)
     report = strict_json(content(REPORT), f"{folder / REPORT}", ArtefactError) if REPORT in checksums else None
-    return Artefact(loaded, owners, records, config, report)
+    if not tensors:
+        return Artefact(loaded, owners, records, config, report)
+    memory = _memory(folder, config, content)
+    if memory is not None and PARALLEL in checksums:
+        memory = replace(memory, parallel=parallel_from_lines(content(PARALLEL), f"{folder / PARALLEL}"))
+    return Artefact(loaded, owners, records, config, report, memory)
+
+
+def _memory(folder: Path, config: Mapping[str, Any], content: Callable[[str], bytes]) -> Kept | MemoryFile | None:
+    plain = config.get("memory")
+    if MEMORY in config.get("checksums", {}) and plain is not None and plain.get("file") == MEMORY:
+        return memory_from_lines(content(MEMORY), f"{folder / MEMORY}")
+    return None if plain is None else memory_file_from_plain(plain, f"{folder / CONFIG}")
 
 
 def _tensors(path: Path, raw: bytes) -> dict[str, Tensor]:
@@ -189,6 +218,8 @@ def _read_config(path: Path, follow_links: bool) -> dict[str, Any]:
     if version > 1 and config["checksum"] != own_checksum(config):
         raise ArtefactError(f"{path}: was changed after it was written (its checksum is another)")
     _require_sense(path, config)
+    if config.get("data") is not None:
+        source_from_plain(config["data"], str(path))
     return config
 
 

@@ -44,10 +44,26 @@ def model_card(
         'edited = EditedModel.from_pretrained("this folder or repository")\n'
         'edited.predict("…")\nwith edited.disabled():\n    edited.predict("…")  # as before the edits\n```\n',
     ]
+    if remembered := _remembered(config.get("memory")):
+        parts.append(f"{remembered}\n")
     if report:
         parts += ["## What they achieved\n", _table(report), "Per cent, of the final model over all edits.\n"]
     parts += ["## The edits\n", _listed(records)]
     return "\n".join(parts)
+
+
+def _remembered(memory: Mapping[str, Any] | None) -> str:
+    """What the folder keeps of the texts that edits must leave alone."""
+    if memory is None:
+        return "The memory is not in the folder: who edits further gives it."
+    if "file" not in memory:
+        return f"The memory is in another file, {code(Path(memory['path']).name)}, which further edits need."
+    texts = memory["texts"]
+    size = f"{memory['bytes'] / 1000:,.0f} kB"
+    return (
+        f"Further edits leave alone the {texts['train'] + texts['validation']:,} texts in {code(memory['file'])} "
+        f"({size}), which holds {texts['held_out']:,} more to measure on what changed elsewhere."
+    )
 
 
 def base_name(base_model: str) -> str:

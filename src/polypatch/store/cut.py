@@ -12,6 +12,9 @@ from polypatch.errors import ArtefactError, EditError, InputError
 from polypatch.outcomes import EditRecord, Status
 from polypatch.store.artefact import FORMAT_VERSION, Artefact
 
+WHOLE = 3
+"""The first format that says of the model all that is written today."""
+
 
 def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
     """The artefact without the neurons of these edits; the same tensors as `EditedModel.revert` leaves.
@@ -77,7 +80,7 @@ def require_current(artefact: Artefact) -> None:
         ArtefactError: it is one.
     """
     version = artefact.config.get("format_version", FORMAT_VERSION)
-    if version != FORMAT_VERSION:
+    if version < WHOLE:
         raise ArtefactError(
             f"this folder has format {version}, what is written is format {FORMAT_VERSION}; bring it up to date in "
             "Python: EditedModel.from_pretrained(folder).save_pretrained(new_folder)"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +15,36 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from polypatch._version import __version__
-from polypatch.data.memory import Given, parted
+from polypatch.data.memory import Given, Kept, parted
+from polypatch.data.memory_file import MemoryFile
 from polypatch.deltas import Delta
 from polypatch.deltas.kinds import on_site
-from polypatch.edits import Lang, Text
 from polypatch.errors import ArtefactError, InputError
 from polypatch.model.rules import Rules
 from polypatch.model.state import State
-from polypatch.model.stream import build_memory
+from polypatch.model.stream import build_memory, learn_maps
 from polypatch.recipes import recipe_from_plain
-from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, Maps, load_checkpoint
+from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
 from polypatch.store.artefact import Artefact, read_artefact
+from polypatch.store.card import base_name
 from polypatch.store.differences import different_field
 from polypatch.store.write import write_artefact
+from polypatch.world import is_world, load_world
+
+WORLD = "world"
+"""What the model of the embedded world is called."""
 
 
-def artefact_of(edited: State) -> Artefact:
-    """The edits as they are written to disk."""
+AS_OPENED = "as opened"
+"""How a memory is saved unless something else is asked for: as texts, or, where it was in a file before, as that."""
+
+
+def artefact_of(edited: State, memory: str | None = AS_OPENED) -> Artefact:
+    """The edits as they are written to disk; `memory` as for `EditedModel.save_pretrained`."""
     site, base, tokens = edited.site, edited.model.config, edited.tail.encoder.tokens
     return Artefact(
+        memory=_memory_to_save(edited, memory),
         tensors=edited.delta.tensors(),
         owners=tuple(edited.delta.owners),
         records=tuple(edited.records.values()),
@@ -49,15 +60,33 @@ def artefact_of(edited: State) -> Artefact:
             "hidden_size": site.hidden_size,
             "activation": site.activation_name,
             "labels": [site.labels[i] for i in sorted(site.labels)],
-            "base_model": str(getattr(base, "name_or_path", "")),
+            "base_model": _base_model(str(getattr(base, "name_or_path", ""))),
             "base_revision": getattr(base, "_commit_hash", None),
             "base_fingerprint": edited.fingerprint,
             "base_config": configuration(site),
             "base_tokenizer": tokenizer_fingerprint(tokens.tokenizer),
             "max_length": tokens.max_length,
             "settings": edited.config,
+            "data": None if edited.data is None else edited.data.to_plain(),
         },
     )
+
+
+def _memory_to_save(edited: State, how: str | None) -> Kept | MemoryFile | None:
+    if how not in (None, AS_OPENED, "texts", "reference"):
+        raise InputError(f'memory is "texts", "reference" or None, not {how!r}')
+    if how is None or edited.kept is None:
+        return None
+    if how == "texts":
+        return edited.kept.read()
+    return MemoryFile.of(edited.kept) if how == "reference" and isinstance(edited.kept, Kept) else edited.kept
+
+
+def _base_model(name: str) -> str:
+    """What a model is called in a folder: ``world`` for the embedded one, a folder by its absolute path."""
+    if not name or not Path(name).is_dir():
+        return name
+    return WORLD if is_world(name) else str(Path(name).resolve())
 
 
 def report_rows(report: Any) -> list[dict[str, Any]]:
@@ -90,9 +119,9 @@ def open_artefact(
         tail: FrozenTail | FullForward = FullForward(site, tokenizer, max_length=config["max_length"])
     else:
         tail = FrozenTail(site, tokenizer, max_length=config["max_length"], cache_dir=cache_dir)
-    kept = None if memory is None else parted(memory)
-    if kept is not None and kept.parallel is not None:
-        learn_maps(tail, kept.parallel)
+    given = None if memory is None else parted(memory)
+    if given is not None:
+        learn_maps(tail, given.parallel)
     recipe = recipe_from_plain(settings["recipe"]) if isinstance(settings.get("recipe"), dict) else None
     return {
         "model": model,
@@ -104,23 +133,12 @@ def open_artefact(
         "sampled_languages": tuple(config["sampled_languages"]),
         "records": {record.outcome.edit_id: record for record in artefact.records},
         "config": settings,
-        "memory": None if kept is None else build_memory(tail, kept),
-        "held_out": {} if kept is None else kept.held_out,
+        "memory": None if given is None else build_memory(tail, given),
+        "kept": given or artefact.memory,
+        "data": artefact.data,
         "rules": Rules(**settings.get("rules", {"keep_failed": True}), seed=config["seed"]),
         "report": artefact.report,
     }
-
-
-def learn_maps(tail: FrozenTail | FullForward, parallel: Mapping[Lang, Sequence[Text]]) -> None:
-    """Let a tail map queries to the other languages of parallel text.
-
-    Raises:
-        InputError: the text cannot be used, or the tail runs the whole model, which needs more than queries.
-    """
-    if isinstance(tail, FullForward):
-        raise InputError("mapped queries have no text to run the whole model on: edit without exact=True")
-    if tail.maps is None or tail.maps.corpus is not parallel:  # many runs share a tail and its maps
-        tail.maps = Maps.learn(parallel, tail.queries)
 
 
 def loaded_delta(site: FeedForwardSite, artefact: Artefact) -> Delta:
@@ -131,7 +149,12 @@ def loaded_delta(site: FeedForwardSite, artefact: Artefact) -> Delta:
 
 
 def push_artefact(artefact: Artefact, repo_id: str, *, private: bool, token: str | None) -> str:
-    """Upload an artefact as a model repository; returns its address."""
+    """Upload an artefact as a model repository; returns its address.
+
+    What is about this machine alone stays here: where the data are, and the folder of the model but for its name.
+    """
+    config = {**artefact.config, "data": None, "base_model": base_name(artefact.config["base_model"])}
+    artefact = replace(artefact, config=config)
     api = HfApi(token=token)
     with tempfile.TemporaryDirectory() as temporary:
         folder = write_artefact(Path(temporary) / "edits", artefact)
@@ -160,6 +183,9 @@ def _find(folder: str | Path, revision: str | None) -> Artefact:
 def _base(folder: str | Path, config: Mapping[str, Any]) -> tuple[nn.Module, PreTrainedTokenizerBase]:
     if not config["base_model"]:
         raise InputError(f"{folder}: these edits do not name their model; pass model= and tokenizer=")
+    if config["base_model"] == WORLD:
+        world = load_world()
+        return world.model, world.tokenizer
     return load_checkpoint(config["base_model"], revision=config.get("base_revision"))
 
 

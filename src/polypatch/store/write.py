@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polypatch.data.memory import Kept
+from polypatch.data.memory_file import counted, memory_lines, parallel_lines
 from polypatch.data.record import record_from_edit
 from polypatch.deltas.kinds import standing_alone
 from polypatch.errors import ArtefactError, PolypatchError
@@ -18,6 +20,8 @@ from polypatch.store.artefact import (
     CONFIG,
     FIELDS,
     FORMAT_VERSION,
+    MEMORY,
+    PARALLEL,
     PROVENANCE,
     REPORT,
     TENSORS,
@@ -71,7 +75,11 @@ def _contents(folder: Path, artefact: Artefact) -> dict[str, bytes]:
         files[PROVENANCE] = b"".join(_json(row) for row in rows)
         if artefact.report is not None:
             files[REPORT] = _json(list(artefact.report), indent=2)
-        config = {name: artefact.config[name] for name in FIELDS[FORMAT_VERSION] if name in artefact.config}
+        files |= _texts(artefact)
+        config = {"data": None} | {
+            name: artefact.config[name] for name in FIELDS[FORMAT_VERSION] if name in artefact.config
+        }
+        config |= _said_of_texts(artefact, files)
         config |= {"format_version": FORMAT_VERSION, "checksums": {name: sha256(raw) for name, raw in files.items()}}
         config.pop("checksum", None)
         config["checksum"] = own_checksum(config)
@@ -80,6 +88,29 @@ def _contents(folder: Path, artefact: Artefact) -> dict[str, bytes]:
     except (ValueError, TypeError) as error:
         raise ArtefactError(f"{folder}: cannot be written down ({error}); nothing was saved") from error
     return files
+
+
+def _texts(artefact: Artefact) -> dict[str, bytes]:
+    """The texts that go with the edits, by file."""
+    found = {}
+    if isinstance(artefact.memory, Kept):
+        found[MEMORY] = memory_lines(artefact.memory)
+    if artefact.memory is not None and artefact.memory.parallel is not None:
+        found[PARALLEL] = parallel_lines(artefact.memory.parallel)
+    return found
+
+
+def _said_of_texts(artefact: Artefact, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """What the configuration says of them: how many, and how large; or in what file they are."""
+    memory = artefact.memory
+    if isinstance(memory, Kept):
+        said: dict[str, Any] | None = {"file": MEMORY, "bytes": len(files[MEMORY]), "texts": counted(memory)}
+    else:
+        said = None if memory is None else memory.to_plain()
+    if memory is None or memory.parallel is None:
+        return {"memory": said, "parallel": None}
+    rows = {lang: len(texts) for lang, texts in memory.parallel.items()}
+    return {"memory": said, "parallel": {"file": PARALLEL, "bytes": len(files[PARALLEL]), "texts": rows}}
 
 
 def _json(plain: object, indent: int | None = None) -> bytes:
