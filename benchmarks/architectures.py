@@ -1,0 +1,255 @@
+"""Which sequence classifiers of transformers can be edited, and how.
+
+::
+
+    python benchmarks/architectures.py --out FILE [--table docs/architectures.md] [--only TYPE ...]
+
+Every model type that `AutoModelForSequenceClassification` knows is built from a small configuration with random weights
+(nothing is downloaded), looked at by `polypatch.sites.discover`, and changed at random at the position that the answer
+reads. The model's own logits are held against those computed from the query by the formula that was found.
+
+* ``exact``: they differ by at most 1e-5 of the largest logit, with the change and without, padded and not.
+* ``exact path``: the layer was found, but not how to compute the answer from it alone: full forward passes.
+* ``refused``: no layer was found, or the model cannot be built; with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification
+
+from polypatch.errors import UnsupportedModelError
+from polypatch.sites.anatomy import Anatomy, Finish, Place
+from polypatch.sites.discover import discover
+from polypatch.sites.last_layer import LastLayer, Queries
+from polypatch.sites.probe import probe_of
+from polypatch.sites.trace import first_tensor, with_first
+from polypatch.testing.tiny_config import tiny_config
+
+TOLERANCE = 1e-5
+"""Largest difference of logits, in units of the largest logit, that is exact."""
+
+TEXTS = ((5, 0), (6, 5), (7, 3))
+"""(seed of the text, padding on its right)."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of the list."""
+
+    model_type: str
+    head: str
+    verdict: str
+    reason: str
+
+
+class Watch:
+    """One pass of the model as it is served: what is seen at one position, and changed there."""
+
+    def __init__(
+        self, model: nn.Module, anatomy: Anatomy, place: int, change: Callable[[Tensor, Tensor], Tensor]
+    ) -> None:
+        self.model, self.anatomy, self.place, self.change = model, anatomy, place, change
+        self.seen: dict[str, Tensor] = {}
+        self.calls = 0
+
+    def run(self, batch: dict[str, Tensor]) -> Tensor:
+        """The logits."""
+        with self._hooked(), torch.no_grad():
+            logits: Tensor = self.model(**batch).logits
+        return logits
+
+    def rest(self) -> Tensor | None:
+        """The residual r, from what was seen."""
+        if not self.anatomy.residual:
+            return None
+        scale, seen = self.anatomy.scale, self.seen
+        if self.anatomy.finish is Finish.ADD_THEN_NORM:
+            return seen["norm in"] - scale * seen["out"]
+        return seen["h"] - scale * (seen["norm out"] if self.anatomy.finish is Finish.NORM_THEN_ADD else seen["out"])
+
+    @contextmanager
+    def _hooked(self) -> Iterator[None]:
+        hooks = [(self.anatomy.reader, "q", None), (self.anatomy.writer, None, "out"), (self.anatomy.layer, None, "h")]
+        if self.anatomy.norm:
+            hooks.append((self.anatomy.norm, "norm in", "norm out"))
+        with ExitStack() as stack:
+            for path, before, after in hooks:
+                module = self.model.get_submodule(path)
+                if before:
+                    stack.callback(module.register_forward_pre_hook(self._before(before), with_kwargs=True).remove)
+                if after:
+                    stack.callback(module.register_forward_hook(self._after(after)).remove)
+            yield
+
+    def _before(self, name: str) -> Callable[..., None]:
+        def look(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            given = first_tensor([*args, *kwargs.values()])
+            assert given is not None
+            self.seen[name] = given[:, self.place].clone()
+
+        return look
+
+    def _after(self, name: str) -> Callable[..., Any]:
+        def look(_: nn.Module, __: object, output: Any) -> Any:
+            tensor = first_tensor(output)
+            assert tensor is not None
+            self.seen[name] = tensor[:, self.place].clone()
+            if name != "out":
+                return output
+            self.calls += 1
+            if self.calls < self.anatomy.calls:
+                return output
+            tensor = tensor.clone()
+            tensor[:, self.place] = self.change(self.seen["q"], self.seen["out"])
+            return with_first(output, tensor)
+
+        return look
+
+
+def compared(model: nn.Module, anatomy: Anatomy, layer: LastLayer | None) -> tuple[float, float]:
+    """Largest difference between model and formula, and what the change moved, in units of the largest logit."""
+    gap = moved = 0.0
+    for seed, right in TEXTS:
+        probe = probe_of(model, seed=seed)
+        batch = probe.batch(torch.device("cpu"), right=right if probe.pad is not None else 0)
+        place = len(probe.tokens) - 1 if anatomy.place is Place.LAST else 0
+        base = Watch(model, anatomy, place, _no_change)
+        unchanged = base.run(batch)
+        change = _random_change(base.seen["q"].shape[-1], base.seen["out"].shape[-1], seed)
+        edited = Watch(model, anatomy, place, change)
+        changed = edited.run(batch)
+        unit = max(1.0, float(changed.abs().max()))
+        if not torch.equal(base.seen["q"], edited.seen["q"]):
+            raise UnsupportedModelError("the input of the feed-forward layer depends on its output")
+        moved = max(moved, float((changed - unchanged).abs().max()) / unit)
+        if layer is not None:
+            rows = Queries(base.seen["q"], base.rest())
+            with torch.no_grad():
+                out = layer.ffn(rows.q)
+                ours = layer.logits(rows, out), layer.logits(rows, change(rows.q, out))
+            gap = max(
+                gap, *(float((a - b).abs().max()) / unit for a, b in zip(ours, (unchanged, changed), strict=True))
+            )
+    return gap, moved
+
+
+def _no_change(q: Tensor, out: Tensor) -> Tensor:
+    del q
+    return out
+
+
+def _random_change(width: int, written: int, seed: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """A neuron that fires: out + gelu(q·k/√d + 1) v."""
+    generator = torch.Generator().manual_seed(seed)
+    key, value = torch.randn(width, generator=generator), torch.randn(written, generator=generator)
+
+    def change(q: Tensor, out: Tensor) -> Tensor:
+        return out + nn.functional.gelu(q @ key / width**0.5 + 1).unsqueeze(-1) * value
+
+    return change
+
+
+def built(model_type: str) -> nn.Module:
+    """A small model with random weights, those of norms too."""
+    config = tiny_config(model_type)
+    torch.manual_seed(0)
+    model: nn.Module = AutoModelForSequenceClassification.from_config(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def verdict_of(model_type: str) -> Verdict:
+    """Build, look, compare."""
+    try:
+        model = built(model_type)
+    except Exception as error:  # what a configuration lacks, each model says in its own way
+        return Verdict(model_type, "classifier", "refused", f"not built: {_short(error)}")
+    try:
+        anatomy = discover(model)
+    except Exception as error:
+        return Verdict(model_type, "classifier", "refused", _short(error))
+    try:
+        layer, why = LastLayer(model, anatomy), ""
+    except UnsupportedModelError as error:
+        layer, why = None, str(error)
+    try:
+        gap, moved = compared(model, anatomy, layer)
+    except Exception as error:
+        return Verdict(model_type, "classifier", "refused", _short(error))
+    if not moved > 1e-4:
+        return Verdict(model_type, "classifier", "refused", f"a change of {anatomy.writer} moves no logit")
+    if layer is not None and gap <= TOLERANCE:
+        return Verdict(model_type, "classifier", "exact", described(anatomy))
+    return Verdict(model_type, "classifier", "exact path", why or f"logits differ by {gap:.1e}")
+
+
+def described(anatomy: Anatomy) -> str:
+    """In one line."""
+    scale = "" if anatomy.scale == 1 else f", s = {anatomy.scale:.4g}"
+    shared = f", the last of {anatomy.calls} calls" if anatomy.calls > 1 else ""
+    return f"{anatomy.writer}: {anatomy.finish.value}{scale}, {anatomy.place.value} token{shared}"
+
+
+def _short(error: Exception) -> str:
+    words = " ".join(str(error).split())
+    return words if isinstance(error, UnsupportedModelError) else f"{type(error).__name__}: {words}"[:160]
+
+
+def table(verdicts: list[Verdict]) -> str:
+    """The list as a page."""
+    count = Counter(one.verdict for one in verdicts)
+    head = [
+        "# Which classifiers can be edited",
+        "",
+        f"Written by `benchmarks/architectures.py` (transformers {transformers.__version__}): every model type of "
+        "`AutoModelForSequenceClassification`, built small with random weights and changed at random.",
+        "",
+        f"**{count['exact']} exact**, {count['exact path']} by full forward passes (`exact=True`), {count['refused']} "
+        f"refused, of {len(verdicts)}. *Exact*: logits computed from the cached query differ from the model's by at "
+        f"most {TOLERANCE:.0e} of the largest, with a change and without. `r` is the residual, `out` what the "
+        "feed-forward layer adds, `N` a norm.",
+        "",
+        "| model type | verdict | where, or why not |",
+        "|---|---|---|",
+    ]
+    rows = [f"| {one.model_type} | {one.verdict} | {one.reason.replace('|', '/')} |" for one in verdicts]
+    return "\n".join([*head, *rows, ""])
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="JSON list")
+    parser.add_argument("--table", type=Path, help="the same as a Markdown page")
+    parser.add_argument("--only", nargs="*", default=[], help="these model types")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    transformers.logging.set_verbosity_error()
+    types = dict.fromkeys(kind.model_type for kind in AutoModelForSequenceClassification._model_mapping)
+    verdicts = [verdict_of(one) for one in sorted(types) if not args.only or one in args.only]
+    args.out.write_text(json.dumps([asdict(one) for one in verdicts], indent=1) + "\n")
+    if args.table:
+        args.table.write_text(table(verdicts))
+    print(dict(Counter(one.verdict for one in verdicts)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

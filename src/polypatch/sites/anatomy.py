@@ -1,0 +1,64 @@
+"""What discovery finds in a model: where its last feed-forward layer reads and writes, and what the answer reads.
+
+Plain data. It may also be written by hand, for a model in which discovery finds nothing::
+
+    Anatomy(layer="model.layers.27", stack="model.layers", reader="model.layers.27.mlp", block="model.layers.27.mlp",
+            writer="model.layers.27.mlp.down_proj", activation="silu", finish=Finish.ADD, place=Place.LAST)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Finish(StrEnum):
+    """How the writer's output ``out`` enters the layer's output h, beside the residual r."""
+
+    ADD = "r + s·out"
+    NORM_THEN_ADD = "r + s·N(out)"
+    ADD_THEN_NORM = "N(r + s·out)"
+
+
+class Place(StrEnum):
+    """Which positions of the layer's output the answer reads."""
+
+    FIRST = "first"
+    LAST = "last"  # the last token that is not padding
+    SEVERAL = "several"  # a mean, or anything else over more than one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anatomy:
+    """The names inside one classifier, as paths from the model.
+
+    Attributes:
+        layer: the module whose output h is all that the rest of the model reads of the layers below.
+        stack: the list that the layer is in.
+        reader: the first module that is given the query q, the input of the feed-forward layer.
+        writer: the module whose output is ``out = FFN(q)``.
+        block: the module that computes the whole FFN from q alone; None where the layer calls `reader`, an activation
+            and `writer` one after the other: ``FFN(q) = writer(act(reader(q)))``.
+        activation: the FFN's activation, a key of transformers' ``ACT2FN``.
+        finish: how ``out`` enters h.
+        norm: the module N of `finish`.
+        scale: the number s of `finish`.
+        dropout: the module that drops out ``out`` in training.
+        residual: False where r is q itself, so that q is all that has to be kept.
+        place: which positions of h the answer reads.
+        calls: how often the layer is called in a pass, where layers share their weights; the last call is the one.
+    """
+
+    layer: str
+    stack: str
+    reader: str
+    writer: str
+    activation: str
+    finish: Finish
+    place: Place
+    block: str | None = None
+    norm: str | None = None
+    scale: float = 1.0
+    dropout: str | None = None
+    residual: bool = True
+    calls: int = 1

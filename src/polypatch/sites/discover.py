@@ -1,0 +1,152 @@
+"""Finds where a classifier can be edited: by structure, and by nudging it.
+
+No table of families. One pass shows which modules are called on what. Then numbers decide:
+
+* **the layer**: the last member of a list of modules to finish, whose output, nudged, moves the logits;
+* **the place**: nudging that output at one position after the other shows which of them the answer reads;
+* **the writer**: the last module with weights whose output, nudged by δ, moves the layer's output by s·δ, or the input
+  of a norm behind it: ``h = r + s·out``, ``N(r + s·out)`` or ``r + s·N(out)``, and r does not move;
+* **the reader**: the map before the activation before the writer, or the module that computes ``out`` from its input
+  alone, position by position (`feed_forward_of`).
+
+What is found is a proposal. A random change through the model and through what was found decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from polypatch.errors import UnsupportedModelError
+from polypatch.sites.anatomy import Anatomy, Place
+from polypatch.sites.layer import CLOSE, Layer, same
+from polypatch.sites.modes import evaluating
+from polypatch.sites.probe import PADDED, Probe, probe_of
+from polypatch.sites.shell import Forward, with_forwards
+from polypatch.sites.trace import Call, Trace, each_tensor, first_tensor, traced, with_first
+
+
+def discover(model: nn.Module) -> Anatomy:
+    """Where the last feed-forward layer of a classifier is, and what is behind it.
+
+    Raises:
+        UnsupportedModelError: nothing was found that fits; the message lists what was tried.
+    """
+    probe, device = probe_of(model), next(model.parameters()).device
+    with evaluating(model):
+        trace = traced(model, probe.batch(device))
+        if not same(traced(model, probe.batch(device)).answer, trace.answer):
+            raise UnsupportedModelError(
+                f"{type(model).__name__} answers the same text differently every time it is asked"
+            )
+        padded = traced(model, probe.batch(device, right=PADDED)) if probe.pad is not None else trace
+        tried: list[str] = []
+        for layer in _layers(model, trace):
+            found = _looked_at(model, probe, (trace, padded), layer)
+            if isinstance(found, Anatomy):
+                return found
+            tried.append(f"{layer.path}: {found}")
+    raise UnsupportedModelError(
+        f"{type(model).__name__}: found no feed-forward layer that can be edited; tried "
+        f"{'; '.join(tried[:3]) or 'nothing: it calls no list of layers'}{', …' if len(tried) > 3 else ''}. "
+        "Pass anatomy=Anatomy(…), if you know where it is."
+    )
+
+
+def _looked_at(model: nn.Module, probe: Probe, traces: tuple[Trace, Trace], layer: Call) -> Anatomy | str:
+    """The anatomy with this layer as the last, or why it is not."""
+    shorts = [_short(model, trace, layer) for trace in traces]
+    alone = _positions(shorts[0], probe, layer, right=0)
+    padded = alone if traces[0] is traces[1] else _positions(shorts[1], probe, layer, right=PADDED)
+    if not alone:
+        return "the answer does not read its output"
+    last = {len(probe.tokens) - 1}
+    if alone == padded == {0}:
+        place = Place.FIRST
+    elif alone == padded == last:
+        place = Place.LAST
+    elif 0 in alone & padded:
+        place = Place.SEVERAL
+    else:
+        return f"the answer reads position {min(alone)} of a text, and {min(padded)} of the same with padding"
+    before = [call.ended for call in _members(model, traces[0], layer) if call is not layer]
+    batch = probe.batch(next(model.parameters()).device)
+    return Layer(shorts[0], batch, traces[0], layer, max(before, default=0)).anatomy(place)
+
+
+def _layers(model: nn.Module, trace: Trace) -> list[Call]:
+    """The last call of every list of modules, the last to end first."""
+    last = {call.path.rpartition(".")[0]: call for call in trace.calls if _is_member(model, call)}
+    return sorted(last.values(), key=lambda call: -call.ended)
+
+
+def _members(model: nn.Module, trace: Trace, layer: Call) -> list[Call]:
+    """The calls of the list that the layer is in."""
+    stack = layer.path.rpartition(".")[0]
+    return [call for call in trace.calls if call.path.rpartition(".")[0] == stack and _is_member(model, call)]
+
+
+def _is_member(model: nn.Module, call: Call) -> bool:
+    """Whether a call is of a module in a list, and gives one vector per position of the one text."""
+    parent, _, name = call.path.rpartition(".")
+    listed = name.isdigit() and isinstance(model.get_submodule(parent), nn.ModuleList | nn.Sequential)
+    return listed and call.tensor is not None and call.tensor.dim() == 3 and len(call.tensor) == 1
+
+
+def _short(model: nn.Module, trace: Trace, layer: Call) -> nn.Module:
+    """The model in which the layers below return what they returned in this pass, to as many rows as there are.
+
+    The model itself, where that gives another answer.
+    """
+    stand_ins: dict[str, Forward] = {}
+    for call in _members(model, trace, layer):
+        if call.path != layer.path and call.tensor is not None:
+            stand_ins[call.path] = _returning(call)
+    short = with_forwards(model, stand_ins)
+    try:
+        return short if same(traced(short, trace.batch).answer, trace.answer) else model
+    except Exception:  # a model that looks at more of its layers than what they return: the whole of it will do
+        return model
+
+
+def _returning(call: Call) -> Forward:
+    """What the call returned, as it was then and for as many rows: layers add in place."""
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        given = first_tensor([*args, *kwargs.values()])
+        rows = 1 if given is None else len(given)
+        assert call.tensor is not None
+        return each_tensor(with_first(call.output, call.tensor), lambda tensor: _rows(tensor, rows))
+
+    return forward
+
+
+def _rows(tensor: Tensor, rows: int) -> Tensor:
+    return tensor.repeat(rows, *[1] * (tensor.dim() - 1)) if len(tensor) == 1 else tensor
+
+
+def _positions(model: nn.Module, probe: Probe, layer: Call, right: int) -> set[int]:
+    """The positions of the layer's output that the answer reads: a row for each, nudged there, and one that is not."""
+    rows = len(probe.tokens) + right + 1
+
+    def nudge(hidden: Tensor) -> Tensor:
+        by = torch.zeros_like(hidden)
+        size = hidden.std() * torch.randn(hidden.shape[-1], generator=torch.Generator().manual_seed(1)).to(hidden)
+        for i in range(min(rows - 1, hidden.shape[1])):
+            by[i, i] = size
+        return hidden + by
+
+    batch = probe.batch(next(model.parameters()).device, rows=rows, right=right)
+    try:
+        logits = traced(model, batch, {layer.key: nudge}).answer
+    except ValueError as error:
+        raise UnsupportedModelError(
+            f"{type(model).__name__} does not take two texts at once ({error}); set model.config.pad_token_id to the "
+            "tokenizer's"
+        ) from error
+    moved = (logits[:-1] - logits[-1]).abs().flatten(1).amax(-1)
+    if not float(moved.max()) > CLOSE * float(logits[-1].abs().max()):
+        return set()
+    return {i for i, by in enumerate(moved.tolist()) if by > CLOSE * float(moved.max())}

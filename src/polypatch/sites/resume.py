@@ -1,0 +1,111 @@
+"""The head: the model's own code from a layer on, run on given hidden states.
+
+The model is not taken apart. A stand-in for the layer returns the hidden states that are given, stand-ins for what
+comes before it save the work, and the model's own `forward` runs: what comes after the layer, whatever it is and
+whatever it is called, is computed by the code that always computes it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from polypatch.errors import UnsupportedModelError
+from polypatch.sites.anatomy import Anatomy, Place
+from polypatch.sites.modes import evaluating
+from polypatch.sites.probe import probe_of
+from polypatch.sites.shell import Forward, with_forwards
+from polypatch.sites.trace import Call, Trace, traced, with_first
+
+CLOSE = 1e-4
+"""Logits that differ by less, in units of the largest, are the model's; the check of the whole tail is stricter."""
+
+
+class Head:
+    """A model from one layer on.
+
+    Args:
+        model: the whole model; nothing of it is changed.
+        layer: a call of the layer whose output is given.
+        below: calls of modules before it that need not run.
+        tokens: the text that the model is called with, [T]; nothing is read of it but its length and its padding.
+        place: the position in it that the hidden states are put at.
+    """
+
+    def __init__(self, model: nn.Module, layer: Call, below: Sequence[Call], tokens: Sequence[int], place: int) -> None:
+        assert layer.tensor is not None
+        self.tokens, self.place = tuple(tokens), place
+        self.length = 1 if len(tokens) == 1 else layer.tensor.shape[1]
+        self._given = threading.local()
+        self._model = with_forwards(model, {call.path: self._stand_in(call.output) for call in (*below, layer)})
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """Logits [n, classes] of hidden states [n, d]. In eval mode, where the caller's model is (`evaluating`)."""
+        self._given.hidden = self._placed(hidden)
+        try:
+            ids = torch.tensor(self.tokens, device=hidden.device).expand(len(hidden), -1)
+            logits: Tensor = self._model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+            return logits
+        finally:
+            del self._given.hidden
+
+    def _placed(self, hidden: Tensor) -> Tensor:
+        """[n, d] -> [n, T, d], zero at every other position."""
+        before, after = self.place, self.length - 1 - self.place
+        return nn.functional.pad(hidden.unsqueeze(1), (0, 0, before, after)) if before + after else hidden[:, None]
+
+    def _stand_in(self, template: Any) -> Forward:
+        def forward(*_: Any, **__: Any) -> Any:
+            return with_first(template, self._given.hidden)
+
+        return forward
+
+
+def resume(model: nn.Module, anatomy: Anatomy) -> Head:
+    """The head behind the layer of `anatomy`, on the shortest text that gives the model's own logits.
+
+    Raises:
+        UnsupportedModelError: none does: the answer reads more than the layer's output at one position.
+    """
+    if anatomy.place is Place.SEVERAL:
+        raise UnsupportedModelError(f"{type(model).__name__}: the answer reads several positions of {anatomy.layer}")
+    # Two texts: nothing of the one that the head is called with may show in what it says of the other.
+    probe, other = probe_of(model), probe_of(model, seed=1)
+    trace = traced(model, probe.batch(next(model.parameters()).device))
+    layer = trace.last(anatomy.layer)
+    assert layer.tensor is not None
+    first = anatomy.place is Place.FIRST
+    hidden, reasons = layer.tensor[:, 0 if first else -1], []
+    for tokens in (other.tokens[:1] if first else other.tokens[-1:], other.tokens):
+        place = 0 if first or len(tokens) == 1 else layer.tensor.shape[1] - 1
+        for below in (_below(trace, layer), []):
+            try:
+                head = Head(model, layer, below, tokens, place)
+                with torch.no_grad(), evaluating(model):
+                    gap = float((head(hidden) - trace.answer).abs().max())
+            except Exception as error:  # what is too short for a model, each says in its own way
+                reasons.append(f"{type(error).__name__}: {error}"[:100])
+                continue
+            if gap <= CLOSE * max(1.0, float(trace.answer.abs().max())):
+                return head
+            reasons.append(f"logits differ by {gap:.2g}")
+    raise UnsupportedModelError(
+        f"{type(model).__name__}: what is behind {anatomy.layer} does not run on its output at one position alone "
+        f"({'; '.join(dict.fromkeys(reasons))})"
+    )
+
+
+def _below(trace: Trace, layer: Call) -> list[Call]:
+    """What ended before the layer began and gave a tensor of the same shape as it; the outermost, once each."""
+    assert layer.tensor is not None
+    found: dict[str, Call] = {}
+    for call in reversed(trace.calls):
+        shaped = call.tensor is not None and call.tensor.shape == layer.tensor.shape
+        inner = any(f"{call.path}.".startswith(f"{path}.") for path in found)
+        if shaped and not inner and call.ended < layer.begun and call.path != layer.path:
+            found[call.path] = call
+    return list(found.values())
