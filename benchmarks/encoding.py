@@ -39,15 +39,15 @@ MANY = 100_000
 def as_they_come(encoder: Encoder, texts: list[str]) -> Tensor:
     """Queries from batches of one padded length and up to 32 texts: what canonical shapes replaced."""
     tokens, site = encoder.tokens, encoder.site
-    rows = tokens.ids(texts)
-    order = sorted(range(len(rows)), key=lambda i: -(-len(rows[i]["input_ids"]) // 8))
+    rows = tokens.rows(texts)
+    order = sorted(range(len(rows)), key=lambda i: -(-len(rows[i].tokens) // 8))
     queries = torch.empty(len(texts), site.hidden_size)
     with torch.no_grad(), site.evaluating():
         start = 0
         while start < len(order):
-            length = -(-len(rows[order[start]]["input_ids"]) // 8)
-            chosen = [i for i in order[start : start + AS_THEY_COME] if -(-len(rows[i]["input_ids"]) // 8) == length]
-            queries[chosen] = encoder.pass_through(tokens.pad([rows[i] for i in chosen], site.device))[0]
+            length = -(-len(rows[order[start]].tokens) // 8)
+            chosen = [i for i in order[start : start + AS_THEY_COME] if -(-len(rows[i].tokens) // 8) == length]
+            queries[chosen] = encoder.pass_through([rows[i] for i in chosen])[0].q
             start += len(chosen)
     return queries
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mbert_sized import mbert_sized, random_text, realistic_queries
 from polypatch.editors import DiscriminantPatch, Editor, Lesson, Memory, MemoryRows, TPatcher
-from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail
+from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, Row
 from tail import processor
 
 EDITORS: dict[str, Editor] = {
@@ -40,19 +40,24 @@ class Bench:
         model, tokenizer = mbert_sized()
         self.site = FeedForwardSite(model)
         self.tail = FrozenTail(self.site, tokenizer)
-        anchor = self.tail.queries([random_text(random.Random(0))])[0]
+        anchor = self.tail.queries(self.tail.readout.rows([random_text(random.Random(0))])).q[0]
         rows = realistic_queries(anchor, memory + validation + 2 * MANY + 2 * (rounds + 1))
         kept, held, self.past, edits = rows.split([memory, validation, 2 * MANY, 2 * (rounds + 1)])
-        self.memory = Memory(MemoryRows([""] * memory, kept), MemoryRows([""] * validation, held))
-        self.edits = [(f"edit {i}, source", f"edit {i}, other") for i in range(rounds + 1)]
+        self.memory = Memory(self.known("memory", kept), self.known("validation", held))
+        self.known("past", self.past)
         # Two languages of one edit lie near each other, far nearer than two texts do.
         pairs = torch.stack([edits[::2], 0.9 * edits[::2] + 0.1 * edits[1::2]], dim=1)
-        for texts, queries in zip(self.edits, pairs, strict=True):
-            self.tail.cache.add(texts, queries)
+        self.edits = [self.known(f"edit {i}", queries).asked for i, queries in enumerate(pairs)]
+
+    def known(self, name: str, queries: Tensor) -> MemoryRows:
+        """Rows with these queries [n, d], which are in the cache."""
+        rows = drawn(name, len(queries))
+        self.tail.cache.add(rows, queries)
+        return MemoryRows(rows, queries)
 
     def seconds(self, name: str, number: int, patches: int) -> float:
         """One edit after `patches` others, towards the class that the model does not give."""
-        editor, texts = EDITORS[name], self.edits[number]
+        editor, rows = EDITORS[name], self.edits[number]
         bank = editor.start(self.site)
         before = self.memory.snapshot()
         if patches:
@@ -60,19 +65,24 @@ class Bench:
             bank.load_tensors(silent(self.past[: patches - 1]), [str(i) for i in range(patches - 1)])
             last = silent(self.past[patches - 1 : patches])
             bank.extend(["last"], last["keys"], last["biases"], last["values"])
-            self.memory.append([""] * 2 * patches, self.past[: 2 * patches], editor.memory_copies)
+            self.memory.append(drawn("past", 2 * patches), self.past[: 2 * patches], editor.memory_copies)
         # The first look at a memory that has grown reads it; a stream grows by one edit at a time.
         editor.learn(editor.start(self.site), self.lesson(self.edits[0]), self.tail, self.memory)
         start = time.perf_counter()
-        editor.learn(bank, self.lesson(texts), self.tail, self.memory)
+        editor.learn(bank, self.lesson(rows), self.tail, self.memory)
         taken = time.perf_counter() - start
         self.memory.restore(before)
         return taken
 
-    def lesson(self, texts: tuple[str, str]) -> Lesson:
-        """Both texts, to be answered as they are not."""
-        wanted = 1 - int(self.tail.logits(texts, UNCHANGED)[0].argmax())
-        return Lesson("edit", texts, [wanted, wanted], lambda: (0, 1), torch.Generator().manual_seed(0))
+    def lesson(self, rows: list[Row]) -> Lesson:
+        """Both rows, to say what they do not."""
+        wanted = 1 - int(self.tail.said(rows, UNCHANGED).ids[0])
+        return Lesson("edit", rows, [wanted, wanted], lambda: (0, 1), torch.Generator().manual_seed(0))
+
+
+def drawn(name: str, count: int) -> list[Row]:
+    """Rows that no text has."""
+    return [Row((i, *name.encode()), 0) for i in range(count)]
 
 
 def silent(keys: Tensor) -> dict[str, Tensor]:

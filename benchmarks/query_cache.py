@@ -26,8 +26,8 @@ from safetensors.torch import load_file
 
 from mbert_sized import mbert_sized, random_text, realistic_queries
 from polypatch.files import write_atomic
-from polypatch.sites import FeedForwardSite, FrozenTail, frozen_tail
-from polypatch.sites.query_cache import QueryCache, text_key
+from polypatch.sites import FeedForwardSite, FrozenTail, Queries, Row, frozen_tail
+from polypatch.sites.query_cache import QueryCache
 from tail import processor
 
 D = 768
@@ -40,18 +40,19 @@ DRAWN = 4_000
 """Queries on which the rounding is measured."""
 
 
-def text(i: int) -> str:
-    return f"text {i}"
+def row(i: int) -> Row:
+    """A row that no text has."""
+    return Row((i,), 0)
 
 
 def fill(folder: Path, count: int, dtype: torch.dtype) -> dict[str, float]:
     """Write `count` drawn queries, in the portions in which they would be encoded."""
     cache, generator, seconds = QueryCache(D, CPU, folder, dtype=dtype), torch.Generator().manual_seed(0), 0.0
     for start in range(0, count, frozen_tail.CHUNK):
-        texts = [text(i) for i in range(start, min(start + frozen_tail.CHUNK, count))]
-        q = torch.randn(len(texts), D, generator=generator)
+        rows = [row(i) for i in range(start, min(start + frozen_tail.CHUNK, count))]
+        q = torch.randn(len(rows), D, generator=generator)
         began = time.perf_counter()
-        cache.add(texts, q)
+        cache.add(rows, q)
         seconds += time.perf_counter() - began
     held = cache.summary()
     return {"write_s": seconds, "disk_mb": held.disk_bytes / 1e6, "shards": held.shards, "texts": held.texts}
@@ -76,9 +77,9 @@ class Copied:
             self.rows[used:needed] = queries
             self.index.update((key.tobytes(), used + i) for i, key in enumerate(keys))
 
-    def take(self, texts: list[str]) -> torch.Tensor:
-        """The rows of texts [n, D]."""
-        return self.rows[torch.tensor([self.index[text_key(text)] for text in texts])]
+    def take(self, rows: list[Row]) -> torch.Tensor:
+        """The queries of rows [n, D]."""
+        return self.rows[torch.tensor([self.index[row.key] for row in rows])]
 
 
 def memory_mb() -> dict[str, float]:
@@ -94,14 +95,14 @@ def memory_mb() -> dict[str, float]:
 
 def child(how: str, folder: Path, count: int) -> dict[str, object]:
     """Open a cache and take `MEMORY` rows from all over it, twice."""
-    texts = [text(i) for i in random.Random(0).sample(range(count), MEMORY)]
+    rows = [row(i) for i in random.Random(0).sample(range(count), MEMORY)]
     before, began = memory_mb(), time.perf_counter()
     cache = Copied(folder) if how == "copied" else QueryCache(D, CPU, folder, dtype=DTYPES[how])
     opened, opened_in = memory_mb(), time.perf_counter() - began
     found: dict[str, object] = {"open_s": opened_in}
     for name in ("first_take_s", "second_take_s"):
         began = time.perf_counter()
-        taken = cache.take(texts)
+        taken = cache.take(rows)
         found[name] = time.perf_counter() - began
         # The rows of the first go before the second come.
         bits = zlib.crc32(taken.numpy().data)
@@ -131,25 +132,29 @@ def encode(count: int, chunk: int) -> tuple[dict[str, float], FrozenTail]:
     with tempfile.TemporaryDirectory() as folder:
         tail = FrozenTail(site, tokenizer, cache_dir=Path(folder))
         began = time.perf_counter()
-        encoded = tail.encode(texts)
+        encoded = tail.encode(tail.readout.rows(texts))
         seconds = time.perf_counter() - began
         again = FrozenTail(site, tokenizer, cache_dir=Path(folder), check=False)
-        found = {"encoded": encoded, "encoded_again": again.encode(texts), "texts_per_s": encoded / seconds}
+        found = {
+            "encoded": encoded,
+            "encoded_again": again.encode(again.readout.rows(texts)),
+            "texts_per_s": encoded / seconds,
+        }
         some = [*texts[chunk - 8 : chunk + 24]]
-        gap = again.queries(some) - tail.encoder.queries(some)
+        gap = again.queries(again.readout.rows(some)).q - tail.encoder.queries(tail.readout.rows(some)).q
         found["chunked_against_one_pass"] = float(gap.abs().max())
     return found, tail
 
 
 def rounding(tail: FrozenTail) -> dict[str, float]:
     """What half precision does to drawn queries that are spread like a trained model's, and to their logits."""
-    site, texts = tail.site, [text(i) for i in range(DRAWN)]
-    q = realistic_queries(tail.encoder.queries([random_text(random.Random(1))])[0], DRAWN)
+    site, rows = tail.site, [row(i) for i in range(DRAWN)]
+    q = realistic_queries(tail.encoder.queries(tail.readout.rows([random_text(random.Random(1))])).q[0], DRAWN)
     cache = QueryCache(D, CPU, dtype=torch.float16)
-    cache.add(texts, q)
-    kept = cache.take(texts)
+    cache.add(rows, q)
+    kept = cache.take(rows)
     with torch.no_grad():
-        exact, rounded = (site.logits(rows, site.ffn(rows)) for rows in (q, kept))
+        exact, rounded = (site.logits(Queries(part), site.ffn(part)) for part in (q, kept))
     gap = (kept - q).abs()
     normal = q.abs() >= 2**-14
     return {

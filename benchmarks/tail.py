@@ -69,7 +69,7 @@ class Bench:
         self.site = FeedForwardSite(model)
         self.cached = FrozenTail(self.site, tokenizer)
         self.full = FullForward(self.site, tokenizer)
-        anchor = self.cached.queries([random_text(self.rng)])[0]
+        anchor = self.cached.queries(self.cached.readout.rows([random_text(self.rng)])).q[0]
         rows = realistic_queries(anchor, size.memory + size.validation + 2 * size.past)
         kept, held_out, self.past_rows = rows.split([size.memory, size.validation, 2 * size.past])
         self.memory = Memory(MemoryRows([""] * len(kept), kept), MemoryRows([""] * len(held_out), held_out))
@@ -101,7 +101,9 @@ class Bench:
         """What a full edit does before its first step: encode the texts."""
         texts = [random_text(self.rng) for _ in range(2)]
         start = time.perf_counter()
-        self.full.rows(texts, TPatcher().start(self.site), views=views, generator=self.generator)
+        self.full.rows(
+            self.full.readout.rows(texts), TPatcher().start(self.site), views=views, generator=self.generator
+        )
         return time.perf_counter() - start
 
 

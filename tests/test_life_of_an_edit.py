@@ -103,19 +103,19 @@ def test_reverting_one_in_the_middle_leaves_the_others_bits(edited):
     assert gone not in edited.outcomes
     assert edited.records[gone].status == "reverted"
     again = attach_memory(edited)
-    assert edited.memory.train.texts == again
+    assert edited.memory.train.asked == again
 
 
 def attach_memory(edited):
     """The memory's texts as they should be: the base, then every text that an edit still in the model was taught."""
-    base = edited.memory.train.texts[: edited.memory.train.base]
+    base = edited.memory.train.asked[: edited.memory.train.base]
     taught = [
         record.edit.prompt[lang]
         for record in edited.records.values()
         if not record.reverted
         for lang in record.outcome.languages
     ]
-    return [*base, *taught]
+    return [*base, *edited.readout.rows(taught)]
 
 
 def test_a_reverted_edit_can_be_made_again(edited):
@@ -463,7 +463,7 @@ def test_contradictions_are_found_by_query_and_named():
     edits = [*edits, twin]
     near = 0.35
     rows = [
-        (e.id, e.target_in(lang), made.tail.queries([e.prompt[lang]])[0].double())
+        (e.id, e.target_in(lang), made.tail.queries(made.tail.readout.rows([e.prompt[lang]])).q[0].double())
         for e in edits
         for lang in e.languages
     ]

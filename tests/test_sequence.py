@@ -1,6 +1,7 @@
 """The loop: triggers, languages, retries, failures taken back, trajectories, and errors before anything changes."""
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,7 +17,7 @@ from polypatch.model.encoding import Encoding
 from polypatch.model.rules import Rules, Watch
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
-from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
+from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, Queries
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.triggers import Trigger
 
@@ -42,13 +43,13 @@ class Scribe:
         drawn = tuple(dict.fromkeys(i for _ in range(self.draws) for i in lesson.draw()))
         noise = torch.rand((), generator=lesson.generator)
         self.lessons.append((lesson, drawn, float(noise)))
-        q = tail.queries(lesson.texts)
+        q = tail.queries(lesson.rows).q
         for i in drawn if len(self.lessons) > self.fails else ():
             out = q[i : i + 1].clone().requires_grad_()
             for _ in range(200):
-                logits = tail.site.logits(q[i : i + 1], out)
+                logits = tail.site.logits(Queries(q[i : i + 1]), out)
                 (slope,) = torch.autograd.grad(
-                    torch.nn.functional.cross_entropy(logits, torch.tensor([lesson.targets[i]])), out
+                    torch.nn.functional.cross_entropy(logits, torch.tensor([lesson.wanted[i]])), out
                 )
                 out = (out - 0.5 * slope / slope.norm().clamp(min=1e-9)).detach().requires_grad_()
             key = 40 * q[i] / q[i].dot(q[i])
@@ -138,8 +139,8 @@ def test_the_editor_sees_texts_and_classes_and_no_language(tiny, attached):
         edited.unload()
         ((lesson, _, _),) = editor.lessons
         assert lesson.owner == one.id
-        assert list(lesson.texts) == texts
-        assert set(lesson.targets) == {int(one.target["en"][-1])}
+        assert list(lesson.rows) == edited.readout.rows(texts)
+        assert set(lesson.wanted) == {int(one.target["en"][-1])}
 
 
 def test_the_first_draw_is_what_the_trigger_saw(tiny):
@@ -207,9 +208,9 @@ def test_what_was_trained_on_joins_both_memories(tiny, attached):
     run(edited, [one], recipe)
     texts = [one.prompt["en"], one.prompt["fr"]]
     for rows, before in zip((edited.memory.train, edited.memory.validation), used, strict=True):
-        assert rows.texts[before:] == texts
+        assert rows.asked[before:] == edited.readout.rows(texts)
         assert rows.counts.tolist() == [1] * before + [2, 2]
-        assert torch.equal(rows.rows[before:], edited.tail.queries(texts))
+        assert torch.equal(rows.rows[before:], edited.tail.queries(edited.tail.readout.rows(texts)).q)
     forgetful = Recipe(dataclasses.replace(TPatcher(max_steps=5, views=0), memory_copies=0))
     edited.unload()
     edited = attached(forgetful)
@@ -342,12 +343,12 @@ def test_memory_and_its_share_for_the_stopping_rule(tiny, attached):
     memory = edited.memory
     assert (memory.train.used, memory.validation.used) == (14, 4)
     assert edited.held_out == {"": [tiny_texts(20)[9], tiny_texts(20)[19]]}
-    parts = [*memory.train.texts, *memory.validation.texts, *edited.held_out[""]]
-    assert sorted(parts) == sorted(tiny_texts(20))
-    assert torch.equal(memory.train.rows, edited.tail.queries(memory.train.texts))
+    parts = [*memory.train.asked, *memory.validation.asked, *edited.readout.rows(edited.held_out[""])]
+    assert Counter(parts) == Counter(edited.readout.rows(tiny_texts(20)))
+    assert torch.equal(memory.train.rows, edited.tail.queries(memory.train.asked).q)
     edited.unload()
     given = attach(model, tokenizer=tokenizer, memory=MemoryTexts(tiny_texts(20), validation=tiny_texts(3, seed=1)))
-    assert (given.memory.train.used, given.memory.validation.texts) == (18, tiny_texts(3, seed=1))
+    assert (given.memory.train.used, given.memory.validation.asked) == (18, given.readout.rows(tiny_texts(3, seed=1)))
     given.unload()
     none = attach(model, tokenizer=tokenizer, memory=MemoryTexts())
     assert (none.memory.train.used, none.memory.validation.used) == (0, 0)

@@ -38,7 +38,7 @@ class Honest:
 
     def learn(self, delta, lesson, tail, memory):
         picks = tuple(dict.fromkeys(lesson.draw()))
-        q = tail.queries(lesson.texts)[0]
+        q = tail.queries(lesson.rows).q[0]
         value = self.noise(lesson, tail, q)
         delta.append(lesson.owner, self.strength * q / q.dot(q), torch.zeros(()), value)
         return Fit(1, picks)

@@ -39,7 +39,7 @@ def attached(editor="discriminant"):
 def everything(edited):
     """All that an edit may touch, as plain data; tensors as lists, so that bits count."""
     rows = [
-        (list(part.texts), part.rows.tolist(), part.counts.tolist())
+        (list(part.asked), part.rows.tolist(), part.counts.tolist())
         for part in (edited.memory.train, edited.memory.validation)
     ]
     named = [getattr(edited, name) for name in ("recipe", "rules", "report", "sampled_languages")]

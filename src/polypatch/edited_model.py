@@ -48,15 +48,25 @@ class EditedModel(State):
     def __post_init__(self) -> None:
         self.site.attach(self.delta, self.delta.overrides)
 
+    @property
+    def labels(self) -> Mapping[int, str]:
+        """Class index -> label; empty where the model writes freely."""
+        return dict(enumerate(self.readout.answers or ()))
+
+    def class_of(self, label: str) -> int:
+        """The class index of a label; UnknownLabelError where the model has no such class."""
+        ((_, wanted),) = self.readout.ask(["-"], [label])
+        return wanted[0]
+
     @torch.no_grad()
     def probabilities(self, texts: Sequence[Text]) -> Tensor:
         """Softmax of the model's own forward passes: [n, classes]."""
         texts, encoder = texts_in(texts, "texts", empty=True), self.tail.encoder
-        logits = torch.empty(len(texts), len(self.labels), dtype=self.site.dtype)
+        logits = torch.empty(len(texts), self.readout.width, dtype=self.site.dtype)
         self.site.require_type()
         with self.site.lock.shared(), self.site.evaluating():
-            for chosen, batch in encoder.tokens.batches(texts, self.site.device, filled=False):
-                logits[chosen] = self.model(**batch).logits.cpu()
+            for chosen, rows in encoder.tokens.batches(self.readout.rows(texts), self.site.device, filled=False):
+                logits[chosen] = self.model(**encoder.tokens.pad(rows, self.site.device)).logits.cpu()
         return logits.softmax(-1)
 
     def predict(self, texts: Text | Sequence[Text]) -> Any:
@@ -66,10 +76,10 @@ class EditedModel(State):
         """
         if isinstance(texts, str | tuple):
             return self.predict([texts])[0]
-        return [self.labels[i] for i in self.probabilities(texts).argmax(-1).tolist()]
+        return [self.readout.answer([i]) for i in self.probabilities(texts).argmax(-1).tolist()]
 
-    def predict_before_after(self, texts: Sequence[Text]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Class indices of the unedited and of the edited model, from the tail: [n], [n]."""
+    def predict_before_after(self, texts: Sequence[Text]) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+        """Answers of the unedited and of the edited model, from the tail: [n], [n]."""
         return self.answers_before_after(texts)[:2]
 
     def answers_before_after(self, texts: Sequence[Text]) -> Answered:
@@ -98,7 +108,7 @@ class EditedModel(State):
         """Which patches fire in `text`, how strongly, from which edits, and what the answer would be without them."""
         text_in(text)
         with self._looking():
-            return explain(text, self.tail.asked, self.delta, self.labels, self.records)
+            return explain(text, self.tail.asked, self.delta, self.records)
 
     def stream(
         self,

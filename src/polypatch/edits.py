@@ -26,33 +26,19 @@ MAPPED = "~"
 
 
 class Example(NamedTuple):
-    """What a sampler draws: one text in one language, and the label it should get."""
+    """What a sampler draws: one text in one language, and the answer it should get.
+
+    Attributes:
+        lang: the language; ``~de`` where nobody has translated the text and its query is mapped to ``de``.
+        text: the text; of a mapped one, the source's.
+        target: the answer that is wanted.
+        via: the language its query is mapped to; empty where it is not.
+    """
 
     lang: Lang
     text: Text
     target: str
-
-
-class Mapped(str):
-    """What a text would be in another language, where nobody has translated it: only its query is known, by a map.
-
-    Attributes:
-        origin: the text as it is.
-        lang: the language it is mapped to.
-    """
-
-    __slots__ = ("lang", "origin")
-    origin: Text
-    lang: Lang
-
-    def __new__(cls, origin: Text, lang: Lang) -> Mapped:
-        """As a string it is no text, but a name that tells two of them apart."""
-        made = super().__new__(cls, f"{MAPPED}{lang}: {origin}")
-        made.origin, made.lang = origin, lang
-        return made
-
-    def __getnewargs__(self) -> tuple[Text, Lang]:  # type: ignore[override]
-        return self.origin, self.lang
+    via: Lang = ""
 
 
 class Labelled(NamedTuple):
@@ -135,7 +121,7 @@ class Edit:
         """
         if lang.startswith(MAPPED):
             other = lang.removeprefix(MAPPED)
-            return Example(lang, Mapped(self.prompt[self.source], other), self.target_in(other))
+            return Example(lang, self.prompt[self.source], self.target_in(other), other)
         if lang not in self.prompt:
             raise EditError(f"edit {self.id!r} has no prompt in {lang!r} (has: {', '.join(self.languages)})")
         return Example(lang, self.prompt[lang], self.target_in(lang))

@@ -61,7 +61,7 @@ class Service:
 
     def state(self):
         edited = self.edited
-        tail = edited.tail.logits(ASKED, edited.delta).softmax(-1)
+        tail = edited.tail.logits(edited.tail.readout.rows(ASKED), edited.delta).softmax(-1)
         return edited.probabilities(ASKED), tail, {n: t.clone() for n, t in edited.delta.tensors().items()}
 
     def seen_flags(self):
@@ -88,7 +88,7 @@ class Service:
         """Texts never seen before: they are encoded while others are at work."""
         number = next(self.numbers)
         assert isinstance(self.edited.firing(f"fresh {number} ba be"), list)
-        self.edited.tail.queries([f"new {number} bi bo", f"old {number} du"])
+        self.edited.tail.queries(self.edited.tail.readout.rows([f"new {number} bi bo", f"old {number} du"]))
 
     def disable(self):
         with self.edited.disabled():
@@ -109,7 +109,7 @@ class Service:
             self.edited.revert(edit.id)
 
     def encode(self):
-        self.edited.tail.encode([f"shared {next(self.numbers) // 3} ga", "shared ge gi"])
+        self.edited.tail.encode(self.edited.tail.readout.rows([f"shared {next(self.numbers) // 3} ga", "shared ge gi"]))
 
 
 MIXES = {
@@ -154,8 +154,8 @@ def test_threads_do_not_disturb_one_another(mix, tmp_path):
 
 def _cached_is_fresh(tail, numbers):
     texts = [text for i in numbers for text in (f"fresh {i} ba be", f"new {i} bi bo", f"old {i} du", f"shared {i} ga")]
-    texts = [text for text in [*texts, *ASKED, *MEMORY] if not tail.cache.missing([text])]
-    assert near(tail.cache.take(texts), tail.encoder.queries(texts))
+    rows = [row for row in tail.readout.rows([*texts, *ASKED, *MEMORY]) if not tail.cache.missing([row])]
+    assert near(tail.cache.take(rows), tail.encoder.queries(rows).q)
 
 
 def test_a_query_is_this_threads_own_also_where_another_takes_the_last_one():

@@ -23,7 +23,12 @@ def site():
 def test_rows_say_what_the_classes_do(site, name):
     kind = KINDS[name]
     for scope in kind.scopes:
-        config = {"delta": name, "scope": scope, "hidden_size": site.hidden_size, "labels": list(site.labels)}
+        config = {
+            "delta": name,
+            "scope": scope,
+            "hidden_size": site.hidden_size,
+            "labels": [str(i) for i in range(site.width)],
+        }
         delta = on_site(site, config)
         assert (delta.kind, delta.separable, not delta.replaces) == (name, not kind.shared, kind.in_parts)
         assert getattr(delta, "scope", None) == scope

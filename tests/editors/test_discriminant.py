@@ -129,15 +129,19 @@ def edited(tiny):
 
 
 def answers(edited, texts):
-    return edited.tail.logits(texts, edited.delta).argmax(-1).tolist()
+    return said(edited, edited.readout.rows(texts))
+
+
+def said(edited, rows):
+    return edited.tail.said(rows, edited.delta).ids.tolist()
 
 
 def test_no_text_of_the_memory_and_no_earlier_edit_changes_its_answer(edited):
-    memory = [*edited.memory.train.texts, *edited.memory.validation.texts]
-    before, took = answers(edited, memory), 0
+    memory = [*edited.memory.train.asked, *edited.memory.validation.asked]
+    before, took = said(edited, memory), 0
     protected = []
     for edit, outcome in zip(tiny_edits(12), edit_stream(edited, tiny_edits(12)), strict=True):
-        assert answers(edited, memory) == before
+        assert said(edited, memory) == before
         for text, answer in protected:
             assert answers(edited, [text]) == [answer]
         if outcome.success:
@@ -151,7 +155,7 @@ def test_an_edit_that_was_right_already_is_protected(edited):
     right = next(e for e in tiny_edits(30) if edited.predict([*e.prompt.values()]) == [e.target_in("en")] * 3)
     (outcome,) = edit_stream(edited, [right])
     assert not outcome.triggered
-    assert edited.memory.train.texts[-3:] == [right.prompt[lang] for lang in right.languages]
+    assert edited.memory.train.asked[-3:] == edited.readout.rows([right.prompt[lang] for lang in right.languages])
 
 
 def test_t_patcher_remembers_what_it_trained_on_alone(tiny):
@@ -165,20 +169,20 @@ def test_t_patcher_remembers_what_it_trained_on_alone(tiny):
         patcher.unload()
 
 
-def lesson(texts, targets):
-    return Lesson("x", texts, targets, lambda: range(len(texts)), torch.Generator())
+def lesson(rows, wanted):
+    return Lesson("x", rows, wanted, lambda: range(len(rows)), torch.Generator())
 
 
 def test_a_text_of_the_memory_itself_cannot_be_edited_and_leaves_no_patch(edited):
-    text = edited.memory.train.texts[0]
-    wrong = 1 - answers(edited, [text])[0] if answers(edited, [text])[0] < 2 else 0
-    fit = RECIPE.editor.learn(edited.delta, lesson([text], [wrong]), edited.tail, edited.memory)
+    row = edited.memory.train.asked[0]
+    wrong = 1 - said(edited, [row])[0] if said(edited, [row])[0] < 2 else 0
+    fit = RECIPE.editor.learn(edited.delta, lesson([row], [wrong]), edited.tail, edited.memory)
     assert edited.delta.patches == 0
     assert "1 of 1 texts cannot be told from the memory" in fit.reason
     # One row may change: then it is that one.
     lenient = dataclasses.replace(RECIPE.editor, tolerance=1)
-    assert not lenient.learn(edited.delta, lesson([text], [wrong]), edited.tail, edited.memory).reason
-    assert answers(edited, [text]) == [wrong]
+    assert not lenient.learn(edited.delta, lesson([row], [wrong]), edited.tail, edited.memory).reason
+    assert said(edited, [row]) == [wrong]
 
 
 def test_texts_that_one_neuron_cannot_hold_get_several(edited):
@@ -186,7 +190,7 @@ def test_texts_that_one_neuron_cannot_hold_get_several(edited):
     # Opposite answers: no value can give them both with one neuron's sign.
     before = answers(edited, texts)
     targets = [(answer + 1 + i % 2) % 3 for i, answer in enumerate(before)]
-    fit = RECIPE.editor.learn(edited.delta, lesson(texts, targets), edited.tail, edited.memory)
+    fit = RECIPE.editor.learn(edited.delta, lesson(edited.readout.rows(texts), targets), edited.tail, edited.memory)
     assert edited.delta.patches > 1
     assert set(edited.delta.owners) == {"x"}
     taken = [i for i in fit.drawn if answers(edited, [texts[i]]) == [targets[i]]]
@@ -204,20 +208,20 @@ def test_halves_part_what_is_farthest_apart_and_the_first_text_leads():
 
 
 def sure(edited, texts, targets):
-    logits = edited.tail.logits(texts, edited.delta).double().softmax(-1)
+    logits = edited.tail.logits(edited.tail.readout.rows(texts), edited.delta).double().softmax(-1)
     return logits.gather(1, torch.tensor(targets).unsqueeze(1)).squeeze(1)
 
 
 @pytest.mark.parametrize("confidence", [0.3, 0.5, 0.9])
 def test_a_neuron_gives_its_texts_the_confidence_that_is_asked_for(edited, confidence):
     texts = tiny_texts(12, seed=77)
-    targets = edited.tail.logits(texts, edited.delta).argmin(-1).tolist()
+    targets = edited.tail.logits(edited.tail.readout.rows(texts), edited.delta).argmin(-1).tolist()
     least: dict[float, list[float]] = {0.0: [], confidence: []}
     empty = edited.delta.snapshot()
     for asked, found in least.items():
         editor = dataclasses.replace(RECIPE.editor, margin=0.01, confidence=asked, tolerance=6)
         for text, target in zip(texts, targets, strict=True):
-            editor.learn(edited.delta, lesson([text], [target]), edited.tail, edited.memory)
+            editor.learn(edited.delta, lesson(edited.readout.rows([text]), [target]), edited.tail, edited.memory)
             if edited.delta.patches:
                 assert answers(edited, [text]) == [target]
                 found.append(float(sure(edited, [text], [target])))

@@ -99,7 +99,7 @@ def wrong_label(tiny, text):
     tail = FrozenTail(FeedForwardSite(model), tokenizer)
     from polypatch.sites import UNCHANGED
 
-    return f"class-{int(tail.logits([text], UNCHANGED)[0].argmin())}"
+    return f"class-{int(tail.logits(tail.readout.rows([text]), UNCHANGED)[0].argmin())}"
 
 
 def test_an_entry_is_the_texts_own_query_and_its_value_gives_the_class(written, tiny):
@@ -107,7 +107,7 @@ def test_an_entry_is_the_texts_own_query_and_its_value_gives_the_class(written, 
     edited, (outcome,) = written([edit_of("a", {"en": "ba bo"}, label)])
     assert outcome.success
     assert edited.delta.owners == ["a"]
-    assert torch.equal(edited.delta.keys, edited.tail.queries(["ba bo"]))
+    assert torch.equal(edited.delta.keys, edited.tail.queries(edited.tail.readout.rows(["ba bo"])).q)
     assert float(edited.delta.radii) == pytest.approx(0.1 * _spread(edited.memory), rel=1e-6)
     assert float(edited.probabilities(["ba bo"])[0].max()) >= 0.9
     assert edited.predict("ba bo") == label
@@ -124,7 +124,7 @@ def test_a_near_text_of_the_same_class_widens_the_ball_and_needs_no_entry(writte
     assert outcome.success
     assert set(edited.predict(list(texts.values()))) == {label}
     # And a ball that is not there yet is widened up to the text.
-    distance = float(torch.dist(*edited.tail.queries(list(texts.values()))))
+    distance = float(torch.dist(*edited.tail.queries(edited.tail.readout.rows(list(texts.values()))).q))
     edited.unload()
     radius = 0.6 * distance / _spread(edited.memory)
     edited, (outcome,) = written([edit_of("a", texts, label)], GRACE(radius=radius))
@@ -139,7 +139,7 @@ def test_a_near_text_of_another_class_splits_the_ball(written, tiny):
     edits = [edit_of("a", {"en": "ba bo ke"}, first), edit_of("b", {"en": "ba bo ki"}, second)]
     edited, outcomes = written(edits, GRACE(radius=5.0))
     assert [outcome.success for outcome in outcomes] == [True, True]
-    distance = float(torch.dist(*edited.tail.queries(["ba bo ke", "ba bo ki"])))
+    distance = float(torch.dist(*edited.tail.queries(edited.tail.readout.rows(["ba bo ke", "ba bo ki"])).q))
     assert edited.delta.radii.tolist() == pytest.approx([distance / 2 * (1 - SLACK)] * 2, rel=1e-5)
     assert edited.predict(["ba bo ke", "ba bo ki"]) == [first, second]
     # Taking the second back gives the first its radius again; the first alone, and nothing is left.

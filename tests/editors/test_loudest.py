@@ -159,5 +159,5 @@ def test_memory_rows_grow_and_shrink_like_a_list(start, sizes):
         wanted, counts, texts = [*wanted, *more], counts + [size] * size, texts + [f"n{size}"] * size
     assert torch.equal(table.rows, torch.stack(wanted))
     assert table.counts.tolist() == counts
-    assert table.texts == texts
+    assert table.asked == texts
     torch.testing.assert_close(table.lengths, table.rows.norm(dim=1))

@@ -33,9 +33,7 @@ class FakeEdited:
 
     def answers_before_after(self, texts):
         self.asked.append(list(texts))
-        index = {label: i for i, label in self.labels.items()}
-        pairs = [[index[label] for label in self.answers[text]] for text in texts]
-        both = np.asarray(pairs).reshape(-1, 2)
+        both = np.array([self.answers[text] for text in texts], dtype=object).reshape(-1, 2)
         return both[:, 0], both[:, 1], np.asarray([self.confidence.get(text, 1.0) for text in texts])
 
 

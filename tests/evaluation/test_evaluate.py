@@ -153,7 +153,7 @@ def test_two_edits_with_one_id():
 def test_a_model_that_answers_too_little():
     class Short(FakeEdited):
         def answers_before_after(self, texts):
-            return np.zeros(1), np.zeros(1), np.zeros(1)
+            return np.array(["yes"]), np.array(["yes"]), np.zeros(1)
 
     with pytest.raises(ValueError, match="texts were asked"):
         evaluate(Short({}), EDITS)

@@ -40,7 +40,11 @@ def test_every_number_is_float64(name, tmp_path):
     floats = [tensor for tensor in edited.delta.tensors().values() if tensor.is_floating_point()]
     assert floats
     texts = tiny_texts(3)
-    kept = [edited.memory.train.rows, edited.tail.queries(texts), edited.tail.logits(texts, edited.delta)]
+    kept = [
+        edited.memory.train.rows,
+        edited.tail.queries(edited.tail.readout.rows(texts)).q,
+        edited.tail.logits(edited.tail.readout.rows(texts), edited.delta),
+    ]
     assert {tensor.dtype for tensor in [*floats, *kept, edited.probabilities(texts)]} == {torch.float64}
     assert edited.tail.cache.summary().dtype == "float64"
 

@@ -40,6 +40,10 @@ def some_weights(site):
     return delta
 
 
+def memory_of(tail, *parts):
+    return Memory(*(MemoryRows(rows, tail.queries(rows).q) for rows in map(tail.readout.rows, parts)))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_tail_is_full_forward(tiny, family, figure):
     """Law: unedited, under patches and under changed matrices, logits of tail and model differ by at most 1e-5."""
@@ -48,10 +52,12 @@ def test_tail_is_full_forward(tiny, family, figure):
     texts = [*tiny_texts(35, seed=2), "ba", "ba be bi bo bu " * 12]
     worst = 0.0
     for change in (UNCHANGED, some_bank(tail.site), some_weights(tail.site)):
-        full = tail.encoder.full_logits(texts, change)
-        worst = max(worst, float((tail.logits(texts, change) - full).abs().max()))
+        full = tail.encoder.full_logits(tail.readout.rows(texts), change)
+        worst = max(worst, float((tail.logits(tail.readout.rows(texts), change) - full).abs().max()))
         if change is not UNCHANGED:
-            assert float((full - tail.logits(texts, UNCHANGED)).abs().max()) > 0.01  # the change is no trifle
+            assert (
+                float((full - tail.logits(tail.readout.rows(texts), UNCHANGED)).abs().max()) > 0.01
+            )  # the change is no trifle
     figure(f"tail against full forward, {family}, largest difference of logits", worst)
     assert worst <= 1e-5
 
@@ -62,11 +68,10 @@ def test_the_query_does_not_depend_on_patches(tiny, family):
     model, tokenizer = tiny(family)
     site = FeedForwardSite(model)
     encoder = FrozenTail(site, tokenizer).encoder
-    texts = tiny_texts(20)
-    batches = list(encoder.tokens.batches(texts, site.device))
+    batches = list(encoder.tokens.batches(encoder.tokens.rows(tiny_texts(20)), site.device))
     with torch.no_grad(), site.evaluating():
         for _, batch in batches:
-            before, after = (encoder.pass_through(batch, change)[0] for change in (None, some_bank(site, 50)))
+            before, after = (encoder.pass_through(batch, change)[0].q for change in (None, some_bank(site, 50)))
             assert torch.equal(before, after)
 
 
@@ -84,8 +89,8 @@ def training(tail, editor, steps=40):
     texts = list(edit.prompt.values())
     rng = random.Random(0)
     draws = [[0, rng.randint(1, 2)] for _ in range(steps + 1)]
-    lesson = Lesson("edit", texts, [2, 2, 2], lambda: draws.pop(0), torch.Generator().manual_seed(0))
-    memory = Memory(*(MemoryRows(texts, tail.queries(texts)) for texts in (tiny_texts(50), tiny_texts(20, seed=1))))
+    lesson = Lesson("edit", tail.readout.rows(texts), [2, 2, 2], lambda: draws.pop(0), torch.Generator().manual_seed(0))
+    memory = memory_of(tail, tiny_texts(50), tiny_texts(20, seed=1))
     # Under patches that are there already, as in the middle of a stream.
     bank = some_bank(tail.site, 3, seed=9)
     fit = editor.learn(bank, lesson, tail, memory)
@@ -116,8 +121,8 @@ def test_ten_steps_of_fine_tuning_cached_and_uncached(tiny, figure):
     for tail in (FrozenTail(site, tokenizer), FullForward(site, tokenizer)):
         editor = FineTuning(views=0, max_steps=10, learning_rate=1e-5, kl_weight=1.0, kl_rows=5)
         delta = editor.start(site)
-        lesson = Lesson("e", [edit.prompt["en"]], [1], lambda: [0], torch.Generator().manual_seed(0))
-        memory = Memory(*(MemoryRows(texts, tail.queries(texts)) for texts in (tiny_texts(9), tiny_texts(2))))
+        lesson = Lesson("e", tail.readout.rows([edit.prompt["en"]]), [1], lambda: [0], torch.Generator().manual_seed(0))
+        memory = memory_of(tail, tiny_texts(9), tiny_texts(2))
         assert editor.learn(delta, lesson, tail, memory).steps == 10
         ends.append(delta.tensors())
     gap = max(float((ends[0][name] - ends[1][name]).abs().max()) for name in ends[0])
@@ -184,9 +189,9 @@ def test_changes_outside_the_ffn_are_not_for_the_tail(tiny):
     site = FeedForwardSite(model)
     tail, delta = FrozenTail(site, tokenizer), WeightDelta(site, "layer")
     with pytest.raises(UnsupportedModelError, match=r"exact=True"):
-        tail.logits(["ba"], delta)
+        tail.logits(tail.readout.rows(["ba"]), delta)
     with pytest.raises(UnsupportedModelError, match=r"exact=True"):
-        tail.rows(["ba"], delta, views=0, generator=torch.Generator())
+        tail.rows(tail.readout.rows(["ba"]), delta, views=0, generator=torch.Generator())
 
 
 def test_a_model_in_train_mode_has_the_same_tail():
@@ -194,11 +199,11 @@ def test_a_model_in_train_mode_has_the_same_tail():
     for family in FAMILIES:
         model, tokenizer = tiny_model(family)
         tail = FrozenTail(FeedForwardSite(model), tokenizer)
-        wanted = tail.logits(tiny_texts(5), UNCHANGED)
+        wanted = tail.logits(tail.readout.rows(tiny_texts(5)), UNCHANGED)
         model.train()
         state = torch.get_rng_state()
-        assert torch.equal(tail.logits(tiny_texts(5), UNCHANGED), wanted)
-        rows = tail.rows(tiny_texts(5), UNCHANGED, views=0, generator=torch.Generator())
+        assert torch.equal(tail.logits(tail.readout.rows(tiny_texts(5)), UNCHANGED), wanted)
+        rows = tail.rows(tail.readout.rows(tiny_texts(5)), UNCHANGED, views=0, generator=torch.Generator())
         assert torch.equal(rows.evaluate(UNCHANGED)[1], wanted)
         assert torch.equal(torch.get_rng_state(), state)
         assert all(module.training for module in model.modules())
@@ -210,8 +215,8 @@ def test_tail_is_full_forward_on_a_real_checkpoint(shared, figure):
     edited, rows, _ = real_case(shared)
     texts = [text for edit in rows[:64] for text in [edit.prompt[edit.languages[len(edit.id) % 14]]]]
     try:
-        full = edited.tail.encoder.full_logits(texts, UNCHANGED)
-        gap = float((edited.tail.logits(texts, UNCHANGED) - full).abs().max())
+        full = edited.tail.encoder.full_logits(edited.tail.readout.rows(texts), UNCHANGED)
+        gap = float((edited.tail.logits(edited.tail.readout.rows(texts), UNCHANGED) - full).abs().max())
     finally:
         edited.unload()
     figure("tail against full forward, real checkpoint, largest difference of logits", gap)
@@ -233,8 +238,8 @@ def test_edits_take_on_a_real_checkpoint(shared, figure):
         assert [(o.triggered, o.success, o.source_correct) for o in outcomes] == [(True, True, True)] * 5
         assert edited.predict([edit.prompt["en"] for edit in wrong]) == [edit.target["en"] for edit in wrong]
         texts = [text for edit in wrong for text in edit.prompt.values()]
-        full = edited.tail.encoder.full_logits(texts, edited.delta)
-        gap = float((edited.tail.logits(texts, edited.delta) - full).abs().max())
+        full = edited.tail.encoder.full_logits(edited.tail.readout.rows(texts), edited.delta)
+        gap = float((edited.tail.logits(edited.tail.readout.rows(texts), edited.delta) - full).abs().max())
         figure("tail against full forward after 5 edits, real checkpoint, largest difference of logits", gap)
         assert gap <= 1e-4
         with edited.disabled():

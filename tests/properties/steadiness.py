@@ -24,7 +24,8 @@ TEXTS = ["ba", "ba be", *tiny_texts(18, seed=4), "ba be bi bo bu " * 30]
 def unsteady(model, tokenizer, max_length=None, texts=TEXTS):
     """In how many of the ways to ask a text's q has other bits than alone, and how many ways there were."""
     encoder = FrozenTail(FeedForwardSite(model), tokenizer, max_length=max_length, check=False).encoder
-    alone = torch.cat([encoder.queries([text]) for text in texts])
+    rows = encoder.tokens.rows(texts)
+    alone = torch.cat([encoder.queries([row]).q for row in rows])
     orders = [
         list(range(len(texts)))[::-1],
         torch.randperm(len(texts), generator=torch.Generator().manual_seed(0)).tolist(),
@@ -33,9 +34,10 @@ def unsteady(model, tokenizer, max_length=None, texts=TEXTS):
     for order in orders:
         for n in (len(texts), *SOME):
             chosen = order[:n]
-            wrong += int((encoder.queries([texts[i] for i in chosen]) != alone[chosen]).any(1).sum())
+            wrong += int((encoder.queries([rows[i] for i in chosen]).q != alone[chosen]).any(1).sum())
             asked += n
-    unlike = sum(int((rows != rows[0]).any(1).sum()) for rows in map(encoder.everywhere, texts[:4]))
+    passes = [encoder.everywhere(row).q for row in rows[:4]]
+    unlike = sum(int((q != q[0]).any(1).sum()) for q in passes)
     return wrong + unlike, asked
 
 

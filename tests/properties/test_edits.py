@@ -16,7 +16,7 @@ def test_languages_start_with_the_source_and_repeat_nothing(edit):
     assert edit.languages[0] == edit.source
     assert sorted(edit.languages) == sorted(edit.prompt)
     for lang in edit.languages:
-        assert edit.example(lang) == (lang, edit.prompt[lang], edit.target.get(lang, edit.target[edit.source]))
+        assert edit.example(lang) == (lang, edit.prompt[lang], edit.target.get(lang, edit.target[edit.source]), "")
 
 
 @given(edits(), st.sets(st.sampled_from(LANGUAGES)))

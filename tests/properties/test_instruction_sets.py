@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from polypatch.errors import PolypatchWarning
-from polypatch.sites import FeedForwardSite, FrozenTail
+from polypatch.sites import FeedForwardSite, FrozenTail, Queries
 from polypatch.sites.encoder import Encoder
 
 from .steadiness import MODELS, SOME, TEXTS, unsteady
@@ -58,8 +58,8 @@ def test_a_processor_on_which_it_does_not_hold_is_named(tiny, monkeypatch):
     real = Encoder.pass_through
 
     def edged(self, *args, **options):
-        q, logits = real(self, *args, **options)
-        return torch.cat([q[:-1], q[-1:] * (1 + 1e-6)]), logits
+        (q, rest), logits = real(self, *args, **options)
+        return Queries(torch.cat([q[:-1], q[-1:] * (1 + 1e-6)]), rest), logits
 
     monkeypatch.setattr(Encoder, "pass_through", edged)
     with pytest.warns(PolypatchWarning, match="last bits of a query depend on its place"):

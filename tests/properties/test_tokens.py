@@ -1,11 +1,9 @@
 """Batches: every text once, padded to its own bucket on the right, whatever stands beside it."""
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polypatch.errors import InputError
 from polypatch.sites.families import FAMILIES
 from polypatch.sites.tokens import ACCELERATED, BUCKET, TILE, TOKENS, Tokens, rows_of
 from polypatch.testing import tiny_model
@@ -21,22 +19,23 @@ def test_batches_hold_every_text_once_in_its_own_bucket(family, texts, paired, f
     tokenizer = TOKENIZERS[family]
     tokens = Tokens(tokenizer)
     inputs = [(text, "be bo") for text in texts] if paired else texts
-    alone = [tokens.ids([text])[0] for text in inputs]
+    alone = [Tokens(tokenizer).rows([text])[0] for text in inputs]
     seen = []
-    for chosen, batch in tokens.batches(inputs, CPU, filled=filled):
+    for chosen, rows in tokens.batches(tokens.rows(inputs), CPU, filled=filled):
+        batch = tokens.pad(rows, CPU)
         height, width = batch["input_ids"].shape
         assert 1 <= len(chosen) <= rows_of(width, CPU)
         assert height == (rows_of(width, CPU) if filled else len(chosen))
         seen += chosen
-        assert set(batch) == {"attention_mask", *alone[0]}
+        assert ("token_type_ids" in batch) == bool(alone[0].context)
         for i, text in enumerate([*chosen, *[chosen[0]] * (height - len(chosen))]):
-            ids = alone[text]["input_ids"]
+            ids = list(alone[text].tokens)
             length = batch["input_ids"].shape[1]
             assert length == min(-(-len(ids) // BUCKET) * BUCKET, 64)
             assert batch["input_ids"][i].tolist() == ids + [tokenizer.pad_token_id] * (length - len(ids))
             assert batch["attention_mask"][i].tolist() == [1] * len(ids) + [0] * (length - len(ids))
             if "token_type_ids" in batch:
-                kinds = alone[text]["token_type_ids"]
+                kinds = list(alone[text].context)
                 assert batch["token_type_ids"][i].tolist() == kinds + [0] * (length - len(ids))
     assert sorted(seen) == list(range(len(inputs)))
 
@@ -56,18 +55,20 @@ def test_no_kernel_has_rows_left_over(length, kind):
 def test_long_texts_are_cut_at_the_limit(text, limit):
     """Never longer than the limit, also where the limit is no multiple of the bucket; the end mark stays."""
     tokens = Tokens(TOKENIZERS["bert"], limit)
-    (row,) = tokens.ids([text])
-    assert len(row["input_ids"]) <= limit
-    assert row["input_ids"][-1] == TOKENIZERS["bert"].sep_token_id
-    ((_, batch),) = tokens.batches([text], CPU)
-    assert batch["input_ids"].shape[1] <= max(limit, len(row["input_ids"]))
+    (row,) = tokens.rows([text])
+    assert len(row.tokens) <= limit
+    assert row.tokens[-1] == TOKENIZERS["bert"].sep_token_id
+    ((_, rows),) = tokens.batches([row], CPU)
+    batch = tokens.pad(rows, CPU)
+    assert batch["input_ids"].shape[1] <= max(limit, len(row.tokens))
 
 
 def test_padding_is_on_the_right_whatever_the_tokenizer_prefers():
     """The head reads position 0."""
     _, tokenizer = tiny_model("bert")
     tokenizer.padding_side = "left"
-    (batch,) = [batch for _, batch in Tokens(tokenizer).batches(["ba", "ba be"], CPU)]
+    tokens = Tokens(tokenizer)
+    batch = tokens.pad(tokens.rows(["ba", "ba be"]), CPU)
     assert (batch["input_ids"][:, 0] == tokenizer.cls_token_id).all()
 
 
@@ -79,11 +80,16 @@ def test_limits_come_from_the_tokenizer_or_are_512():
     assert Tokens(tokenizer).max_length == 512
 
 
-def test_texts_and_pairs_do_not_mix():
-    with pytest.raises(InputError, match="mixed"):
-        Tokens(TOKENIZERS["bert"]).ids(["ba", ("ba", "be")])
+def test_texts_and_pairs_may_stand_side_by_side():
+    tokens, mixed = Tokens(TOKENIZERS["bert"]), ["ba", ("ba", "be"), "bo"]
+    assert tokens.rows(mixed) == [Tokens(TOKENIZERS["bert"]).rows([text])[0] for text in mixed]
+
+
+def test_the_last_token_is_read_where_a_head_reads_it():
+    (row,) = Tokens(TOKENIZERS["bert"]).rows(["ba be bi"], last=True)
+    assert row.place == len(row.tokens) - 1
 
 
 def test_no_texts_are_no_batches():
-    assert Tokens(TOKENIZERS["bert"]).ids([]) == []
+    assert Tokens(TOKENIZERS["bert"]).rows([]) == []
     assert list(Tokens(TOKENIZERS["bert"]).batches([], CPU)) == []

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 
+from named_rows import named
 from polypatch import errors
 from polypatch.errors import InputError, PolypatchError
 from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Run, cluster, execute
@@ -297,7 +298,8 @@ def test_every_error_survives_the_way_from_a_worker(kind):
 def test_exported_and_lent_rows_are_the_same_bits_and_none_is_copied(dtype, filed, tmp_path):
     device = torch.device("cpu")
     cache = QueryCache(16, device, tmp_path if filed else None, dtype=dtype)
-    texts = [f"text {i}" for i in range(SMALL + 50)]
+    texts = [named(f"text {i}") for i in range(SMALL + 50)]
+    own = named("its own")
     q = torch.randn(len(texts), 16, generator=torch.Generator().manual_seed(0))
     cache.add(texts[:SMALL], q[:SMALL])
     cache.add(texts[SMALL:], q[SMALL:])
@@ -305,15 +307,15 @@ def test_exported_and_lent_rows_are_the_same_bits_and_none_is_copied(dtype, file
     assert rows.dtype == {torch.float32: np.float32, torch.float16: np.float16}[dtype]
     rows.flags.writeable = False  # as Ray hands it out
     other = QueryCache(16, device, dtype=dtype)
-    other.add([*texts[:3], "its own"], q[:4])
+    other.add([*texts[:3], own], q[:4])
     other.lend(keys, rows)
-    mixed = [*reversed(texts), "its own", *texts[:9]]
+    mixed = [*reversed(texts), own, *texts[:9]]
     assert not other.missing(mixed)
     assert torch.equal(other.take(texts), cache.take(texts))
-    assert torch.equal(other.take(mixed)[len(texts)], other.take(["its own"])[0])
+    assert torch.equal(other.take(mixed)[len(texts)], other.take([own])[0])
     assert other.summary().memory_bytes < 16 * 16 * 4
-    other.add(["one more"], q[:1])
-    assert torch.equal(other.take(["one more", texts[7]]), cache.take([texts[0], texts[7]]))
+    other.add([named("one more")], q[:1])
+    assert torch.equal(other.take([named("one more"), texts[7]]), cache.take([texts[0], texts[7]]))
 
 
 def test_rows_of_another_width_or_dtype_are_not_lent():

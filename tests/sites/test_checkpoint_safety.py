@@ -114,7 +114,7 @@ def test_the_longest_input_is_what_the_model_has_positions_for(family):
         words.model_max_length = stated
         tail = FrozenTail(site, words)
         assert tail.encoder.tokens.max_length == places
-        assert tail.queries(long).isfinite().all()
+        assert tail.queries(tail.readout.rows(long)).q.isfinite().all()
     words.model_max_length = 16
     assert FrozenTail(site, words, check=False).encoder.tokens.max_length == 16
     with pytest.raises(InputError, match=f"from 1 to {places}, the model's positions, is {places + 1}"):
@@ -131,4 +131,4 @@ def test_a_cache_that_cannot_be_used_is_named(tmp_path):
     shutil.rmtree(tail.cache.directory)
     tail.cache.directory.write_text("in the way")
     with pytest.raises(InputError, match="queries cannot be kept there"):
-        tail.queries(["ba"])
+        tail.queries(tail.readout.rows(["ba"]))

@@ -147,7 +147,7 @@ def test_dropout_views_are_seeded_and_leave_global_state_alone(tiny, kind):
     state = torch.get_rng_state()
 
     def draws(seed):
-        rows = tail.rows(texts, UNCHANGED, views=6, generator=torch.Generator().manual_seed(seed))
+        rows = tail.rows(tail.readout.rows(texts), UNCHANGED, views=6, generator=torch.Generator().manual_seed(seed))
         return [
             torch.cat([part.detach() for part in rows.forward(torch.tensor([0, 2, 0]), UNCHANGED)], 1) for _ in "ab"
         ]
@@ -163,10 +163,11 @@ def test_dropout_views_are_seeded_and_leave_global_state_alone(tiny, kind):
 def test_views_of_a_text_do_not_depend_on_its_company(tiny):
     """A pure function of (text, count, seed)."""
     model, tokenizer = tiny("bert")
-    encoder, texts = FrozenTail(FeedForwardSite(model), tokenizer).encoder, tiny_texts(4)
-    together = encoder.views(texts, 5, seed=3)
-    for i, text in enumerate(texts):
-        assert torch.equal(encoder.views([text], 5, seed=3)[0], together[i])
+    encoder = FrozenTail(FeedForwardSite(model), tokenizer).encoder
+    rows = encoder.tokens.rows(tiny_texts(4))
+    together = encoder.views(rows, 5, seed=3).q
+    for i, row in enumerate(rows):
+        assert torch.equal(encoder.views([row], 5, seed=3).q, together[5 * i : 5 * i + 5])
 
 
 def test_the_mean_of_many_views_is_near_the_eval_query(tiny):
@@ -174,7 +175,7 @@ def test_the_mean_of_many_views_is_near_the_eval_query(tiny):
     model, tokenizer = tiny("bert")
     tail = FrozenTail(FeedForwardSite(model), tokenizer)
     text = tiny_texts(1)
-    q, views = tail.queries(text)[0], tail.encoder.views(text, 400, seed=0)[0]
+    q, views = tail.queries(tail.readout.rows(text)).q[0], tail.encoder.views(tail.readout.rows(text), 400, seed=0).q
     assert len(views.unique(dim=0)) == 400
     assert float(torch.cosine_similarity(views.mean(0), q, dim=0)) > 0.95
     assert float((views - q).norm(dim=1).mean()) > 0.05 * float(q.norm())
@@ -186,14 +187,14 @@ def test_encoding_is_batched_and_counted(tiny):
     told = []
     tail = FrozenTail(FeedForwardSite(model), tokenizer, progress=lambda *done: told.append(done))
     texts = [text for edit in tiny_edits(4) for text in edit.prompt.values()]
-    first = tail.queries([*texts, *texts])
+    first = tail.queries(tail.readout.rows([*texts, *texts])).q
     assert len(tail.cache) == 12
     assert told[-1] == (12, 12)
     calls = len(told)
-    assert torch.equal(tail.queries(texts), first[:12])
+    assert torch.equal(tail.queries(tail.readout.rows(texts)).q, first[:12])
     assert len(told) == calls
-    assert tail.queries([]).shape == (0, 32)
-    assert tail.logits([], UNCHANGED).shape == (0, 3)
+    assert tail.queries(tail.readout.rows([])).q.shape == (0, 32)
+    assert tail.logits(tail.readout.rows([]), UNCHANGED).shape == (0, 3)
 
 
 @pytest.mark.parametrize("kind", [FrozenTail, FullForward])
@@ -201,11 +202,13 @@ def test_rows_start_from_what_was_edited_before(tiny, kind):
     """Rows under a change answer as the tail does under it, and the new change comes on top."""
     model, tokenizer = tiny("electra")
     tail, texts = kind(FeedForwardSite(model), tokenizer), tiny_texts(5)
-    rows = tail.rows(texts, Lift(), views=0, generator=torch.Generator())
-    torch.testing.assert_close(rows.evaluate(UNCHANGED)[1].detach(), tail.logits(texts, Lift()), rtol=0, atol=1e-5)
+    rows = tail.rows(tail.readout.rows(texts), Lift(), views=0, generator=torch.Generator())
+    torch.testing.assert_close(
+        rows.evaluate(UNCHANGED)[1].detach(), tail.logits(tail.readout.rows(texts), Lift()), rtol=0, atol=1e-5
+    )
     twice = rows.forward(torch.arange(5), Lift())[1].detach()
     both = Lift(2.0)
-    torch.testing.assert_close(twice, tail.logits(texts, both), rtol=0, atol=1e-5)
+    torch.testing.assert_close(twice, tail.logits(tail.readout.rows(texts), both), rtol=0, atol=1e-5)
 
 
 class Lift:

@@ -1,10 +1,12 @@
 """A model that is asked about ever new texts does not grow; what it says of them is what the cache would say."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import polypatch as pp
-from polypatch.edits import Mapped
+from named_rows import named
 from polypatch.sites import FeedForwardSite, FrozenTail, Maps
 from polypatch.sites.guests import Guests
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
@@ -35,14 +37,16 @@ def test_what_is_said_of_a_guest_is_what_is_said_of_a_resident():
     """Bit for bit, in any mixture of both, twice in one call, and mapped."""
     edited = edited_model(guests=3)
     tail, known, fresh = edited.tail, tiny_texts(30, seed=1)[:2], [f"ba bo {i}" for i in range(5)]
-    tail.maps = Maps.learn({"en": tiny_texts(25, seed=8), "de": tiny_texts(25, seed=9)}, tail.queries)
-    texts = [fresh[0], known[0], fresh[1], fresh[0], *fresh, known[1], Mapped(fresh[2], "de")]
+    corpus = {"en": tiny_texts(25, seed=8), "de": tiny_texts(25, seed=9)}
+    tail.maps = Maps.learn(corpus, lambda texts: tail.queries(tail.readout.rows(texts)).q)
+    rows = tail.readout.rows([fresh[0], known[0], fresh[1], fresh[0], *fresh, known[1], fresh[2]])
+    rows[-1] = replace(rows[-1], via="de")
     before = len(tail.cache)
-    got, logits = tail.asked.queries(texts), tail.asked.logits(texts, edited.delta)
+    got, logits = tail.asked.queries(rows).q, tail.asked.logits(rows, edited.delta)
     assert len(tail.cache) == before
     assert len(tail.guests) == 3
-    assert torch.equal(got, tail.queries(texts))
-    assert torch.equal(logits, tail.logits(texts, edited.delta))
+    assert torch.equal(got, tail.queries(rows).q)
+    assert torch.equal(logits, tail.logits(rows, edited.delta))
     assert len(tail.cache) == before + len(fresh)
 
 
@@ -50,13 +54,13 @@ def test_what_is_said_of_a_guest_is_what_is_said_of_a_resident():
 def test_the_latest_stay(room):
     asked = []
 
-    def encode(texts):
-        asked.append(list(texts))
-        return torch.tensor([[float(len(text))] for text in texts])
+    def encode(rows):
+        asked.append(["".join(map(chr, row.tokens)) for row in rows])
+        return torch.tensor([[float(len(row.tokens))] for row in rows])
 
     guests = Guests(room)
     for texts in (["a", "bb"], ["bb", "ccc"], ["bb"], ["dddd", "a"]):
-        assert guests.queries(texts, encode).flatten().tolist() == [len(text) for text in texts]
+        assert guests.queries([*map(named, texts)], encode).flatten().tolist() == [len(text) for text in texts]
         assert len(guests) <= room
     wanted = {
         0: [["a", "bb"], ["bb", "ccc"], ["bb"], ["dddd", "a"]],

@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from named_rows import named
 from polypatch.data import write_jsonl
 from polypatch.errors import DataError, InputError
 from polypatch.runs import BenchSpec, Run
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, frozen_tail, query_cache
-from polypatch.sites.query_cache import QueryCache, text_key
-from polypatch.testing import tiny_edits, tiny_texts
+from polypatch.sites.query_cache import QueryCache
+from polypatch.sites.tokens import Tokens
+from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 CPU = torch.device("cpu")
 WIDTH = 16
@@ -31,7 +33,7 @@ def rows(n, seed=0):
 
 
 def names(n, what="text"):
-    return [f"{what} {i}" for i in range(n)]
+    return [named(f"{what} {i}") for i in range(n)]
 
 
 def filled(cache, sizes=SIZES, what="text"):
@@ -66,7 +68,7 @@ def test_rows_from_files_are_the_bits_of_rows_from_memory(tmp_path, dtype):
         assert torch.equal(cache.take(texts[:2]), q[:2].to(dtype).float())
         assert cache.take([]).shape == (0, WIDTH)
         assert len(cache) == len(texts)
-        assert cache.missing([*texts, "another"]) == ["another"]
+        assert cache.missing([*texts, named("another")]) == [named("another")]
 
 
 def test_a_taken_row_is_the_callers_own(tmp_path):
@@ -109,12 +111,12 @@ def test_the_summary_says_what_there_is(tmp_path):
 
 @pytest.mark.parametrize("n", [3, MANY])
 def test_shards_from_before_there_were_checksums_are_read(tmp_path, n):
-    keys = torch.from_numpy(np.frombuffer(b"".join(map(text_key, names(n))), np.uint8).reshape(n, 32).copy())
+    keys = torch.from_numpy(np.frombuffer(b"".join(row.key for row in names(n)), np.uint8).reshape(n, 32).copy())
     save_file({"keys": keys, "queries": rows(n)}, tmp_path / "old.queries.safetensors")
     cache = QueryCache(WIDTH, CPU, tmp_path)
-    cache.add(["new"], rows(1, seed=1))
+    cache.add([named("new")], rows(1, seed=1))
     assert torch.equal(cache.take(names(n)), rows(n))
-    assert torch.equal(QueryCache(WIDTH, CPU, tmp_path).take(["new"]), rows(1, seed=1))
+    assert torch.equal(QueryCache(WIDTH, CPU, tmp_path).take([named("new")]), rows(1, seed=1))
 
 
 def test_two_caches_over_one_folder(tmp_path):
@@ -248,20 +250,21 @@ def tail(tiny, monkeypatch):
 
 
 TEXTS = [*tiny_texts(30, seed=3), "ba be bi bo bu " * 12, "ba"]
+ROWS = Tokens(tiny_model("bert")[1]).rows(TEXTS)
 
 
 def test_chunks_give_the_bits_of_one_pass(tail, tmp_path):
     told = []
     one = tail(tmp_path, progress=lambda *done: told.append(done))
-    assert one.encode([*TEXTS, *TEXTS[:3]]) == len(TEXTS)
-    assert torch.equal(one.queries(TEXTS), one.encoder.queries(TEXTS))
+    assert one.encode([*ROWS, *ROWS[:3]]) == len(ROWS)
+    assert torch.equal(one.queries(ROWS).q, one.encoder.queries(ROWS).q)
     assert len(shards(tmp_path)) == 4
     assert told == sorted(told)
-    assert told[-1] == (len(TEXTS), len(TEXTS))
-    assert {total for _, total in told} == {len(TEXTS)}
+    assert told[-1] == (len(ROWS), len(ROWS))
+    assert {total for _, total in told} == {len(ROWS)}
     second = tail(tmp_path)
-    assert second.encode(TEXTS) == 0
-    assert torch.equal(second.queries(TEXTS), one.queries(TEXTS))
+    assert second.encode(ROWS) == 0
+    assert torch.equal(second.queries(ROWS).q, one.queries(ROWS).q)
     assert second.encoded == []
 
 
@@ -274,12 +277,12 @@ def test_what_was_encoded_before_an_interruption_stays(tail, tmp_path):
 
     stopped = tail(tmp_path, progress=stop)
     with pytest.raises(KeyboardInterrupt):
-        stopped.encode(TEXTS)
+        stopped.encode(ROWS)
     assert len(stopped.cache) == 16
     again = tail(tmp_path)
-    assert again.encode(TEXTS) == len(TEXTS) - 16
-    assert again.encoded == TEXTS[16:]
-    assert torch.equal(again.queries(TEXTS), tail().queries(TEXTS))
+    assert again.encode(ROWS) == len(ROWS) - 16
+    assert again.encoded == ROWS[16:]
+    assert torch.equal(again.queries(ROWS).q, tail().queries(ROWS).q)
 
 
 def forked(work):
@@ -310,19 +313,19 @@ def test_a_kill_loses_one_chunk(tail, tmp_path, monkeypatch):
         if done > 17:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    assert end_of(forked(lambda: tail(tmp_path, progress=die).encode(TEXTS))) == -signal.SIGKILL
+    assert end_of(forked(lambda: tail(tmp_path, progress=die).encode(ROWS))) == -signal.SIGKILL
     after = tail(tmp_path)
-    assert torch.equal(after.queries(TEXTS), tail().queries(TEXTS))
-    assert after.encoded == TEXTS[16:]
+    assert torch.equal(after.queries(ROWS).q, tail().queries(ROWS).q)
+    assert after.encoded == ROWS[16:]
 
 
 def test_processes_share_a_folder(tail, tmp_path, monkeypatch):
     """Three at once, of which two encode the same texts: nobody fails, and nothing is left to encode."""
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
-    children = [forked(lambda texts=texts: tail(tmp_path).encode(texts)) for texts in (TEXTS, TEXTS, TEXTS[::-1])]
+    children = [forked(lambda texts=texts: tail(tmp_path).encode(texts)) for texts in (ROWS, ROWS, ROWS[::-1])]
     assert [end_of(child) for child in children] == [0, 0, 0]
     after = tail(tmp_path)
-    assert torch.equal(after.queries(TEXTS), tail().queries(TEXTS))
+    assert torch.equal(after.queries(ROWS).q, tail().queries(ROWS).q)
     assert after.encoded == []
     assert all(path.name.endswith(".queries.safetensors") for path in (tmp_path / after.fingerprint).iterdir())
 
@@ -356,11 +359,13 @@ def test_a_second_run_encodes_nothing(tail, tiny, tmp_path):
 
 
 def test_logits_over_slices_are_those_of_one_pass(tail, tmp_path):
-    many = (TEXTS * 100)[:2100]
+    many = (ROWS * 100)[:2100]
     mapped = tail(tmp_path).logits(many, UNCHANGED)
     site = tail().site
-    q = tail().queries(TEXTS)
-    torch.testing.assert_close(mapped, site.logits(q, site.ffn(q)).repeat(100, 1)[:2100], rtol=0, atol=1e-6)
+    queries = tail().queries(ROWS)
+    torch.testing.assert_close(
+        mapped, site.logits(queries, site.ffn(queries.q)).repeat(100, 1)[:2100], rtol=0, atol=1e-6
+    )
 
 
 # -- Half precision --
@@ -369,8 +374,8 @@ def test_logits_over_slices_are_those_of_one_pass(tail, tmp_path):
 def test_half_precision_has_its_folder_and_its_bound(tail, tmp_path):
     """Every number within 2⁻¹¹ of itself; the first process already works with what the second will read."""
     full, half = tail(tmp_path), tail(tmp_path, half=True)
-    exact, kept = full.queries(TEXTS), half.queries(TEXTS)
-    assert len(half.encoded) == len(TEXTS)
+    exact, kept = full.queries(ROWS).q, half.queries(ROWS).q
+    assert len(half.encoded) == len(ROWS)
     assert sorted(path.name for path in tmp_path.iterdir()) == [full.fingerprint, f"{full.fingerprint}-half"]
     gap = (kept - exact).abs()
     assert bool((gap <= torch.maximum(exact.abs() * 2**-11, torch.tensor(2.0**-25))).all())
@@ -383,16 +388,16 @@ def test_half_precision_has_its_folder_and_its_bound(tail, tmp_path):
     ]
     assert sizes[1] < 0.75 * sizes[0]
     again = tail(tmp_path, half=True)
-    assert torch.equal(again.queries(TEXTS), kept)
+    assert torch.equal(again.queries(ROWS).q, kept)
     assert again.encoded == []
     assert again.cache.summary().rounding == summary.rounding
-    assert torch.equal(tail(half=True).queries(TEXTS), kept)
+    assert torch.equal(tail(half=True).queries(ROWS).q, kept)
 
 
 def test_half_precision_states_the_error_of_logits(tail):
     half, full = tail(half=True), tail()
     stated = half.rounding(TEXTS)
-    assert stated == float((half.logits(TEXTS, UNCHANGED) - full.logits(TEXTS, UNCHANGED)).abs().max())
+    assert stated == float((half.logits(ROWS, UNCHANGED) - full.logits(ROWS, UNCHANGED)).abs().max())
     assert 0 < stated < 1e-2
     assert full.rounding(TEXTS) == 0
     assert 0 < half.rounding() < 1e-2

@@ -64,7 +64,7 @@ def test_a_checkpoint_comes_back(tmp_path, family):
     assert not loaded.training
     one, two = (FrozenTail(FeedForwardSite(m), t) for m, t in ((model, tokenizer), (loaded, its_tokenizer)))
     assert one.fingerprint == two.fingerprint
-    assert one.site.labels == {0: "class-0", 1: "class-1", 2: "class-2"}
+    assert one.readout.labels == {0: "class-0", 1: "class-1", 2: "class-2"}
 
 
 def test_a_folder_without_a_head_is_refused(saved, tmp_path):

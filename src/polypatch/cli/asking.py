@@ -60,7 +60,7 @@ def prompts_of(saved: Saved, edit_id: str, languages: Sequence[Lang]) -> list[As
             + ("" if saved.data else "; --data names others")
         )
     edit = edits[edit_id]
-    return [Asked(*edit.example(lang)) for lang in languages or edit.languages]
+    return [Asked(*edit.example(lang)[:3]) for lang in languages or edit.languages]
 
 
 def _by_id(edits: Iterable[Edit | None]) -> dict[str, Edit]:

@@ -22,6 +22,7 @@ from polypatch.model.cost import Changed, cost_from_plain
 from polypatch.outcomes import EditRecord
 from polypatch.rendering.grid import labels
 from polypatch.settings import Settings, between
+from polypatch.sites.rows import flat
 
 MOST = 10
 
@@ -164,7 +165,7 @@ def _others(probes: Sequence[Probe], edits: Any, edited: EditedModel) -> dict[La
     found: dict[Lang, list[Probe]] = {}
     for probe in probes:
         if probe.label is not None:
-            edited.class_of(probe.label)
+            edited.readout.ask([probe.text], [probe.label])  # refused where the model cannot say it
         if probe.text not in asked:
             found.setdefault(probe.lang, []).append(probe)
     if not found:
@@ -199,9 +200,8 @@ def _confident(verdict: Verdict, edited: EditedModel, edits: Sequence[Edit], lea
     if not rows:
         verdict.checks.append(Check("confidence", None, f">= {least:g}", True, "no prompts"))
         return
-    logits = edited.tail.logits([one.text for _, one in rows], edited.delta)
-    wanted = [edited.class_of(one.target) for _, one in rows]
-    sure = [100.0 * float(row[i]) for row, i in zip(logits.double().softmax(-1), wanted, strict=True)]
+    asked, wanted = flat(edited.ask([one for _, one in rows]))
+    sure = [100.0 * p for p in edited.tail.said(asked, edited.delta, wanted).probability.tolist()]
     below = [(edit, one, value) for (edit, one), value in zip(rows, sure, strict=True) if value < least - 1e-9]
     verdict.unsure = [
         {"edit": edit.id, "lang": one.lang, "text": one.text, "target": one.target, "confidence": value}
@@ -221,13 +221,13 @@ def _locality(verdict: Verdict, edited: EditedModel, probes: Mapping[Lang, Seque
         changed = int((before[part] != after[part]).sum())
         drop = 100.0 * changed / len(rows)
         # A hair above the limit is rounding.
-        note = f"{changed} of {len(rows)} answers changed{_accuracy(edited, rows, before[part], after[part])}"
+        note = f"{changed} of {len(rows)} answers changed{_accuracy(rows, before[part], after[part])}"
         verdict.checks.append(Check(f"locality drop {lang}", drop, f"<= {most:g}", drop <= most + 1e-9, note))
         verdict.cost[lang] = Changed(len(rows), changed)._asdict()
 
 
-def _accuracy(edited: EditedModel, rows: Sequence[Probe], before: Any, after: Any) -> str:
-    gold = [(i, edited.class_of(row.label)) for i, row in enumerate(rows) if row.label is not None]
+def _accuracy(rows: Sequence[Probe], before: Any, after: Any) -> str:
+    gold = [(i, row.label) for i, row in enumerate(rows) if row.label is not None]
     if not gold:
         return ""
     was, now = (_share([said[i] == label for i, label in gold]) for said in (before, after))
@@ -238,7 +238,7 @@ def _answers(edited: EditedModel, texts: Sequence[Text]) -> dict[Text, str]:
     if not texts:
         return {}
     _, after = edited.predict_before_after(texts)
-    return {text: edited.labels[int(label)] for text, label in zip(texts, after, strict=True)}
+    return dict(zip(texts, after, strict=True))
 
 
 def _at_least(name: str, value: float | None, least: float, note: str) -> Check:

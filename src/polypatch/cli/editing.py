@@ -172,7 +172,9 @@ class _Fold:
     def _edit(self, edited: EditedModel, count: _Count, stop: Stop) -> None:
         entries = self.journal.entries(self.number)
         requests = [entry.record.edit for entry in entries if entry.record.edit is not None]
-        edited.tail.queries([text for edit in requests for text in edit.prompt.values()])  # in one pass
+        edited.tail.encode(
+            edited.readout.rows([text for edit in requests for text in edit.prompt.values()])
+        )  # in one pass
         for entry in entries:
             edited.adopt(entry.record, entry.tensors, entry.point)
             count.add(entry.record.outcome)

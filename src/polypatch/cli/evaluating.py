@@ -27,7 +27,7 @@ def evaluate_saved(
     if missing := [lang for lang in languages if lang not in has]:
         raise InputError(f"{data.name}: no edit has text in {', '.join(map(repr, missing))} (has: {', '.join(has)})")
     edited = saved.attach()
-    check_labels(data.edits, edited.site.classes)
+    check_labels(data.edits, edited.readout.answers)
     handled = tuple(edit for edit in data.edits if edit.id in edited.outcomes)
     edits = handled if handled and not every_edit else data.edits
     if len(edits) < len(data.edits):

@@ -30,7 +30,7 @@ class Explained:
 def explanations(saved: Saved, asked: Sequence[Asked]) -> list[Explained]:
     """Every text explained."""
     edited = saved.attach()
-    edited.tail.queries([one.text for one in asked])  # in one pass
+    edited.tail.encode(edited.readout.rows([one.text for one in asked]))  # in one pass
     patches = KINDS[saved.config["delta"]].in_parts
     return [Explained(one, edited.explain(one.text), patches) for one in asked]
 

@@ -129,11 +129,11 @@ def _compared(folder: Path, edited: EditedModel, texts: Sequence[Text], attached
 @torch.no_grad()
 def _logits(model: nn.Module, edited: EditedModel, texts: Sequence[Text]) -> Tensor:
     encoder = edited.tail.encoder
-    logits = torch.empty(len(texts), len(edited.labels))
+    logits = torch.empty(len(texts), edited.readout.width)
     training = model.training
     model.eval()
-    for chosen, batch in encoder.tokens.batches(texts, edited.site.device, filled=False):
-        logits[chosen] = model(**batch).logits.float().cpu()
+    for chosen, rows in encoder.tokens.batches(edited.readout.rows(texts), edited.site.device, filled=False):
+        logits[chosen] = model(**encoder.tokens.pad(rows, edited.site.device)).logits.float().cpu()
     model.train(training)
     return logits
 

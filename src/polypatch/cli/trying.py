@@ -79,9 +79,8 @@ def to_json(found: Sequence[Answer]) -> str:
 
 def _said(edited: EditedModel, texts: Sequence[Text]) -> list[tuple[str, float]]:
     best = edited.probabilities(texts).max(-1)
-    return [
-        (edited.labels[label], share) for share, label in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    ]
+    said = [edited.readout.answer([i]) for i in best.indices.tolist()]
+    return list(zip(said, best.values.tolist(), strict=True))
 
 
 def _label(said: tuple[str, float], style: str = "") -> Shown:

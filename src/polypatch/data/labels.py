@@ -10,12 +10,16 @@ from polypatch.edits import Edit
 from polypatch.errors import UnknownLabelError
 
 
-def check_labels(edits: Iterable[Edit], known: Collection[str]) -> None:
+def check_labels(edits: Iterable[Edit], known: Collection[str] | None) -> None:
     """Check every target, in every language, against the model's class names before anything is trained.
+
+    `known` is None where a model writes freely.
 
     Raises:
         UnknownLabelError: naming the edit, its label and the closest known labels.
     """
+    if known is None:
+        return
     names = set(known)
     for edit in edits:
         for lang, label in edit.target.items():

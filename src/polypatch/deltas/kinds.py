@@ -58,7 +58,7 @@ def _codebook(site: FeedForwardSite, scope: str | None) -> Delta:
     from polypatch.deltas.codebook import Codebook
 
     del scope
-    return Codebook(site.hidden_size, len(site.labels), site.device, site.dtype)
+    return Codebook(site.hidden_size, site.width, site.device, site.dtype)
 
 
 def _codebook_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:

@@ -26,7 +26,7 @@ from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.editors.placed import Look, Placed
 from polypatch.errors import InputError
 from polypatch.settings import Range, Settings, above, at_least, below, between
-from polypatch.sites import UNCHANGED, FeedForwardSite, Rows, Tail
+from polypatch.sites import UNCHANGED, FeedForwardSite, Tail, Trainable
 
 BEYOND = 0.05
 """By so much, in logits, a projection aims past what is wanted, so that the next row does not undo it at once."""
@@ -113,8 +113,8 @@ class DiscriminantPatch(Settings):
         self, bank: PatchBank, lesson: Lesson, tail: Tail, memory: Memory, picks: Sequence[int]
     ) -> tuple[int, list[int]]:
         """Steps taken, and the picks that no neuron could be placed for."""
-        rows = tail.rows([lesson.texts[pick] for pick in picks], bank, views=0, generator=lesson.generator)
-        targets = torch.tensor([lesson.targets[pick] for pick in picks], device=rows.q.device)
+        rows = tail.rows([lesson.rows[pick] for pick in picks], bank, views=0, generator=lesson.generator)
+        targets = torch.tensor([lesson.wanted[pick] for pick in picks], device=rows.q.device)
         if bool((rows.evaluate(UNCHANGED)[1].argmax(-1) == targets).all()):
             return 0, []  # an earlier group's neuron has mended this one as well
         steps, look = 0, self.look(rows.q, memory)
@@ -133,7 +133,7 @@ class DiscriminantPatch(Settings):
         return steps, left
 
     def _neuron(
-        self, bank: PatchBank, rows: Rows, targets: Tensor, tail: Tail, look: Looks, allowed: int
+        self, bank: PatchBank, rows: Trainable, targets: Tensor, tail: Tail, look: Looks, allowed: int
     ) -> tuple[Placed | None, int]:
         """The first neuron along λ and γ under which no more than `allowed` memory rows change; None for none."""
         steps = 0
@@ -148,7 +148,7 @@ class DiscriminantPatch(Settings):
         return functools.cache(lambda shrinkage: Look(self._key(q, memory.train, shrinkage), memory))
 
     def candidates(
-        self, bank: PatchBank, rows: Rows, targets: Tensor, look: Looks, allowed: int = 0
+        self, bank: PatchBank, rows: Trainable, targets: Tensor, look: Looks, allowed: int = 0
     ) -> Iterator[Candidate]:
         """Along λ and γ: neurons under which all rows have their classes.
 
@@ -192,7 +192,7 @@ class DiscriminantPatch(Settings):
         key = torch.cholesky_solve(away.unsqueeze(1), factor).squeeze(1)
         return (key / key.dot(away)).to(q)
 
-    def _value(self, neuron: Placed, rows: Rows, targets: Tensor) -> tuple[Tensor, int, bool]:
+    def _value(self, neuron: Placed, rows: Trainable, targets: Tensor) -> tuple[Tensor, int, bool]:
         """v, the steps it took, and whether every row has its class.
 
         Each step projects v onto what is wanted of the row that lacks most, which is linearised: with s(v) its lead

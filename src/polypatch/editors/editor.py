@@ -1,4 +1,4 @@
-"""Editor: how a change is learned. Language-blind: it sees (text, class) pairs and a tail, nothing else."""
+"""Editor: how a change is learned. It sees rows, the ids that are wanted of them, and a tail, nothing else."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import torch
 
 from polypatch.deltas import Delta
 from polypatch.editors.memory import Memory
-from polypatch.edits import Text
 from polypatch.errors import UnsupportedModelError
 from polypatch.settings import Range, at_least, between
-from polypatch.sites import FeedForwardSite, Tail
+from polypatch.sites import FeedForwardSite, Row, Tail
 
 D = TypeVar("D", bound=Delta)
 
@@ -39,16 +38,16 @@ class Lesson:
 
     Attributes:
         owner: the edit's id, written beside the neuron.
-        texts: every text that may be drawn; the first is the one being corrected.
-        targets: the class index of each.
-        draw: the positions in `texts` to train on at the next step. Called once per step; a sampler that draws once
+        rows: every row that may be drawn; the first is the one being corrected.
+        wanted: the id that each should say.
+        draw: the positions in `rows` to train on at the next step. Called once per step; a sampler that draws once
             returns the same positions every time.
         generator: the edit's own random numbers.
     """
 
     owner: str
-    texts: Sequence[Text]
-    targets: Sequence[int]
+    rows: Sequence[Row]
+    wanted: Sequence[int]
     draw: Callable[[], Sequence[int]]
     generator: torch.Generator
 
@@ -59,7 +58,7 @@ class Fit:
 
     Attributes:
         steps: optimiser steps taken.
-        drawn: the positions in `Lesson.texts` that were trained on, in order of first use.
+        drawn: the positions in `Lesson.rows` that were trained on, in order of first use.
         reason: why training was given up; empty where the stopping rule was met.
     """
 
@@ -78,7 +77,7 @@ class Editor(Protocol):
 
     @property
     def memory_copies(self) -> int:
-        """How often each text of a finished edit counts in the memory of the next ones; 0: past edits stay out."""
+        """How often each row of a finished edit counts in the memory of the next ones; 0: past edits stay out."""
         ...
 
     @property
@@ -93,7 +92,7 @@ class Editor(Protocol):
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Learn one lesson: `delta` holds the result afterwards, whether it took or not (the loop checks).
 
-        The loop, not the editor, puts the lesson's texts into the memory afterwards.
+        The loop, not the editor, puts the lesson's rows into the memory afterwards.
         """
         ...
 

@@ -14,9 +14,8 @@ from polypatch.editors.losses import kl_to_original
 from polypatch.editors.memory import Memory
 from polypatch.editors.tuning import until_right
 from polypatch.editors.widths import BY_WIDTH
-from polypatch.edits import Text
 from polypatch.settings import Settings, at_least
-from polypatch.sites import UNCHANGED, FeedForwardSite, Tail
+from polypatch.sites import UNCHANGED, FeedForwardSite, Row, Tail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,7 @@ class FineTuning(Settings):
         example_repeat, views: batch and dropout views, as in `TPatcher`.
         entropy_weight: weight of the entropy bonus in the loss.
         kl_weight: weight of ``KL(original ‖ edited)`` on memory texts; 0 is the paper's row.
-        kl_rows: memory texts per edit for that term.
+        kl_rows: memory rows per edit for that term.
 
     **Deviates:** the released script divides its KL sum inside the loop, so that earlier batches count less; here it
     is a plain mean over `kl_rows` texts drawn once per edit.
@@ -62,7 +61,7 @@ class FineTuning(Settings):
         """Train the matrices on the lesson until every text drawn is right."""
         delta = expect(WeightDelta, delta, self)
         # The delta *is* everything edited so far, so the rows start from the unedited model.
-        rows = tail.rows(lesson.texts, UNCHANGED, views=self.views, generator=lesson.generator)
+        rows = tail.rows(lesson.rows, UNCHANGED, views=self.views, generator=lesson.generator)
         locality = _Locality.of(self, tail, memory, lesson.generator)
         more = None if locality is None else lambda: self.kl_weight * locality.loss(delta)
         return until_right(self, list(delta.weights), delta, lesson, rows, more)
@@ -71,9 +70,9 @@ class FineTuning(Settings):
 class _Locality:
     """The KL term on a few memory texts."""
 
-    def __init__(self, tail: Tail, texts: list[Text], generator: torch.Generator) -> None:
-        self.original = tail.logits(texts, UNCHANGED)
-        self.rows = tail.rows(texts, UNCHANGED, views=0, generator=generator)
+    def __init__(self, tail: Tail, asked: list[Row], generator: torch.Generator) -> None:
+        self.original = tail.logits(asked, UNCHANGED)
+        self.rows = tail.rows(asked, UNCHANGED, views=0, generator=generator)
 
     @classmethod
     def of(cls, editor: FineTuning, tail: Tail, memory: Memory, generator: torch.Generator) -> _Locality | None:
@@ -81,7 +80,7 @@ class _Locality:
         if not editor.kl_weight or not memory.train.used:
             return None
         chosen = torch.randperm(memory.train.used, generator=generator)[: editor.kl_rows]
-        return cls(tail, [memory.train.texts[i] for i in chosen.tolist()], generator)
+        return cls(tail, [memory.train.asked[i] for i in chosen.tolist()], generator)
 
     def loss(self, delta: Delta) -> Tensor:
         """``KL(original ‖ edited)``."""

@@ -22,7 +22,7 @@ from polypatch.editors.editor import Drawn, Fit, Lesson, Rate, Steps, expect
 from polypatch.editors.memory import Memory
 from polypatch.errors import InputError
 from polypatch.settings import Settings, above
-from polypatch.sites import UNCHANGED, FeedForwardSite, Rows, Tail
+from polypatch.sites import UNCHANGED, FeedForwardSite, Tail, Trainable
 
 SLACK = 1e-3
 """A radius ends so much, relatively, beyond or before a query: the same text's query differs in its last bits."""
@@ -104,7 +104,7 @@ class GRACE(Settings):
 
     def start(self, site: FeedForwardSite) -> Codebook:
         """An empty codebook."""
-        return Codebook(site.hidden_size, len(site.labels), site.device, site.dtype)
+        return Codebook(site.hidden_size, site.width, site.device, site.dtype)
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Write the lesson's texts into the codebook.
@@ -124,8 +124,8 @@ class GRACE(Settings):
 
     def _write(self, book: Codebook, lesson: Lesson, pick: int, tail: Tail, initial: float) -> tuple[int, bool]:
         """One text: the steps taken, and whether its value is right."""
-        rows = tail.rows([lesson.texts[pick]], UNCHANGED, views=0, generator=lesson.generator)
-        target = torch.tensor([lesson.targets[pick]], device=rows.q.device)
+        rows = tail.rows([lesson.rows[pick]], UNCHANGED, views=0, generator=lesson.generator)
+        target = torch.tensor([lesson.wanted[pick]], device=rows.q.device)
         own: float | None = initial
         if book.patches:
             nearest, apart = book.nearest(rows.q)
@@ -140,10 +140,10 @@ class GRACE(Settings):
         if own is None:
             return 0, True
         value, steps, right = self._value(rows, target, tail.site)
-        book.append(lesson.owner, rows.q[0], value, own, lesson.targets[pick])
+        book.append(lesson.owner, rows.q[0], value, own, lesson.wanted[pick])
         return steps, right
 
-    def _value(self, rows: Rows, target: Tensor, site: FeedForwardSite) -> tuple[Tensor, int, bool]:
+    def _value(self, rows: Trainable, target: Tensor, site: FeedForwardSite) -> tuple[Tensor, int, bool]:
         """v, the steps it took, and whether it gives its text the class."""
         value = site.ffn(rows.q)[0].detach().requires_grad_()
         optimiser = torch.optim.Adam([value], lr=self.learning_rate)

@@ -53,5 +53,5 @@ class LoRA(Settings):
         del memory
         delta = expect(LowRankDelta, delta, self)
         delta.draw(lesson.generator)
-        rows = tail.rows(lesson.texts, UNCHANGED, views=self.views, generator=lesson.generator)
+        rows = tail.rows(lesson.rows, UNCHANGED, views=self.views, generator=lesson.generator)
         return until_right(self, list(delta.factors), delta, lesson, rows)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from polypatch.editors.moments import Moments
-from polypatch.edits import Text
+from polypatch.sites import Row
 
 
 class MemoryRows:
@@ -22,12 +22,12 @@ class MemoryRows:
     copies would cost a slower step for every later edit.
 
     Args:
-        texts: the texts behind the rows.
-        queries: [M, d], one per text.
+        asked: the rows that were read.
+        queries: [M, d], one per row.
     """
 
-    def __init__(self, texts: Sequence[Text], queries: Tensor) -> None:
-        self.texts: list[Text] = list(texts)
+    def __init__(self, asked: Sequence[Row], queries: Tensor) -> None:
+        self.asked: list[Row] = list(asked)
         self._rows = queries.detach().clone()
         self._counts = torch.ones(len(queries), dtype=torch.long, device=queries.device)
         self.base = self.used = self._written = len(queries)
@@ -53,7 +53,7 @@ class MemoryRows:
         """Mean and covariance, kept up to date."""
         return Moments(self)
 
-    def append(self, texts: Sequence[Text], queries: Tensor, count: int) -> None:
+    def append(self, asked: Sequence[Row], queries: Tensor, count: int) -> None:
         """Add rows that count `count` times each."""
         needed = self.used + len(queries)
         # Rows that were cut off are not written over: a photograph may hold them.
@@ -66,20 +66,20 @@ class MemoryRows:
         self._rows[self.used : needed] = queries.detach()
         self._lengths[self.used : needed] = queries.detach().norm(dim=1)
         self._counts[self.used : needed] = count
-        self.texts.extend(texts)
+        self.asked.extend(asked)
         self.used = self._written = needed
 
     def cut(self, used: int) -> None:
         """Forget all rows from `used` on."""
         self.used = used
-        del self.texts[used:]
+        del self.asked[used:]
         if "moments" in vars(self):
             self.moments.forget(used)
 
     def photograph(self) -> dict[str, Any]:
         """Everything as it is, to be put back whatever becomes of it; no row is copied."""
         moments = {"moments": copy.copy(self.moments)} if "moments" in vars(self) else {}
-        return {**vars(self), **moments, "texts": list(self.texts)}
+        return {**vars(self), **moments, "asked": list(self.asked)}
 
     def put_back(self, photograph: dict[str, Any]) -> None:
         """Be as photographed."""
@@ -99,10 +99,10 @@ class Memory:
     train: MemoryRows
     validation: MemoryRows
 
-    def append(self, texts: Sequence[Text], queries: Tensor, count: int) -> None:
+    def append(self, asked: Sequence[Row], queries: Tensor, count: int) -> None:
         """Protect an edit that was just made: its rows join both memories."""
-        self.train.append(texts, queries, count)
-        self.validation.append(texts, queries, count)
+        self.train.append(asked, queries, count)
+        self.validation.append(asked, queries, count)
 
     def snapshot(self) -> tuple[int, int]:
         """A point to go back to."""

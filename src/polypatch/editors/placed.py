@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polypatch.deltas import PatchBank
 from polypatch.editors.memory import Memory
-from polypatch.sites import Tail
+from polypatch.sites import Change, Tail
 
 SILENT = -6.0
 """Pre-activations below it add nothing that could change an answer, under any of the activations models have."""
@@ -57,7 +57,9 @@ class Look:
     def __init__(self, key: Tensor, memory: Memory) -> None:
         train, validation = memory.train, memory.validation
         self.key = key
-        self.parts = [(rows, rows @ key) for rows in (train.rows, validation.rows[: validation.base])]
+        self.parts = [
+            (part, part.rows[:used] @ key) for part, used in ((train, train.used), (validation, validation.base))
+        ]
 
     def loudest(self, allowed: int) -> Tensor:
         """The largest q·k but for `allowed` rows."""
@@ -67,9 +69,20 @@ class Look:
     @torch.no_grad()
     def changes(self, neuron: Placed, bank: PatchBank, tail: Tail) -> int:
         """How many rows get another answer by a neuron along this key, beside those of the bank."""
-        q = torch.cat([rows[neuron.scale * z + neuron.bias > SILENT] for rows, z in self.parts])
-        if not len(q):
-            return 0
-        out = bank(q, tail.site.ffn(q))
-        before, after = (tail.site.logits(q, now).argmax(-1) for now in (out, neuron(q, out)))
+        heard = [(part, neuron.scale * z + neuron.bias > SILENT) for part, z in self.parts]
+        rows = [part.asked[i] for part, loud in heard for i in loud.nonzero().flatten().tolist()]
+        before, after = (tail.said(rows, change).ids for change in (bank, Both(bank, neuron)))
         return int((before != after).sum())
+
+
+class Both:
+    """One change after the other. A `Change`."""
+
+    overrides = MappingProxyType[str, Tensor]({})
+
+    def __init__(self, first: Change, second: Change) -> None:
+        self.first, self.second = first, second
+
+    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
+        """The second one's output on the first one's."""
+        return self.second(q, self.first(q, out))

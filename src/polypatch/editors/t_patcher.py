@@ -23,7 +23,7 @@ from polypatch.editors.loudest import Loudest
 from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.editors.widths import BY_WIDTH
 from polypatch.settings import Settings, above, at_least, between
-from polypatch.sites import FeedForwardSite, Rows, Tail
+from polypatch.sites import FeedForwardSite, Tail, Trainable
 
 Margin: TypeAlias = Annotated[float, between(-80, 80)]
 """It stands in an exponent, and float32 ends at exp(88)."""
@@ -121,14 +121,14 @@ class TPatcher(Settings):
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Train one neuron on the lesson and append it to the bank."""
         bank = expect(PatchBank, delta, self)
-        rows = tail.rows(lesson.texts, bank, views=self.views, generator=lesson.generator)
+        rows = tail.rows(lesson.rows, bank, views=self.views, generator=lesson.generator)
         neuron = Neuron(rows.q[0], bank, self.amplification, lesson.generator)
         drawn = Drawn(lesson)
-        steps, reason = self._train(neuron, rows, drawn, torch.tensor(lesson.targets, device=rows.q.device), memory)
+        steps, reason = self._train(neuron, rows, drawn, torch.tensor(lesson.wanted, device=rows.q.device), memory)
         bank.append(lesson.owner, neuron.key, neuron.bias, neuron.alpha * neuron.value)
         return Fit(steps, drawn.seen, reason)
 
-    def _train(self, neuron: Neuron, rows: Rows, drawn: Drawn, targets: Tensor, memory: Memory) -> tuple[int, str]:
+    def _train(self, neuron: Neuron, rows: Trainable, drawn: Drawn, targets: Tensor, memory: Memory) -> tuple[int, str]:
         numbers = neuron.numbers
         optimiser = torch.optim.Adam([numbers], lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
         plateau = ReduceLROnPlateau(optimiser, factor=self.plateau_factor, patience=1, threshold=self.plateau_threshold)
@@ -146,7 +146,9 @@ class TPatcher(Settings):
                 return step, ""
         return self.max_steps, f"not right on every text after {self.max_steps} steps"
 
-    def loss(self, neuron: Neuron, rows: Rows, picks: list[int], targets: Tensor, loudest: Loudest | None) -> Tensor:
+    def loss(
+        self, neuron: Neuron, rows: Trainable, picks: list[int], targets: Tensor, loudest: Loudest | None
+    ) -> Tensor:
         """L on one batch: the picked texts, each `example_repeat` times."""
         repeat = self.example_repeat if self.views else 1
         batch = torch.tensor([pick for pick in picks for _ in range(repeat)], device=targets.device)
@@ -174,7 +176,7 @@ class TPatcher(Settings):
 class _Watch:
     """The stopping rule: right on every text drawn, and the validation memory loss no longer falls."""
 
-    def __init__(self, editor: TPatcher, rows: Rows, targets: Tensor, loudest: Loudest | None) -> None:
+    def __init__(self, editor: TPatcher, rows: Trainable, targets: Tensor, loudest: Loudest | None) -> None:
         self.editor, self.rows, self.targets, self.loudest = editor, rows, targets, loudest
         self.best: float | None = None
 

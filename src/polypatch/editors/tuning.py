@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from polypatch.deltas import Delta
 from polypatch.editors.editor import Drawn, Fit, Lesson
 from polypatch.editors.losses import accuracy_all, edit_loss
-from polypatch.sites import Rows
+from polypatch.sites import Trainable
 
 
 class Tuning(Protocol):
@@ -34,7 +34,7 @@ def until_right(
     parameters: Sequence[nn.Parameter],
     delta: Delta,
     lesson: Lesson,
-    rows: Rows,
+    rows: Trainable,
     more: Callable[[], Tensor] | None = None,
 ) -> Fit:
     """Train `parameters` of `delta` on the lesson; `more` is a further term of the loss.
@@ -42,7 +42,7 @@ def until_right(
     `rows` are the lesson's texts under nothing but the unedited model: the delta is everything edited so far.
     """
     optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate, fused=True)
-    targets = torch.tensor(lesson.targets, device=rows.q.device)
+    targets = torch.tensor(lesson.wanted, device=rows.q.device)
     repeat = settings.example_repeat if settings.views else 1
     drawn = Drawn(lesson)
     for step in range(settings.max_steps):

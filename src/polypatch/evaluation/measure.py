@@ -66,7 +66,7 @@ def evaluate(
     labelled_in(locality or {})
     languages = None if languages is None else languages_in(languages)
     _require_distinct(edits)
-    questions = Questions(edited.labels)
+    questions = Questions(edited.labels.values())
     plan = _plan(questions, edits, {} if locality is None else locality, languages)
     if when == "immediate":
         return Report(**_cost(edited, edits, config), when="immediate", reliability=_immediate(edits, edited.outcomes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,13 +15,14 @@ from polypatch.errors import UnknownLabelError
 from polypatch.evaluation.metrics import Correct, Floats, Ints
 
 Predict: TypeAlias = Callable[[Sequence[Text]], tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]]
-"""Texts -> class indices (n,) of the unedited and of the edited model, and the latter's probability of its answer."""
+"""Texts -> answers (n,) of the unedited and of the edited model, and the latter's probability (n,) of its answer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Class indices per question, each (questions,): what the unedited and the edited model say, and what is right.
+    """Answers per question as numbers, each (questions,): of the unedited and of the edited model, and what is right.
 
+    Equal answers have equal numbers, which mean nothing else.
     `confidence` is the probability that the edited model gives its answer.
     """
 
@@ -42,14 +43,15 @@ class Answers:
 
 
 class Questions:
-    """A growing list of (text, gold class); texts are kept once.
+    """A growing list of (text, right answer); texts are kept once.
 
     Args:
-        labels: class index -> label string, as the model has it.
+        known: all that the model can answer; empty where it writes freely.
     """
 
-    def __init__(self, labels: Mapping[int, str]) -> None:
-        self._class_of = {label: index for index, label in labels.items()}
+    def __init__(self, known: Iterable[str]) -> None:
+        self._known = frozenset(known)
+        self._numbers: dict[str, int] = {}
         self._texts: dict[Text, int] = {}
         self._rows: list[tuple[int, int]] = []
 
@@ -59,10 +61,10 @@ class Questions:
         Raises:
             UnknownLabelError: the model has no class `label`; the message names `where` it stood.
         """
-        if label not in self._class_of:
-            advice = unknown_label(label, self._class_of)
+        if self._known and label not in self._known:
+            advice = unknown_label(label, sorted(self._known))
             raise UnknownLabelError(f"{where}: {label!r} is not a label of the model; {advice}")
-        self._rows.append((self._texts.setdefault(text, len(self._texts)), self._class_of[label]))
+        self._rows.append((self._texts.setdefault(text, len(self._texts)), self._number(label)))
         return len(self._rows) - 1
 
     def answer(self, predict: Predict) -> Answers:
@@ -71,8 +73,11 @@ class Questions:
         if not self._texts:
             return Answers(rows[:, 0], rows[:, 0], rows[:, 1], np.zeros(0))
         *said, confidence = predict(list(self._texts))
-        before, after = (np.asarray(one, dtype=np.int64) for one in said)
+        before, after = (np.array([self._number(answer) for answer in one], dtype=np.int64) for one in said)
         if before.shape != (len(self._texts),) or after.shape != before.shape:
             raise ValueError(f"{len(self._texts)} texts were asked, answers have shapes {before.shape}, {after.shape}")
         sure = np.asarray(confidence, dtype=np.float64)[rows[:, 0]]
         return Answers(before[rows[:, 0]], after[rows[:, 0]], rows[:, 1], sure)
+
+    def _number(self, answer: str) -> int:
+        return self._numbers.setdefault(answer, len(self._numbers))

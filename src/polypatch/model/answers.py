@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypatch.edits import Text
-from polypatch.sites import UNCHANGED, Asked, Change
+from polypatch.sites import UNCHANGED, Asked, Change, Said
 
 
 class Answered(NamedTuple):
     """One entry per text.
 
     Attributes:
-        before, after: class indices of the unedited and of the edited model [n].
+        before, after: answers of the unedited and of the edited model [n].
         confidence: the probability that the edited model gives its answer [n]; 0 where its numbers are not finite.
     """
 
-    before: NDArray[np.int64]
-    after: NDArray[np.int64]
+    before: NDArray[np.object_]
+    after: NDArray[np.object_]
     confidence: NDArray[np.float64]
 
 
@@ -36,8 +36,10 @@ def answered(tail: Asked, change: Change, texts: Sequence[Text]) -> Answered:
 
 
 def _answered(tail: Asked, change: Change, texts: Sequence[Text]) -> Answered:
-    before = tail.logits(texts, UNCHANGED).argmax(-1)
-    logits = tail.logits(texts, change)
-    after = logits.argmax(-1)
-    confidence = logits.double().softmax(-1).gather(1, after.unsqueeze(1)).squeeze(1).nan_to_num(0.0)
-    return Answered(before.cpu().numpy(), after.cpu().numpy(), confidence.cpu().numpy())
+    rows = tail.readout.rows(texts)
+    before, after = tail.said(rows, UNCHANGED), tail.said(rows, change)
+    return Answered(_answers(tail, before), _answers(tail, after), after.probability.numpy())
+
+
+def _answers(tail: Asked, said: Said) -> NDArray[np.object_]:
+    return np.array([tail.readout.answer([i]) for i in said.ids.tolist()], dtype=object)

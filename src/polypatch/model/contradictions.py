@@ -51,7 +51,7 @@ def find_contradictions(tail: Tail, edits: Sequence[Edit], near: float = NEAR) -
     rows = [(edit.id, edit.example(lang)) for edit in edits for lang in edit.languages]
     if not rows:
         return []
-    q = tail.queries([example.text for _, example in rows])
+    q = tail.queries(tail.readout.rows([example.text for _, example in rows])).q
     order = {edit.id: place for place, edit in enumerate(edits)}
     found: dict[tuple[str, str], Contradiction] = {}
     for i, j, distance in _near_pairs(q, _numbers([example.target for _, example in rows]).to(q.device), near):
@@ -76,7 +76,7 @@ def require_no_contradictions(tail: Tail, edits: Sequence[Edit]) -> None:
     texts = [example.text for _, example in rows]
     for name, how in (
         (_folded(texts), "but for case or Unicode form"),
-        (tail.inputs(texts), "to the model's tokenizer"),
+        (tail.readout.rows(texts), "to the model's tokenizer"),
     ):
         seen: dict[object, tuple[str, Example]] = {}
         for (edit, example), same in zip(rows, name, strict=True):

@@ -75,22 +75,21 @@ class Explanation:
 
 
 @torch.no_grad()
-def explain(
-    text: Text, tail: Asked, delta: Delta, labels: Mapping[int, str], records: Mapping[str, EditRecord]
-) -> Explanation:
+def explain(text: Text, tail: Asked, delta: Delta, records: Mapping[str, EditRecord]) -> Explanation:
     """Why the model answers as it does in `text`, from the tail: one query, and one head pass per cause."""
 
     def answer(logits: Tensor) -> Answer:
-        share, label = logits.softmax(-1).max(-1)
-        return Answer(labels[int(label)], float(share))
+        share, said = logits.softmax(-1).max(-1)
+        return Answer(tail.readout.answer([int(said)]), float(share))
 
-    logits, plain = tail.logits([text], delta)[0], tail.logits([text], UNCHANGED)[0]
+    rows = tail.readout.rows([text])
+    logits, plain = tail.logits(rows, delta)[0], tail.logits(rows, UNCHANGED)[0]
     given = int(logits.argmax())
     fired = firing(text, tail, delta)
     causes = []
     for i, activation in fired[:SEVERAL]:
         assert isinstance(delta, Pieces)  # else nothing fires
-        without = tail.logits([text], delta.without(i))[0]
+        without = tail.logits(rows, delta.without(i))[0]
         owner = delta.owners[i]
         push = float(logits[given] - without[given])
         causes.append(Cause(owner, activation, push, answer(without), records.get(owner)))
@@ -102,5 +101,5 @@ def firing(text: Text, tail: Asked, delta: Delta, threshold: float = 0.0) -> lis
     """(neuron, activation) of every neuron above `threshold`, the loudest first."""
     if not isinstance(delta, Pieces) or not delta.patches:
         return []
-    activations = delta.activations(tail.queries([text]).to(delta.keys.dtype))[0].tolist()
+    activations = delta.activations(tail.queries(tail.readout.rows([text])).q.to(delta.keys.dtype))[0].tolist()
     return sorted(((i, a) for i, a in enumerate(activations) if a > threshold), key=lambda pair: -pair[1])

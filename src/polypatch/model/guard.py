@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
 from torch import Tensor
 
 from polypatch.arguments import texts_in
@@ -14,6 +13,7 @@ from polypatch.edits import Text
 from polypatch.errors import InputError
 from polypatch.settings import Settings, between
 from polypatch.sites import UNCHANGED, Change, Tail
+from polypatch.sites.rows import by_question
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Watchman:
 
     def __init__(self, guard: Guard, tail: Tail, change: Change) -> None:
         self.guard, self.tail = guard, tail
+        self.kept = tail.readout.keep(guard.probe)
         self.original = self._answers(UNCHANGED)
         self.agreement = self.latest = self._agreement(change)
 
@@ -60,8 +61,8 @@ class Watchman:
         self.agreement = self.latest
 
     def _answers(self, change: Change) -> Tensor:
-        return self.tail.logits(self.guard.probe, change).argmax(-1)
+        return self.tail.said([row for rows in self.kept for row in rows], change).ids
 
     def _agreement(self, change: Change) -> float:
-        same = self._answers(change) == self.original
-        return 100.0 * float(same.to(torch.float64).mean())
+        same = by_question((self._answers(change) == self.original).tolist(), self.kept)
+        return 100.0 * sum(same) / len(same)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from polypatch.deltas import PatchBank
-from polypatch.edits import Example, Mapped
+from polypatch.edits import Example
 from polypatch.model.state import State
 from polypatch.model.step import Attempt
 from polypatch.model.stream import handled, learn_maps, memory_of, remember_again, remember_one, watchman_again
@@ -32,15 +32,14 @@ def claims(edited: State) -> Asked:
             continue
         known = handled(edited, edited.recipe, record) if edited.recipe is not None else ()
         texts = dict.fromkeys((record.edit.example(record.edit.source), *known))
-        asked[name] = [one for one in texts if not isinstance(one.text, Mapped) or _can_map(edited)]
+        asked[name] = [one for one in texts if not one.via or _can_map(edited)]
     return asked
 
 
 def right(edited: State, asked: Asked) -> Right:
     """Which of these texts are right now."""
-    texts = [one.text for row in asked.values() for one in row]
-    answers = iter(edited.tail.logits(texts, edited.delta).argmax(-1).tolist())
-    return {name: [edited.class_of(one.target) == next(answers) for one in row] for name, row in asked.items()}
+    found = iter(edited.tail.right(edited.ask([one for row in asked.values() for one in row]), edited.delta))
+    return {name: [next(found) for _ in row] for name, row in asked.items()}
 
 
 def lost(before: Right, now: Right) -> set[str]:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from polypatch.deltas import PatchBank
 from polypatch.errors import TailMismatchError
-from polypatch.sites import FeedForwardSite
+from polypatch.sites import FeedForwardSite, Queries
+from polypatch.sites.tail import slice_of
 
 SLACK = 1e-4
 """By so much, in logits, an answer must lead to count as kept: more than rounding can undo."""
@@ -47,17 +48,18 @@ class Protected:
     Args:
         site: where the edits are.
         bank: the edits.
-        q: queries [n, d], those of the edits' texts first.
-        targets: the classes wanted of the edits' texts [e]; one that is right stays right, one that is wrong is free.
+        queries: of n rows, those of the edits first.
+        targets: the ids wanted of the edits' rows [e]; one that is right stays right, one that is wrong is free.
             The other n − e rows are the memory's: each keeps its answer, or goes back to the unedited model's.
         max_changed: so many rows of the memory may change all the same.
     """
 
     @torch.no_grad()
     def __init__(
-        self, site: FeedForwardSite, bank: PatchBank, q: Tensor, targets: Tensor, max_changed: int = 0
+        self, site: FeedForwardSite, bank: PatchBank, queries: Queries, targets: Tensor, max_changed: int = 0
     ) -> None:
-        self.site, self.bank, self.q, self.max_changed = site, bank, q, max_changed
+        self.site, self.bank, self.queries, self.max_changed = site, bank, queries, max_changed
+        self.q = q = queries.q
         self.ffn = site.ffn(q)
         self.out = bank(q, self.ffn)
         answers, unedited = self._answers(self.out), self._answers(self.ffn)
@@ -110,7 +112,7 @@ class Protected:
 
     def kept(self, rows: Tensor, out: Tensor) -> Tensor:
         """Per row, whether it has an answer it may have: [m]."""
-        logits = self.site.logits(self.q[rows], out)
+        logits = self.site.logits(self.queries.at(rows), out)
         top = logits.topk(2, dim=1)
         found = top.indices[:, 0]
         allowed = (found == self.answer[rows]) | (found == self.other[rows])
@@ -123,4 +125,6 @@ class Protected:
         return rows[own][~self.kept(rows[own], out[own])]
 
     def _answers(self, out: Tensor) -> Tensor:
-        return self.site.logits(self.q, out).argmax(-1)
+        size = slice_of(self.site.width)
+        parts = (slice(i, i + size) for i in range(0, max(len(out), 1), size))
+        return torch.cat([self.site.logits(self.queries.at(part), out[part]).argmax(-1) for part in parts])

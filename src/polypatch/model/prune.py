@@ -29,7 +29,8 @@ from polypatch.errors import InputError
 from polypatch.model.kept_rows import Neuron, Protected
 from polypatch.model.state import State, transaction
 from polypatch.model.stream import examples_of, memory_of
-from polypatch.sites import FeedForwardSite, FrozenTail
+from polypatch.sites import FeedForwardSite, FrozenTail, Queries
+from polypatch.sites.rows import flat
 from polypatch.sites.tail import Change
 
 MERGED = DiscriminantPatch(shrinkages=(0.03, 0.01))
@@ -82,11 +83,11 @@ def _prune(edited: State, max_changed: int, progress: Progress | None) -> Pruned
     if not is_number(max_changed) or max_changed < 0:
         raise InputError(f"max_changed is a number of memory rows, not {max_changed!r}")
     ground = _ground(memory_of(edited))
-    held = [one for record in edited.records.values() for one in examples_of(edited, recipe, record)]
-    targets = torch.tensor([edited.class_of(one.target) for one in held], dtype=torch.long, device=tail.site.device)
-    q = torch.cat([tail.queries([one.text for one in held]), ground.train.rows, ground.validation.rows])
+    held = flat(edited.ask([one for record in edited.records.values() for one in examples_of(edited, recipe, record)]))
+    targets = torch.tensor(held.wanted, dtype=torch.long, device=tail.site.device)
+    queries = tail.queries([*held.rows, *ground.train.asked, *ground.validation.asked])
     before = bank.patches
-    search = _Search(tail, bank, Protected(tail.site, bank, q, targets, max_changed), ground, progress)
+    search = _Search(tail, bank, Protected(tail.site, bank, queries, targets, max_changed), ground, progress)
     while search.round():
         pass
     edited.report = None
@@ -96,7 +97,7 @@ def _prune(edited: State, max_changed: int, progress: Progress | None) -> Pruned
         after=bank.patches,
         dropped=search.dropped,
         merged=search.merged,
-        rows=len(q),
+        rows=len(queries.q),
         changed=int(search.protected.changed.sum()),
         tried=search.tried,
         seconds=time.perf_counter() - began,
@@ -191,7 +192,7 @@ class _Search:
             rows, out = protected.after([a, b])
         if len(targets.unique()) != 1:  # type: ignore[no-untyped-call]
             return None
-        lesson = _Given(protected.site, protected.q[texts], out[torch.searchsorted(rows, texts)])
+        lesson = _Given(protected.site, protected.queries.at(texts), out[torch.searchsorted(rows, texts)])
         for placed, *_ in MERGED.candidates(self.bank, lesson, targets, MERGED.look(lesson.q, self.ground)):
             if placed is None:
                 continue
@@ -207,22 +208,22 @@ class _Search:
 
 
 class _Given:
-    """Texts to learn from, as queries with the FFN output that everything else gives them. `Rows`."""
+    """Rows to learn from, as queries with the FFN output that everything else gives them. `Trainable`."""
 
-    def __init__(self, site: FeedForwardSite, q: Tensor, out: Tensor) -> None:
-        self.site, self.q, self.out = site, q, out
+    def __init__(self, site: FeedForwardSite, queries: Queries, out: Tensor) -> None:
+        self.site, self.queries, self.q, self.out = site, queries, queries.q, out
 
     def forward(self, picks: Tensor, change: Change) -> tuple[Tensor, Tensor]:
         """Queries and logits of some rows."""
-        q = self.q[picks]
-        return q, self.site.logits(q, change(q, self.out[picks]))
+        queries = self.queries.at(picks)
+        return queries.q, self.site.logits(queries, change(queries.q, self.out[picks]))
 
     def evaluate(self, change: Change) -> tuple[Tensor, Tensor]:
         """Queries and logits of all rows."""
-        return self.q, self.site.logits(self.q, change(self.q, self.out))
+        return self.q, self.site.logits(self.queries, change(self.q, self.out))
 
 
 def _ground(memory: Memory) -> Memory:
-    """The memory without the edits, which are looked at text by text."""
-    parts = ((part.texts[: part.base], part.rows[: part.base]) for part in (memory.train, memory.validation))
+    """The memory without the edits, which are looked at row by row."""
+    parts = ((part.asked[: part.base], part.rows[: part.base]) for part in (memory.train, memory.validation))
     return Memory(*(MemoryRows(*part) for part in parts))

@@ -24,6 +24,7 @@ from polypatch.model.kept_rows import Protected
 from polypatch.model.state import State, transaction
 from polypatch.model.stream import examples_of
 from polypatch.recipes import Recipe
+from polypatch.sites.rows import flat
 from polypatch.store.cut import newest, resting
 
 
@@ -73,7 +74,8 @@ def _staying(edited: State, bank: PatchBank, recipe: Recipe, names: Sequence[str
     texts = [one for record in loose for one in examples_of(edited, recipe, record)]
     needed: set[int] = set()
     if texts:
-        targets = torch.tensor([edited.class_of(one.target) for one in texts], device=bank.keys.device)
-        rows = Protected(edited.tail.site, bank, edited.tail.queries([one.text for one in texts]), targets)
+        held = flat(edited.ask(texts))
+        targets = torch.tensor(held.wanted, device=bank.keys.device)
+        rows = Protected(edited.tail.site, bank, edited.tail.queries(held.rows), targets)
         needed = {i for i, neuron in enumerate(rows.look()) if len(rows.needed([neuron]))}
     return {i for i, owner in enumerate(bank.owners) if owner not in names and i not in needed}

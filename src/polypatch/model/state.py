@@ -18,12 +18,12 @@ from polypatch.data.memory_file import MemoryFile
 from polypatch.data.source import DataSource
 from polypatch.deltas import Delta
 from polypatch.editors import Memory
-from polypatch.edits import Lang, Text
+from polypatch.edits import Example, Lang, Text
 from polypatch.model.guard import Watchman
 from polypatch.model.rules import Rules
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.recipes import Recipe
-from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
+from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, Question, Readout
 from polypatch.sites.fingerprint import model_fingerprint
 
 
@@ -74,9 +74,9 @@ class State:
         return self.tail.site
 
     @property
-    def labels(self) -> Mapping[int, str]:
-        """Class index -> label."""
-        return self.site.labels
+    def readout(self) -> Readout:
+        """What the model is asked."""
+        return self.tail.readout
 
     @property
     def held_out(self) -> Mapping[Lang, Sequence[Text]]:
@@ -99,9 +99,10 @@ class State:
         with self.site.bare():
             return model_fingerprint(self.site)
 
-    def class_of(self, label: str) -> int:
-        """The class index of a label; UnknownLabelError where the model has no such class."""
-        return self.site.class_of(label)
+    def ask(self, examples: Sequence[Example]) -> list[Question]:
+        """What must be said for each example to be right; UnknownLabelError where the model cannot say it."""
+        texts, answers, via = ([getattr(one, part) for one in examples] for part in ("text", "target", "via"))
+        return self.readout.ask(texts, answers, via)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 
 import torch
 
@@ -16,7 +17,7 @@ from polypatch.model.rules import Rules
 from polypatch.model.state import State
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import Recipe
-from polypatch.sites import Tail
+from polypatch.sites.rows import by_question, flat
 
 
 class Attempt:
@@ -42,7 +43,7 @@ class Attempt:
         asked = self.recipe.trigger.examples(self.edit, sampled)
         right, sure = self._answers(asked)
         if not self.recipe.trigger.fires(right):
-            remember(self.memory, self.edited.tail, self.recipe, right_already(self.recipe, asked))
+            remember(self.edited, self.memory, self.recipe, right_already(self.recipe, asked))
             return self._outcome(triggered=False, success=True, confidence=sure)
         before = self.edited.delta.snapshot(), self.memory.snapshot()
         patches, steps = self.edited.delta.patches, 0
@@ -102,35 +103,38 @@ class Attempt:
             rng = self._rng(attempt)
         every_step = sampler.redraw == "per_step"
         pool = tuple(self.edit.example(lang) for lang in self.edit.languages) if every_step else first
-        position = {example.lang: i for i, example in enumerate(pool)}
+        asked = self.edited.ask(pool)
+        first_row = list(accumulate((len(question.rows) for question in asked), initial=0))
+        position = {example.lang: range(*first_row[i : i + 2]) for i, example in enumerate(pool)}
+        of_row = [example for example, question in zip(pool, asked, strict=True) for _ in question.rows]
         pending = [first]
 
         def draw() -> list[int]:
             # The examples the trigger saw are the first to be trained on.
             examples = pending.pop() if pending else sampler(self.edit, rng) if every_step else first
-            return [position[example.lang] for example in examples]
+            return [row for example in examples for row in position[example.lang]]
 
         lesson = Lesson(
             owner=self.edit.id,
-            texts=[example.text for example in pool],
-            targets=[self.edited.class_of(example.target) for example in pool],
+            rows=flat(asked).rows,
+            wanted=flat(asked).wanted,
             draw=draw,
             generator=torch.Generator().manual_seed(self._rng(attempt, "torch").getrandbits(63)),
         )
         fit = self.recipe.editor.learn(self.edited.delta, lesson, self.edited.tail, self.memory)
-        trained = tuple(pool[i] for i in fit.drawn)
-        remember(self.memory, self.edited.tail, self.recipe, trained)
+        trained = tuple(dict.fromkeys(of_row[i] for i in fit.drawn))
+        remember(self.edited, self.memory, self.recipe, trained)
         return fit, trained
 
     def _answers(self, examples: Sequence[Example]) -> tuple[list[bool], float | None]:
         """Which examples are answered right, and the least probability among the answers that are wanted."""
         if not examples:
             return [], None
-        logits = self.edited.tail.logits([example.text for example in examples], self.edited.delta)
-        wanted = torch.tensor([self.edited.class_of(one.target) for one in examples], device=logits.device)
-        # Logits beyond the numbers, under a patch that is, are no answer that anybody could be sure of.
-        sure = logits.double().softmax(-1).gather(1, wanted.unsqueeze(1)).nan_to_num(0.0)
-        return (logits.argmax(-1) == wanted).tolist(), float(sure.min())
+        asked = self.edited.ask(examples)
+        rows, wanted = flat(asked)
+        said = self.edited.tail.said(rows, self.edited.delta, wanted)
+        right = [one == other for one, other in zip(said.ids.tolist(), wanted, strict=True)]
+        return by_question(right, [question.rows for question in asked]), float(said.probability.min())
 
     def _restore(self, before: tuple[object, tuple[int, int]]) -> None:
         self.edited.delta.restore(before[0])
@@ -161,12 +165,12 @@ def right_already(recipe: Recipe, asked: Sequence[Example]) -> tuple[Example, ..
     return tuple(asked) if recipe.editor.protects_right else ()
 
 
-def remember(memory: Memory, tail: Tail, recipe: Recipe, trained: Sequence[Example]) -> None:
+def remember(edited: State, memory: Memory, recipe: Recipe, trained: Sequence[Example]) -> None:
     """Protect an edit that was just made: what it was trained on joins the memory of the next ones."""
     copies = recipe.editor.memory_copies
     if copies and trained:
-        texts = [example.text for example in trained]
-        memory.append(texts, tail.queries(texts), copies)
+        rows = flat(edited.ask(trained)).rows
+        memory.append(rows, edited.tail.queries(rows).q, copies)
 
 
 def now() -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from polypatch.data.given import edits_in
@@ -24,6 +23,7 @@ from polypatch.model.step import Attempt, now, remember, right_already, rng_of
 from polypatch.outcomes import EditOutcome, EditRecord, Status, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_to_plain
 from polypatch.sites import FrozenTail, FullForward, Maps, Tail
+from polypatch.sites.rows import flat
 
 
 def apply(edited: State, edits: Sequence[Edit], recipe: Recipe, rules: Rules) -> Iterator[EditOutcome]:
@@ -35,7 +35,7 @@ def apply(edited: State, edits: Sequence[Edit], recipe: Recipe, rules: Rules) ->
     usable = [edit.only(rules.languages) if rules.languages is not None else edit for edit in edits]
     _check(edited, usable, rules.allow_contradictions)
     # One batched pass over everything the stream can touch, instead of a small one per edit.
-    edited.tail.encode([text for edit in usable for text in edit.prompt.values()])
+    edited.tail.encode(flat(edited.ask(_examples(usable))).rows)
     watchman = Watchman(rules.guard, edited.tail, edited.delta) if rules.guard is not None else None
     if not usable:
         with transaction(edited):
@@ -145,7 +145,7 @@ def remember_one(edited: State, recipe: Recipe, record: EditRecord) -> None:
     """Put one edit into the memory, if it is in the model."""
     protected = record.status.changed or (record.status is Status.NOT_NEEDED and recipe.editor.protects_right)
     if recipe.editor.memory_copies and protected:
-        remember(memory_of(edited), edited.tail, recipe, handled(edited, recipe, record))
+        remember(edited, memory_of(edited), recipe, handled(edited, recipe, record))
 
 
 def handled(edited: State, recipe: Recipe, record: EditRecord) -> tuple[Example, ...]:
@@ -169,7 +169,8 @@ def examples_of(edited: State, recipe: Recipe, record: EditRecord) -> tuple[Exam
 
 def build_memory(tail: Tail, kept: Kept) -> Memory:
     """The rows of a memory."""
-    return Memory(*(MemoryRows(texts, tail.queries(texts)) for texts in (kept.train, kept.validation)))
+    parts = ([row for rows in tail.readout.keep(texts) for row in rows] for texts in (kept.train, kept.validation))
+    return Memory(*(MemoryRows(rows, tail.queries(rows).q) for rows in parts))
 
 
 def made(edited: State) -> list[Edit]:
@@ -210,7 +211,7 @@ def learn_maps(tail: FrozenTail | FullForward, parallel: Mapping[Lang, Sequence[
     if isinstance(tail, FullForward):
         raise InputError("mapped queries have no text to run the whole model on: edit without exact=True")
     if tail.maps is None or tail.maps.corpus is not parallel:  # many runs share a tail and its maps
-        tail.maps = Maps.learn(parallel, tail.queries)
+        tail.maps = Maps.learn(parallel, lambda texts: tail.queries(tail.readout.rows(texts)).q)
 
 
 def recipe_for(edited: State, recipe: Recipe | None) -> Recipe:
@@ -257,17 +258,20 @@ def _check(edited: State, edits: Sequence[Edit], allow_contradictions: bool) -> 
         if edit.id in seen:
             raise EditError(f"edit id {edit.id!r} occurs twice in the stream; ids must be unique")
         seen.add(edit.id)
-        for lang in edit.languages:
-            edited.class_of(edit.target_in(lang))
+    edited.ask(_examples(edits))  # answers that the model cannot give are found here
     if not allow_contradictions:
         require_no_contradictions(edited.tail, [*made(edited), *edits])
 
 
+def _examples(edits: Sequence[Edit]) -> list[Example]:
+    return [edit.example(lang) for edit in edits for lang in edit.languages]
+
+
 def _measure(edited: State, past: Sequence[Edit], watch: Watch) -> TrajectoryPoint:
     def accuracy(rows: Sequence[Labelled]) -> float:
-        logits = edited.tail.logits([row.text for row in rows], edited.delta)
-        wanted = torch.tensor([edited.class_of(row.label) for row in rows], device=logits.device)
-        return 100.0 * float((logits.argmax(-1) == wanted).float().mean())
+        asked = edited.readout.ask([row.text for row in rows], [row.label for row in rows])
+        right = edited.tail.right(asked, edited.delta)
+        return 100.0 * sum(right) / len(right)
 
     sources = [Labelled(edit.prompt[edit.source], edit.target_in(edit.source)) for edit in past]
     return TrajectoryPoint(

@@ -194,7 +194,7 @@ def _lent(bench: Workbench, place: _Place, job: Job) -> None:
             f"{bench.tail.site.model.name_or_path or 'the model'}: this node's weights or tokenizer are not those of "
             "the driver's node; put the model on shared storage, or name one revision of the hub's"
         )
-    if place.queries and bench.tail.cache.missing(bench.texts([job.run])):
+    if place.queries and bench.tail.cache.missing(bench.tail.readout.rows(bench.texts([job.run]))):
         bench.tail.cache.lend(*_ray().get(place.queries[0]))
 
 

@@ -125,15 +125,15 @@ class Workbench:
     ) -> None:
         self.model, self.tokenizer, self.data, self.probes = model, tokenizer, data, probes
         site = FeedForwardSite(model)
-        check_labels(data.edits, site.classes)
         self.tail = FrozenTail(site, tokenizer, cache_dir=cache_dir, half=half, progress=encoding)
+        check_labels(data.edits, self.tail.readout.answers)
         self._parallel: dict[int, Mapping[Lang, Sequence[Text]]] = {}
 
     def encode(self, runs: Iterable[Run] = ()) -> Encoded:
         """Encode every text that these runs need, without any named all there are; says how much was not there yet."""
         started = time.perf_counter()
         texts = list(dict.fromkeys(self.texts(list(runs))))
-        fresh = self.tail.encode(texts)
+        fresh = self.tail.encode(self.tail.readout.rows(texts))
         return Encoded(len(texts), fresh, self.tail.cache.summary(), time.perf_counter() - started)
 
     def texts(self, runs: Sequence[Run] = ()) -> list[Text]:
@@ -157,8 +157,9 @@ class Workbench:
         edits = shuffled(self.data.edits, run.order) if run.order is not None else list(self.data.edits)
         if run.wrong_in_all:
             texts = prompts(edits, run.languages or None)
-            predicted = self.tail.logits(texts, UNCHANGED).argmax(-1).tolist()
-            labels = [self.tail.site.labels[i] for i in predicted]
+            readout = self.tail.readout
+            said = self.tail.said(readout.rows(texts), UNCHANGED).ids.tolist()
+            labels = [readout.answer([i]) for i in said]
             edits = list(wrong_everywhere(edits, dict(zip(texts, labels, strict=True)), run.languages or None))
         return edits[: run.limit]
 

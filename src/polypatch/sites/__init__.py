@@ -14,22 +14,34 @@ if TYPE_CHECKING:
     from polypatch.sites.merge import merge_cost as merge_cost
     from polypatch.sites.merge import replaced as replaced
     from polypatch.sites.merge import widened as widened
+    from polypatch.sites.readout import ClassLabel as ClassLabel
+    from polypatch.sites.readout import Readout as Readout
+    from polypatch.sites.rows import Queries as Queries
+    from polypatch.sites.rows import Question as Question
+    from polypatch.sites.rows import Row as Row
+    from polypatch.sites.rows import Said as Said
     from polypatch.sites.tail import UNCHANGED as UNCHANGED
     from polypatch.sites.tail import Asked as Asked
     from polypatch.sites.tail import Change as Change
-    from polypatch.sites.tail import Rows as Rows
     from polypatch.sites.tail import Tail as Tail
+    from polypatch.sites.tail import Trainable as Trainable
 
 _HOME = {
     "Asked": "tail",
+    "ClassLabel": "readout",
+    "Queries": "rows",
+    "Question": "rows",
+    "Readout": "readout",
+    "Row": "rows",
+    "Said": "rows",
     "Change": "tail",
     "FeedForwardSite": "feed_forward",
     "FrozenTail": "frozen_tail",
     "FullForward": "full_forward",
     "Maps": "maps",
     "MergeCost": "merge",
-    "Rows": "tail",
     "Tail": "tail",
+    "Trainable": "tail",
     "UNCHANGED": "tail",
     "load_checkpoint": "checkpoint",
     "merge_cost": "merge",

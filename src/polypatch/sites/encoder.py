@@ -1,4 +1,4 @@
-"""Encoder: forward passes of the unedited model, and the queries they show at the last FFN."""
+"""Encoder: forward passes of the unedited model over rows, and the queries they show at the last FFN."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.edits import Text
 from polypatch.sites.feed_forward import Change, FeedForwardSite
-from polypatch.sites.query_cache import text_key
+from polypatch.sites.rows import Queries, Row
 from polypatch.sites.tokens import Tokens
 
 _RANDOM = threading.RLock()
 
 
 class Encoder:
-    """Runs texts through the whole model.
+    """Runs rows through the whole model.
 
     Args:
         site: the last FFN, where queries are read.
@@ -36,52 +35,51 @@ class Encoder:
         self.tokens = Tokens(tokenizer, max_length, _places(site))
 
     @torch.no_grad()
-    def queries(self, texts: Sequence[Text], progress: Callable[[int, int], None] | None = None) -> Tensor:
-        """Eval-mode queries [n, d] in the order of `texts`."""
-        queries = torch.empty(len(texts), self.site.hidden_size, dtype=self.site.dtype, device=self.site.device)
+    def queries(self, rows: Sequence[Row], progress: Callable[[int, int], None] | None = None) -> Queries:
+        """Eval-mode queries [n, d] in the order of `rows`."""
+        queries = torch.empty(len(rows), self.site.hidden_size, dtype=self.site.dtype, device=self.site.device)
         done = 0
         with self.site.evaluating():
-            for chosen, batch in self.tokens.batches(texts, self.site.device):
-                queries[chosen] = self.pass_through(batch)[0][: len(chosen)].to(queries)
+            for chosen, batch in self.tokens.batches(rows, self.site.device):
+                queries[chosen] = self.pass_through(batch)[0].q[: len(chosen)].to(queries)
                 done += len(chosen)
                 if progress is not None:
-                    progress(done, len(texts))
-        return queries
+                    progress(done, len(rows))
+        return Queries(queries)
 
     @torch.no_grad()
-    def everywhere(self, text: Text) -> Tensor:
-        """The query of one text in every row of a pass that it fills alone: [rows, d], all the same bits."""
+    def everywhere(self, row: Row) -> Queries:
+        """The query of one row in every place of a pass that it fills alone: [places, d], all the same bits."""
         with self.site.evaluating():
-            ((_, batch),) = self.tokens.batches([text], self.site.device)
+            ((_, batch),) = self.tokens.batches([row], self.site.device)
             return self.pass_through(batch)[0]
 
     @torch.no_grad()
     def full_logits(
-        self,
-        texts: Sequence[Text],
-        change: Change,
-        overrides: Mapping[str, Tensor] | None = None,
-        *,
-        filled: bool = True,
+        self, rows: Sequence[Row], change: Change, overrides: Mapping[str, Tensor] | None = None, *, filled: bool = True
     ) -> Tensor:
-        """Eval-mode logits [n, classes] of the whole model under `change`, with some parameters replaced by name."""
-        logits = torch.empty(len(texts), len(self.site.labels), dtype=self.site.dtype, device=self.site.device)
+        """Eval-mode logits [n, width] of the whole model under `change`, with some parameters replaced by name."""
+        parts: list[Tensor] = []
+        order: list[int] = []
         with self.site.evaluating():
-            for chosen, batch in self.tokens.batches(texts, self.site.device, filled=filled):
-                logits[chosen] = self.pass_through(batch, change, overrides)[1][: len(chosen)].to(logits)
-        return logits
+            for chosen, batch in self.tokens.batches(rows, self.site.device, filled=filled):
+                parts.append(self.pass_through(batch, change, overrides)[1][: len(chosen)])
+                order += chosen
+        if not parts:
+            return torch.empty(0, 0, dtype=self.site.dtype, device=self.site.device)
+        return torch.cat(parts)[torch.tensor(order).argsort()]
 
     @torch.no_grad()
-    def views(self, texts: Sequence[Text], count: int, seed: int) -> Tensor:
-        """`count` train-mode queries per text: [n, count, d]. A pure function of (text, count, seed)."""
-        bank = torch.empty(len(texts), count, self.site.hidden_size, dtype=self.site.dtype, device=self.site.device)
+    def views(self, rows: Sequence[Row], count: int, seed: int) -> Queries:
+        """`count` train-mode queries per row: [n · count, d]. A pure function of (row, count, seed)."""
+        bank: list[Queries] = []
         with self.site.lock.exclusive(), self.site.evaluating(), self.forked_rng():
-            for i, (text, row) in enumerate(zip(texts, self.tokens.ids(texts), strict=True)):
-                # A seed per text: the views do not depend on which other texts are trained on.
-                torch.manual_seed((seed + int.from_bytes(text_key(text)[:7], "little")) % 2**63)
+            for row in rows:
+                # A seed per row: the views do not depend on which others are trained on.
+                torch.manual_seed((seed + int.from_bytes(row.key[:7], "little")) % 2**63)
                 with self.dropping():
-                    bank[i] = self.pass_through(self.tokens.pad([row] * count, self.site.device))[0]
-        return bank
+                    bank.append(self.pass_through([row] * count)[0])
+        return joined(bank)
 
     @contextmanager
     def dropping(self, on: bool = True) -> Iterator[None]:
@@ -99,9 +97,9 @@ class Encoder:
                 encoder.eval()  # type: ignore[union-attr]
 
     def pass_through(
-        self, batch: dict[str, Tensor], change: Change | None = None, overrides: Mapping[str, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """One forward pass: the queries [n, d] it showed and its logits [n, classes]."""
+        self, rows: Sequence[Row], change: Change | None = None, overrides: Mapping[str, Tensor] | None = None
+    ) -> tuple[Queries, Tensor]:
+        """One forward pass: the queries [n, d] it showed and its logits [n, width]."""
         seen: list[Tensor] = []
 
         def look(q: Tensor, out: Tensor) -> Tensor:
@@ -109,6 +107,7 @@ class Encoder:
             return out if change is None else change(q, out)
 
         model, replaced = self.site.model, dict(overrides or {})
+        batch = self.tokens.pad(rows, self.site.device)
         learning = torch.is_grad_enabled()
         # What is replaced stands, for the length of the pass, in the model that everybody sees.
         with self.site.applied(look, alone=learning or bool(replaced)):
@@ -116,7 +115,7 @@ class Encoder:
                 # What learns is the change alone: a graph through all weights would be kept for nothing.
                 replaced = {name: nn.Parameter(w, False) for name, w in model.named_parameters()} | replaced
             logits = functional_call(model, replaced, kwargs=batch).logits if replaced else model(**batch).logits
-        return seen[0], logits
+        return Queries(seen[0]), logits
 
     @contextmanager
     def forked_rng(self) -> Iterator[None]:
@@ -135,3 +134,9 @@ def _places(site: FeedForwardSite) -> int:
     """How many positions the model has; RoBERTa's count from the padding's number on."""
     table: Any = site.model.base_model.embeddings.position_embeddings  # type: ignore[union-attr]
     return int(table.num_embeddings) - (0 if table.padding_idx is None else int(table.padding_idx) + 1)
+
+
+def joined(parts: Sequence[Queries]) -> Queries:
+    """Queries one after the other."""
+    rest = [part.rest for part in parts if part.rest is not None]
+    return Queries(torch.cat([part.q for part in parts]), torch.cat(rest) if rest else None)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -25,12 +24,11 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 from transformers.activations import ACT2FN
 
-from polypatch.arguments import shortened, unknown_label
-from polypatch.errors import UnknownLabelError
 from polypatch.sites.hooks import Change as Change
 from polypatch.sites.hooks import Hooks, nothing
 from polypatch.sites.lock import SiteLock
 from polypatch.sites.modes import evaluating
+from polypatch.sites.rows import Queries
 from polypatch.sites.supported import MARK, family_of, require_free, require_precision
 from polypatch.sites.weights import Weights
 
@@ -80,25 +78,10 @@ class FeedForwardSite:
         """What the FFN's weights are kept as: float32 or float64."""
         return self.up.weight.dtype  # type: ignore[return-value]
 
-    @cached_property
-    def labels(self) -> dict[int, str]:
-        """Class index -> label, from the model's configuration."""
-        return {int(i): str(name) for i, name in self.model.config.id2label.items()}  # type: ignore[union-attr, operator]
-
-    @cached_property
-    def classes(self) -> dict[str, int]:
-        """Label -> class index."""
-        return {name: i for i, name in self.labels.items()}
-
-    def class_of(self, label: str) -> int:
-        """The class index of a label.
-
-        Raises:
-            UnknownLabelError: the model has no such class.
-        """
-        if label not in self.classes:
-            raise UnknownLabelError(f"the model has no class {shortened(label)}; {unknown_label(label, self.classes)}")
-        return self.classes[label]
+    @property
+    def width(self) -> int:
+        """How many ids the head tells apart: classes."""
+        return len(self.model.config.id2label)  # type: ignore[union-attr, arg-type]
 
     def ffn(self, q: Tensor) -> Tensor:
         """FFN₀(q): the unedited layer (eq. 5-6). q: [n, d] -> [n, d]."""
@@ -106,13 +89,13 @@ class FeedForwardSite:
         inner = self.activation(functional.linear(q, self.up.weight, self.up.bias))  # type: ignore[arg-type]
         return functional.linear(inner, self.down.weight, self.down.bias)  # type: ignore[arg-type]
 
-    def logits(self, q: Tensor, out: Tensor) -> Tensor:
-        """The head's logits for FFN output `out` at query `q`: ``head(LN(out + q))``. [n, d] x 2 -> [n, classes].
+    def logits(self, queries: Queries, out: Tensor) -> Tensor:
+        """The head's logits for FFN output `out` [n, d] at queries q [n, d]: ``head(LN(out + q))`` [n, width].
 
         Without the head's dropout, also where the caller's model is in train mode.
         """
         with self.evaluating():
-            return self.family.head(self.model, self.norm(out + q))
+            return self.family.head(self.model, self.norm(out + queries.q))
 
     def matrices(self, scope: str) -> dict[str, nn.Parameter]:
         """The weight matrices of the last layer by full parameter name: ``"ffn"`` (two) or ``"layer"`` (six)."""

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.tokens import Tokens
 
-ENCODING = 2
+ENCODING = 3
 """How texts are encoded, counted up whenever the bits of a query may change: a cache of another number is not read."""
 
 _NAMES = ("architectures", "auto_map", "dtype", "torch_dtype", "transformers_version")
@@ -52,7 +52,7 @@ def configuration(site: FeedForwardSite) -> dict[str, Any]:
 
 
 def encoder_fingerprint(site: FeedForwardSite, tokens: Tokens) -> str:
-    """Names all that a query depends on beside its text; a folder's name."""
+    """Names all that a query depends on beside its row; a folder's name."""
     digest = hashlib.sha256(model_fingerprint(site).encode())
     # Kernels of attention differ in the last bits.
     kernels = getattr(site.model.config, "_attn_implementation", None)

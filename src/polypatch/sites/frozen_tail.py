@@ -13,7 +13,7 @@ drawn afresh at every step, as there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -21,15 +21,17 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from polypatch.cautions import caution
-from polypatch.edits import Mapped, Text
+from polypatch.edits import Text
 from polypatch.errors import InputError, TailMismatchError, UnsupportedModelError
-from polypatch.sites.encoder import Encoder
+from polypatch.sites.encoder import Encoder, joined
 from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.fingerprint import encoder_fingerprint
 from polypatch.sites.guests import Guests
 from polypatch.sites.maps import Maps
 from polypatch.sites.query_cache import QueryCache
-from polypatch.sites.tail import UNCHANGED, Asked, Change
+from polypatch.sites.readout import ClassLabel, Readout
+from polypatch.sites.rows import Queries, Row
+from polypatch.sites.tail import UNCHANGED, Answering, Asked, Change
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
 """Largest difference of logits, in units of the largest logit, that still counts as agreement."""
@@ -42,16 +44,16 @@ UNSTEADY = (
 )
 
 GUESTS = 4096
-"""Texts that were only asked about whose queries stay in memory: 12 MB where d = 768."""
+"""Rows that were only asked about whose queries stay in memory: 12 MB where d = 768."""
 
 CHUNK = 2048
-"""Texts per shard while encoding: so many are in memory, and so many a kill loses (minutes of a large model)."""
+"""Rows per shard while encoding: so many are in memory, and so many a kill loses (minutes of a large model)."""
 
 Progress = Callable[[int, int], None]
-"""Called as (texts done, texts in all)."""
+"""Called as (rows done, rows in all)."""
 
 
-class FrozenTail:
+class FrozenTail(Answering):
     """The model behind the FFN input, from cached queries.
 
     Args:
@@ -60,11 +62,13 @@ class FrozenTail:
         max_length: longest input in tokens (the tokenizer's limit by default).
         cache_dir: keep queries on disk too, below a folder named after the encoder's fingerprint.
         half: keep queries in half precision, in a folder of their own; `rounding` says what that costs.
-        progress: told how many texts are encoded.
-        guests: of so many texts that were only asked about (`asked`) the queries stay in memory. With fewer than 2,048,
+        progress: told how many rows are encoded.
+        guests: of so many rows that were only asked about (`asked`) the queries stay in memory. With fewer than 2,048,
             long lists are encoded twice: for the unedited and for the edited answer.
         check: compare the tail with the model on a probe batch, patched and unpatched; and warn where a query's last
             bits depend on its place in a pass, which they do on no processor we know.
+
+        readout: what the model is asked; its classes by default.
 
     Raises:
         TailMismatchError: model and tail disagree on the probe batch.
@@ -82,9 +86,11 @@ class FrozenTail:
         progress: Progress | None = None,
         guests: int = GUESTS,
         check: bool = True,
+        readout: Readout | None = None,
     ) -> None:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length)
+        self.readout: Readout = readout or ClassLabel.of(site.model, self.encoder.tokens)
         self.progress = progress
         self.maps: Maps | None = None
         self.guests = Guests(guests)
@@ -107,6 +113,7 @@ class FrozenTail:
         Raises:
             TailMismatchError: the difference exceeds `TOLERANCE` relative to the largest logit.
         """
+        rows = [row for kept in self.readout.keep(texts) for row in kept]
         generator = torch.Generator().manual_seed(0)
         probe = torch.randn(self.site.hidden_size, generator=generator).to(self.site.device, self.site.dtype)
 
@@ -115,13 +122,13 @@ class FrozenTail:
 
         worst = 0.0
         with torch.no_grad():
-            passes = [self.encoder.everywhere(text) for text in texts]
-            if not all(bool((rows == rows[0]).all()) for rows in passes):
+            passes = [self.encoder.everywhere(row) for row in rows]
+            if not all(bool((queries.q == queries.q[0]).all()) for queries in passes):
                 caution(UNSTEADY)
-            q = torch.stack([rows[0] for rows in passes])
+            queries = joined([queries.at(slice(1)) for queries in passes])
             for change in (UNCHANGED, nudge):
-                tail = self.site.logits(q, change(q, self.site.ffn(q)))
-                full = self.encoder.full_logits(texts, change, filled=False)
+                tail = self.site.logits(queries, change(queries.q, self.site.ffn(queries.q)))
+                full = self.encoder.full_logits(rows, change, filled=False)
                 gap = float((tail - full).abs().max())
                 # Not `gap <= limit` turned round: a NaN must fail as well.
                 if not gap <= TOLERANCE[full.dtype] * max(1.0, float(full.abs().max())):
@@ -132,13 +139,13 @@ class FrozenTail:
                 worst = max(worst, gap)
         return worst
 
-    def encode(self, texts: Sequence[Text]) -> int:
-        """Bring texts into the cache; returns how many were not there. Each finished chunk survives a kill.
+    def encode(self, rows: Sequence[Row]) -> int:
+        """Bring rows into the cache; returns how many were not there. Each finished chunk survives a kill.
 
         Raises:
             InputError: half precision cannot hold a query.
         """
-        missing, progress = self.cache.missing(texts), self.progress
+        missing, progress = self.cache.missing([row.origin for row in rows]), self.progress
         for start in range(0, len(missing), CHUNK):
 
             def tell(done: int, _: int, start: int = start) -> None:
@@ -146,69 +153,63 @@ class FrozenTail:
                     progress(start + done, len(missing))
 
             chunk = missing[start : start + CHUNK]
-            self.cache.add(chunk, self.encoder.queries(chunk, tell))
+            self.cache.add(chunk, self.encoder.queries(chunk, tell).q)
         return len(missing)
 
     @property
     def asked(self) -> Asked:
-        """The same for texts that are asked about and perhaps never again: no more than the latest `guests` are kept.
+        """The same for rows that are asked about and perhaps never again: no more than the latest `guests` are kept.
 
-        What is in the cache is taken from it; `encode` puts texts there that will be wanted again.
+        What is in the cache is taken from it; `encode` puts rows there that will be wanted again.
         """
         return _Asked(self)
 
-    def queries(self, texts: Sequence[Text], *, keep: bool = True) -> Tensor:
+    def queries(self, rows: Sequence[Row], *, keep: bool = True) -> Queries:
         """Eval-mode queries [n, d]; encodes what is not in the cache yet, and puts it there unless `keep` is False.
 
         Raises:
-            InputError: a text that is mapped, and no maps were learned (`maps`).
+            InputError: a row that is mapped, and no maps were learned (`maps`).
         """
-        mapped = [(i, text) for i, text in enumerate(texts) if isinstance(text, Mapped)]
-        if mapped:
-            return self._with_mapped(texts, mapped, keep)
+        if any(row.via for row in rows):
+            return self._mapped(rows, keep)
         if keep:
-            self.encode(texts)
-        guests = set() if keep else set(self.cache.missing(texts))
+            self.encode(rows)
+        guests = set() if keep else set(self.cache.missing(rows))
         if not guests:
-            return self.cache.take(texts)
-        queries = torch.empty(len(texts), self.site.hidden_size, dtype=self.site.dtype, device=self.site.device)
-        here = torch.tensor([text in guests for text in texts], device=self.site.device)
-        encode = partial(self.encoder.queries, progress=self.progress)
-        queries[here] = self.guests.queries([text for text in texts if text in guests], encode)
-        queries[~here] = self.cache.take([text for text in texts if text not in guests])
-        return queries
+            return Queries(self.cache.take(rows))
+        queries = torch.empty(len(rows), self.site.hidden_size, dtype=self.site.dtype, device=self.site.device)
+        here = torch.tensor([row in guests for row in rows], device=self.site.device)
 
-    def inputs(self, texts: Sequence[Text]) -> list[bytes]:
-        """What the model reads of each text; see `Tokens.names`."""
-        return self.encoder.tokens.names(texts)
+        def encode(some: Sequence[Row]) -> Tensor:
+            return self.encoder.queries(some, self.progress).q
 
-    def _with_mapped(self, texts: Sequence[Text], mapped: Sequence[tuple[int, Mapped]], keep: bool) -> Tensor:
+        queries[here] = self.guests.queries([row for row in rows if row in guests], encode)
+        queries[~here] = self.cache.take([row for row in rows if row not in guests])
+        return Queries(queries)
+
+    def _mapped(self, rows: Sequence[Row], keep: bool) -> Queries:
         if self.maps is None:
             raise InputError(
                 "queries mapped to other languages need parallel text: pass memory=MemoryTexts(…, parallel=…)"
             )
-        queries = self.queries([text.origin if isinstance(text, Mapped) else text for text in texts], keep=keep)
-        places = [i for i, _ in mapped]
-        queries[places] = self.maps.queries([text for _, text in mapped], queries[places])
-        return queries
+        q = self.queries([row.origin for row in rows], keep=keep).q
+        places = [i for i, row in enumerate(rows) if row.via]
+        q[places] = self.maps.queries([rows[i].via for i in places], q[places])
+        return Queries(q)
 
     @torch.no_grad()
-    def logits(self, texts: Sequence[Text], change: Change, *, keep: bool = True) -> Tensor:
-        """Eval-mode logits [n, classes] under `change`; `keep` as for `queries`."""
+    def logits(self, rows: Sequence[Row], change: Change, *, keep: bool = True) -> Tensor:
+        """Eval-mode logits [n, width] under `change`; `keep` as for `queries`."""
         _within_ffn(change)
-        if keep:
-            self.encode([text for text in texts if not isinstance(text, Mapped)])
-        parts = []
+        if keep and len(rows) > 2048:
+            self.encode(rows)  # in long passes, and not slice by slice
         # In slices: the FFN's inner activation is four times as wide as q, and q itself need not be there at once.
+        parts = [torch.empty(0, self.readout.width, dtype=self.site.dtype, device=self.site.device)]
         with self.site.reading():
-            for start in range(0, len(texts), 2048):
-                q = self.queries(texts[start : start + 2048], keep=keep)
-                parts.append(self.site.logits(q, change(q, self.site.ffn(q))))
-        return (
-            torch.cat(parts)
-            if parts
-            else torch.empty(0, len(self.site.labels), dtype=self.site.dtype, device=self.site.device)
-        )
+            for start in range(0, len(rows), 2048):
+                queries = self.queries(rows[start : start + 2048], keep=keep)
+                parts.append(self.site.logits(queries, change(queries.q, self.site.ffn(queries.q))))
+        return torch.cat(parts)
 
     @torch.no_grad()
     def rounding(self, texts: Sequence[Text] = PROBES) -> float:
@@ -216,67 +217,74 @@ class FrozenTail:
 
         0 in full precision; the same of the queries, over everything in the cache, is in `cache.summary()`.
         """
-        q, kept = self.encoder.queries(texts), self.queries(texts)
-        exact, rounded = (self.site.logits(rows, self.site.ffn(rows)) for rows in (q, kept))
-        return float((exact - rounded).abs().max()) if len(texts) else 0.0
+        rows = [row for kept in self.readout.keep(texts) for row in kept]
+        both = self.encoder.queries(rows), self.queries(rows)
+        exact, rounded = (self.site.logits(queries, self.site.ffn(queries.q)) for queries in both)
+        return float((exact - rounded).abs().max()) if rows else 0.0
 
     @torch.no_grad()
-    def rows(self, texts: Sequence[Text], change: Change, *, views: int, generator: torch.Generator) -> FrozenRows:
-        """Texts ready for training; their `views` train-mode queries are encoded here, once."""
+    def rows(self, rows: Sequence[Row], change: Change, *, views: int, generator: torch.Generator) -> FrozenRows:
+        """Rows ready for training; their `views` train-mode queries are encoded here, once."""
         _within_ffn(change)
         bank = None
-        if views and any(isinstance(text, Mapped) for text in texts):
+        if views and any(row.via for row in rows):
             raise InputError("queries mapped to other languages have no dropout views: edit with views=0")
         if views:
             seed = int(torch.randint(2**62, (), generator=generator))
-            bank = self.encoder.views(texts, views, seed)
-        return FrozenRows(self.site, self.queries(texts), bank, change, generator)
+            bank = self.encoder.views(rows, views, seed)
+        return FrozenRows(self.site, self.queries(rows), bank, views, change, generator)
 
 
-class _Asked:
-    """A tail that keeps no text. `Asked`."""
+class _Asked(Answering):
+    """A tail that keeps no row. `Asked`."""
 
     def __init__(self, tail: FrozenTail) -> None:
-        self.tail = tail
+        self.tail, self.site, self.readout = tail, tail.site, tail.readout
 
-    def queries(self, texts: Sequence[Text]) -> Tensor:
+    def queries(self, rows: Sequence[Row]) -> Queries:
         """Queries."""
-        return self.tail.queries(texts, keep=False)
+        return self.tail.queries(rows, keep=False)
 
-    def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
+    def logits(self, rows: Sequence[Row], change: Change) -> Tensor:
         """Logits."""
-        return self.tail.logits(texts, change, keep=False)
+        return self.tail.logits(rows, change, keep=False)
 
 
 class FrozenRows:
-    """A few texts as queries, with the FFN output of everything edited so far already added up."""
+    """A few rows as queries, with the FFN output of everything edited so far already added up. `Trainable`."""
 
     def __init__(
-        self, site: FeedForwardSite, q: Tensor, bank: Tensor | None, change: Change, generator: torch.Generator
+        self,
+        site: FeedForwardSite,
+        queries: Queries,
+        bank: Queries | None,
+        views: int,
+        change: Change,
+        generator: torch.Generator,
     ) -> None:
         self.site = site
-        self.q = q
-        self.out = change(q, site.ffn(q))
-        self.views = 0 if bank is None else bank.shape[1]
+        self.queries, self.q = queries, queries.q
+        self.out = change(self.q, site.ffn(self.q))
+        self.views = 0 if bank is None else views
         if bank is not None:
-            self.bank = bank.flatten(0, 1)  # [n · V, d]
-            self.bank_out = change(self.bank, site.ffn(self.bank))
+            self.bank = bank  # [n · V, d]
+            self.bank_out = change(bank.q, site.ffn(bank.q))
         self.generator = generator
         self.keep = 1.0 - float(getattr(site.dropout, "p", 0.0))
 
     def forward(self, picks: Tensor, change: Change) -> tuple[Tensor, Tensor]:
         """One drawn view per pick; the dropout after the FFN is drawn afresh."""
         if not self.views:
-            q, out = self.q[picks], self.out[picks]
-            return q, self.site.logits(q, change(q, out))
+            queries, out = self.queries.at(picks), self.out[picks]
+            return queries.q, self.site.logits(queries, change(queries.q, out))
         drawn = picks * self.views + torch.randint(self.views, picks.shape, generator=self.generator).to(picks.device)
-        q, out = self.bank.index_select(0, drawn), self.bank_out.index_select(0, drawn)
+        queries, out = self.bank.at(drawn), self.bank_out.index_select(0, drawn)
         mask = torch.empty(out.shape, dtype=out.dtype).bernoulli_(self.keep, generator=self.generator).div_(self.keep)
-        return q, self.site.logits(q, change(q, out) * mask.to(out.device))
+        return queries.q, self.site.logits(queries, change(queries.q, out) * mask.to(out.device))
 
     def evaluate(self, change: Change) -> tuple[Tensor, Tensor]:
         """All rows without dropout."""
-        return self.q, self.site.logits(self.q, change(self.q, self.out))
+        return self.q, self.site.logits(self.queries, change(self.q, self.out))
 
 
 def _within_ffn(change: Change) -> None:

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.edits import Mapped, Text
 from polypatch.errors import UnsupportedModelError
 from polypatch.sites.encoder import Encoder
 from polypatch.sites.feed_forward import FeedForwardSite
-from polypatch.sites.tail import Asked, Change
+from polypatch.sites.readout import ClassLabel, Readout
+from polypatch.sites.rows import Queries, Row
+from polypatch.sites.tail import Answering, Asked, Change
 
 
-class FullForward:
+class FullForward(Answering):
     """The whole model as a tail. Arguments as for `FrozenTail`."""
 
     def __init__(
@@ -28,57 +29,55 @@ class FullForward:
         tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int | None = None,
+        readout: Readout | None = None,
     ) -> None:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length)
+        self.readout: Readout = readout or ClassLabel.of(site.model, self.encoder.tokens)
 
     @property
     def asked(self) -> Asked:
         """The tail itself: it keeps nothing."""
         return self
 
-    def encode(self, texts: Sequence[Text]) -> int:
+    def encode(self, rows: Sequence[Row]) -> int:
         """Nothing: no query is kept."""
-        del texts
+        del rows
         return 0
 
-    def queries(self, texts: Sequence[Text]) -> Tensor:
+    def queries(self, rows: Sequence[Row]) -> Queries:
         """Eval-mode queries [n, d] of the unedited model, encoded anew at every call.
 
         Raises:
-            UnsupportedModelError: a mapped text, of which there is only a query.
+            UnsupportedModelError: a mapped row, of which there is only a query.
         """
-        if any(isinstance(text, Mapped) for text in texts):
+        if any(row.via for row in rows):
             raise UnsupportedModelError("mapped queries have no text to run the whole model on: leave out exact=True")
-        return self.encoder.queries(texts)
-
-    def inputs(self, texts: Sequence[Text]) -> list[bytes]:
-        """What the model reads of each text; see `Tokens.names`."""
-        return self.encoder.tokens.names(texts)
+        return self.encoder.queries(rows)
 
     @torch.no_grad()
-    def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
-        """Eval-mode logits [n, classes] under `change`."""
+    def logits(self, rows: Sequence[Row], change: Change) -> Tensor:
+        """Eval-mode logits [n, width] under `change`."""
         with self.site.lock.exclusive() if change.overrides else self.site.reading():
-            return self.encoder.full_logits(texts, change, change.overrides)
+            return self.encoder.full_logits(rows, change, change.overrides)
 
-    def rows(self, texts: Sequence[Text], change: Change, *, views: int, generator: torch.Generator) -> FullRows:
-        """Texts ready for training. Views are drawn afresh at every step; `views` only says whether they are wanted."""
-        return FullRows(self.encoder, texts, change, views > 0, generator)
+    def rows(self, rows: Sequence[Row], change: Change, *, views: int, generator: torch.Generator) -> FullRows:
+        """Rows ready for training. Views are drawn afresh at every step; `views` only says whether they are wanted."""
+        return FullRows(self.encoder, rows, change, views > 0, generator)
 
 
 class FullRows:
-    """A few tokenised texts; each forward runs the whole model."""
+    """A few rows; each forward runs the whole model. `Trainable`."""
 
     def __init__(
-        self, encoder: Encoder, texts: Sequence[Text], change: Change, views: bool, generator: torch.Generator
+        self, encoder: Encoder, rows: Sequence[Row], change: Change, views: bool, generator: torch.Generator
     ) -> None:
         self.encoder = encoder
-        self.rows = encoder.tokens.ids(texts)
+        self.rows = rows
         self.change = change
         self.views = views
         self.generator = generator
-        self.q = encoder.queries(texts)
+        self.q = encoder.queries(rows).q
 
     def forward(self, picks: Tensor, change: Change) -> tuple[Tensor, Tensor]:
         """One pass over the picked rows, with dropout in every layer where views are on."""
@@ -92,12 +91,10 @@ class FullRows:
         """All rows without dropout."""
         return self._run(self.rows, change, dropping=False)
 
-    def _run(self, rows: Sequence[dict[str, list[int]]], change: Change, *, dropping: bool) -> tuple[Tensor, Tensor]:
-        site = self.encoder.site
-
+    def _run(self, rows: Sequence[Row], change: Change, *, dropping: bool) -> tuple[Tensor, Tensor]:
         def both(q: Tensor, out: Tensor) -> Tensor:
             return change(q, self.change(q, out))
 
-        with site.evaluating(), self.encoder.dropping(dropping):
-            overrides = {**self.change.overrides, **change.overrides}
-            return self.encoder.pass_through(self.encoder.tokens.pad(rows, site.device), both, overrides)
+        with self.encoder.site.evaluating(), self.encoder.dropping(dropping):
+            queries, logits = self.encoder.pass_through(rows, both, {**self.change.overrides, **change.overrides})
+        return queries.q, logits

@@ -1,4 +1,4 @@
-"""Queries of texts that were only asked about: the latest few, so that a model that is served does not grow."""
+"""Queries of rows that were only asked about: the latest few, so that a model that is served does not grow."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from polypatch.edits import Text
 from polypatch.sites.lock import Mutex
-from polypatch.sites.query_cache import text_key
+from polypatch.sites.rows import Row
 
 
 class Guests:
-    """Text -> q, for the texts asked about last.
+    """Row -> q, for the rows asked about last.
 
     Args:
-        room: of so many texts; 0 keeps none.
+        room: of so many rows; 0 keeps none.
     """
 
     def __init__(self, room: int) -> None:
@@ -28,12 +27,12 @@ class Guests:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def queries(self, texts: Sequence[Text], encode: Callable[[Sequence[Text]], Tensor]) -> Tensor:
-        """Queries [n, d] of n ≥ 1 texts; those that are not here are encoded, and the oldest make room for them."""
-        keys = [text_key(text) for text in texts]
+    def queries(self, rows: Sequence[Row], encode: Callable[[Sequence[Row]], Tensor]) -> Tensor:
+        """Queries [n, d] of n ≥ 1 rows; those that are not here are encoded, and the oldest make room for them."""
+        keys = [row.key for row in rows]
         with self._changing:
             known = {key: self._rows[key] for key in keys if key in self._rows}
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
         if missing:
             fresh = zip(missing, encode(list(missing.values())), strict=True)
             known.update((key, row.clone()) for key, row in fresh)  # a row alone, not a view of all that came with it

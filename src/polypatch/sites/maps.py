@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from polypatch.arguments import texts_in
-from polypatch.edits import Mapped, Text
+from polypatch.edits import Text
 from polypatch.errors import InputError
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -83,16 +83,16 @@ class Maps:
         source = next(iter(columns.values()))
         return cls({name: _map(source, column) for name, column in list(columns.items())[1:]}, corpus)
 
-    def queries(self, texts: Sequence[Mapped], origins: Tensor) -> Tensor:
-        """Mapped queries [n, d], from those of the texts' origins.
+    def queries(self, names: Sequence[str], origins: Tensor) -> Tensor:
+        """Mapped queries [n, d] from true ones, each by the map of its name.
 
         Raises:
             InputError: a name that the corpus did not have.
         """
-        missing = sorted({text.lang for text in texts} - self.maps.keys())
+        missing = sorted({*names} - self.maps.keys())
         if missing:
             raise InputError(f"no parallel text in {', '.join(missing)} (has: {', '.join(self.maps) or 'none'})")
-        return torch.stack([self.maps[text.lang](q) for text, q in zip(texts, origins, strict=True)])
+        return torch.stack([self.maps[name](q) for name, q in zip(names, origins, strict=True)])
 
 
 def _map(source: Tensor, other: Tensor) -> Map:

@@ -1,7 +1,7 @@
-"""The query cache: one vector of d numbers per text, encoded once, in memory or in mapped files.
+"""The query cache: one vector of d numbers per row, encoded once, in memory or in mapped files.
 
-A query depends on the text and the unedited encoder only, so it is addressed by content: the folder is named after the
-encoder's fingerprint, the row after the hash of the text. A folder holds any number of shards, each written once and
+A query depends on the row and the unedited encoder only, so it is addressed by content: the folder is named after the
+encoder's fingerprint, the vector after the key of its row. A folder holds any number of shards, each written once and
 put in place atomically, so two processes can share it and a kill leaves nothing half-written. Shards are mapped: all
 processes on a machine read the same pages, and what a process holds itself is the index.
 """
@@ -19,26 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polypatch.edits import Text
 from polypatch.errors import InputError
 from polypatch.sites.lock import Mutex
 from polypatch.sites.query_shard import KEY, SUFFIX, Shard, open_shard, write_shard
+from polypatch.sites.rows import Row
 
 SMALL = 512
 """Shards of fewer rows are read into memory: what a mapping would save is not worth one of the system's 65,530."""
 
 _ROW = 32
 """Bits of a row's number within its part."""
-
-
-def text_key(text: Text) -> bytes:
-    """32 bytes that stand for a text. The parts of a pair are length-prefixed, so no two inputs share a key."""
-    digest = hashlib.sha256()
-    for part in text if isinstance(text, tuple) else (text,):
-        raw = part.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(8, "little"))
-        digest.update(raw)
-    return digest.digest()
 
 
 @dataclass(frozen=True)
@@ -65,7 +55,7 @@ class CacheSummary:
 
 
 class QueryCache:
-    """Text -> q, for one encoder.
+    """Row -> q, for one encoder.
 
     Args:
         hidden_size: d.
@@ -92,7 +82,7 @@ class QueryCache:
         self.hidden_size, self.device, self.dtype, self.taken_as = hidden_size, device, dtype, taken_as
         self._held = _Held(hidden_size, dtype, torch.device("cpu") if directory else device)
         self._parts: list[_Held | _Lent | Shard] = [self._held]
-        # Where a text's row is: the number of its part, then `_ROW` bits with that of the row.
+        # Where a query is: the number of its part, then `_ROW` bits with its number there.
         self._index: dict[bytes, int] = {}
         self._files: dict[str, int] = {}
         self._rounding = 0.0
@@ -108,20 +98,19 @@ class QueryCache:
     def __len__(self) -> int:
         return len(self._index)
 
-    def missing(self, texts: Sequence[Text]) -> list[Text]:
-        """The texts without a row, each once, in order."""
-        absent = {text_key(text): text for text in texts}
-        return [text for key, text in absent.items() if key not in self._index]
+    def missing(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows without a query, each once, in order."""
+        return [row for row in dict.fromkeys(rows) if row.key not in self._index]
 
-    def add(self, texts: Sequence[Text], queries: Tensor) -> None:
-        """Store the queries [n, d] of n new texts, and write them as one shard where the cache has a directory.
+    def add(self, rows: Sequence[Row], queries: Tensor) -> None:
+        """Store the queries [n, d] of n new rows, and write them as one shard where the cache has a directory.
 
         Raises:
             InputError: float16 cannot hold one of them, or the disk refuses.
         """
-        if not texts:
+        if not rows:
             return
-        keys = b"".join(text_key(text) for text in texts)
+        keys = b"".join(row.key for row in rows)
         stored, rounding = _kept(queries.detach().to(self._held.rows.device), self.dtype)
         with self._adding:
             if self.directory is None:
@@ -134,13 +123,13 @@ class QueryCache:
             # From the file again: what was encoded is not kept twice.
             self._attach(*open_shard(path, self.hidden_size, self.dtype))
 
-    def take(self, texts: Sequence[Text]) -> Tensor:
-        """The queries [n, d], in the model's own type, of n texts that are all in the cache.
+    def take(self, rows: Sequence[Row]) -> Tensor:
+        """The queries [n, d], in the model's own type, of n rows that are all in the cache.
 
         Raises:
             DataError: a shard with one of them was damaged after it was written.
         """
-        return self._rows([self._index[text_key(text)] for text in texts], self.taken_as)
+        return self._rows([self._index[row.key] for row in rows], self.taken_as)
 
     def export(self) -> tuple[bytes, np.ndarray[Any, Any]]:
         """All keys, one after the other, and their rows [n, d] as they are kept.

@@ -12,8 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from polypatch.edits import Text
 from polypatch.sites.feed_forward import FeedForwardSite
+from polypatch.sites.readout import Readout
+from polypatch.sites.rows import Queries, Question, Row, Said, by_question, flat
 
 
 class Change(Protocol):
@@ -29,61 +30,99 @@ class Change(Protocol):
         ...
 
 
-class Rows(Protocol):
-    """A few texts made ready to be trained on, under everything that was edited so far."""
+class Trainable(Protocol):
+    """A few rows made ready to be trained on, under everything that was edited so far."""
 
     q: Tensor
     """Eval-mode queries [n, d]."""
 
     def forward(self, picks: Tensor, change: Change) -> tuple[Tensor, Tensor]:
-        """Queries [m, d] and logits [m, classes] of m picked rows, each in its own dropout view where views are on.
+        """Queries [m, d] and logits [m, width] of m picked rows, each in its own dropout view where views are on.
 
         Differentiable in `change`.
         """
         ...
 
     def evaluate(self, change: Change) -> tuple[Tensor, Tensor]:
-        """Queries [n, d] and logits [n, classes] of all rows, without dropout."""
+        """Queries [n, d] and logits [n, width] of all rows, without dropout."""
         ...
+
+
+class Answering:
+    """What follows from logits, in slices: the logits of many rows are never there at once."""
+
+    site: FeedForwardSite
+    readout: Readout
+
+    def logits(self, rows: Sequence[Row], change: Change) -> Tensor:
+        """Eval-mode logits [n, width] of a few rows under `change`, without gradients."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def said(self, rows: Sequence[Row], change: Change, wanted: Sequence[int] = ()) -> Said:
+        """What the model says to rows under `change`.
+
+        Args:
+            rows: n of them.
+            change: the edits.
+            wanted: n ids whose probability is asked for; without, that of what is said.
+        """
+        size = slice_of(self.readout.width)
+        ids, probability = [torch.empty(0, dtype=torch.long)], [torch.empty(0, dtype=torch.float64)]
+        for start in range(0, len(rows), size):
+            logits = self.logits(rows[start : start + size], change)
+            said = logits.argmax(-1)
+            about = torch.tensor(wanted[start : start + size], device=said.device) if wanted else said
+            # Logits beyond the numbers, under a patch that is, are no answer that anybody could be sure of.
+            sure = logits.double().softmax(-1).gather(1, about.unsqueeze(1)).squeeze(1).nan_to_num(0.0)
+            ids.append(said.cpu())
+            probability.append(sure.cpu())
+        return Said(torch.cat(ids), torch.cat(probability))
+
+    def right(self, questions: Sequence[Question], change: Change) -> list[bool]:
+        """Which questions are answered right: all ids that are wanted are said."""
+        asked = flat(questions)
+        said = self.said(asked.rows, change).ids.tolist()
+        return by_question(
+            [one == other for one, other in zip(said, asked.wanted, strict=True)], [q.rows for q in questions]
+        )
 
 
 class Asked(Protocol):
     """As much of a tail as a question needs."""
 
-    def queries(self, texts: Sequence[Text]) -> Tensor:
-        """Eval-mode FFN inputs q [n, d] at the position the head reads."""
+    readout: Readout
+
+    def queries(self, rows: Sequence[Row]) -> Queries:
+        """What the site reads of rows in eval mode."""
         ...
 
-    def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
-        """Eval-mode logits [n, classes] under `change`, without gradients."""
+    def logits(self, rows: Sequence[Row], change: Change) -> Tensor:
+        """Eval-mode logits [n, width] of a few rows under `change`, without gradients."""
+        ...
+
+    def said(self, rows: Sequence[Row], change: Change, wanted: Sequence[int] = ()) -> Said:
+        """What the model says to rows under `change`; see `Answering.said`."""
+        ...
+
+    def right(self, questions: Sequence[Question], change: Change) -> list[bool]:
+        """Which questions are answered right."""
         ...
 
 
-class Tail(Protocol):
+class Tail(Asked, Protocol):
     """The model behind the FFN input."""
 
     site: FeedForwardSite
 
-    def encode(self, texts: Sequence[Text]) -> int:
-        """Get ready for texts in one batched pass, where queries are kept; returns how many had to be encoded."""
+    def encode(self, rows: Sequence[Row]) -> int:
+        """Get ready for rows in batched passes, where queries are kept; returns how many had to be encoded."""
         ...
 
-    def queries(self, texts: Sequence[Text]) -> Tensor:
-        """Eval-mode FFN inputs q [n, d] at the position the head reads."""
-        ...
+    def rows(self, rows: Sequence[Row], change: Change, *, views: int, generator: torch.Generator) -> Trainable:
+        """Rows ready for training: `views` > 0 draws train-mode views, 0 trains on the eval-mode query itself.
 
-    def inputs(self, texts: Sequence[Text]) -> list[bytes]:
-        """What the model reads of each text, as a name: the same where it cannot tell two texts apart."""
-        ...
-
-    def logits(self, texts: Sequence[Text], change: Change) -> Tensor:
-        """Eval-mode logits [n, classes] under `change`, without gradients."""
-        ...
-
-    def rows(self, texts: Sequence[Text], change: Change, *, views: int, generator: torch.Generator) -> Rows:
-        """Texts ready for training: `views` > 0 draws train-mode views, 0 trains on the eval-mode query itself.
-
-        `change` is what was edited so far; `Rows.forward` adds the new change on top of it.
+        `change` is what was edited so far; `Trainable.forward` adds the new change on top of it.
         """
         ...
 
@@ -100,3 +139,8 @@ class Unchanged:
 
 
 UNCHANGED = Unchanged()
+
+
+def slice_of(width: int) -> int:
+    """Rows whose logits may be in memory at once: 2,048, or fewer where there are many ids."""
+    return max(1, min(2048, 2**24 // width))

@@ -1,4 +1,4 @@
-"""From texts to batches of token tensors in canonical shapes, so that a query has the same bits whoever is beside it.
+"""From texts to rows, and from rows to passes in canonical shapes: a query has the same bits whoever is beside it.
 
 Two things must not depend on the neighbours. The length: a text is padded to the next multiple of `BUCKET`, never to
 the longest of its batch. And the kernel: a matrix product goes through its rows tile by tile, and what is left over
@@ -9,7 +9,6 @@ multiple of `TILE`, in which no kernel has rows left over. A pass with fewer tex
 
 from __future__ import annotations
 
-import hashlib
 import math
 import threading
 from collections import defaultdict
@@ -21,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch.edits import Text
 from polypatch.errors import InputError
+from polypatch.sites.rows import Row
 
 BUCKET = 8
 
@@ -36,12 +36,12 @@ ACCELERATED = 6144
 _TOKENIZING = threading.Lock()
 """A fast tokenizer keeps the last call's truncation and padding: two calls at once would mix them up."""
 
-NAMED = 2**17
-"""So many texts are remembered by what the model reads of them; then the memory is cleared."""
+KEPT = 2**17
+"""Of so many texts the rows are remembered; then the memory is cleared."""
 
 
 class Tokens:
-    """Tokenises texts and pairs the way the model was trained.
+    """Cuts texts and pairs into rows the way the model was trained, and pads rows into passes.
 
     Args:
         tokenizer: a Hugging Face tokenizer; padding is always on the right, because the head reads position 0.
@@ -62,64 +62,63 @@ class Tokens:
         # Tokenizers that know no limit state a huge integer.
         self.max_length = max_length or min(stated if stated < 100_000 else places or 512, places or stated)
         self.tokenizer = tokenizer
-        self._names: dict[Text, bytes] = {}
+        self._rows: dict[Text, Row] = {}
 
-    def ids(self, texts: Sequence[Text]) -> list[dict[str, list[int]]]:
-        """Per text its ``input_ids`` (and ``token_type_ids`` where the model has them), truncated, not padded."""
-        if not texts:
-            return []
-        paired = {isinstance(text, tuple) for text in texts}
-        if len(paired) > 1:
-            raise InputError("texts and (premise, hypothesis) pairs cannot be mixed in one call")
-        columns = [list(column) for column in zip(*texts, strict=True)] if paired.pop() else [list(texts)]
-        with _TOKENIZING:
-            encoded = self.tokenizer(*columns, truncation=True, max_length=self.max_length, padding=False)
-        names = [name for name in encoded if name != "attention_mask"]
-        return [{name: encoded[name][i] for name in names} for i in range(len(texts))]
-
-    def names(self, texts: Sequence[Text]) -> list[bytes]:
-        """A short name for what the model reads of each text: the same where it cannot tell two texts apart."""
-        known = self._names  # another thread may begin a new one meanwhile
+    def rows(self, texts: Sequence[Text], *, last: bool = False) -> list[Row]:
+        """The row that is read of each text: at its first token, or its last; cut to the longest input, not padded."""
+        known = self._rows  # another thread may begin a new one meanwhile
         fresh = [text for text in dict.fromkeys(texts) if text not in known]
-        if len(known) + len(fresh) > NAMED:
-            self._names = known = {}
+        if len(known) + len(fresh) > KEPT:
+            self._rows = known = {}
             fresh = list(dict.fromkeys(texts))
-        for text, row in zip(fresh, self.ids(fresh), strict=True):
-            known[text] = hashlib.blake2b(repr(row).encode(), digest_size=16).digest()
+        for kind in (str, tuple):
+            some = [text for text in fresh if isinstance(text, kind)]
+            known.update(zip(some, self._cut(some, last), strict=True))
         return [known[text] for text in texts]
 
-    def pad(self, rows: Sequence[dict[str, list[int]]], device: torch.device) -> dict[str, Tensor]:
-        """One batch, padded to the bucket of its longest row."""
-        length = self._bucket(max(len(row["input_ids"]) for row in rows))
-        fill = {"input_ids": int(self.tokenizer.pad_token_id or 0), "token_type_ids": 0}
-        batch = {
-            name: torch.tensor([row[name] + [fill.get(name, 0)] * (length - len(row[name])) for row in rows])
-            for name in rows[0]
-        }
-        mask = [[1] * len(row["input_ids"]) + [0] * (length - len(row["input_ids"])) for row in rows]
-        return {name: tensor.to(device) for name, tensor in (*batch.items(), ("attention_mask", torch.tensor(mask)))}
+    def _cut(self, texts: Sequence[Text], last: bool) -> list[Row]:
+        """Rows of texts that are all texts, or all pairs."""
+        if not texts:
+            return []
+        columns = (
+            [list(column) for column in zip(*texts, strict=True)] if isinstance(texts[0], tuple) else [list(texts)]
+        )
+        with _TOKENIZING:
+            encoded = self.tokenizer(*columns, truncation=True, max_length=self.max_length, padding=False)
+        segments = encoded["token_type_ids"] if "token_type_ids" in encoded else [()] * len(texts)
+        pairs = zip(encoded["input_ids"], segments, strict=True)
+        return [Row(tuple(ids), len(ids) - 1 if last else 0, tuple(segment)) for ids, segment in pairs]
+
+    def pad(self, rows: Sequence[Row], device: torch.device) -> dict[str, Tensor]:
+        """One batch, padded on the right to the bucket of its longest row."""
+        length = self._bucket(max(len(row.tokens) for row in rows))
+        padding = int(self.tokenizer.pad_token_id or 0)
+        batch = {"input_ids": [[*row.tokens, *[padding] * (length - len(row.tokens))] for row in rows]}
+        if rows[0].context:
+            batch["token_type_ids"] = [[*row.context, *[0] * (length - len(row.context))] for row in rows]
+        batch["attention_mask"] = [[1] * len(row.tokens) + [0] * (length - len(row.tokens)) for row in rows]
+        return {name: torch.tensor(numbers).to(device) for name, numbers in batch.items()}
 
     def batches(
-        self, texts: Sequence[Text], device: torch.device, *, filled: bool = True
-    ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
-        """(indices into `texts`, batch) pairs, shortest texts first, every batch of the shape that its length has.
+        self, rows: Sequence[Row], device: torch.device, *, filled: bool = True
+    ) -> Iterator[tuple[list[int], list[Row]]]:
+        """(indices into `rows`, the rows of one pass) pairs, shortest first, every pass of the shape its length has.
 
         Args:
-            texts: texts or pairs.
-            device: where the tensors go.
-            filled: fill the last batch of a length up with copies of its first text; its first rows are `texts`'.
+            rows: what is read.
+            device: where the pass will be.
+            filled: fill the last pass of a length up with copies of its first row; its first rows are `rows`'.
                 Without, it is smaller, and the last bits of what comes of it may be others.
         """
-        rows = self.ids(texts)
-        buckets: dict[int, list[int]] = defaultdict(list)
+        buckets: dict[tuple[int, bool], list[int]] = defaultdict(list)
         for i, row in enumerate(rows):
-            buckets[self._bucket(len(row["input_ids"]))].append(i)
-        for length in sorted(buckets):
-            members, size = buckets[length], rows_of(length, device)
+            buckets[self._bucket(len(row.tokens)), bool(row.context)].append(i)
+        for length, segmented in sorted(buckets):
+            members, size = buckets[length, segmented], rows_of(length, device)
             for start in range(0, len(members), size):
                 chosen = members[start : start + size]
                 copies = [chosen[0]] * (size - len(chosen)) if filled else []
-                yield chosen, self.pad([rows[i] for i in (*chosen, *copies)], device)
+                yield chosen, [rows[i] for i in (*chosen, *copies)]
 
     def _bucket(self, length: int) -> int:
         return min(-(-length // BUCKET) * BUCKET, max(self.max_length, length))

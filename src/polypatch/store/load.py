@@ -26,6 +26,7 @@ from polypatch.model.stream import build_memory, learn_maps
 from polypatch.recipes import recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
+from polypatch.sites.readout import labels_of
 from polypatch.store.artefact import Artefact, read_artefact
 from polypatch.store.card import base_name
 from polypatch.store.differences import different_field
@@ -59,7 +60,7 @@ def artefact_of(edited: State, memory: str | None = AS_OPENED) -> Artefact:
             "site": site.layer_path,
             "hidden_size": site.hidden_size,
             "activation": site.activation_name,
-            "labels": [site.labels[i] for i in sorted(site.labels)],
+            "labels": list(edited.readout.answers or ()),
             "base_model": _base_model(str(getattr(base, "name_or_path", ""))),
             "base_revision": getattr(base, "_commit_hash", None),
             "base_fingerprint": edited.fingerprint,
@@ -220,7 +221,7 @@ def _require_base(
 
 
 def _require_labels(folder: str | Path, site: FeedForwardSite, config: Mapping[str, Any]) -> None:
-    labels = [site.labels[i] for i in sorted(site.labels)]
+    labels = list(labels_of(site.model).values())
     if labels != config.get("labels", labels):
         raise ArtefactError(
             f"{folder}: the model has the weights that were edited but other labels ({', '.join(labels[:4])}, …; "

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.api import attach
 from polypatch.data.memory import MemoryTexts
 from polypatch.edited_model import EditedModel
-from polypatch.edits import Edit, Lang, Mapped, Text
+from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
 from polypatch.model.encoding import Encoding
 from polypatch.model.rules import Rules
@@ -177,7 +177,7 @@ def _reference(case: _Case, base: Tensor, as_it_was: Photograph) -> _Run:
         with edited.disabled():
             require(same_bits(case.logits(), base), "disabled ≡ base", "logits differ inside disabled()")
             as_it_was.compare(case.model, "inside disabled()", hooks=False)
-        logits, tail_logits = case.logits(), edited.tail.logits(case.texts, edited.delta)
+        logits, tail_logits = case.logits(), edited.tail.logits(edited.readout.rows(case.texts), edited.delta)
         edited.save_pretrained(folder + "/saved")
         edited.unload()
         _loads_the_same(case, folder + "/saved", run, logits, tail_logits)
@@ -191,16 +191,22 @@ def _loads_the_same(case: _Case, folder: str, run: _Run, logits: Tensor, tail_lo
         require(same_tensors(_copies(loaded), run.tensors[-1]), law, "a tensor changed on its way through the disk")
         require(list(loaded.outcomes.values()) == run.outcomes, law, "the outcomes differ")
         require(same_bits(case.logits(), logits), law, "the loaded model's logits differ")
-        close(loaded.tail.logits(case.texts, loaded.delta), tail_logits, law, "the loaded tail", AMPLIFIED)
+        close(
+            loaded.tail.logits(loaded.readout.rows(case.texts), loaded.delta),
+            tail_logits,
+            law,
+            "the loaded tail",
+            AMPLIFIED,
+        )
     finally:
         loaded.unload()
 
 
 def _tail_is_full(case: _Case, edited: EditedModel, change: Change, when: str) -> None:
     law = "tail ≡ full forward"
-    full = edited.tail.encoder.full_logits(case.texts, change, change.overrides)
+    full = edited.tail.encoder.full_logits(edited.readout.rows(case.texts), change, change.overrides)
     tolerance = TOLERANCE if change is UNCHANGED else AMPLIFIED
-    close(edited.tail.logits(case.texts, change), full, law, f"the tail {when}", tolerance)
+    close(edited.tail.logits(edited.readout.rows(case.texts), change), full, law, f"the tail {when}", tolerance)
     close(case.logits(), full, law, f"the attached model {when}", tolerance)
 
 
@@ -212,9 +218,8 @@ def _honest(
 
     def right(lang: Lang) -> bool:
         example = edit.example(lang)
-        if isinstance(example.text, Mapped):  # of which there is only a query
-            got = int(edited.tail.logits([example.text], edited.delta).argmax())
-            return got == edited.class_of(example.target)
+        if example.via:  # of which there is only a query
+            return edited.tail.right(edited.ask([example]), edited.delta)[0]
         return bool(edited.predict(example.text) == example.target)
 
     require(outcome.edit_id == edit.id, law, f"outcome of {outcome.edit_id!r} instead of {edit.id!r}")

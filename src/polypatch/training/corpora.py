@@ -62,7 +62,7 @@ def _read_jsonl(place: str, _part: str, languages: Sequence[Lang]) -> list[Train
     if not rows:
         raise DataError(f"{path}: holds no rows")
     has = dict.fromkeys(row.lang for row in rows)
-    chosen = choose_languages(languages or has, has, source=(*languages, *has)[0], where=path)
+    chosen = choose_languages(tuple(languages or has), has, source=(*languages, *has)[0], where=path)
     return [row for row in rows if row.lang in chosen]
 
 

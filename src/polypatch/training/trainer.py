@@ -204,7 +204,7 @@ def _collator(
     ids = {label: i for i, label in enumerate(labels)}
 
     def collate(rows: Sequence[TrainingRow]) -> dict[str, Tensor]:
-        batch = tokens.pad(tokens.ids([row.text for row in rows]), torch.device("cpu"))
+        batch = tokens.pad(tokens.rows([row.text for row in rows]), torch.device("cpu"))
         return {**batch, "labels": torch.tensor([ids[row.label] for row in rows])}
 
     return collate

@@ -1,0 +1,125 @@
+"""What a model is asked, and what its answer is: the readout. It belongs to the model, as its tokenizer does.
+
+Everything below it knows rows and ids, and not what an id means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from torch import nn
+
+from polypatch.arguments import shortened, unknown_label
+from polypatch.edits import Text
+from polypatch.errors import UnknownLabelError
+from polypatch.sites.rows import Question, Row
+from polypatch.sites.tokens import Tokens
+
+
+class Readout(Protocol):
+    """How texts and answers become rows and ids, and back."""
+
+    tokens: Tokens
+
+    @property
+    def width(self) -> int:
+        """How many ids there are: classes, or entries of the vocabulary."""
+        ...
+
+    @property
+    def answers(self) -> Collection[str] | None:
+        """All that the model can answer; None where it writes freely."""
+        ...
+
+    def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
+        """What must be said for each text to be answered so: a row for a class, a row for each token of an answer.
+
+        Args:
+            texts: n of them.
+            answers: n answers that are wanted.
+            via: n names of the maps that queries go through, empty for none.
+
+        Raises:
+            UnknownLabelError: an answer that the model cannot give.
+        """
+        ...
+
+    def keep(self, texts: Sequence[Text]) -> list[tuple[Row, ...]]:
+        """What must not change in each text for it to count as unchanged: a row, or every position."""
+        ...
+
+    def rows(self, texts: Sequence[Text]) -> list[Row]:
+        """The row of each text whose query stands for it: where its answer begins."""
+        ...
+
+    def answer(self, ids: Sequence[int]) -> str:
+        """What the ids said to a question mean."""
+        ...
+
+
+class ClassLabel:
+    """A classifier: one row per text, at the place its head reads; the ids are its classes.
+
+    Args:
+        tokens: cuts texts.
+        labels: class index -> label.
+        last: whether the head reads the last token, and not the first.
+    """
+
+    def __init__(self, tokens: Tokens, labels: dict[int, str], *, last: bool = False) -> None:
+        self.tokens, self.labels, self.last = tokens, labels, last
+        self.classes = {name: i for i, name in labels.items()}
+
+    @classmethod
+    def of(cls, model: nn.Module, tokens: Tokens) -> ClassLabel:
+        """That of a Hugging Face sequence classifier."""
+        return cls(tokens, labels_of(model))
+
+    @property
+    def width(self) -> int:
+        """Classes."""
+        return len(self.labels)
+
+    @property
+    def answers(self) -> Collection[str]:
+        """The labels."""
+        return self.classes
+
+    def id_of(self, label: str) -> int:
+        """The class index of a label.
+
+        Raises:
+            UnknownLabelError: the model has no such class.
+        """
+        if label not in self.classes:
+            raise UnknownLabelError(f"the model has no class {shortened(label)}; {unknown_label(label, self.classes)}")
+        return self.classes[label]
+
+    def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
+        """One row and one class each."""
+        rows, maps = self.rows(texts), via or [""] * len(texts)
+        return [
+            Question((replace(row, via=name) if name else row,), (self.id_of(answer),))
+            for row, answer, name in zip(rows, answers, maps, strict=True)
+        ]
+
+    def keep(self, texts: Sequence[Text]) -> list[tuple[Row, ...]]:
+        """One row each."""
+        return [(row,) for row in self.rows(texts)]
+
+    def rows(self, texts: Sequence[Text]) -> list[Row]:
+        """The row that the head reads of each text."""
+        return self.tokens.rows(texts, last=self.last)
+
+    def answer(self, ids: Sequence[int]) -> str:
+        """The label."""
+        (label,) = ids
+        return self.labels[int(label)]
+
+
+def labels_of(model: nn.Module) -> dict[int, str]:
+    """Class index -> label, in the order of the classes, from a model's configuration."""
+    config: Any = model.config
+    return {int(i): str(name) for i, name in sorted(config.id2label.items())}
