@@ -102,7 +102,7 @@ def test_nothing_of_it_is_encoded_before_an_edit_needs_it(saved, opened, bert):
     assert edited.memory is None
     assert len(passes) <= 3
     edited.edit(EDITS[2:])
-    assert edited.memory.train.texts[: edited.memory.train.base] == parted(TEXTS).train
+    assert edited.memory.train.asked[: edited.memory.train.base] == edited.readout.rows(parted(TEXTS).train)
 
 
 def test_a_reference_keeps_the_checksum_of_the_file_and_not_the_texts(saved, opened, file):
