@@ -1,5 +1,7 @@
 """The public calls as a careless user makes them: what is clear works, the rest is refused by name."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,6 +87,71 @@ def test_what_is_asked_is_text(edited, call):
     ask, said = ASKED[call]
     with pytest.raises(InputError, match=said):
         ask(edited)
+
+
+def attached(tiny, **given):
+    model, tokenizer = tiny("bert")
+    return pp.attach(model, **{"tokenizer": tokenizer, "memory": tiny_texts(20), **given})
+
+
+HALF_LABELLED = [(text, "class-1") for text in tiny_texts(10)]
+
+CALLS = {
+    "no tokenizer": (lambda t, e: attached(t, tokenizer=None), "the tokenizer is None"),
+    "a tokenizer by name": (lambda t, e: attached(t, tokenizer="bert"), "the tokenizer is 'bert'"),
+    "a tokenizer of another model": (
+        lambda t, e: attached(t, tokenizer=grown(t("bert")[1])),
+        "BertForSequenceClassification: the tokenizer numbers its entries up to 197, and the model has embeddings for",
+    ),
+    "no recipe": (lambda t, e: attached(t, recipe=None), "recipe is None"),
+    "an editor for a recipe": (lambda t, e: attached(t, recipe=pp.TPatcher()), "recipe is TPatcher"),
+    "an editor by name": (lambda t, e: pp.Recipe("TPatcher"), "editor must be one such as TPatcher()"),
+    "a class for an editor": (lambda t, e: pp.Recipe(pp.TPatcher), "editor must be one such as TPatcher()"),
+    "a class for a sampler": (lambda t, e: pp.Recipe(pp.TPatcher(), pp.SourceOnly), "sampler must be one such as"),
+    "a trigger by name": (
+        lambda t, e: pp.Recipe(pp.TPatcher(), trigger="any"),
+        "trigger must be one of Trigger",
+    ),
+    "a seed that is text": (lambda t, e: pp.Rules(seed="1"), "seed must be a whole number, not '1'"),
+    "a guard by texts": (lambda t, e: pp.Rules(guard=["a"]), "guard must be a Guard or none, not"),
+    "a watch by number": (lambda t, e: pp.Rules(watch=5), "watch must be a Watch or none, not"),
+    "a length that is text": (lambda t, e: pp.Encoding(max_length="64"), "max_length must be a whole number"),
+    "a memory with labels": (lambda t, e: attached(t, memory=HALF_LABELLED), "memory has labels in it"),
+    "held out, by no language": (
+        lambda t, e: attached(t, memory=pp.MemoryTexts(["a"], held_out={"EN": ["b"]})),
+        "held_out: 'EN'.*write 'en'",
+    ),
+    "a model that is not attached": (lambda t, e: pp.edit_stream(e.model, []), "BertFor.* is no EditedModel: attach"),
+    "an unknown moment": (lambda t, e: pp.evaluate(e, [], when="last"), "when is one of final, immediate, not 'last'"),
+    "contradictions, the model": (lambda t, e: pp.find_contradictions(e, []), "give an edited model's, edited.tail"),
+    "a seed of the world": (lambda t, e: pp.load_world("x"), "seed is a whole number, not 'x'"),
+    "data of texts": (lambda t, e: pp.EditingData("x", ["a"]), r"edits\[0\] is a str"),
+    "data, locality of texts": (lambda t, e: pp.EditingData("x", (), locality={"near": ["ab"]}), "a row is"),
+}
+
+
+def grown(tokenizer):
+    other = copy.deepcopy(tokenizer)
+    other.add_tokens(["another"])
+    return other
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_a_call_is_made_with_is_looked_at_first(tiny, edited, call):
+    make, said = CALLS[call]
+    edited.unload()
+    with pytest.raises(InputError, match=said):
+        make(tiny, edited)
+
+
+def test_columns_pairs_and_names_do_as_well(edited):
+    """A guard and a watch of NumPy's and plain rows; a recipe by name where the model has edits of it."""
+    guard = pp.Guard(np.array(tiny_texts(5, seed=1)), 100.0)
+    watch = pp.Watch(every=1, locality={"near": [("ba be", "class-1"), ["bi", "class-0"]]})
+    edited.edit(tiny_edits(2), recipe="polypatch", rules=pp.Rules(guard=guard, watch=watch))
+    assert [point.edits_done for point in edited.trajectory] == [1, 2]
+    pairs = [("ba be", "class-1"), ("ba be", "class-2")]
+    assert len(pp.find_contradictions(edited.tail, pairs)) == 1
 
 
 LABELS = {

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch.cautions import caution
 from polypatch.data.given import edits_in
-from polypatch.data.memory import Given, Kept, MemoryTexts, parted
+from polypatch.data.memory import Given, Kept, MemoryTexts, parted, require_unlabelled
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
 from polypatch.errors import InputError
@@ -20,7 +20,7 @@ from polypatch.model.one_language import cautioned
 from polypatch.model.rules import Rules
 from polypatch.model.stream import build_memory, learn_maps
 from polypatch.outcomes import EditOutcome
-from polypatch.recipes import DEFAULT, Recipe, recipe_named, recipe_to_plain, with_mapped
+from polypatch.recipes import DEFAULT, Recipe, recipe_in, recipe_to_plain, with_mapped
 from polypatch.sites import FullForward
 
 NOT_SAID: Any = object()
@@ -39,8 +39,9 @@ def attach(
 ) -> EditedModel:
     """A model ready to be edited, no edit in it yet. Arguments as for `edit`; `name` is the recipe's in reports."""
     kept = _kept(memory)
-    row = with_mapped(recipe_named(recipe) if isinstance(recipe, str) else recipe, kept.parallel)
+    row = with_mapped(recipe_in(recipe), kept.parallel)
     tail = (encoding or Encoding()).tail_of(model, tokenizer, exact=row.editor.exact)
+    require_unlabelled(kept, tail.site.classes)
     learn_maps(tail, kept.parallel)
     row = row.at(tail.site.hidden_size)
     return EditedModel(
@@ -76,7 +77,9 @@ def edit_stream(
         UnknownLabelError: a target the model has no class for; likewise.
         InputError: the model was loaded without its memory, or has edits of another recipe or another seed in it.
     """
-    row = recipe_named(recipe) if isinstance(recipe, str) else recipe
+    if not isinstance(edited, EditedModel):
+        raise InputError(f"{type(edited).__name__} is no EditedModel: attach(model, tokenizer=…, memory=…) makes one")
+    row = None if recipe is None else recipe_in(recipe)
     edits = edits_in(edits)
     return cautioned(edited, row, edits, edited.stream(edits, recipe=row, rules=rules))
 

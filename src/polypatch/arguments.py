@@ -55,25 +55,6 @@ def not_a_text(text: object, *, pair: bool = True, empty: bool = False) -> str:
     return ""
 
 
-def labelled_in(given: Any, name: str = "locality") -> None:
-    """Refuse named sets that do not hold (text, label) rows.
-
-    Raises:
-        InputError: no mapping, a set that is one string, or a row that is no pair.
-    """
-    if not isinstance(given, Mapping):
-        raise InputError(f'{name} is a mapping such as {{"test": [("a text", "label")]}}, not {shortened(given)}')
-    for key, rows in given.items():
-        for i, row in enumerate(items_in(rows, f"{name}[{key!r}]", '[("a text", "label")]')):
-            where = f"{name}[{key!r}][{i}]"
-            if not (isinstance(row, tuple | list) and len(row) == 2):
-                raise InputError(f"{where} is {shortened(row)}: a row is (text, label)")
-            if wrong := not_a_text(row[0]):
-                raise InputError(f"the text of {where} is {wrong}")
-            if wrong := no_class_name(row[1]):
-                raise InputError(f"the label of {where} is {wrong}")
-
-
 def is_number(value: object) -> bool:
     """Whether it is a whole number: Python's or NumPy's, but not true or false."""
     return hasattr(value, "__index__") and not isinstance(value, bool)

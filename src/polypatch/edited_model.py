@@ -30,7 +30,7 @@ from polypatch.model.rules import Rules
 from polypatch.model.state import State
 from polypatch.model.stream import adopt, apply, recipe_for, remember_again, rules_for
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
-from polypatch.recipes import Recipe
+from polypatch.recipes import Recipe, recipe_in
 from polypatch.sites import MergeCost
 from polypatch.store.artefact import Artefact
 from polypatch.store.load import AS_OPENED, artefact_of, loaded_delta, open_artefact, push_artefact, report_rows
@@ -114,22 +114,23 @@ class EditedModel(State):
         self,
         edits: Sequence[Edit],
         *,
-        recipe: Recipe | None = None,
+        recipe: str | Recipe | None = None,
         rules: Rules | None = None,
     ) -> Iterator[EditOutcome]:
         """Further edits, one by one, without a warning; see `polypatch.edit_stream`, the public form of it."""
-        return apply(self, edits, recipe_for(self, recipe), rules_for(self, rules))
+        row = None if recipe is None else recipe_in(recipe)
+        return apply(self, edits, recipe_for(self, row), rules_for(self, rules))
 
     def adopt(self, record: EditRecord, tensors: Mapping[str, Tensor] | None, point: TrajectoryPoint | None) -> None:
         """Take over one edit that was made before, from a journal, as if it had just been made here."""
         adopt(self, record, tensors, point)
 
     def edit(
-        self, more: Sequence[Edit], *, recipe: Recipe | None = None, rules: Rules | None = None
+        self, more: Sequence[Edit], *, recipe: str | Recipe | None = None, rules: Rules | None = None
     ) -> list[EditOutcome]:
         """Continue the stream with `more`, as `stream` does. Returns what became of each; see `cost` then."""
-        edits = edits_in(more)
-        return list(cautioned(self, recipe, edits, self.stream(edits, recipe=recipe, rules=rules)))
+        edits, row = edits_in(more), None if recipe is None else recipe_in(recipe)
+        return list(cautioned(self, row, edits, self.stream(edits, recipe=row, rules=rules)))
 
     def revert(self, edit_ids: str | Sequence[str]) -> None:
         """Take edits back, as if they had never been made; the history keeps them as reverted.

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from polypatch.arguments import shortened
 from polypatch.editors.widths import fitted
 from polypatch.errors import InputError, UnknownRecipeError
 from polypatch.samplers import AllLanguages, OnlyLanguages, Sampler, SourceOnly, SourcePlusMapped, SourcePlusRandom
@@ -33,6 +34,14 @@ class Recipe:
     sampler: Sampler = field(default_factory=SourceOnly)
     trigger: Trigger = Trigger.SOURCE
     paper: str = ""
+
+    def __post_init__(self) -> None:
+        for name, verb, such in (("editor", "learn", "TPatcher()"), ("sampler", "__call__", "SourcePlusRandom()")):
+            part = getattr(self, name)
+            if isinstance(part, type) or not hasattr(part, verb):
+                raise InputError(f"Recipe: {name} must be one such as {such}, not {part!r}")
+        if not isinstance(self.trigger, Trigger):
+            raise InputError(f"Recipe: trigger must be one of {', '.join(map(str, Trigger))}, not {self.trigger!r}")
 
     def at(self, width: int) -> Recipe:
         """The recipe on a model so wide: its editor has no setting left that depends on the width."""
@@ -120,6 +129,20 @@ RECIPES: Mapping[str, Recipe] = _Recipes()
 
 DEFAULT = "polypatch"
 """What is used unless told otherwise."""
+
+
+def recipe_in(given: Any) -> Recipe:
+    """A recipe as it was given: a `Recipe`, or the name of a row.
+
+    Raises:
+        InputError: neither.
+        UnknownRecipeError: no row is called so.
+    """
+    if isinstance(given, str):
+        return recipe_named(given)
+    if not isinstance(given, Recipe):
+        raise InputError(f"recipe is {shortened(given)}: give the name of a row, such as {DEFAULT!r}, or a Recipe(…)")
+    return given
 
 
 def recipe_named(name: str) -> Recipe:

@@ -123,7 +123,7 @@ def _is_a(kind: Any, value: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and _finite(value)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, kind) if kind in _WORDS else True
+    return isinstance(value, kind) if isinstance(kind, type) and not getattr(kind, "_is_protocol", False) else True
 
 
 def _finite(value: float) -> bool:
@@ -145,4 +145,4 @@ def _allowed(kind: Any) -> str:
         return " or ".join(map(_allowed, inside))
     if origin is tuple:
         return f"a tuple, each {_allowed(inside[0])}"
-    return _WORDS.get(kind, str(kind))
+    return _WORDS.get(kind) or (f"a {kind.__name__}" if isinstance(kind, type) else str(kind))

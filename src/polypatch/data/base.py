@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from polypatch.data.given import edits_in, labelled_in
 from polypatch.edits import Edit, Labelled, Lang, Text, is_lang
 from polypatch.errors import DataError
 from polypatch.languages import languages_in
@@ -32,6 +33,10 @@ class EditingData:
     locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
     parallel: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
     held_out: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "edits", edits_in(self.edits))
+        object.__setattr__(self, "locality", labelled_in(self.locality))
 
     def memory_texts(self, languages: Iterable[Lang]) -> list[Text]:
         """The learning memory of `languages`, one after another; DataError where a language has no memory text."""

@@ -1,4 +1,4 @@
-"""Edits as people give them in Python: `Edit`, (text, label), rows with the fields of an edit file, a pandas table."""
+"""Edits and labelled texts as people give them in Python: pairs, rows with the fields of an edit file, tables."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from polypatch.arguments import items_in, no_class_name, shortened
+from polypatch.arguments import items_in, no_class_name, not_a_text, shortened
 from polypatch.data.record import PAIR, edit_from_record
-from polypatch.edits import Edit, Lang
+from polypatch.edits import Edit, Labelled, Lang
 from polypatch.errors import DataError, EditError, InputError
 
+ROWS = '[("a text", "label")]'
 EXAMPLE = '[("wake me up at nine", "alarm_set")]'
 
 
@@ -32,6 +33,30 @@ def edits_in(given: Any, source: Lang = "en") -> tuple[Edit, ...]:
     if len(items) == 2 and all(isinstance(item, str) for item in items):
         raise InputError(f"edits is one pair, {shortened(given)}: give a list, such as {EXAMPLE}")
     return tuple(_edit(item, f"edits[{i}]", source) for i, item in enumerate(items))
+
+
+def labelled_in(given: Any, name: str = "locality") -> dict[str, list[Labelled]]:
+    """Named sets of (text, label) rows, as they were given.
+
+    Raises:
+        InputError: no mapping, a set that is one string, or a row that is no text with a label.
+    """
+    if not isinstance(given, Mapping):
+        raise InputError(f'{name} is a mapping such as {{"test": [("a text", "label")]}}, not {shortened(given)}')
+    return {
+        key: [_labelled(row, f"{name}[{key!r}][{i}]") for i, row in enumerate(items_in(rows, f"{name}[{key!r}]", ROWS))]
+        for key, rows in given.items()
+    }
+
+
+def _labelled(row: Any, where: str) -> Labelled:
+    if not (isinstance(row, tuple | list) and len(row) == 2):
+        raise InputError(f"{where} is {shortened(row)}: a row is (text, label)")
+    if wrong := not_a_text(row[0]):
+        raise InputError(f"the text of {where} is {wrong}")
+    if wrong := no_class_name(row[1]):
+        raise InputError(f"the label of {where} is {wrong}")
+    return Labelled(*row)
 
 
 def _edit(item: Any, where: str, source: Lang) -> Edit:

@@ -13,12 +13,12 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from polypatch.arguments import texts_in
+from polypatch.arguments import shortened, texts_in
 from polypatch.data.base import EditingData
 from polypatch.data.csv_file import read_csv_rows
 from polypatch.data.files import read_lines
 from polypatch.edits import Lang, Text, is_lang
-from polypatch.errors import DataError
+from polypatch.errors import DataError, InputError
 from polypatch.files import strict_json
 from polypatch.languages import not_a_lang
 
@@ -146,7 +146,9 @@ def parted(given: Given) -> Kept:
     """
     memory = given if isinstance(given, MemoryTexts) else MemoryTexts(given)
     texts = _by_language(memory.train, "memory")
-    train, held_out = _held_out(texts) if memory.held_out is None else (texts, memory.held_out)
+    train, held_out = (
+        _held_out(texts) if memory.held_out is None else (texts, _by_language(memory.held_out, "held_out"))
+    )
     flat = [text for rows in train.values() for text in rows]
     if memory.validation is None:
         trained, watching = [text for i, text in enumerate(flat) if i % STOPPING], flat[::STOPPING]
@@ -179,6 +181,17 @@ def memory_of_data(
         for pooled in (data.memory_texts, data.validation_texts)
     )
     return MemoryTexts(train, validation, data.others(), parallel)
+
+
+def require_unlabelled(kept: Kept, labels: Collection[str]) -> None:
+    """Refuse rows of texts with labels, which would be read as pairs of texts.
+
+    Raises:
+        InputError: the second part of every pair is a label of the model.
+    """
+    pairs = [text for text in (*kept.train, *kept.validation) if isinstance(text, tuple)]
+    if pairs and all(second in labels for _, second in pairs):
+        raise InputError(f"memory has labels in it, such as {shortened(pairs[0])}: give the texts alone")
 
 
 def _held_out(texts: Mapping[Lang, Sequence[Text]]) -> tuple[dict[Lang, list[Text]], dict[Lang, list[Text]]]:

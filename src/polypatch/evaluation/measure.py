@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from polypatch.arguments import labelled_in
-from polypatch.data.given import edits_in
+from polypatch.data.given import edits_in, labelled_in
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Labelled, Lang, is_lang
-from polypatch.errors import EditError
+from polypatch.errors import EditError, InputError
 from polypatch.evaluation import metrics
 from polypatch.evaluation.cells import Cells, drawn_languages, masks
 from polypatch.evaluation.metrics import MISSING, Correct, Ints, Percent
@@ -63,7 +62,9 @@ def evaluate(
         InputError: a string where a list is meant.
     """
     edits = edits_in(edits)
-    labelled_in(locality or {})
+    locality = labelled_in(locality or {})
+    if when not in get_args(When):
+        raise InputError(f"when is one of {', '.join(get_args(When))}, not {when!r}")
     languages = None if languages is None else languages_in(languages)
     _require_distinct(edits)
     questions = Questions(edited.labels.values())

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from polypatch.arguments import shortened
+from polypatch.data.given import edits_in
 from polypatch.edits import Edit, Example, Lang, Text
-from polypatch.errors import ContradictionError
+from polypatch.errors import ContradictionError, InputError
 from polypatch.sites import Tail
 
 NEAR = 0.05
@@ -48,6 +50,9 @@ def find_contradictions(tail: Tail, edits: Sequence[Edit], near: float = NEAR) -
 
     Exact search over all prompts in all languages, in slices: O(P²d) for P prompts.
     """
+    if not hasattr(tail, "queries"):
+        raise InputError(f"tail is {shortened(tail)}: give an edited model's, edited.tail")
+    edits = edits_in(edits)
     rows = [(edit.id, edit.example(lang)) for edit in edits for lang in edit.languages]
     if not rows:
         return []

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.errors import InputError
 from polypatch.settings import Settings, at_least
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
+from polypatch.sites.checkpoint import require_tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +37,13 @@ class Encoding(Settings):
         """The tail of a model, a new one or the one that was given; `exact` where the recipe needs full passes.
 
         Raises:
-            InputError: the one that was given belongs to another model.
+            InputError: the one that was given belongs to another model, or the tokenizer does.
             PolypatchError: see `FeedForwardSite` and `FrozenTail`.
         """
         exact = exact or self.exact
         if self.tail is None:
             site = FeedForwardSite(model)
+            require_tokenizer(type(model).__name__, tokenizer, model)
             if exact:
                 return FullForward(site, tokenizer, max_length=self.max_length)
             cache_dir = Path(self.cache_dir) if self.cache_dir else None

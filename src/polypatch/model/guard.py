@@ -32,7 +32,8 @@ class Guard(Settings):
     max_locality_drop: Annotated[float, between(0, 100)]
 
     def __post_init__(self) -> None:
-        if not texts_in(self.probe, "probe"):
+        object.__setattr__(self, "probe", texts_in(self.probe, "probe"))
+        if not self.probe:
             raise InputError("a guard needs probe texts")
         super().__post_init__()
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from polypatch.arguments import labelled_in
+from polypatch.data.given import labelled_in
 from polypatch.edits import Labelled, Lang
-from polypatch.errors import InputError
 from polypatch.languages import languages_in
 from polypatch.model.guard import Guard
 from polypatch.settings import Settings, at_least
@@ -22,9 +21,8 @@ class Watch(Settings):
     locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        labelled_in(self.locality)
-        if self.every < 1:
-            raise InputError(f"every is a number of edits, at least 1, not {self.every}")
+        super().__post_init__()
+        object.__setattr__(self, "locality", labelled_in(self.locality))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +50,6 @@ class Rules(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, kind in (("guard", Guard), ("watch", Watch)):
-            if not isinstance(value := getattr(self, name), kind | None):
-                raise InputError(f"Rules: {name} must be a {kind.__name__}, not {value!r}")
         if self.languages is not None:
             object.__setattr__(self, "languages", languages_in(self.languages))
 

@@ -14,8 +14,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from polypatch.arguments import is_number
 from polypatch.data.base import EditingData
 from polypatch.edits import Text
+from polypatch.errors import InputError
 from polypatch.world.build import Progress, build_world
 from polypatch.world.config import WorldConfig
 from polypatch.world.shipped import FOLDER, require_texts
@@ -59,8 +61,11 @@ def load_world(
     A damaged cache is built again, and the log says so.
 
     Raises:
+        InputError: a seed that is no whole number.
         DataError: the world that comes with polypatch is damaged, or belongs to other texts.
     """
+    if not is_number(seed):
+        raise InputError(f"seed is a whole number, not {seed!r}")
     config = config or WorldConfig()
     folder = build_world(seed, cache_dir, progress, config)
     with silent():
