@@ -50,7 +50,7 @@ def test_a_memory_may_be_a_column(tiny):
         {"en": pd.Series(tiny_texts(20))},
     ):
         made = pp.attach(model, tokenizer=tokenizer, memory=given)
-        kept.append([*made.memory.train.texts, *made.memory.validation.texts])
+        kept.append([*made.kept.train, *made.kept.validation])
         made.unload()
     assert kept == [kept[0]] * 4
 

@@ -41,7 +41,7 @@ def attach(
     kept = _kept(memory)
     row = with_mapped(recipe_in(recipe), kept.parallel)
     tail = (encoding or Encoding()).tail_of(model, tokenizer, exact=row.editor.exact)
-    require_unlabelled(kept, tail.site.classes)
+    require_unlabelled(kept, tail.readout.answers or ())
     learn_maps(tail, kept.parallel)
     row = row.at(tail.site.hidden_size)
     return EditedModel(
