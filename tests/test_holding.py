@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.errors import InputError
 from polypatch.model.guard import Guard
+from polypatch.store.cut import revert_saved
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.testing.bits import same_tensors
 
@@ -81,13 +81,14 @@ def test_the_newest_edit_goes_without_a_look():
 
 
 @pytest.mark.parametrize("others", [True, False])
-def test_the_command_line_says_what_it_did_not_look_at(others, tmp_path):
-    from polypatch.cli.taking_back import take_back
-
+def test_the_command_line_says_what_it_did_not_look_at(others, tmp_path, capsys):
     edited = edited_model([FIRST, SAME, OTHER])
     folder = edited.save_pretrained(tmp_path / "edits")
-    done = take_back(folder, [FIRST.id] if others else [OTHER.id], None)
+    gone = FIRST.id if others else OTHER.id
+    done = revert_saved(folder, [gone], tmp_path / "fewer")
     assert done.unchecked == 2 * others
-    assert ("polypatch check" in str(done)) == others
-    with pytest.raises(InputError):
-        take_back(folder, [FIRST.id] if others else [OTHER.id], None)
+    with pytest.raises(SystemExit):
+        main(["revert", str(folder), gone])
+    assert ("polypatch check" in capsys.readouterr().out) == others
+    with pytest.raises(EditError, match="reverted already"):
+        revert_saved(folder, [gone])

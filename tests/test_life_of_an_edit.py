@@ -130,7 +130,7 @@ def test_a_reverted_edit_can_be_made_again(edited):
 
 def test_what_was_never_made_cannot_be_reverted(edited):
     before = edited.delta.tensors()
-    with pytest.raises(EditError, match="never made"):
+    with pytest.raises(EditError, match="no edit is called"):
         edited.revert([EDITS[0].id, "nonsense"])
     assert same_tensors(edited.delta.tensors(), before), "nothing is reverted where one name is wrong"
     edited.revert(EDITS[0].id)

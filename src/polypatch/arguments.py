@@ -90,6 +90,14 @@ def unknown_label(label: str, known: Collection[str]) -> str:
     return f"it has {len(names)}: {first}{', …' if len(names) > 8 else ''}"
 
 
+def near(name: str, names: Collection[str]) -> str:
+    """Up to three of `names` that `name` may have been meant for, else the first ones; for messages."""
+    close = difflib.get_close_matches(name, names, n=3)
+    found = close or list(names)[:3]
+    more = ", …" if len(names) > len(found) and not close else ""
+    return ", ".join(found) + more if found else "none"
+
+
 def items_in(given: Any, name: str, example: str) -> tuple[Any, ...]:
     """What a list, or anything else that can be gone through, holds.
 

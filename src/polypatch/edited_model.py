@@ -138,8 +138,8 @@ class EditedModel(State):
         A patch bank loses their neurons. Weights and codebooks are shared by all edits, so the others are made again,
         which takes as long as making them did; taking back the last ones left gives the unedited model at once.
         Later edits keep what they learned beside the one that goes, and are looked at again: one that was right only by
-        it is made again, or, without the memory, says so in its outcome (`polypatch.model.holding`). After `prune`, see
-        `polypatch.model.revert`.
+        it is made again, or, without the memory, says so in its outcome. See `polypatch.model.revert`, also for what
+        happens after `prune`.
 
         Raises:
             EditError: no such edit, or one that was reverted already; nothing is changed.

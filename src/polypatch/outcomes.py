@@ -1,14 +1,17 @@
-"""What became of one edit (Status, EditOutcome, EditRecord), and of the stream so far (TrajectoryPoint). Plain data."""
+"""What became of edits: of one (EditOutcome), of all (the history: EditRecord), of the model meanwhile. Plain data."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from polypatch.arguments import near
 from polypatch.edits import Edit, Lang
+from polypatch.errors import EditError
 
 
 class Status(StrEnum):
@@ -158,3 +161,37 @@ class TrajectoryPoint:
     patches: int
     reliability_so_far: float | None = None
     locality: Mapping[str, float] = field(default_factory=dict)
+
+
+def require_active(records: Mapping[str, EditRecord], ids: Iterable[str]) -> None:
+    """Refuse ids of edits that are not there to be reverted.
+
+    Raises:
+        EditError: no such edit, or one that was reverted already.
+    """
+    active = [name for name, record in records.items() if not record.reverted]
+    for name in ids:
+        if name not in records:
+            raise EditError(f"no edit is called {name!r}; there are {near(name, active)}")
+        if records[name].reverted:
+            raise EditError(f"edit {name!r} was reverted already; there are {near(name, active)}")
+
+
+def reverted(records: Mapping[str, EditRecord], ids: Collection[str], when: str) -> dict[str, EditRecord]:
+    """The history with these edits reverted at that time, as ISO 8601 in UTC."""
+    return {name: replace(one, reverted=when) if name in ids else one for name, one in records.items()}
+
+
+def resting(records: Iterable[EditRecord], owners: Sequence[str]) -> set[str]:
+    """The edits that own fewer neurons than they added, and were not reverted: since pruning, others hold them."""
+    owned = Counter(owners)
+    inside = (one.outcome for one in records if one.status.changed)
+    return {outcome.edit_id for outcome in inside if owned[outcome.edit_id] < outcome.patches}
+
+
+def newest(records: Iterable[EditRecord], owners: Sequence[str], ids: Collection[str]) -> bool:
+    """Whether these edits are the last ones made, so that without them all is as it was before, bit for bit."""
+    names = [record.outcome.edit_id for record in records if not record.reverted]
+    last = names[len(names) - len(set(ids)) :]
+    own = [owner for owner in owners if owner in ids]
+    return set(last) == set(ids) and list(owners[len(owners) - len(own) :]) == own

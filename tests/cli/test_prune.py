@@ -8,8 +8,8 @@ import pytest
 from polypatch.cli import main
 from polypatch.data import read_jsonl
 from polypatch.edited_model import EditedModel
+from polypatch.outcomes import resting
 from polypatch.store.artefact import read_artefact
-from polypatch.store.cut import resting
 from polypatch.testing import tiny_texts
 
 

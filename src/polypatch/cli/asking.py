@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from polypatch.arguments import near
 from polypatch.cli.options import pairs
 from polypatch.cli.saved import WORLD, Saved
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
-from polypatch.store.cut import near
 
 
 class Asked(NamedTuple):

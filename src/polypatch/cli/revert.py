@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polypatch.cli.console import say
+from polypatch.cli.console import as_json, say
 from polypatch.cli.folder import find_edits
 from polypatch.cli.options import Json
 from polypatch.errors import InputError
+from polypatch.rendering.harmless import one_line
+
+if TYPE_CHECKING:
+    from polypatch.store.cut import RevertedEdits
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -44,7 +49,24 @@ def revert(
     if bool(ids) == every:
         raise InputError("say which edits: name their ids, or give --all" if not ids else "give ids or --all, not both")
     folder = find_edits(edits)
-    from polypatch.cli.taking_back import take_back
+    from polypatch.store.cut import revert_saved
 
-    taken = take_back(folder, ids or (), out)
-    say(taken.to_json() if json else str(taken))
+    done = revert_saved(folder, ids or (), out)
+    say(as_json(asdict(done)) if json else _in_words(done))
+
+
+def _in_words(done: RevertedEdits) -> str:
+    named = ", ".join(map(one_line, done.reverted[:5])) + (", …" if len(done.reverted) > 5 else "")
+    lines = [
+        f"{done.folder}: {len(done.reverted)} taken back ({named}); {done.edits} edits, {done.patches} patches left"
+    ]
+    if done.unchecked:
+        lines.append(
+            f"Whether the other {done.unchecked} still hold was not looked at: that takes the model. "
+            f"polypatch check {one_line(done.folder)} --probe FILE looks."
+        )
+    if done.report_dropped:
+        lines.append(
+            "Its report was about all of them and is dropped; polypatch eval says what those left cost elsewhere."
+        )
+    return "\n".join(lines)

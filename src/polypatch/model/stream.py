@@ -6,7 +6,6 @@ The public verbs are in `polypatch.api`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from polypatch.model.contradictions import require_no_contradictions
 from polypatch.model.guard import Watchman
 from polypatch.model.rules import Rules, Watch
 from polypatch.model.state import State, transaction
-from polypatch.model.step import Attempt, now, remember, right_already, rng_of
+from polypatch.model.step import Attempt, remember, right_already, rng_of
 from polypatch.outcomes import EditOutcome, EditRecord, Status, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_to_plain
 from polypatch.sites import FrozenTail, FullForward, Maps, Tail
@@ -77,60 +76,6 @@ def adopt(
             edited.trajectory.append(point)
         if edited.memory is not None and edited.recipe is not None:
             remember_one(edited, edited.recipe, record)
-
-
-def revert(edited: State, names: Sequence[str]) -> None:
-    """Take these edits back, inside a transaction; errors as for `EditedModel.revert`."""
-    before = dict(edited.records)
-    for name in names:
-        record = before.get(name)
-        if record is None or record.reverted:
-            why = "was never made" if record is None else "was reverted already"
-            there = [name for name, record in before.items() if not record.reverted]
-            raise EditError(f"edit {name!r} {why}; there are {', '.join(there[:5]) or 'none'}")
-    edited.records.update({name: replace(before[name], reverted=now()) for name in names})
-    _take_out(edited, names)
-
-
-def _take_out(edited: State, names: Sequence[str]) -> None:
-    """Cut the neurons out; or, where edits share what they changed, make the others again from the unedited model.
-
-    The latter equals never having made the first, because an edit's random numbers depend on its own id alone.
-    """
-    if edited.delta.separable:
-        edited.delta.drop(names)
-        if edited.memory is not None and edited.recipe is not None:
-            remember_again(edited, edited.recipe)
-        return
-    others = [record for record in edited.records.values() if not record.reverted]
-    if edited.recipe is None or any(record.edit is None for record in others):
-        raise InputError("how these edits were made is not known any more, so the others cannot be made again")
-    memory = memory_of(edited) if others else edited.memory
-    with edited.tail.site.bare():  # else the copies would be of the changed matrices
-        edited.delta.restore(edited.recipe.editor.start(edited.tail.site).snapshot())
-    if memory is None:
-        return
-    memory.restore(memory.base)
-    watchman = watchman_again(edited) if others else None
-    for record in others:
-        assert record.edit is not None  # looked at above
-        outcome = Attempt(edited, memory, edited.recipe, record.edit, watchman).run(edited.rules)
-        edited.records[record.edit.id] = EditRecord(record.edit, outcome)
-
-
-def watchman_again(edited: State) -> Watchman | None:
-    """For edits that are made again: the guard that they were made under, if any, from here on.
-
-    Raises:
-        InputError: there was one, and the model was loaded without.
-    """
-    guard = edited.rules.guard
-    if guard is None and "guard" in edited.config:
-        raise InputError(
-            "these edits were made under a guard; give it again before the others can be made again: "
-            "edited.rules = dataclasses.replace(edited.rules, guard=…)"
-        )
-    return None if guard is None else Watchman(guard, edited.tail, edited.delta)
 
 
 def remember_again(edited: State, recipe: Recipe) -> None:

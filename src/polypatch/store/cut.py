@@ -1,16 +1,19 @@
-"""Edits taken out of a folder of edits: a pure function of what the folder holds, without the model."""
+"""Reverting in a folder of edits, without the model: what an edit owns is cut out; whether others hold is not seen."""
 
 from __future__ import annotations
 
-import difflib
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 from polypatch.deltas.kinds import KINDS
-from polypatch.errors import ArtefactError, EditError, InputError
-from polypatch.outcomes import EditRecord, Status
-from polypatch.store.artefact import FORMAT_VERSION, Artefact
+from polypatch.errors import ArtefactError, InputError
+from polypatch.outcomes import newest, require_active, resting, reverted
+from polypatch.store.artefact import FORMAT_VERSION, Artefact, read_artefact
+from polypatch.store.folder import changing
+from polypatch.store.write import write_artefact
 
 WHOLE = 3
 """The first format that says of the model all that is written today."""
@@ -37,8 +40,8 @@ def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
             f"these edits {what}, so none can be cut out of the folder; in Python, "
             "EditedModel.from_pretrained(folder, memory=…).revert(id) makes the other edits again"
         )
-    _require_active(ids, artefact.records)
-    gone = set(ids)
+    records, gone = {record.outcome.edit_id: record for record in artefact.records}, set(ids)
+    require_active(records, ids)
     others = any(not record.reverted and record.outcome.edit_id not in gone for record in artefact.records)
     if others and (loose := resting(artefact.records, artefact.owners)):
         raise InputError(
@@ -51,26 +54,9 @@ def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
         artefact,
         tensors={name: tensor[kept] for name, tensor in artefact.tensors.items()},
         owners=tuple(artefact.owners[i] for i in kept),
-        records=tuple(
-            replace(record, reverted=when) if record.outcome.edit_id in gone else record for record in artefact.records
-        ),
+        records=tuple(reverted(records, gone, when).values()),
         report=None,
     )
-
-
-def resting(records: Iterable[EditRecord], owners: Sequence[str]) -> set[str]:
-    """The edits that own fewer neurons than they added, and were not reverted: since pruning, others hold them."""
-    owned = Counter(owners)
-    inside = (one.outcome for one in records if one.status.changed)
-    return {outcome.edit_id for outcome in inside if owned[outcome.edit_id] < outcome.patches}
-
-
-def newest(records: Iterable[EditRecord], owners: Sequence[str], ids: Collection[str]) -> bool:
-    """Whether these edits are the last ones made, so that without them all is as it was before, bit for bit."""
-    names = [record.outcome.edit_id for record in records if not record.reverted]
-    last = names[len(names) - len(set(ids)) :]
-    own = [owner for owner in owners if owner in ids]
-    return set(last) == set(ids) and list(owners[len(owners) - len(own) :]) == own
 
 
 def require_current(artefact: Artefact) -> None:
@@ -87,19 +73,50 @@ def require_current(artefact: Artefact) -> None:
         )
 
 
-def near(name: str, names: Collection[str]) -> str:
-    """Up to three of `names` that `name` may have been meant for, else the first ones; for messages."""
-    close = difflib.get_close_matches(name, names, n=3)
-    found = close or list(names)[:3]
-    more = ", …" if len(names) > len(found) and not close else ""
-    return ", ".join(found) + more if found else "none"
+@dataclass(frozen=True)
+class RevertedEdits:
+    """What reverting in a folder did.
+
+    Attributes:
+        folder: what was written.
+        reverted: the edits that were reverted now.
+        edits: how many are left.
+        patches: neurons that are left.
+        report_dropped: whether there was a report about all of them.
+        unchecked: edits that are left and may have been right by what went, which only the model could say.
+    """
+
+    folder: str
+    reverted: tuple[str, ...]
+    edits: int
+    patches: int
+    report_dropped: bool
+    unchecked: int
 
 
-def _require_active(ids: Sequence[str], records: Sequence[EditRecord]) -> None:
-    status = {record.outcome.edit_id: record.status for record in records}
-    active = [name for name, what in status.items() if what is not Status.REVERTED]
-    for name in ids:
-        if name not in status:
-            raise EditError(f"no edit is called {name!r}; there are {near(name, active)}")
-        if status[name] is Status.REVERTED:
-            raise EditError(f"edit {name!r} was reverted already; there are {near(name, active)}")
+def revert_saved(folder: Path, ids: Sequence[str], out: Path | None = None) -> RevertedEdits:
+    """Revert these edits of `folder`, or all where none is named; in place, or into `out`.
+
+    Raises:
+        PolypatchError: as `without`; another process is at work, or `out` exists.
+    """
+    if out is not None and out.exists():
+        raise InputError(f"{out} exists; take another --out")
+    where = out or folder
+    # Nothing changes between reading and writing.
+    with changing(folder, InputError, patience=0) if out is None else nullcontext():
+        artefact = read_artefact(folder)
+        names = tuple(dict.fromkeys(ids)) or tuple(outcome.edit_id for outcome in artefact.outcomes)
+        if not names:
+            raise InputError(f"{folder}: no edit is left to take back")
+        rest = without(artefact, names, datetime.now(UTC).isoformat(timespec="seconds"))
+        write_artefact(where, rest)
+    as_before = newest(artefact.records, artefact.owners, names)
+    return RevertedEdits(
+        folder=str(where),
+        reverted=names,
+        edits=len(rest.outcomes),
+        patches=len(rest.owners),
+        report_dropped=artefact.report is not None,
+        unchecked=0 if as_before else sum(outcome.success for outcome in rest.outcomes),
+    )
