@@ -6,6 +6,8 @@ import pytest
 import torch
 
 import polypatch as pp
+from polypatch.cli import main
+from polypatch.errors import EditError
 from polypatch.model.guard import Guard
 from polypatch.store.cut import revert_saved
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
