@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from polypatch.api import attach as attach
     from polypatch.api import edit as edit
     from polypatch.api import edit_stream as edit_stream
+    from polypatch.api import open as open  # noqa: A004
     from polypatch.data import EditingData as EditingData
     from polypatch.data import load_data as load_data
     from polypatch.data import load_edits as load_edits
@@ -78,6 +79,7 @@ _HOME = {
     "load_data": "data",
     "load_edits": "data",
     "load_world": "world",
+    "open": "api",
     "translated": "data.parallel",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -11,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch.cautions import caution
 from polypatch.data.given import edits_in
-from polypatch.data.memory import Given, Kept, MemoryTexts, parted, require_unlabelled
+from polypatch.data.memory import Given, Kept, MemoryTexts, memory_of_data, parted, require_unlabelled
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
 from polypatch.errors import InputError
@@ -21,7 +22,12 @@ from polypatch.model.rules import Rules
 from polypatch.model.stream import build_memory, learn_maps
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import DEFAULT, Recipe, recipe_in, recipe_to_plain, with_mapped
-from polypatch.sites import FullForward
+from polypatch.sites import FullForward, load_checkpoint
+from polypatch.sites.device import device_named
+from polypatch.store.folder import aside
+from polypatch.store.load import WORLD, on_hub
+from polypatch.store.places import find_edits
+from polypatch.world import load_world
 
 NOT_SAID: Any = object()
 """So that going without a memory is a decision: it has to be written out."""
@@ -56,6 +62,58 @@ def attach(
         memory=build_memory(tail, kept),
         kept=kept,
     )
+
+
+def open(  # noqa: A001
+    place: str | Path,
+    *,
+    memory: Given | None = NOT_SAID,
+    recipe: str | Recipe | None = None,
+    revision: str | None = None,
+    cache_dir: Path | None = None,
+    device: str = "cpu",
+) -> EditedModel:
+    """Saved edits on their model, or a model that has none yet.
+
+    Args:
+        place: a folder of edits, the folder of a run, or a checkpoint; on this machine or a hub; ``world`` is the
+            embedded one.
+        memory: texts that further edits must leave alone, as for `edit`. Saved edits bring their own, and so does the
+            world; a checkpoint needs one, and None goes without.
+        recipe: how a checkpoint is edited; saved edits know it.
+        revision: branch, tag or commit, for hub names.
+        cache_dir: keep queries on disk.
+        device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
+
+    Raises:
+        InputError: a checkpoint and no word about its memory; edits and a recipe; no such device.
+        PolypatchError: as for `EditedModel.from_pretrained`, `load_checkpoint` and `attach`.
+    """
+    edits = _edits_at(str(place), revision)
+    if edits is not None:
+        if recipe is not None:
+            raise InputError(f"{place}: saved edits have their recipe; leave recipe out")
+        given = None if memory is NOT_SAID else () if memory is None else memory
+        return EditedModel.from_pretrained(edits, memory=given, revision=revision, cache_dir=cache_dir, device=device)
+    if str(place) == WORLD:
+        world = load_world()
+        model, tokenizer = world.model.to(device_named(device)), world.tokenizer
+        memory = memory_of_data(world.data, tuple(world.data.memory)) if memory is NOT_SAID else memory
+    else:
+        model, tokenizer = load_checkpoint(place, revision=revision)
+        model = model.to(device_named(device))
+    encoding = Encoding(cache_dir=cache_dir)
+    return attach(model, tokenizer=tokenizer, memory=memory, recipe=recipe or DEFAULT, encoding=encoding)
+
+
+def _edits_at(place: str, revision: str | None) -> str | Path | None:
+    """The saved edits that a place has; None where it is a checkpoint, or the world."""
+    path = Path(place)
+    if place == WORLD or (path / "config.json").is_file():
+        return None
+    if path.exists() or aside(path).exists() or path.is_absolute() or place.count("/") != 1 or place.startswith("."):
+        return find_edits(path)
+    return place if on_hub(place, revision) else None
 
 
 def edit_stream(

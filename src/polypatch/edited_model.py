@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.arguments import items_in, text_in, texts_in
+from polypatch.arguments import items_in
 from polypatch.data.given import edits_in
 from polypatch.data.memory import Given
-from polypatch.edits import Edit, Text
-from polypatch.model.answers import Answered, answered
-from polypatch.model.cost import Cost, cost_of, described
-from polypatch.model.explain import Explanation, explain, firing
+from polypatch.edits import Edit, Lang, Text
+from polypatch.model.asked_model import AskedModel
 from polypatch.model.explain import Firing as Firing
+from polypatch.model.fix import Fix, made_fix
 from polypatch.model.one_language import cautioned
 from polypatch.model.prune import Progress, Pruned, prune
 from polypatch.model.revert import revert
 from polypatch.model.rules import Rules
-from polypatch.model.state import State
+from polypatch.model.stock_save import save_as_usual, warn_on_save
 from polypatch.model.stream import adopt, apply, recipe_for, remember_again, rules_for
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_in
@@ -38,7 +33,7 @@ from polypatch.store.write import write_artefact
 
 
 @dataclass(repr=False)
-class EditedModel(State):
+class EditedModel(AskedModel):
     """A model with its edits attached: every forward pass of `model` answers as edited.
 
     The model's own weights are never written: ``disabled()`` and ``unload()`` give its own answers, bit for bit.
@@ -47,68 +42,7 @@ class EditedModel(State):
 
     def __post_init__(self) -> None:
         self.site.attach(self.delta, self.delta.overrides)
-
-    @property
-    def labels(self) -> Mapping[int, str]:
-        """Class index -> label; empty where the model writes freely."""
-        return dict(enumerate(self.readout.answers or ()))
-
-    def class_of(self, label: str) -> int:
-        """The class index of a label; UnknownLabelError where the model has no such class."""
-        ((_, wanted),) = self.readout.ask(["-"], [label])
-        return wanted[0]
-
-    @torch.no_grad()
-    def probabilities(self, texts: Sequence[Text]) -> Tensor:
-        """Softmax of the model's own forward passes: [n, classes]."""
-        texts, encoder = texts_in(texts, "texts", empty=True), self.tail.encoder
-        logits = torch.empty(len(texts), self.readout.width, dtype=self.site.dtype)
-        self.site.require_type()
-        with self.site.lock.shared(), self.site.evaluating():
-            for chosen, rows in encoder.tokens.batches(self.readout.rows(texts), self.site.device, filled=False):
-                logits[chosen] = self.model(**encoder.tokens.pad(rows, self.site.device)).logits.cpu()
-        return logits.softmax(-1)
-
-    def predict(self, texts: Text | Sequence[Text]) -> Any:
-        """The label of one text (a string or a pair), or the list of labels of several (a list).
-
-        Runs the model itself, with its edits unless inside ``disabled()``.
-        """
-        if isinstance(texts, str | tuple):
-            return self.predict([texts])[0]
-        return [self.readout.answer([i]) for i in self.probabilities(texts).argmax(-1).tolist()]
-
-    def predict_before_after(self, texts: Sequence[Text]) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-        """Answers of the unedited and of the edited model, from the tail: [n], [n]."""
-        return self.answers_before_after(texts)[:2]
-
-    def answers_before_after(self, texts: Sequence[Text]) -> Answered:
-        """The same, and the probability that the edited model gives its answer: [n], [n], [n]."""
-        with self._looking():
-            return answered(self.tail.asked, self.delta, texts_in(texts, "texts", empty=True))
-
-    @property
-    def cost(self) -> Cost:
-        """What the edits cost elsewhere: held-out texts that answer otherwise than unedited, by language."""
-        return cost_of(self)
-
-    def __repr__(self) -> str:
-        return described(self, measuring=False)
-
-    def __str__(self) -> str:
-        return described(self, measuring=True)
-
-    def firing(self, text: Text, threshold: float = 0.0) -> list[Firing]:
-        """The patches whose activation in `text` exceeds `threshold`, strongest first; none for changed weights."""
-        text_in(text)
-        with self._looking():
-            return [Firing(self.delta.owners[i], a) for i, a in firing(text, self.tail.asked, self.delta, threshold)]
-
-    def explain(self, text: Text) -> Explanation:
-        """Which patches fire in `text`, how strongly, from which edits, and what the answer would be without them."""
-        text_in(text)
-        with self._looking():
-            return explain(text, self.tail.asked, self.delta, self.records)
+        warn_on_save(self.model)
 
     def stream(
         self,
@@ -131,6 +65,32 @@ class EditedModel(State):
         """Continue the stream with `more`, as `stream` does. Returns what became of each; see `cost` then."""
         edits, row = edits_in(more), None if recipe is None else recipe_in(recipe)
         return list(cautioned(self, row, edits, self.stream(edits, recipe=row, rules=rules)))
+
+    def fix(
+        self,
+        text: Text,
+        label: str,
+        *,
+        translations: Mapping[Lang, Text] | None = None,
+        source: Lang = "en",
+        id: str | None = None,  # noqa: A002
+    ) -> Fix:
+        """Correct one text: from now on the model answers `label` to it, and to its translations. ``print`` the result.
+
+        Args:
+            text: what is answered wrong; a pair is a tuple.
+            label: the answer that is wanted.
+            translations: the same text in other languages, by their codes; without any, other languages hardly follow.
+            source: the language of `text`.
+            id: what `revert` calls it; None makes one from the text.
+
+        Raises:
+            ContradictionError: an earlier edit wants another answer to the same text; it must be reverted first.
+            PolypatchError: as for `polypatch.edit_stream`.
+        """
+        prompt = {source: text, **(translations or {})}
+        edit = Edit(id=id, prompt=prompt, target={source: label}, source=source)  # type: ignore[arg-type]
+        return made_fix(self, edit, lambda one, rules: self.edit(one, rules=rules))
 
     def revert(self, edit_ids: str | Sequence[str]) -> None:
         """Take edits back, as if they had never been made; the history keeps them as reverted.
@@ -172,22 +132,10 @@ class EditedModel(State):
         self.unload()
         return merged
 
-    @contextmanager
-    def _looking(self) -> Iterator[None]:
-        """Inside the block nobody changes anything, and what the tail knows is of the model as it is."""
-        with self.site.reading():
-            self.site.require_same()
-            yield
-
-    @contextmanager
-    def disabled(self) -> Iterator[EditedModel]:
-        """Inside the block the model is, for this thread and no other, the unedited one, bit for bit."""
-        with self.site.bare():
-            yield self
-
     def unload(self) -> nn.Module:
         """Take the edits off the model for good and return it, bit for bit as it was."""
         self.site.detach()
+        save_as_usual(self.model)
         return self.model
 
     def artefact(self, *, memory: str | None = AS_OPENED) -> Artefact:
@@ -242,6 +190,7 @@ class EditedModel(State):
         memory: Given | None = None,
         revision: str | None = None,
         cache_dir: Path | None = None,
+        device: str = "cpu",
     ) -> EditedModel:
         """Attach saved edits to the model they were made on.
 
@@ -253,11 +202,12 @@ class EditedModel(State):
                 where queries were mapped the parallel text, in a `MemoryTexts`. None takes what was saved with them.
             revision: branch, tag or commit, for hub names.
             cache_dir: keep queries on disk.
+            device: where a model that is loaded goes: ``cpu``, ``cuda``, ``auto``; one that was given stays.
 
         Raises:
             ArtefactError: the folder is broken, or `model` has other weights or labels than the one that was edited.
         """
-        parts = open_artefact(folder, model, tokenizer, memory, revision, cache_dir)
+        parts = open_artefact(folder, model, tokenizer, memory, revision, cache_dir, device)
         edited = cls(**parts)
         try:
             if edited.memory is not None and edited.recipe is not None:

@@ -31,7 +31,15 @@ class EditError(InputError):
 
 
 class ContradictionError(EditError):
-    """Two edits want different answers to one input."""
+    """Two edits want different answers to one input.
+
+    Attributes:
+        edit_ids: the two edits, the earlier one first; empty where that is not known.
+    """
+
+    def __init__(self, message: str, edit_ids: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.edit_ids = edit_ids
 
 
 class DataError(InputError):

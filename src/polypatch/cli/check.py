@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from polypatch.cli.console import Bars, say, stdout
-from polypatch.cli.folder import find_edits
 from polypatch.cli.options import Data, Json, Model, Quiet, Threads
 from polypatch.cli.prepare import prepare
+from polypatch.store.places import find_edits
 
 FAILED = 1
 

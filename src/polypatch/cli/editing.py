@@ -12,7 +12,7 @@ from polypatch._version import __version__
 from polypatch.api import folds
 from polypatch.cli.console import Bars, Stop, StoppedError
 from polypatch.cli.first_failures import FirstFailures
-from polypatch.cli.folder import EDITS, clear, require_no_reverted, writing
+from polypatch.cli.folder import clear, require_no_reverted, writing
 from polypatch.cli.results import Results, facts_of
 from polypatch.cli.translating import Translating
 from polypatch.data import EditingData
@@ -31,6 +31,7 @@ from polypatch.recipes import with_mapped
 from polypatch.runs import BenchSpec, Run, Workbench
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
 from polypatch.store.journal import Entry, Journal
+from polypatch.store.places import EDITS
 from polypatch.store.session import keep_surroundings
 
 MOST_NAMED = 20

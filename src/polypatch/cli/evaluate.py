@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from polypatch.cli.console import Bars, say, stdout
-from polypatch.cli.folder import claim, find_edits
+from polypatch.cli.folder import claim
 from polypatch.cli.options import (
     Data,
     Json,
@@ -21,6 +21,7 @@ from polypatch.cli.options import (
     sizes,
 )
 from polypatch.cli.prepare import prepare
+from polypatch.store.places import find_edits
 
 EXAMPLES = """[bold]Examples[/]
 

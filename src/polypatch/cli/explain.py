@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from polypatch.cli.console import Bars, say, stdout
-from polypatch.cli.folder import find_edits
 from polypatch.cli.options import (
     Data,
     EditPrompts,
@@ -23,6 +22,7 @@ from polypatch.cli.options import (
     as_list,
 )
 from polypatch.cli.prepare import prepare
+from polypatch.store.places import find_edits
 
 EXAMPLES = """[bold]Examples[/]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from polypatch.errors import InputError
 from polypatch.files import discard, sweep
 from polypatch.store.folder import aside
+from polypatch.store.places import EDITS, JOURNAL, edit_folders
 
-REPORT, MARKDOWN, CELLS, EDITS, JOURNAL = "report.json", "report.md", "cells.json", "edits", "journal.sqlite"
-_CONFIG = "edit_config.json"
+REPORT, MARKDOWN, CELLS = "report.json", "report.md", "cells.json"
 _NAMES = (REPORT, MARKDOWN, "cells*.json", "trajectory.png")
 
 
@@ -64,18 +64,6 @@ def writing(folder: Path) -> Iterator[None]:
         raise InputError(f"{folder}: cannot be written to ({error.strerror or error})") from error
 
 
-def edit_folders(folder: Path) -> list[Path]:
-    """The saved edits in a run's folder: ``edits``, or ``edits-0``, ``edits-1``, …, in order."""
-    left = (path.with_name(path.name[1:].removesuffix(".old")) for path in folder.glob(f".{EDITS}*.old"))
-    found = {path for path in (*folder.glob(f"{EDITS}*"), *left) if holds_edits(path)}
-    return sorted(found, key=lambda path: (len(path.name), path.name))
-
-
-def holds_edits(folder: Path) -> bool:
-    """Whether edits were saved there; also where a kill in the middle of replacing them moved the old ones aside."""
-    return (folder / _CONFIG).is_file() or (not folder.exists() and (aside(folder) / _CONFIG).is_file())
-
-
 def require_no_reverted(folder: Path) -> None:
     """Refuse to write the edits of a run anew where some were taken back by hand: they would be in the model again.
 
@@ -97,28 +85,6 @@ def require_no_reverted(folder: Path) -> None:
                 f"{path}: {named} reverted since, and the journal would bring that back; keep the folder elsewhere "
                 "with polypatch save, then use --overwrite"
             )
-
-
-def find_edits(folder: Path) -> Path:
-    """`folder` if it holds edits, or the one folder of edits in it.
-
-    Raises:
-        InputError: there is none, or there are several.
-    """
-    if holds_edits(folder):
-        return folder
-    found = edit_folders(folder) if folder.is_dir() else []
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise InputError(f"{folder} holds several: {', '.join(str(path) for path in found)}; name one")
-    if (folder / JOURNAL).is_file():
-        raise InputError(
-            f"{folder}: holds no saved edits yet, but a run that was not finished; go on with it by polypatch edit … "
-            f"--resume, or take out what it has by polypatch save {folder} FOLDER"
-        )
-    what = "holds no saved edits" if folder.is_dir() else "no such folder"
-    raise InputError(f"{folder}: {what}; give a folder that polypatch edit wrote, such as RUN/edits")
 
 
 def _files(folder: Path) -> list[Path]:

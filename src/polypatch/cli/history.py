@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.text import Text as Shown
 
 from polypatch.cli.console import as_json
-from polypatch.cli.folder import EDITS, JOURNAL, edit_folders, find_edits, holds_edits
 from polypatch.cli.shown import shown
 from polypatch.edits import Lang
 from polypatch.errors import InputError
 from polypatch.outcomes import EditRecord, Status
 from polypatch.store.artefact import read_artefact
 from polypatch.store.journal import read_journal
+from polypatch.store.places import EDITS, JOURNAL, edit_folders, find_edits, holds_edits
 
 STYLES = {
     Status.TAKEN: "green",

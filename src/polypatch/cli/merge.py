@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from polypatch.cli.console import Bars, say
-from polypatch.cli.folder import find_edits
 from polypatch.cli.options import Json, Model, Quiet, Threads
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
+from polypatch.store.places import find_edits
 
 EXAMPLES = """[bold]Examples[/]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polypatch.cli.console import as_json, say
-from polypatch.cli.folder import find_edits
 from polypatch.cli.options import Json
 from polypatch.errors import InputError
 from polypatch.rendering.harmless import one_line
+from polypatch.store.places import find_edits
 
 if TYPE_CHECKING:
     from polypatch.store.cut import RevertedEdits

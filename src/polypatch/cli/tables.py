@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from polypatch.cli.folder import edit_folders, find_edits
 from polypatch.deltas.kinds import KINDS
 from polypatch.editors.widths import BY_WIDTH, MEASURED, settings_for
 from polypatch.errors import DataError
@@ -22,6 +21,7 @@ from polypatch.samplers import AllLanguages, SourcePlusMapped, SourcePlusRandom
 from polypatch.sites.families import FAMILIES
 from polypatch.store.artefact import TENSORS, Artefact, read_artefact
 from polypatch.store.folder import aside
+from polypatch.store.places import edit_folders, find_edits
 from polypatch.triggers import Trigger
 
 

@@ -21,7 +21,7 @@ from polypatch.outcomes import TrajectoryPoint
 When: TypeAlias = Literal["final", "immediate"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """The metrics of one recipe on one stream of edits. Percentages are 0..100, None where not defined.
 
@@ -86,6 +86,15 @@ class Report:
     config: Mapping[str, Any] = field(default_factory=dict)
     cells: Cells | None = field(default=None, compare=False, repr=False)
     original: Report | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        """One line; `to_markdown` has all, `to_row` the plain data."""
+        figures = {"reliability": self.reliability, "mlg": self.mlg, "clg_avg": self.clg_avg}
+        said = ", ".join(f"{name} {value:.1f}" for name, value in figures.items() if value is not None)
+        return f"<Report of {self.recipe!r}, seed {self.seed}: {said or 'nothing measured'}; {self.edits} edits>"
+
+    def _repr_html_(self) -> str:
+        return tables.html_tables([self])
 
     def to_row(self) -> dict[str, Any]:
         """The report as plain JSON data, without `cells`; `from_row` reads it back."""

@@ -120,6 +120,11 @@ def locality_table(reports: Sequence[Report], *, decimals: int = 1, original: bo
     return locality_grid(reports, decimals=decimals, original=original).to_console()
 
 
+def html_tables(reports: Sequence[Report]) -> str:
+    """The same for a notebook."""
+    return "".join(grid.to_html() for grid in (results_grid(reports), locality_grid(reports)) if grid.rows)
+
+
 def both_tables(reports: Sequence[Report], how: Format) -> list[str]:
     """Table 1, and the localities where there are any."""
     grids = [results_grid(reports), locality_grid(reports)]

@@ -89,7 +89,7 @@ def require_no_contradictions(tail: Tail, edits: Sequence[Edit]) -> None:
             if other != edit and earlier.target != example.target:
                 what = "" if earlier.text == example.text else f" These two are one text {how}."
                 pair = _named((other, edit), earlier, example)
-                raise ContradictionError(f"{pair}.{what} Leave one out, or allow contradictions.")
+                raise ContradictionError(f"{pair}.{what} Leave one out, or allow contradictions.", (other, edit))
 
 
 def _folded(texts: Sequence[Text]) -> list[object]:

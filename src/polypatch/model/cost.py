@@ -58,13 +58,14 @@ class Cost:
     def __str__(self) -> str:
         if not self.known:
             return "what changed elsewhere is not known: there are no held-out texts"
-        return f"{self.total.percent:.1f} % of {self.total.rows:,} other answers changed{self._by_language()}"
+        return f"{self.total.percent:.1f} % of {self.total.rows:,} other answers changed{self.by_language()}"
 
     def to_plain(self) -> dict[str, dict[str, int]]:
         """For JSON; `cost_from_plain` reads it back."""
         return {lang: one._asdict() for lang, one in self.languages.items()}
 
-    def _by_language(self) -> str:
+    def by_language(self) -> str:
+        """The languages with the largest share of changed answers, in brackets; nothing where none changed."""
         dear = sorted((lang for lang, one in self.languages.items() if lang and one.changed), key=self._share)
         if not dear:
             return ""

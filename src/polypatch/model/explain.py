@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from polypatch.arguments import shortened
 from polypatch.deltas import Delta, Pieces
 from polypatch.edits import Text
 from polypatch.outcomes import EditRecord
+from polypatch.rendering.harmless import one_line
 from polypatch.sites import UNCHANGED, Asked
 
 SEVERAL = 10
@@ -23,6 +26,9 @@ class Answer:
 
     label: str
     probability: float
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.probability:.2f}"
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,11 @@ class Cause:
     without: Answer
     record: EditRecord | None
 
+    def __str__(self) -> str:
+        return f"{self.edit_id}: activation {self.activation:.2f}, push {self.push:+.2f}; without it {self.without}"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """One answer.
 
@@ -72,6 +81,23 @@ class Explanation:
     unedited: Answer
     causes: Sequence[Cause]
     firing: int
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {shortened(self.text)}: {one_line(self._answers())}; {self._patches()}>"
+
+    def __str__(self) -> str:
+        lines = [shortened(self.text), f"  {one_line(self._answers())}; {self._patches()}"]
+        return "\n".join([*lines, *(f"  {one_line(str(cause))}" for cause in self.causes)])
+
+    def _repr_html_(self) -> str:
+        lines = (html.escape(line) for line in str(self).split("\n"))
+        return "<br>".join(lines)
+
+    def _answers(self) -> str:
+        return f"{self.answer} (unedited: {self.unedited})"
+
+    def _patches(self) -> str:
+        return {0: "no patch fires", 1: "1 patch fires"}.get(self.firing, f"{self.firing} patches fire")
 
 
 @torch.no_grad()

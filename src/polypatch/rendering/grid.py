@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
@@ -10,7 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from rich.cells import cell_len
 from rich.text import Text
 
-from polypatch.rendering.harmless import inline
+from polypatch.rendering.harmless import inline, one_line
 from polypatch.rendering.terminal import OnTerminal
 
 Format: TypeAlias = Literal["markdown", "latex"]
@@ -74,6 +75,12 @@ class Grid:
         lines = [self._padded(header, widths), rule, *(self._padded(row, widths) for row in rows)]
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
+    def to_html(self) -> str:
+        """A table for a notebook; whatever stands in a cell is shown and not obeyed."""
+        head = "".join(f"<th>{_html(column.title)}</th>" for column in self.columns)
+        rows = "".join(f"<tr>{''.join(f'<td>{_html(str(cell))}</td>' for cell in row)}</tr>" for row in self.rows)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
     def to_latex(self) -> str:
         r"""A booktabs tabular; groups become a \multicolumn over a \cmidrule."""
         alignment = "l" * self.stubs + "r" * (len(self.columns) - self.stubs)
@@ -130,6 +137,10 @@ def labels(titles: Sequence[str], rows: Iterable[Sequence[Cell]], numbers: int =
     """A grid of texts: all columns but the last `numbers` are labels."""
     columns = tuple(Column("", title) for title in titles)
     return Grid(columns, tuple(map(tuple, rows)), stubs=len(columns) - numbers)
+
+
+def _html(text: str) -> str:
+    return html.escape(one_line(text))
 
 
 def _latex(cell: Cell) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from torch import nn
 from transformers import PreTrainedTokenizerBase
@@ -25,9 +25,10 @@ from polypatch.model.state import State
 from polypatch.model.stream import build_memory, learn_maps
 from polypatch.recipes import recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
+from polypatch.sites.device import device_named
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
 from polypatch.sites.readout import labels_of
-from polypatch.store.artefact import Artefact, read_artefact
+from polypatch.store.artefact import CONFIG, Artefact, read_artefact
 from polypatch.store.card import base_name
 from polypatch.store.differences import different_field
 from polypatch.store.write import write_artefact
@@ -103,6 +104,7 @@ def open_artefact(
     memory: Given | None,
     revision: str | None,
     cache_dir: Path | None,
+    device: str,
 ) -> dict[str, Any]:
     """The parts of the `EditedModel` that `folder` describes; see `EditedModel.from_pretrained`."""
     artefact = _find(folder, revision)
@@ -111,6 +113,7 @@ def open_artefact(
         loaded, its_tokenizer = _base(folder, config)
         if any(tensor.dtype == torch.float64 for tensor in artefact.tensors.values()):
             loaded.double()  # as the model was when it was edited; its fingerprint says whether it is that one
+        loaded.to(device_named(device))
         model, tokenizer = model or loaded, tokenizer or its_tokenizer
     site = FeedForwardSite(model)
     _require_base(folder, site, tokenizer, config)
@@ -179,6 +182,15 @@ def _find(folder: str | Path, revision: str | None) -> Artefact:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ArtefactError(f"{folder}: neither a folder of edits nor one that the hub can give ({reason})") from error
     return read_artefact(Path(cached), follow_links=True)
+
+
+def on_hub(name: str, revision: str | None) -> bool:
+    """Whether a hub's repository holds edits, and not a checkpoint; only its configuration is fetched."""
+    try:
+        hf_hub_download(name, CONFIG, revision=revision)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
+        return False
+    return True
 
 
 def _base(folder: str | Path, config: Mapping[str, Any]) -> tuple[nn.Module, PreTrainedTokenizerBase]:

@@ -1,0 +1,115 @@
+"""An edited model as people ask it: labels, probabilities, which patches fire, and why an answer is what it is."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from polypatch.arguments import text_in, texts_in
+from polypatch.edits import Text
+from polypatch.model.answers import Answered, answered
+from polypatch.model.cost import Cost, cost_of, described
+from polypatch.model.explain import Explanation, Firing, explain, firing
+from polypatch.model.state import State
+from polypatch.rendering.harmless import one_line
+
+
+@dataclass(repr=False)
+class AskedModel(State):
+    """A model that is asked, and not changed by that."""
+
+    @property
+    def labels(self) -> Mapping[int, str]:
+        """Class index -> label; empty where the model writes freely."""
+        return dict(enumerate(self.readout.answers or ()))
+
+    def class_of(self, label: str) -> int:
+        """The class index of a label; UnknownLabelError where the model has no such class."""
+        ((_, wanted),) = self.readout.ask(["-"], [label])
+        return wanted[0]
+
+    @torch.no_grad()
+    def probabilities(self, texts: Sequence[Text]) -> Tensor:
+        """Softmax of the model's own forward passes: [n, classes]."""
+        texts, encoder = texts_in(texts, "texts", empty=True), self.tail.encoder
+        logits = torch.empty(len(texts), self.readout.width, dtype=self.site.dtype)
+        self.site.require_type()
+        with self.site.lock.shared(), self.site.evaluating():
+            for chosen, rows in encoder.tokens.batches(self.readout.rows(texts), self.site.device, filled=False):
+                logits[chosen] = self.model(**encoder.tokens.pad(rows, self.site.device)).logits.cpu()
+        return logits.softmax(-1)
+
+    def predict(self, texts: Text | Sequence[Text]) -> Any:
+        """The label of one text (a string or a pair), or the list of labels of several (a list).
+
+        Runs the model itself, with its edits unless inside ``disabled()``.
+        """
+        if isinstance(texts, str | tuple):
+            return self.predict([texts])[0]
+        return [self.readout.answer([i]) for i in self.probabilities(texts).argmax(-1).tolist()]
+
+    __call__ = predict
+
+    def predict_proba(self, texts: Text | Sequence[Text]) -> NDArray[np.float64]:
+        """The probability of every class, in the order of `labels`: [classes] of one text, [n, classes] of a list."""
+        if isinstance(texts, str | tuple):
+            texts = [texts]
+            return self.predict_proba(texts).reshape(-1)
+        shares: NDArray[np.float64] = self.probabilities(texts).double().numpy()
+        return shares
+
+    def predict_before_after(self, texts: Sequence[Text]) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+        """Answers of the unedited and of the edited model, from the tail: [n], [n]."""
+        return self.answers_before_after(texts)[:2]
+
+    def answers_before_after(self, texts: Sequence[Text]) -> Answered:
+        """The same, and the probability that the edited model gives its answer: [n], [n], [n]."""
+        with self._looking():
+            return answered(self.tail.asked, self.delta, texts_in(texts, "texts", empty=True))
+
+    @property
+    def cost(self) -> Cost:
+        """What the edits cost elsewhere: held-out texts that answer otherwise than unedited, by language."""
+        return cost_of(self)
+
+    def __repr__(self) -> str:
+        return described(self, measuring=False)
+
+    def __str__(self) -> str:
+        return described(self, measuring=True)
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(one_line(repr(self)))}</p>"
+
+    def firing(self, text: Text, threshold: float = 0.0) -> list[Firing]:
+        """The patches whose activation in `text` exceeds `threshold`, strongest first; none for changed weights."""
+        text_in(text)
+        with self._looking():
+            return [Firing(self.delta.owners[i], a) for i, a in firing(text, self.tail.asked, self.delta, threshold)]
+
+    def explain(self, text: Text) -> Explanation:
+        """Which patches fire in `text`, how strongly, from which edits, and what the answer would be without them."""
+        text_in(text)
+        with self._looking():
+            return explain(text, self.tail.asked, self.delta, self.records)
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Inside the block nobody changes anything, and what the tail knows is of the model as it is."""
+        with self.site.reading():
+            self.site.require_same()
+            yield
+
+    @contextmanager
+    def disabled(self) -> Iterator[Self]:
+        """Inside the block the model is, for this thread and no other, the unedited one, bit for bit."""
+        with self.site.bare():
+            yield self

@@ -1,0 +1,284 @@
+"""One sentence put right, and what that did: to its translations, and to the other answers."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+
+from polypatch.edits import Edit, Lang, Text
+from polypatch.errors import ContradictionError
+from polypatch.model.contradictions import require_no_contradictions
+from polypatch.model.cost import Cost, counted
+from polypatch.model.explain import Answer, Firing, firing
+from polypatch.model.one_language import known_in_one
+from polypatch.model.rules import Rules
+from polypatch.model.state import State
+from polypatch.model.stream import apply, made, recipe_for
+from polypatch.outcomes import EditOutcome, Status
+from polypatch.recipes import Recipe
+from polypatch.rendering.harmless import one_line
+from polypatch.sites import Said
+
+WIDTH = 80
+"""Columns of a terminal that a printed fix fits."""
+
+LOUDEST = 2
+"""Patches that are named per text."""
+
+Editing = Callable[[Sequence[Edit], Rules], Iterable[EditOutcome]]
+"""What makes edits by rules, in a model that is known."""
+
+
+class FixedText(NamedTuple):
+    """One prompt of a fix.
+
+    Attributes:
+        lang, text: the prompt.
+        before: the answer just before the fix, with the edits made earlier.
+        after: the answer now.
+        firing: the patches at work in it now, the loudest first.
+    """
+
+    lang: Lang
+    text: Text
+    before: Answer
+    after: Answer
+    firing: tuple[Firing, ...]
+
+
+@dataclass(frozen=True)
+class Fix:
+    """What one fix did. ``print`` shows it on a terminal of 80 columns, a notebook as a table.
+
+    Attributes:
+        edit: the correction; ``edit.id`` takes it back.
+        outcome: what became of it.
+        texts: its prompt in every language.
+        elsewhere: the held-out texts of the memory whose answers it changed.
+        note: what is better known before the fix is relied on; may be empty.
+    """
+
+    edit: Edit
+    outcome: EditOutcome
+    texts: tuple[FixedText, ...]
+    elsewhere: Cost
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        """Names the edit, for `EditedModel.revert`."""
+        return self.edit.id
+
+    @property
+    def holds(self) -> bool:
+        """The answer is the wanted one in every language that the fix has."""
+        return all(one.after.label == self.wanted(one.lang) for one in self.texts)
+
+    def wanted(self, lang: Lang) -> str:
+        """The label that is wanted in a language."""
+        return self.edit.target_in(lang)
+
+    @property
+    def verdict(self) -> str:
+        """What became of it, in a sentence."""
+        outcome, label = self.outcome, one_line(self.edit.target_in(self.edit.source))
+        patches = "1 patch" if outcome.patches == 1 else f"{outcome.patches} patches"
+        return {
+            Status.TAKEN: f"Fixed: {label} ({patches}, {outcome.seconds:.2f} s). Its id: {one_line(self.id)}",
+            Status.NOT_NEEDED: f"Not needed: the model says {label} already, and nothing was changed.",
+            Status.TAKEN_BACK: f"Failed: {one_line(outcome.reason)}. It was taken back: the model is as it was.",
+            Status.FAILED: f"Failed: {one_line(outcome.reason)}. What it left is in the model; id {one_line(self.id)}",
+        }[outcome.status]
+
+    def __str__(self) -> str:
+        lines = [*_wrapped(self.verdict)]
+        for one in self.texts:
+            lines.append(_cut(f"{one.lang:<3} {_shown(one.text)}"))
+            lines += _wrapped(self._changed(one), "    ")
+        lines += _wrapped(f"Elsewhere: {self._elsewhere}.")
+        return "\n".join([*lines, *(_wrapped(f"Note: {self.note}.") if self.note else ())])
+
+    def _repr_html_(self) -> str:
+        cells = [
+            (
+                one.lang,
+                _shown(one.text),
+                _answer(one.before),
+                _answer(one.after),
+                "" if one.after.label == self.wanted(one.lang) else f"wanted: {self.wanted(one.lang)}",
+                _fired(one, self.id),
+            )
+            for one in self.texts
+        ]
+        head = "".join(f"<th>{name}</th>" for name in ("", "Text", "Before", "After", "", "Patches that fire"))
+        rows = "".join(f"<tr>{''.join(f'<td>{_html(cell)}</td>' for cell in row)}</tr>" for row in cells)
+        below = "".join(f"<p>{_html(line)}</p>" for line in (f"Elsewhere: {self._elsewhere}.", self.note) if line)
+        return f"<p><b>{_html(self.verdict)}</b></p><table><tr>{head}</tr>{rows}</table>{below}"
+
+    def to_plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "id": self.id,
+            "status": str(self.outcome.status),
+            "reason": self.outcome.reason,
+            "patches": self.outcome.patches,
+            "holds": self.holds,
+            "texts": [_plain(one, self.wanted(one.lang)) for one in self.texts],
+            "elsewhere": self.elsewhere.to_plain(),
+            "note": self.note,
+        }
+
+    def _changed(self, one: FixedText) -> str:
+        same = one.before.label == one.after.label
+        line = f"{_answer(one.before)} -> {_answer(one.after)}" + (" (as before)" if same else "")
+        if one.after.label != self.wanted(one.lang):
+            line += f", wanted: {one_line(self.wanted(one.lang))}"
+        return f"{line}; fires: {_fired(one, self.id)}" if one.firing else line
+
+    @property
+    def _elsewhere(self) -> str:
+        if not self.elsewhere.known:
+            return str(self.elsewhere)
+        rows, changed = self.elsewhere.total
+        if not changed:
+            return f"none of {rows:,} held-out answers changed"
+        return f"{changed:,} of {rows:,} held-out answers changed{self.elsewhere.by_language()}"
+
+
+def made_fix(state: State, edit: Edit, editing: Editing | None = None) -> Fix:
+    """Make one edit and look at what it did.
+
+    Args:
+        state: the model.
+        edit: the correction; its id gets a number behind it where an edit of that name is in the model.
+        editing: what makes it; None for `polypatch.model.stream.apply`.
+
+    Raises:
+        ContradictionError: an earlier edit wants another answer to the same text; the message says how to revert it.
+        PolypatchError: as for `polypatch.edit_stream`.
+    """
+    recipe = recipe_for(state, None)
+    edit = _named_apart(edit, state)
+    _require_no_contradiction(state, edit)
+    before, held = _answers(state, edit), _held_out(state, edit)
+    said = _said(state, [text for _, text in held]).ids.tolist()
+    rules = _rules(state, edit)
+    (outcome,) = apply(state, [edit], recipe, rules) if editing is None else editing([edit], rules)
+    after = _answers(state, edit)
+    texts = tuple(
+        FixedText(lang, edit.prompt[lang], before[lang], after[lang], _firing(state, edit.prompt[lang]))
+        for lang in edit.languages
+    )
+    changed = zip(held, said, _said(state, [text for _, text in held]).ids.tolist(), strict=True)
+    elsewhere = counted((lang, one != other) for (lang, _), one, other in changed)
+    return Fix(edit, outcome, texts, elsewhere, _note(recipe, edit, outcome))
+
+
+def _named_apart(edit: Edit, state: State) -> Edit:
+    name, number = edit.id, 1
+    while name in state.records and not state.records[name].reverted:
+        number += 1
+        name = f"{edit.id}-{number}"
+    return edit if name == edit.id else replace(edit, id=name)
+
+
+def _rules(state: State, edit: Edit) -> Rules:
+    """Those of the model; where they name languages, these and the fix's own."""
+    languages = state.rules.languages
+    if languages is None:
+        return state.rules
+    return replace(state.rules, languages=tuple(dict.fromkeys((*languages, *edit.languages))))
+
+
+def _require_no_contradiction(state: State, edit: Edit) -> None:
+    earlier = made(state)
+    try:
+        require_no_contradictions(state.tail, [*earlier, edit])
+    except ContradictionError as error:
+        other = next((one for one in earlier if (one.id, edit.id) == error.edit_ids), None)
+        if other is None:
+            raise
+        raise ContradictionError(
+            f"{_quoted(edit.prompt[edit.source])} was corrected to {other.target_in(other.source)!r} before, by the "
+            f"edit {other.id!r}: take that one back first, by edited.revert({other.id!r}) or polypatch revert EDITS "
+            f"{other.id}",
+            (other.id, edit.id),
+        ) from error
+
+
+def _answers(state: State, edit: Edit) -> dict[Lang, Answer]:
+    said = _said(state, list(edit.prompt.values()))
+    answers = zip(edit.prompt, said.ids.tolist(), said.probability.tolist(), strict=True)
+    return {lang: Answer(state.readout.answer([one]), share) for lang, one, share in answers}
+
+
+def _held_out(state: State, edit: Edit) -> list[tuple[Lang, Text]]:
+    own = set(edit.prompt.values())
+    return [(lang, text) for lang, texts in state.held_out.items() for text in texts if text not in own]
+
+
+def _said(state: State, texts: Sequence[Text]) -> Said:
+    return state.tail.said(state.readout.rows(texts), state.delta)
+
+
+def _firing(state: State, text: Text) -> tuple[Firing, ...]:
+    return tuple(Firing(state.delta.owners[i], loud) for i, loud in firing(text, state.tail, state.delta))
+
+
+def _note(recipe: Recipe, edit: Edit, outcome: EditOutcome) -> str:
+    return known_in_one(recipe, [edit]) if outcome.triggered else ""
+
+
+def _plain(one: FixedText, wanted: str) -> Mapping[str, Any]:
+    return {
+        "lang": one.lang,
+        "text": one.text,
+        "wanted": wanted,
+        "before": {"label": one.before.label, "probability": one.before.probability},
+        "after": {"label": one.after.label, "probability": one.after.probability},
+        "firing": [{"edit": fired.edit_id, "activation": fired.activation} for fired in one.firing],
+    }
+
+
+def _shown(text: Text) -> str:
+    return one_line(" / ".join(text) if isinstance(text, tuple) else text)
+
+
+def _quoted(text: Text) -> str:
+    shown = _shown(text)
+    return repr(shown if len(shown) <= 60 else f"{shown[:59]}…")
+
+
+def _answer(answer: Answer) -> str:
+    return one_line(str(answer))
+
+
+def _fired(one: FixedText, own: str) -> str:
+    """The loudest patches; that of the fix itself by a short name."""
+    names = ("this fix" if fired.edit_id == own else one_line(fired.edit_id) for fired in one.firing[:LOUDEST])
+    named = ", ".join(f"{name} {fired.activation:.2f}" for name, fired in zip(names, one.firing, strict=False))
+    more = len(one.firing) - LOUDEST
+    return f"{named}, {more} more" if more > 0 else named
+
+
+def _html(text: str) -> str:
+    return html.escape(one_line(text))
+
+
+def _cut(line: str) -> str:
+    return line if cell_len(line) <= WIDTH else f"{set_cell_size(line, WIDTH - 1).rstrip()}…"
+
+
+def _wrapped(line: str, indent: str = "") -> Iterator[str]:
+    """The words of a line on lines of at most `WIDTH` cells; a longer word is cut."""
+    row = ""
+    for word in line.split():
+        if row and cell_len(f"{indent}{row} {word}") > WIDTH:
+            yield indent + row
+            row = ""
+        row = f"{row} {word}" if row else _cut(indent + word).removeprefix(indent)
+    yield indent + row
