@@ -1,6 +1,7 @@
 """The house's budget: short files, short functions, and a library that never prints, pickles or seeds the process."""
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -133,3 +134,31 @@ def test_global_draws_are_where_they_must_be(sources):
     seeding = {"torch.manual_seed", "torch.random.fork_rng"}
     users = {name.split("/")[0] for name, tree, _ in sources if seeding & {call for call, _ in calls(tree)}}
     assert users <= {"sites", "world", "testing", "training"}
+
+
+def names_in(tree):
+    """Every name that code gives or uses: variables, attributes, arguments, functions, classes and imports."""
+    fields = {ast.Name: "id", ast.Attribute: "attr", ast.arg: "arg", ast.keyword: "arg", ast.alias: "name"}
+    defined = (ast.FunctionDef, ast.ClassDef)
+    for node in ast.walk(tree):
+        if type(node) in fields:
+            yield str(getattr(node, fields[type(node)]))
+        elif isinstance(node, defined):
+            yield node.name
+
+
+def languages_of(tree):
+    return sorted({name for name in names_in(tree) if re.search(r"(?i)(^|_|\.)lang(s|uage|uages)?(_|$)", name)})
+
+
+def test_editors_deltas_and_sites_know_no_language(sources):
+    """The paper's thesis as a rule, down to the names; that they import no sampler and no trigger is a contract."""
+    blind = {name: tree for name, tree, _ in sources if name.split("/")[0] in ("editors", "deltas", "sites")}
+    assert len(blind) > 30
+    assert not {name: found for name, tree in blind.items() if (found := languages_of(tree))}
+
+
+def test_the_rule_of_names_sees_what_it_should():
+    for code in ("lang = 1", "a.languages", "def f(Lang): ...", "from polypatch.edits import Lang", "f(source_lang=1)"):
+        assert languages_of(ast.parse(code)), code
+    assert not languages_of(ast.parse("slang = 'lang'  # language\nangle = 1"))
