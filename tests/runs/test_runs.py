@@ -8,8 +8,8 @@ from polypatch.data import write_jsonl
 from polypatch.errors import InputError, UnknownLabelError, UnknownRecipeError
 from polypatch.runs import BenchSpec, Encoded, Finished, Job, Processes, Run, Workbench
 from polypatch.runs import execute as execute_jobs
-from polypatch.runs.run import told
 from polypatch.runs.store import Store
+from polypatch.store.identity import Identity
 from polypatch.testing import tiny_edits
 
 FAST = {"views": 2, "max_steps": 20, "first_validation": 4, "validate_every": 2}
@@ -88,7 +88,7 @@ def test_other_data_or_another_setting_is_another_row(spec):
 
 def test_a_field_at_its_default_is_not_part_of_a_rows_name(spec):
     # So that a field that a later version adds leaves all earlier rows where they are.
-    assert told(RUNS[0]) == {"recipe": "t-patcher", "settings": FAST}
+    assert Identity.told(RUNS[0]).facts == {"recipe": "t-patcher", "settings": FAST}
     assert Job(spec, RUNS[0]).key == Job(replace(spec, half=False, sizes={}), replace(RUNS[0], folds=1, seed=0)).key
 
 

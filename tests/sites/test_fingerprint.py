@@ -8,7 +8,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from polypatch.sites import FeedForwardSite, FrozenTail
 from polypatch.sites.families import FAMILIES
 from polypatch.sites.fingerprint import ENCODING, configuration, tokenizer_fingerprint
-from polypatch.store.differences import different_field
+from polypatch.store.identity import different_field
 from polypatch.testing import tiny_model, tiny_texts
 
 

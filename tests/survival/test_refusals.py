@@ -20,6 +20,7 @@ from polypatch.files import beside
 from polypatch.model.rules import Rules
 from polypatch.recipes import Recipe
 from polypatch.store.artefact import read_artefact
+from polypatch.store.identity import Identity
 from polypatch.store.journal import NAME, Entry, Journal, read_journal
 from polypatch.store.write import write_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
@@ -27,7 +28,7 @@ from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from .running import assert_readable, entries, seeded
 
 RECIPE = Recipe(TPatcher(max_steps=5, views=0))
-FACTS = {"model": "m", "run": "r"}
+RUN = Identity({"model": "m", "run": "r"})
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def made():
 
 
 def journal_of(folder, found):
-    with Journal(folder, FACTS) as journal:
+    with Journal(folder, RUN) as journal:
         add_all(journal, found)
     return folder
 
@@ -61,7 +62,7 @@ def add_all(journal, found):
 def test_a_database_that_is_full_keeps_what_it_has(made, tmp_path):
     """SQLite's own limit on pages stands for a full disk: the edit is refused, those before it are there."""
     found, _ = made
-    with Journal(tmp_path, FACTS) as journal:
+    with Journal(tmp_path, RUN) as journal:
         journal.add(0, found[0], replaces=False)
         (pages,) = journal._db.execute("PRAGMA page_count").fetchone()
         journal._db.execute(f"PRAGMA max_page_count = {pages}")
@@ -69,7 +70,7 @@ def test_a_database_that_is_full_keeps_what_it_has(made, tmp_path):
             add_all(journal, found[1:] * 9)
         kept = len(journal.entries(0))
     assert 1 <= len(entries(tmp_path)[0]) == kept
-    with Journal(tmp_path, FACTS, resume=True) as journal:
+    with Journal(tmp_path, RUN, resume=True) as journal:
         journal.add(0, found[1], replaces=False)
         assert len(journal.entries(0)) == kept + 1
 
@@ -113,13 +114,13 @@ def test_a_journal_that_cannot_grow_says_so_and_can_be_resumed(made, tmp_path):
     journal_of(tmp_path / "run", found[:2])
 
     def go_on():
-        with Journal(tmp_path / "run", FACTS, resume=True) as journal:
+        with Journal(tmp_path / "run", RUN, resume=True) as journal:
             add_all(journal, found[2:])
 
     said = limited(go_on, 4096)
     assert said.startswith("JournalError"), said
     assert len(entries(tmp_path / "run")[0]) >= 2
-    with Journal(tmp_path / "run", FACTS, resume=True) as journal:
+    with Journal(tmp_path / "run", RUN, resume=True) as journal:
         add_all(journal, found[len(journal.entries(0)) :])
     journal_of(tmp_path / "whole", found)
     assert entries(tmp_path / "run") == entries(tmp_path / "whole")
@@ -134,7 +135,7 @@ def test_below_a_file_there_is_no_folder(made, tmp_path):
     with pytest.raises(ArtefactError, match="cannot be written"):
         write_artefact(tmp_path / "file" / "edits", artefact)
     with pytest.raises(JournalError, match="cannot be written"):
-        Journal(tmp_path / "file" / "run", FACTS)
+        Journal(tmp_path / "file" / "run", RUN)
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -146,7 +147,7 @@ def test_a_read_only_folder_is_named(made, tmp_path):
         with pytest.raises(ArtefactError, match="ermission"):
             write_artefact(tmp_path / "edits", artefact)
         with pytest.raises(JournalError, match=r"ermission|cannot be written"):
-            Journal(tmp_path / "run", FACTS)
+            Journal(tmp_path / "run", RUN)
     finally:
         tmp_path.chmod(0o755)
 
@@ -158,8 +159,8 @@ def test_two_processes_on_one_run(made, tmp_path):
     """The second is refused while the first holds the folder, whatever it asks for; after its death it is not."""
     found, _ = made
     code = (
-        "import sys; from pathlib import Path; from polypatch.store.journal import Journal\n"
-        f"journal = Journal(Path(sys.argv[1]), {FACTS!r}, resume=True); print('ready', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from polypatch.store.journal import Identity, Journal\n"
+        f"journal = Journal(Path(sys.argv[1]), {RUN!r}, resume=True); print('ready', flush=True); sys.stdin.read()"
     )
     journal_of(tmp_path, found[:1])
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -168,12 +169,12 @@ def test_two_processes_on_one_run(made, tmp_path):
         assert other.stdout.readline() == "ready\n"
         for flags in ({"resume": True}, {"overwrite": True}, {}):
             with pytest.raises(JournalError, match="another process"):
-                Journal(tmp_path, FACTS, **flags)
+                Journal(tmp_path, RUN, **flags)
         assert len(read_journal(tmp_path)[1][0]) == 1, "reading is free"
     finally:
         other.kill()
         other.communicate()
-    with Journal(tmp_path, FACTS, resume=True) as journal:
+    with Journal(tmp_path, RUN, resume=True) as journal:
         assert len(journal.entries(0)) == 1
 
 
@@ -186,7 +187,7 @@ def test_a_journal_is_read_while_it_is_written(made, tmp_path):
         while not stop.is_set():
             seen.add(len(read_journal(tmp_path)[1].get(0, ())))
 
-    with Journal(tmp_path, FACTS) as journal:
+    with Journal(tmp_path, RUN) as journal:
         reader = threading.Thread(target=read)
         reader.start()
         for entry in found:
@@ -204,18 +205,33 @@ def test_another_run_is_not_continued(made, tmp_path):
     journal_of(tmp_path, found)
     before = entries(tmp_path)
     with pytest.raises(JournalError, match="another run: model was m and is n now"):
-        Journal(tmp_path, {**FACTS, "model": "n"}, resume=True)
+        Journal(tmp_path, Identity({**RUN.facts, "model": "n"}), resume=True)
     with pytest.raises(JournalError, match="--resume"):
-        Journal(tmp_path, FACTS)
+        Journal(tmp_path, RUN)
     assert entries(tmp_path) == before
-    with Journal(tmp_path, FACTS, overwrite=True) as journal:
+    with Journal(tmp_path, RUN, overwrite=True) as journal:
         assert journal.entries(0) == []
+
+
+def test_a_journal_of_an_older_polypatch_is_continued(tmp_path):
+    """Every field of its run was written as JSON, also what is text."""
+    older = {"model": "ab12", "recipe": '"mpn-all"', "limit": "null", "languages": '["en", "de"]', "settings": "{}"}
+    Journal(tmp_path, Identity(older)).close()
+    now = {"model": "ab12", "recipe": "mpn-all", "limit": None, "languages": ("en", "de"), "settings": {}}
+    Journal(tmp_path, Identity(now), resume=True).close()
+    for name, value, said in (
+        ("limit", 3, "limit was null and is 3 now"),
+        ("recipe", "grace", "recipe was mpn-all and is grace now"),
+        ("settings", {"views": 0}, "views was the default and is 0 now"),
+    ):
+        with pytest.raises(JournalError, match=f"belongs to another run: {said}; repeat the first command"):
+            Journal(tmp_path, Identity({**now, name: value}), resume=True)
 
 
 def test_changed_weights_are_kept_once(made, tmp_path):
     """Each replaces those before it: the journal of a thousand edits holds one copy of the matrices."""
     found, _ = made
-    with Journal(tmp_path, FACTS) as journal:
+    with Journal(tmp_path, RUN) as journal:
         for entry in found:
             journal.add(0, entry, replaces=True)
     triggered = [i for i, entry in enumerate(found) if entry.tensors is not None]
@@ -252,7 +268,7 @@ def test_flipped_bits_are_found(made, tmp_path, figure):
 def test_a_damaged_log_costs_at_most_the_last_edits(made, tmp_path):
     """What a kill left beside the database: SQLite stops at the first damaged page of it, as at the end."""
     found, _ = made
-    with Journal(tmp_path / "live", FACTS) as journal:
+    with Journal(tmp_path / "live", RUN) as journal:
         add_all(journal, found)
         shutil.copytree(tmp_path / "live", tmp_path / "killed", ignore=shutil.ignore_patterns(".*"))
     log = tmp_path / "killed" / f"{NAME}-wal"
@@ -273,7 +289,7 @@ def test_a_damaged_log_costs_at_most_the_last_edits(made, tmp_path):
             continue
         assert got == wanted[: len(got)]
         lengths.add(len(got))
-        with Journal(tmp_path / "killed", FACTS, resume=True) as journal:
+        with Journal(tmp_path / "killed", RUN, resume=True) as journal:
             add_all(journal, found[len(got) :])
         assert entries(tmp_path / "killed")[0] == wanted
     assert len(lengths) > 2
@@ -286,7 +302,7 @@ def test_what_is_no_journal_is_not_taken_for_one(tmp_path, content):
         read_journal(tmp_path)
     if content:
         with pytest.raises(JournalError):
-            Journal(tmp_path, FACTS, resume=True)
+            Journal(tmp_path, RUN, resume=True)
         assert (tmp_path / NAME).read_bytes() == content
 
 
@@ -297,7 +313,7 @@ def test_somebody_elses_database_is_left_alone(tmp_path):
     with pytest.raises(JournalError):
         read_journal(tmp_path)
     with pytest.raises(JournalError, match="no journal of polypatch"):
-        Journal(tmp_path, FACTS, resume=True)
+        Journal(tmp_path, RUN, resume=True)
     with sqlite3.connect(tmp_path / NAME) as db:
         assert db.execute("SELECT sql FROM sqlite_master WHERE name = 'edits'").fetchone() == (
             "CREATE TABLE edits (mine TEXT)",
@@ -378,7 +394,7 @@ HAND = {
 def test_a_journal_edited_by_hand_is_refused(made, tmp_path, what):
     found, _ = made
     journal_of(tmp_path, found)
-    with Journal(tmp_path, FACTS, resume=True) as journal:
+    with Journal(tmp_path, RUN, resume=True) as journal:
         journal.note("note", "as it was")
     there, more = [i for i, entry in enumerate(found) if entry.tensors is not None][:2]
     words = {"there": there, "more": more, "of": "FROM edits AS o WHERE o.place =", "rest": REST}
@@ -387,7 +403,7 @@ def test_a_journal_edited_by_hand_is_refused(made, tmp_path, what):
         read_journal(tmp_path)
 
     def go_on():
-        with Journal(tmp_path, FACTS, resume=True) as journal:
+        with Journal(tmp_path, RUN, resume=True) as journal:
             return journal.entries(0), journal.entries(1)
 
     with pytest.raises(JournalError):
@@ -397,7 +413,7 @@ def test_a_journal_edited_by_hand_is_refused(made, tmp_path, what):
 def test_tensors_that_a_later_edit_replaced_are_gone_and_no_others(made, tmp_path):
     """Of changed weights the latest row keeps its tensors: taken away by hand, the run has lost its edits."""
     found, _ = made
-    with Journal(tmp_path, FACTS) as journal:
+    with Journal(tmp_path, RUN) as journal:
         for entry in found:
             journal.add(0, entry, replaces=True)
     assert len(entries(tmp_path)[0]) == len(found)

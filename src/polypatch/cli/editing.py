@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from polypatch._version import __version__
 from polypatch.api import folds
 from polypatch.cli.console import Bars, Stop, StoppedError
 from polypatch.cli.first_failures import FirstFailures
@@ -17,19 +15,17 @@ from polypatch.cli.results import Results, facts_of
 from polypatch.cli.translating import Translating
 from polypatch.data import EditingData
 from polypatch.data.memory import read_memory, with_memory
-from polypatch.data.record import record_from_edit
 from polypatch.data.source import DataSource, absolute
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang
 from polypatch.errors import InputError
 from polypatch.evaluation import Report
-from polypatch.files import sha256
 from polypatch.model.contradictions import find_contradictions
 from polypatch.model.one_language import known_in_one
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import with_mapped
 from polypatch.runs import BenchSpec, Run, Workbench
-from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
+from polypatch.store.identity import Identity
 from polypatch.store.journal import Entry, Journal
 from polypatch.store.places import EDITS
 from polypatch.store.session import keep_surroundings
@@ -81,8 +77,8 @@ def edit_and_record(
     if said := known_in_one(run.built(), [edit.only(run.languages) for edit in stream]):
         bars.say(f"note: {said}; --translate-to makes parallel prompts, --recipe polypatch-mapped --parallel maps")
     _name_contradictions(bench, run, stream, bars)
-    facts = {**made_by, **facts_of_run(bench, run, parts)}
-    with _giving_up(folder), Journal(folder, facts, resume=resume, overwrite=overwrite) as journal:
+    identity = Identity({**made_by, **bench.identity(run, parts)})
+    with _giving_up(folder), Journal(folder, identity, resume=resume, overwrite=overwrite) as journal:
         if resume:
             require_no_reverted(folder)
         clear(folder)
@@ -226,29 +222,6 @@ class _Count:
     def stopping(self) -> None:
         """Ctrl-C was heard."""
         self.bars.say("stopping after this edit; Ctrl-C once more gives it up")
-
-
-def facts_of_run(bench: Workbench, run: Run, parts: Sequence[Sequence[Edit]]) -> dict[str, str]:
-    """What makes a run this run and no other: a journal with other facts is not continued."""
-    texts = [bench.data.memory_texts(run.memory_languages), bench.probes]
-    texts.append(bench.data.validation_texts(run.memory_languages))
-    site, tokens = bench.tail.site, bench.tail.encoder.tokens
-    return {
-        "polypatch": __version__,
-        "model": model_fingerprint(site),
-        "configuration": json.dumps(configuration(site), sort_keys=True),
-        "tokenizer": tokenizer_fingerprint(tokens.tokenizer),
-        "longest input": str(tokens.max_length),
-        # One by one, so that what differs is named.
-        **{name: json.dumps(value, sort_keys=True) for name, value in asdict(run).items()},
-        "edits": _digest([[record_from_edit(edit) for edit in part] for part in parts]),
-        "memory and probe texts": _digest(texts),
-        "parallel text": _digest(bench.parallel(run)),
-    }
-
-
-def _digest(plain: object) -> str:
-    return sha256(json.dumps(plain, sort_keys=True).encode())
 
 
 def _check(run: Run, spec: BenchSpec) -> None:

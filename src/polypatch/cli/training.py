@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from polypatch.evaluation.strict_json import to_json
 from polypatch.files import discard, strict_json, write_atomic
 from polypatch.rendering.grid import labels
 from polypatch.sites.checkpoint import load_checkpoint
+from polypatch.store.identity import Identity
 from polypatch.training.card import PICTURE, model_card, training_figure
 from polypatch.training.data import Corpus, Split, read_corpus
 from polypatch.training.models import LIKE, longest_input, start_config, start_model
@@ -190,32 +190,28 @@ def _start(work: Path, request: Request, corpus: Corpus, overwrite: bool) -> Non
     Raises:
         InputError: it is not, or the disk refuses.
     """
-    now = json.loads(to_json(_identity(request, corpus)))
+    identity = _identity(request, corpus)
     if overwrite and work.exists():
         discard(work)
     with writing(work):
         if not (work / STARTED).is_file():
-            write_atomic(work / STARTED, to_json(now).encode())
+            write_atomic(work / STARTED, to_json(identity.facts).encode())
             return
     begun = strict_json((work / STARTED).read_bytes(), str(work / STARTED), InputError)
-    differs = [name for name in now if begun.get(name) != now[name]]
-    if differs:
-        raise InputError(
-            f"{work}: was begun with another {', '.join(differs)}; give the same command, or --overwrite to start anew"
-        )
+    identity.require(begun, work, "give the same command, or --overwrite to start anew", InputError)
 
 
-def _identity(request: Request, corpus: Corpus) -> dict[str, Any]:
+def _identity(request: Request, corpus: Corpus) -> Identity:
     """What may not change between a training and its resumption."""
     own = asdict(request.training)
-    return {"model": request.model, "preset": request.preset.name, "rows": corpus.fingerprint, **own}
+    return Identity({"model": request.model, "preset": request.preset.name, "rows": corpus.fingerprint, **own})
 
 
 def _record(request: Request, corpus: Corpus, trained: Trained) -> dict[str, Any]:
     return {
         "command": request.command,
         "polypatch": __version__,
-        **_identity(request, corpus),
+        **_identity(request, corpus).facts,
         "labels": list(corpus.labels),
         "languages": list(corpus.languages),
         "train_rows": len(corpus.train),

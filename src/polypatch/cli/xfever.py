@@ -26,6 +26,7 @@ from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.length_figure import length_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.files import write_atomic
+from polypatch.store.identity import Identity
 
 SUMMARY, FIGURE = "xfever-edit.json", "lengths.png"
 
@@ -105,16 +106,16 @@ def _languages(wanted: Wanted) -> tuple[Lang, ...]:
     return languages
 
 
-def _made_from(wanted: Wanted, choices: Choices, translators: Mapping[Lang, Marian]) -> dict[str, Any]:
+def _made_from(wanted: Wanted, choices: Choices, translators: Mapping[Lang, Marian]) -> Identity:
     """All that the results depend on; files by content, because their places may change."""
-    plain = {
+    facts = {
         "train": _hash(wanted.train),
         "dev": _hash(wanted.dev),
         "limit": wanted.limit,
         "choices": asdict(choices),
         "translators": {lang: one.fingerprint for lang, one in translators.items()},
     }
-    return dict(json.loads(to_json(plain)))
+    return Identity(facts)
 
 
 def _hash(path: Path) -> str:
@@ -122,19 +123,19 @@ def _hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _claim(out: Path, made_from: Mapping[str, Any], overwrite: bool) -> None:
+def _claim(out: Path, made_from: Identity, overwrite: bool) -> None:
     """Refuse a folder whose results are somebody else's, or were made from something else; mark ours as begun."""
     summary = out / SUMMARY
     held = [name for name in (*FILES, FIGURE) if (out / name).exists()]
     with writing(out):
         before = _before(summary)
-        if held and not overwrite and (before is None or (before["finished"] and before["made_from"] != made_from)):
-            what = "which were not made by this command" if before is None else "made from other files or settings"
-            raise InputError(
-                f"{out} holds {', '.join(held[:3])}, {what}; take another --out, or add --overwrite (translations stay)"
-            )
-        if before is None or not before["finished"] or before["made_from"] != made_from:
-            write_atomic(summary, to_json({"finished": False, "made_from": made_from}).encode())
+        fix = "take another --out, or add --overwrite (translations stay)"
+        if held and not overwrite and before is None:
+            raise InputError(f"{out} holds {', '.join(held[:3])}, which were not made by this command; {fix}")
+        if held and not overwrite and before is not None and before["finished"]:
+            made_from.require(before["made_from"], out, fix, InputError)
+        if before is None or not before["finished"] or made_from.difference(before["made_from"]):
+            write_atomic(summary, to_json({"finished": False, "made_from": made_from.facts}).encode())
 
 
 def _before(summary: Path) -> dict[str, Any] | None:
@@ -195,7 +196,7 @@ def _supports(claims: Sequence[Claim]) -> float:
 
 def _write(
     made: Made,
-    made_from: Mapping[str, Any],
+    made_from: Identity,
     edits: Sequence[Edit],
     fever: Fever,
     drawn: Surroundings,
@@ -206,5 +207,5 @@ def _write(
         write_xfever(made.folder, edits, fever, drawn, memory)
         units = {lang: one.unit for lang, one in made.languages.items()}
         save_figure(length_figure(made.lengths, units=units, paper=PAPER_LENGTHS), made.folder / FIGURE)
-        summary = {"finished": True, **made.plain(), "made_from": made_from}
+        summary = {"finished": True, **made.plain(), "made_from": made_from.facts}
         write_atomic(made.folder / SUMMARY, to_json(summary).encode())

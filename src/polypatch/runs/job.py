@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from polypatch.runs.run import Run, short_hash, told
+from polypatch.runs.run import Run
 from polypatch.runs.workbench import BenchSpec
+from polypatch.store.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -23,4 +24,4 @@ class Job:
     @property
     def key(self) -> str:
         """A name for files: the same job has the same key, wherever its queries and its world are kept."""
-        return f"{self.run.key}-{short_hash(told(replace(self.spec, cache_dir=None, world_dir=None)))}"
+        return f"{self.run.key}-{Identity.told(replace(self.spec, cache_dir=None, world_dir=None)).key}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
@@ -14,6 +12,7 @@ from polypatch.errors import InputError
 from polypatch.recipes import Recipe, recipe_named
 from polypatch.samplers import Sampler
 from polypatch.settings import Settings, at_least, between
+from polypatch.store.identity import Identity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +67,7 @@ class Run(Settings):
     @property
     def key(self) -> str:
         """A name for files: the same run has the same key, any other another."""
-        return f"{self.recipe}-seed{self.seed}-{short_hash(told(self))}"
+        return f"{self.recipe}-seed{self.seed}-{Identity.told(self).key}"
 
     def built(self) -> Recipe:
         """The recipe with this run's settings.
@@ -96,20 +95,3 @@ class Run(Settings):
             return replace(sampler, k=self.k)  # type: ignore[type-var]
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.recipe}: {type(sampler).__name__} cannot be drawn so ({error})") from error
-
-
-def told(plain: Any) -> dict[str, Any]:
-    """The fields of a dataclass of plain data that differ from their defaults: a later field renames no earlier row."""
-    values = dataclasses.asdict(plain)
-    return {
-        field.name: values[field.name] for field in dataclasses.fields(plain) if values[field.name] != _default(field)
-    }
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def short_hash(plain: object) -> str:
-    """Ten hexadecimal digits that stand for plain data."""
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:10]

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from polypatch._version import __version__
 from polypatch.api import attach, folds, shuffled
 from polypatch.data import EditingData, check_labels, load_data
 from polypatch.data.aligned import read_aligned
 from polypatch.data.memory import memory_of_data
+from polypatch.data.record import record_from_edit
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
 from polypatch.evaluation import Report, evaluate, prompts, wrong_everywhere
+from polypatch.files import sha256
 from polypatch.model.encoding import Encoding
 from polypatch.model.guard import Guard
 from polypatch.model.rules import Rules, Watch
@@ -27,6 +32,7 @@ from polypatch.runs.events import Encoded
 from polypatch.runs.run import Run
 from polypatch.samplers import SourcePlusMapped
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, load_checkpoint
+from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
 from polypatch.world import load_world
 
 Progress = Callable[[str, int, int], None]
@@ -197,6 +203,23 @@ class Workbench:
             name=run.name,
         )
 
+    def identity(self, run: Run, parts: Sequence[Sequence[Edit]]) -> dict[str, Any]:
+        """The facts that make a run of these parts this run and no other, for an `Identity`."""
+        site, tokens = self.tail.site, self.tail.encoder.tokens
+        texts = [self.data.memory_texts(run.memory_languages), self.probes]
+        texts.append(self.data.validation_texts(run.memory_languages))
+        return {
+            "polypatch": __version__,
+            "model": model_fingerprint(site),
+            "configuration": configuration(site),
+            "tokenizer": tokenizer_fingerprint(tokens.tokenizer),
+            "longest input": tokens.max_length,
+            **dataclasses.asdict(run),  # one by one, so that what differs is named
+            "edits": _digest([[record_from_edit(edit) for edit in part] for part in parts]),
+            "memory and probe texts": _digest(texts),
+            "parallel text": _digest(self.parallel(run)),
+        }
+
     def parallel(self, run: Run) -> Mapping[Lang, Sequence[Text]] | None:
         """The parallel text that a run maps queries by; None where it maps none.
 
@@ -241,3 +264,7 @@ class Workbench:
         """The metrics of an edited model on its stream and on the locality sets."""
         config = {"run": dataclasses.asdict(run), "data": self.data.name, **edited.config}
         return evaluate(edited, edits, locality=self.data.locality, config=config)
+
+
+def _digest(plain: object) -> str:
+    return sha256(json.dumps(plain, sort_keys=True).encode())

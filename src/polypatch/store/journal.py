@@ -24,7 +24,7 @@ from polypatch.data.record import edit_from_record, record_from_edit
 from polypatch.errors import DataError, JournalError
 from polypatch.files import sha256, strict_json
 from polypatch.outcomes import EditRecord, TrajectoryPoint, outcome_from_plain
-from polypatch.store.differences import difference
+from polypatch.store.identity import Identity
 
 if TYPE_CHECKING:  # the history is read without waiting for torch
     from torch import Tensor
@@ -72,7 +72,7 @@ class Journal:
 
     Args:
         folder: of the run; made if it is not there.
-        facts: what the run is: model, data, recipe, stream. A journal of another run is not continued.
+        identity: what the run is: model, data, recipe, stream. A journal of another run is not continued.
         resume: continue the journal that is there.
         overwrite: throw the journal that is there away.
 
@@ -81,9 +81,7 @@ class Journal:
             run, or a broken one; the folder cannot be written to.
     """
 
-    def __init__(
-        self, folder: Path, facts: Mapping[str, str], *, resume: bool = False, overwrite: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, identity: Identity, *, resume: bool = False, overwrite: bool = False) -> None:
         self.path = folder / NAME
         with _refusals(self.path):
             folder.mkdir(parents=True, exist_ok=True)
@@ -93,12 +91,12 @@ class Journal:
             except Timeout:
                 raise JournalError(f"{folder}: another process is at work here; wait for it, or stop it") from None
             try:
-                self._open(facts, resume, overwrite)
+                self._open(identity, resume, overwrite)
             except BaseException:
                 self.close()
                 raise
 
-    def _open(self, facts: Mapping[str, str], resume: bool, overwrite: bool) -> None:
+    def _open(self, identity: Identity, resume: bool, overwrite: bool) -> None:
         if overwrite:
             for suffix in ("", "-wal", "-shm", "-journal"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
@@ -115,10 +113,11 @@ class Journal:
         known = _facts(self.path, self._db)
         if not known:
             with self._db:  # all of them or none
-                rows = [(name, value, _sum(name, value)) for name, value in {**facts, "version": str(VERSION)}.items()]
+                facts = {**identity.texts(), "version": str(VERSION)}
+                rows = [(name, value, _sum(name, value)) for name, value in facts.items()]
                 self._db.executemany("INSERT INTO facts VALUES (?, ?, ?)", rows)
         else:
-            _require_same(self.path, known, facts)
+            identity.require(known, self.path, "repeat the first command, or take another folder", JournalError)
 
     def add(self, fold: int, entry: Entry, *, replaces: bool) -> None:
         """Put one edit on disk; returns when it is there.
@@ -273,15 +272,6 @@ def _entry(where: str, text: str, raw: bytes | None) -> Entry:
         return Entry(record, None if raw is None else load(raw), point)
     except (DataError, SafetensorError, ValueError, TypeError, KeyError) as error:
         raise JournalError(f"{where}: not readable ({error}); start the run anew") from error
-
-
-def _require_same(path: Path, known: Mapping[str, str], facts: Mapping[str, str]) -> None:
-    for name, value in facts.items():
-        if known.get(name) != value:
-            raise JournalError(
-                f"{path}: belongs to another run: {name} {difference(known.get(name), value)}; repeat the first "
-                "command, or take another folder"
-            )
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from polypatch.sites.fingerprint import configuration, model_fingerprint, tokeni
 from polypatch.sites.readout import labels_of
 from polypatch.store.artefact import CONFIG, Artefact, read_artefact
 from polypatch.store.card import base_name
-from polypatch.store.differences import different_field
+from polypatch.store.identity import different_field
 from polypatch.store.write import write_artefact
 from polypatch.world import is_world, load_world
 
