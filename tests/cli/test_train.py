@@ -109,7 +109,7 @@ def test_interrupted_and_resumed(polypatch, claims, tmp_path, monkeypatch):
     assert not (tmp_path / "cut").exists()
     assert "not finished" in polypatch(*base, "--out", tmp_path / "cut").refused()
     other = polypatch(*base, "--out", tmp_path / "cut", "--seed", 1, "--resume").refused()
-    assert "another rows, seed" in other
+    assert "belongs to another run: seed was 0 and is 1 now; give the same command, or --overwrite" in other
     assert polypatch(*base, "--out", tmp_path / "cut", "--resume").code == 0
     one, two = (tmp_path / name / "model.safetensors" for name in ("whole", "cut"))
     assert one.read_bytes() == two.read_bytes()

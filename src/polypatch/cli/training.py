@@ -204,7 +204,7 @@ def _start(work: Path, request: Request, corpus: Corpus, overwrite: bool) -> Non
 def _identity(request: Request, corpus: Corpus) -> Identity:
     """What may not change between a training and its resumption."""
     own = asdict(request.training)
-    return Identity({"model": request.model, "preset": request.preset.name, "rows": corpus.fingerprint, **own})
+    return Identity({"model": request.model, "preset": request.preset.name, **own, "rows": corpus.fingerprint})
 
 
 def _record(request: Request, corpus: Corpus, trained: Trained) -> dict[str, Any]:
