@@ -116,6 +116,7 @@ CALLS = {
     "a guard by texts": (lambda t, e: pp.Rules(guard=["a"]), "guard must be a Guard or none, not"),
     "a watch by number": (lambda t, e: pp.Rules(watch=5), "watch must be a Watch or none, not"),
     "a length that is text": (lambda t, e: pp.Encoding(max_length="64"), "max_length must be a whole number"),
+    "no readout": (lambda t, e: attached(t, encoding=pp.Encoding(readout="tokens")), "no readout is called 'tokens'"),
     "a memory with labels": (lambda t, e: attached(t, memory=HALF_LABELLED), "memory has labels in it"),
     "held out, by no language": (
         lambda t, e: attached(t, memory=pp.MemoryTexts(["a"], held_out={"EN": ["b"]})),

@@ -22,8 +22,9 @@ from polypatch.model.rules import Rules
 from polypatch.model.stream import build_memory, learn_maps
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import DEFAULT, Recipe, recipe_in, recipe_to_plain, with_mapped
-from polypatch.sites import FullForward, load_checkpoint
+from polypatch.sites import FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.device import device_named
+from polypatch.sites.readout import CLASSES
 from polypatch.store.folder import aside
 from polypatch.store.load import WORLD, on_hub
 from polypatch.store.places import find_edits
@@ -58,7 +59,7 @@ def attach(
         recipe=row,
         recipe_name=name or (recipe if isinstance(recipe, str) else "custom"),
         rules=rules or Rules(),
-        config={"recipe": recipe_to_plain(row), "exact": isinstance(tail, FullForward)},
+        config=_settings(row, tail),
         memory=build_memory(tail, kept),
         kept=kept,
     )
@@ -194,6 +195,12 @@ def shuffled(edits: Sequence[Edit], seed: int) -> list[Edit]:
     order = list(edits)
     random.Random(f"order:{seed}").shuffle(order)
     return order
+
+
+def _settings(recipe: Recipe, tail: FrozenTail | FullForward) -> dict[str, Any]:
+    """What is written beside saved edits of how they are made; of the readout only where it is not the classes."""
+    asked = {} if tail.readout.kind == CLASSES else {"readout": tail.readout.kind}
+    return {"recipe": recipe_to_plain(recipe), "exact": isinstance(tail, FullForward), **asked}
 
 
 def _kept(memory: Given | None) -> Kept:

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+import polypatch as pp
 from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, TPatcher
 from polypatch.editors.widths import PUBLISHED_WIDTH
 from polypatch.recipes import DEFAULT, RECIPES, Recipe
@@ -83,14 +84,14 @@ def exact(recipe, views):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXACT)
 def test_full_forward_passes_keep_the_laws(tiny, name):
-    check(tiny, "xlm-roberta", exact(*EXACT[name]), exact=True)
+    check(tiny, "xlm-roberta", exact(*EXACT[name]), encoding=pp.Encoding(exact=True))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "xlm-roberta"])
 def test_six_matrices_keep_the_laws_on_every_family(tiny, family):
     """Each family calls its attention's four by other names."""
-    check(tiny, family, exact(SIX, 2), exact=True)
+    check(tiny, family, exact(SIX, 2), encoding=pp.Encoding(exact=True))
 
 
 PATCHER = TPatcher(memory_top=20)

@@ -39,7 +39,6 @@ class LowRankDelta(SharedDelta):
 
     kind = "low-rank"
     _said = "edits in one adapter share its matrices"
-    overrides: Mapping[str, Tensor] = {}
 
     def __init__(self, site: FeedForwardSite, rank: int = 1, alpha: float = 1.0) -> None:
         super().__init__(site)

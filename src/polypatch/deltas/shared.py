@@ -41,6 +41,11 @@ class SharedDelta(nn.Module):
         self._perhaps = True
 
     @property
+    def overrides(self) -> Mapping[str, Tensor]:
+        """None: the change is a function of the FFN input alone."""
+        return {}
+
+    @property
     def shared(self) -> nn.ParameterList:
         """All of them."""
         raise NotImplementedError

@@ -13,6 +13,7 @@ from polypatch.errors import InputError
 from polypatch.settings import Settings, at_least
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.checkpoint import require_tokenizer
+from polypatch.sites.readout import CLASSES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +22,14 @@ class Encoding(Settings):
 
     Attributes:
         exact: full forward passes instead of the frozen tail (slow).
+        readout: what the model is asked, a name of `polypatch.sites.readout.READOUTS`.
         max_length: longest input in tokens; None for the tokenizer's or the model's.
         cache_dir: keep queries on disk.
-        tail: a tail of the same model to share its query cache with; its `max_length` and `cache_dir` hold then.
+        tail: a tail of the same model to share its query cache with; its other settings hold then.
     """
 
     exact: bool = False
+    readout: str = CLASSES
     max_length: Annotated[int, at_least(1)] | None = None
     cache_dir: str | Path | None = None
     tail: FrozenTail | FullForward | None = None
@@ -45,11 +48,12 @@ class Encoding(Settings):
             site = FeedForwardSite(model)
             require_tokenizer(type(model).__name__, tokenizer, model)
             if exact:
-                return FullForward(site, tokenizer, max_length=self.max_length)
+                return FullForward(site, tokenizer, max_length=self.max_length, readout=self.readout)
             cache_dir = Path(self.cache_dir) if self.cache_dir else None
-            return FrozenTail(site, tokenizer, max_length=self.max_length, cache_dir=cache_dir)
+            return FrozenTail(site, tokenizer, max_length=self.max_length, cache_dir=cache_dir, readout=self.readout)
         if self.tail.site.model is not model:
             raise InputError("the tail passed in belongs to another model object")
         if exact and not isinstance(self.tail, FullForward):
-            return FullForward(self.tail.site, tokenizer, max_length=self.tail.encoder.tokens.max_length)
+            length, kind = self.tail.encoder.tokens.max_length, self.tail.readout.kind
+            return FullForward(self.tail.site, tokenizer, max_length=length, readout=kind)
         return self.tail

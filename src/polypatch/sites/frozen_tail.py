@@ -29,7 +29,7 @@ from polypatch.sites.fingerprint import encoder_fingerprint
 from polypatch.sites.guests import Guests
 from polypatch.sites.maps import Maps
 from polypatch.sites.query_cache import QueryCache
-from polypatch.sites.readout import ClassLabel, Readout
+from polypatch.sites.readout import CLASSES, Readout, readout_of
 from polypatch.sites.rows import Queries, Row
 from polypatch.sites.tail import UNCHANGED, Answering, Asked, Change
 
@@ -68,7 +68,7 @@ class FrozenTail(Answering):
         check: compare the tail with the model on a probe batch, patched and unpatched; and warn where a query's last
             bits depend on its place in a pass, which they do on no processor we know.
 
-        readout: what the model is asked; its classes by default.
+        readout: what the model is asked, a name of `polypatch.sites.readout.READOUTS`.
 
     Raises:
         TailMismatchError: model and tail disagree on the probe batch.
@@ -86,11 +86,11 @@ class FrozenTail(Answering):
         progress: Progress | None = None,
         guests: int = GUESTS,
         check: bool = True,
-        readout: Readout | None = None,
+        readout: str = CLASSES,
     ) -> None:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length)
-        self.readout: Readout = readout or ClassLabel.of(site.model, self.encoder.tokens)
+        self.readout: Readout = readout_of(readout, site.model, self.encoder.tokens)
         self.progress = progress
         self.maps: Maps | None = None
         self.guests = Guests(guests)

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.errors import UnsupportedModelError
 from polypatch.sites.encoder import Encoder
 from polypatch.sites.feed_forward import FeedForwardSite
-from polypatch.sites.readout import ClassLabel, Readout
+from polypatch.sites.readout import CLASSES, Readout, readout_of
 from polypatch.sites.rows import Queries, Row
 from polypatch.sites.tail import Answering, Asked, Change
 
@@ -29,11 +29,11 @@ class FullForward(Answering):
         tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int | None = None,
-        readout: Readout | None = None,
+        readout: str = CLASSES,
     ) -> None:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length)
-        self.readout: Readout = readout or ClassLabel.of(site.model, self.encoder.tokens)
+        self.readout: Readout = readout_of(readout, site.model, self.encoder.tokens)
 
     @property
     def asked(self) -> Asked:

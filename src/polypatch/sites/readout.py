@@ -5,7 +5,7 @@ Everything below it knows rows and ids, and not what an id means.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -13,13 +13,18 @@ from torch import nn
 
 from polypatch.arguments import shortened, unknown_label
 from polypatch.edits import Text
-from polypatch.errors import UnknownLabelError
+from polypatch.errors import InputError, UnknownLabelError
 from polypatch.sites.rows import Question, Row
 from polypatch.sites.tokens import Tokens
+
+CLASSES = "classes"
 
 
 class Readout(Protocol):
     """How texts and answers become rows and ids, and back."""
+
+    kind: str
+    """Its name in `READOUTS`."""
 
     tokens: Tokens
 
@@ -67,6 +72,8 @@ class ClassLabel:
         labels: class index -> label.
         last: whether the head reads the last token, and not the first.
     """
+
+    kind = CLASSES
 
     def __init__(self, tokens: Tokens, labels: dict[int, str], *, last: bool = False) -> None:
         self.tokens, self.labels, self.last = tokens, labels, last
@@ -117,6 +124,21 @@ class ClassLabel:
         """The label."""
         (label,) = ids
         return self.labels[int(label)]
+
+
+READOUTS: dict[str, Callable[[nn.Module, Tokens], Readout]] = {CLASSES: ClassLabel.of}
+"""THE TABLE of readouts, the only place that lists them: name -> how one is made, of a model and its `Tokens`."""
+
+
+def readout_of(kind: str, model: nn.Module, tokens: Tokens) -> Readout:
+    """The readout of that name, for a model.
+
+    Raises:
+        InputError: the table has none.
+    """
+    if kind not in READOUTS:
+        raise InputError(f"no readout is called {shortened(kind)}; the table has {', '.join(READOUTS)}")
+    return READOUTS[kind](model, tokens)
 
 
 def labels_of(model: nn.Module) -> dict[int, str]:

@@ -27,7 +27,7 @@ from polypatch.recipes import recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.device import device_named
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
-from polypatch.sites.readout import labels_of
+from polypatch.sites.readout import CLASSES, READOUTS, labels_of
 from polypatch.store.artefact import CONFIG, Artefact, read_artefact
 from polypatch.store.card import base_name
 from polypatch.store.identity import different_field
@@ -118,11 +118,14 @@ def open_artefact(
     site = FeedForwardSite(model)
     _require_base(folder, site, tokenizer, config)
     delta = loaded_delta(site, artefact)
-    settings = config["settings"]
+    settings, length = config["settings"], config["max_length"]
+    asked = str(settings.get("readout", CLASSES))
+    if asked not in READOUTS:
+        raise ArtefactError(f"{folder}: made with the readout {asked!r}, which nothing has added to the table of them")
     if settings.get("exact") or delta.overrides:
-        tail: FrozenTail | FullForward = FullForward(site, tokenizer, max_length=config["max_length"])
+        tail: FrozenTail | FullForward = FullForward(site, tokenizer, max_length=length, readout=asked)
     else:
-        tail = FrozenTail(site, tokenizer, max_length=config["max_length"], cache_dir=cache_dir)
+        tail = FrozenTail(site, tokenizer, max_length=length, cache_dir=cache_dir, readout=asked)
     given = None if memory is None else parted(memory)
     if given is not None:
         learn_maps(tail, given.parallel)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from polypatch.api import attach
+from polypatch.data.given import edits_in
 from polypatch.data.memory import MemoryTexts
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
@@ -47,7 +48,7 @@ def check_editor(
     *,
     parallel: Mapping[Lang, Sequence[Text]] | None = None,
     seed: int = 0,
-    exact: bool = False,
+    encoding: Encoding | None = None,
 ) -> None:
     """Hold one recipe, on one model, to the laws every row of the table keeps. Edits the model ten times or so.
 
@@ -73,13 +74,13 @@ def check_editor(
         memory: texts that edits should leave alone.
         parallel: texts that say the same in every language, for recipes that map queries.
         seed: of the edits.
-        exact: check on full forward passes instead of the frozen tail.
+        encoding: how texts are read: ``Encoding(exact=True)`` checks on full forward passes.
 
     Raises:
         AssertionError: a law is broken; the message names it.
         InputError: the edits are too few, or none is triggered, so that the laws would say nothing.
     """
-    case = _Case(recipe, model, tokenizer, tuple(edits), tuple(memory), parallel, seed, exact)
+    case = _Case(recipe, model, tokenizer, edits_in(edits), tuple(memory), parallel, seed, encoding)
     if len(case.edits) < 2:
         raise InputError(f"check_editor needs at least two edits, not {len(case.edits)}")
     as_it_was, state = Photograph.of(model), random_state()
@@ -111,7 +112,7 @@ class _Case:
     memory: tuple[Text, ...]
     parallel: Mapping[Lang, Sequence[Text]] | None
     seed: int
-    exact: bool
+    encoding: Encoding | None
 
     @property
     def texts(self) -> list[Text]:
@@ -131,7 +132,7 @@ class _Case:
             memory=MemoryTexts(self.memory, parallel=self.parallel),
             # Failed edits stay in: taken back, they would leave the laws nothing to look at.
             rules=Rules(keep_failed=True, seed=self.seed),
-            encoding=Encoding(exact=self.exact),
+            encoding=self.encoding,
         )
         try:
             yield edited
@@ -218,9 +219,13 @@ def _honest(
 
     def right(lang: Lang) -> bool:
         example = edit.example(lang)
+        (question,) = edited.ask([example])
         if example.via:  # of which there is only a query
-            return edited.tail.right(edited.ask([example]), edited.delta)[0]
-        return bool(edited.predict(example.text) == example.target)
+            return edited.tail.right([question], edited.delta)[0]
+        if len(question.rows) == 1:
+            return bool(edited.predict(example.text) == example.target)
+        said = edited.tail.encoder.full_logits(question.rows, edited.delta, edited.delta.overrides).argmax(-1)
+        return said.tolist() == list(question.wanted)
 
     require(outcome.edit_id == edit.id, law, f"outcome of {outcome.edit_id!r} instead of {edit.id!r}")
     source = right(edit.source)
