@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from polypatch.samplers import SourcePlusMapped as SourcePlusMapped
     from polypatch.samplers import SourcePlusRandom as SourcePlusRandom
     from polypatch.sites import load_checkpoint as load_checkpoint
+    from polypatch.store.session import Session as Session
     from polypatch.triggers import Trigger as Trigger
     from polypatch.world import load_world as load_world
 
@@ -63,6 +64,7 @@ _HOME = {
     "Recipe": "recipes",
     "Report": "evaluation",
     "Rules": "model.rules",
+    "Session": "store.session",
     "SourceOnly": "samplers",
     "SourcePlusMapped": "samplers",
     "SourcePlusRandom": "samplers",

@@ -27,7 +27,7 @@ from polypatch.sites.device import device_named
 from polypatch.sites.readout import CLASSES
 from polypatch.store.folder import aside
 from polypatch.store.load import WORLD, on_hub
-from polypatch.store.places import find_edits
+from polypatch.store.places import find_edits, session_journal
 from polypatch.world import load_world
 
 NOT_SAID: Any = object()
@@ -94,6 +94,10 @@ def open(  # noqa: A001
     if edits is not None:
         if recipe is not None:
             raise InputError(f"{place}: saved edits have their recipe; leave recipe out")
+        if isinstance(edits, Path) and session_journal(edits).exists():
+            caution(
+                f"{edits}: a session on these edits was cut short, or goes on: polypatch.Session takes over its edits"
+            )
         given = None if memory is NOT_SAID else () if memory is None else memory
         return EditedModel.from_pretrained(edits, memory=given, revision=revision, cache_dir=cache_dir, device=device)
     if str(place) == WORLD:

@@ -17,7 +17,7 @@ from polypatch.data.memory import Given
 from polypatch.edits import Edit, Lang, Text
 from polypatch.model.asked_model import AskedModel
 from polypatch.model.explain import Firing as Firing
-from polypatch.model.fix import Fix, made_fix
+from polypatch.model.fix import Fix, correction, made_fix
 from polypatch.model.one_language import cautioned
 from polypatch.model.prune import Progress, Pruned, prune
 from polypatch.model.revert import revert
@@ -88,8 +88,7 @@ class EditedModel(AskedModel):
             ContradictionError: an earlier edit wants another answer to the same text; it must be reverted first.
             PolypatchError: as for `polypatch.edit_stream`.
         """
-        prompt = {source: text, **(translations or {})}
-        edit = Edit(id=id, prompt=prompt, target={source: label}, source=source)  # type: ignore[arg-type]
+        edit = correction(text, label, translations, source, id)
         return made_fix(self, edit, lambda one, rules: self.edit(one, rules=rules))
 
     def revert(self, edit_ids: str | Sequence[str]) -> None:

@@ -26,9 +26,9 @@ from polypatch.outcomes import EditOutcome
 from polypatch.recipes import with_mapped
 from polypatch.runs import BenchSpec, Run, Workbench
 from polypatch.store.identity import Identity
-from polypatch.store.journal import Entry, Journal
+from polypatch.store.journal import Journal
 from polypatch.store.places import EDITS
-from polypatch.store.session import keep_surroundings
+from polypatch.store.session import recorded, taken_over
 
 MOST_NAMED = 20
 
@@ -167,29 +167,11 @@ class _Fold:
             edited.unload()
 
     def _edit(self, edited: EditedModel, count: _Count, stop: Stop) -> None:
-        entries = self.journal.entries(self.number)
-        requests = [entry.record.edit for entry in entries if entry.record.edit is not None]
-        edited.tail.encode(
-            edited.readout.rows([text for edit in requests for text in edit.prompt.values()])
-        )  # in one pass
-        for entry in entries:
-            edited.adopt(entry.record, entry.tensors, entry.point)
-            count.add(entry.record.outcome)
-        rest = self.edits[len(edited.records) :]
-        patches, points, noted = edited.patches, len(edited.trajectory), False
+        for outcome in taken_over(edited, self.journal, self.number):
+            count.add(outcome)
         # A stream of no edits still says how they are made, which is written down with them.
-        for outcome in edited.stream(rest):
-            if not noted:
-                keep_surroundings(self.journal, self.number, edited.artefact())
-                noted = True
-            changed = outcome.status.changed
-            entry = Entry(
-                edited.records[outcome.edit_id],
-                edited.delta.since(patches) if changed else None,
-                edited.trajectory[-1] if len(edited.trajectory) > points else None,
-            )
-            self.journal.add(self.number, entry, replaces=edited.delta.replaces)
-            patches, points = edited.patches, len(edited.trajectory)
+        rest = edited.stream(self.edits[len(edited.records) :])
+        for outcome in recorded(edited, self.journal, self.number, rest):
             count.add(outcome)
             if stop.asked:
                 break

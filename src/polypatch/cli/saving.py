@@ -13,7 +13,7 @@ from polypatch.store.artefact import Artefact, read_artefact
 from polypatch.store.cut import require_current
 from polypatch.store.journal import read_journal
 from polypatch.store.places import EDITS, JOURNAL, edit_folders, find_edits, holds_edits
-from polypatch.store.session import from_journal
+from polypatch.store.unsaved import from_journal
 from polypatch.store.write import write_artefact
 
 

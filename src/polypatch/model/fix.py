@@ -149,6 +149,18 @@ class Fix:
         return f"{changed:,} of {rows:,} held-out answers changed{self.elsewhere.by_language()}"
 
 
+def correction(
+    text: Text,
+    label: str,
+    translations: Mapping[Lang, Text] | None = None,
+    source: Lang = "en",
+    id: str | None = None,  # noqa: A002
+) -> Edit:
+    """The edit that a fix makes; arguments and errors as for `EditedModel.fix`."""
+    prompt = {source: text, **(translations or {})}
+    return Edit(id=id, prompt=prompt, target={source: label}, source=source)  # type: ignore[arg-type]
+
+
 def made_fix(state: State, edit: Edit, editing: Editing | None = None) -> Fix:
     """Make one edit and look at what it did.
 

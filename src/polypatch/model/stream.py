@@ -70,6 +70,7 @@ def adopt(
     with transaction(edited):
         if tensors is not None:
             edited.delta.adopt(record.edit.id, tensors)
+        edited.records.pop(record.edit.id, None)  # as where it was made
         edited.records[record.edit.id] = record
         edited.sampled_languages = tuple(dict.fromkeys((*edited.sampled_languages, *record.edit.languages)))
         if point is not None:

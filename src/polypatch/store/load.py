@@ -21,8 +21,8 @@ from polypatch.deltas import Delta
 from polypatch.deltas.kinds import on_site
 from polypatch.errors import ArtefactError, InputError
 from polypatch.model.rules import Rules
-from polypatch.model.state import State
-from polypatch.model.stream import build_memory, learn_maps
+from polypatch.model.state import State, transaction
+from polypatch.model.stream import build_memory, learn_maps, remember_again
 from polypatch.recipes import recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.device import device_named
@@ -146,6 +146,33 @@ def open_artefact(
         "rules": Rules(**settings.get("rules", {"keep_failed": True}), seed=config["seed"]),
         "report": artefact.report,
     }
+
+
+def take_over(edited: State, artefact: Artefact, folder: Path) -> None:
+    """Put saved edits into a model that has none; one that has them already stays as it is.
+
+    Raises:
+        ArtefactError: they belong to another model.
+        InputError: the model has other edits; or it is edited by another recipe, or another seed.
+    """
+    if edited.records:
+        if tuple(edited.records.values()) != artefact.records:
+            raise InputError(f"{folder}: holds other edits than the model; open it by polypatch.open, or take another")
+        return
+    _require_base(folder, edited.site, edited.tokenizer, artefact.config)
+    settings = artefact.config["settings"]
+    recipe = recipe_from_plain(settings["recipe"]) if isinstance(settings.get("recipe"), dict) else None
+    own = edited.recipe and edited.recipe.at(edited.site.hidden_size)
+    if recipe is None or recipe.at(edited.site.hidden_size) != own or edited.rules.seed != artefact.config["seed"]:
+        raise InputError(f"{folder}: holds edits by another recipe or seed than the model's; open it by polypatch.open")
+    with transaction(edited):
+        edited.delta.load_tensors(artefact.tensors, artefact.owners)
+        edited.records.update({record.outcome.edit_id: record for record in artefact.records})
+        edited.sampled_languages = tuple(artefact.config["sampled_languages"])
+        edited.config.update(settings)
+        edited.recipe_name, edited.report, edited.data = artefact.config["recipe"], artefact.report, artefact.data
+        if edited.memory is not None:
+            remember_again(edited, own)
 
 
 def loaded_delta(site: FeedForwardSite, artefact: Artefact) -> Delta:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from polypatch.errors import InputError
+from polypatch.files import hidden
 from polypatch.store.folder import aside
 
 EDITS, JOURNAL, CONFIG = "edits", "journal.sqlite", "edit_config.json"
+
+
+def session_journal(folder: Path) -> Path:
+    """The folder of the journal of a session on a folder of edits."""
+    return hidden(folder, "session")
 
 
 def edit_folders(folder: Path) -> list[Path]:
