@@ -1,6 +1,7 @@
 """Saved edits know their memory: the texts, or a file by its checksum; and read neither before they need it."""
 
 import dataclasses
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -83,8 +84,10 @@ def test_the_texts_come_back_in_their_parts(saved, opened):
     assert kept.langs[TEXTS["de"][0]] == "de"
     size = (folder / MEMORY).stat().st_size
     said = read_artefact(folder).config["memory"]
-    assert said == {"file": MEMORY, "bytes": size, "texts": {"train": 40, "validation": 11, "held_out": 5}}
-    assert "the 51 texts in `memory.jsonl`" in (folder / CARD).read_text(encoding="utf-8")
+    unpacked = len(gzip.decompress((folder / MEMORY).read_bytes()))
+    texts = {"train": 40, "validation": 11, "held_out": 5}
+    assert said == {"file": MEMORY, "bytes": size, "unpacked": unpacked, "texts": texts}
+    assert "the 51 texts in `memory.jsonl.gz`" in (folder / CARD).read_text(encoding="utf-8")
 
 
 def test_pairs_come_back_as_pairs():
@@ -189,12 +192,27 @@ def test_a_memory_that_is_none_is_refused(saved, opened, line):
     from polypatch.store.artefact import own_checksum
 
     folder = saved()
-    (folder / MEMORY).write_text(f"{line}\n", encoding="utf-8")
+    raw = f"{line}\n".encode()
+    (folder / MEMORY).write_bytes(gzip.compress(raw))
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     config["checksums"][MEMORY] = sha256((folder / MEMORY).read_bytes())
+    config["memory"]["unpacked"] = len(raw)
     config["checksum"] = own_checksum(config)
     (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(ArtefactError, match=r"memory.jsonl row 1"):
+    with pytest.raises(ArtefactError, match=r"memory.jsonl.gz row 1"):
+        opened(folder)
+
+
+@pytest.mark.parametrize("size", [5, 10**9, -1, "9", None])
+def test_a_small_file_cannot_unpack_to_more_than_was_said(saved, opened, size):
+    from polypatch.store.artefact import own_checksum
+
+    folder = saved()
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config["memory"]["unpacked"] = size
+    config["checksum"] = own_checksum(config)
+    (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ArtefactError, match="cannot be unpacked"):
         opened(folder)
 
 

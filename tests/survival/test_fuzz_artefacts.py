@@ -39,7 +39,7 @@ CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
     "report.json",
     "README.md",
 )
-MEMORY = "memory.jsonl"
+MEMORY = "memory.jsonl.gz"
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "format-1"
 MODERN, OLD = ("patches", "others", "weights", "layer", "low-rank", "codebook"), ("old patches", "old weights")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -142,6 +144,29 @@ def parallel_from_lines(raw: bytes, where: str) -> dict[Lang, list[Text]]:
             raise ArtefactError(f"{place}: is no row of parallel text in the languages of the first")
         for lang, text in row.items():
             found.setdefault(lang, []).append(_text(text, place))
+    return found
+
+
+def packed(raw: bytes) -> bytes:
+    """Compressed, the same bytes for the same texts."""
+    return gzip.compress(raw, mtime=0)
+
+
+def unpacked(raw: bytes, said: Mapping[str, Any] | None, where: str) -> bytes:
+    """What `packed` made; of no more bytes than the configuration said, so that a small file cannot fill the memory.
+
+    Raises:
+        ArtefactError: it is not that.
+    """
+    size = None if said is None else said.get("unpacked")
+    try:
+        if type(size) is not int or not 0 <= size < 2**40:
+            raise ValueError(f"unpacked is {size!r}, not a number of bytes")
+        found = zlib.decompressobj(wbits=31).decompress(raw, size + 1)  # 31: as gzip writes it
+        if len(found) != size:
+            raise ValueError("it unpacks to another size than was said")
+    except (ValueError, zlib.error, MemoryError) as error:
+        raise ArtefactError(f"{where}: cannot be unpacked ({error})") from error
     return found
 
 

@@ -6,8 +6,8 @@
     edits.safetensors    the tensors of the delta, of one of the kinds in `polypatch.deltas.kinds`
     provenance.jsonl     one line per edit, in order: `ROW`
     report.json          what the edits achieved, the rows of a report; absent where nothing was measured
-    memory.jsonl         the texts of the memory; absent where they are in another file, or not kept
-    parallel.jsonl       the parallel text that queries were mapped by; likewise
+    memory.jsonl.gz      the texts of the memory; absent where they are in another file, or not kept
+    parallel.jsonl.gz    the parallel text that queries were mapped by; likewise
     README.md            the model card, for people and hubs; not read back
 
 **Format 1** had neither checksums, model card, report nor requests, and kept `owners` in the configuration.
@@ -27,7 +27,13 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from polypatch.data.memory import Kept
-from polypatch.data.memory_file import MemoryFile, memory_file_from_plain, memory_from_lines, parallel_from_lines
+from polypatch.data.memory_file import (
+    MemoryFile,
+    memory_file_from_plain,
+    memory_from_lines,
+    parallel_from_lines,
+    unpacked,
+)
 from polypatch.data.record import edit_from_record
 from polypatch.data.source import DataSource, source_from_plain
 from polypatch.deltas.kinds import KINDS
@@ -47,7 +53,7 @@ CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
     "report.json",
     "README.md",
 )
-MEMORY, PARALLEL = "memory.jsonl", "parallel.jsonl"
+MEMORY, PARALLEL = "memory.jsonl.gz", "parallel.jsonl.gz"
 
 REPLACED = 9
 """So often a reader begins anew where the folder was replaced while it was read."""
@@ -175,14 +181,16 @@ def _read(folder: Path, follow_links: bool, tensors: bool) -> Artefact:
         return Artefact(loaded, owners, records, config, report)
     memory = _memory(folder, config, content)
     if memory is not None and PARALLEL in checksums:
-        memory = replace(memory, parallel=parallel_from_lines(content(PARALLEL), f"{folder / PARALLEL}"))
+        raw = unpacked(content(PARALLEL), config["parallel"], f"{folder / PARALLEL}")
+        memory = replace(memory, parallel=parallel_from_lines(raw, f"{folder / PARALLEL}"))
     return Artefact(loaded, owners, records, config, report, memory)
 
 
 def _memory(folder: Path, config: Mapping[str, Any], content: Callable[[str], bytes]) -> Kept | MemoryFile | None:
     plain = config.get("memory")
     if MEMORY in config.get("checksums", {}) and plain is not None and plain.get("file") == MEMORY:
-        return memory_from_lines(content(MEMORY), f"{folder / MEMORY}")
+        where = f"{folder / MEMORY}"
+        return memory_from_lines(unpacked(content(MEMORY), plain, where), where)
     return None if plain is None else memory_file_from_plain(plain, f"{folder / CONFIG}")
 
 

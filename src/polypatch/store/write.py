@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polypatch.data.memory import Kept
-from polypatch.data.memory_file import counted, memory_lines, parallel_lines
+from polypatch.data.memory_file import counted, memory_lines, packed, parallel_lines
 from polypatch.data.record import record_from_edit
 from polypatch.deltas.kinds import standing_alone
 from polypatch.errors import ArtefactError, PolypatchError
@@ -75,11 +75,12 @@ def _contents(folder: Path, artefact: Artefact) -> dict[str, bytes]:
         files[PROVENANCE] = b"".join(_json(row) for row in rows)
         if artefact.report is not None:
             files[REPORT] = _json(list(artefact.report), indent=2)
-        files |= _texts(artefact)
+        texts, said = _texts(artefact)
+        files |= texts
         config = {"data": None} | {
             name: artefact.config[name] for name in FIELDS[FORMAT_VERSION] if name in artefact.config
         }
-        config |= _said_of_texts(artefact, files)
+        config |= said
         config |= {"format_version": FORMAT_VERSION, "checksums": {name: sha256(raw) for name, raw in files.items()}}
         config.pop("checksum", None)
         config["checksum"] = own_checksum(config)
@@ -90,27 +91,26 @@ def _contents(folder: Path, artefact: Artefact) -> dict[str, bytes]:
     return files
 
 
-def _texts(artefact: Artefact) -> dict[str, bytes]:
-    """The texts that go with the edits, by file."""
-    found = {}
-    if isinstance(artefact.memory, Kept):
-        found[MEMORY] = memory_lines(artefact.memory)
-    if artefact.memory is not None and artefact.memory.parallel is not None:
-        found[PARALLEL] = parallel_lines(artefact.memory.parallel)
-    return found
+def _texts(artefact: Artefact) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The files of the texts that go with the edits; and what the configuration says of them.
 
-
-def _said_of_texts(artefact: Artefact, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """What the configuration says of them: how many, and how large; or in what file they are."""
+    That is how many they are and how large; or, of a memory that stays in a file of its own, which file.
+    """
     memory = artefact.memory
+    files: dict[str, bytes] = {}
+    said: dict[str, Any] = {"memory": None, "parallel": None}
+
+    def add(field: str, name: str, raw: bytes, texts: Mapping[str, int]) -> None:
+        files[name] = packed(raw)
+        said[field] = {"file": name, "bytes": len(files[name]), "unpacked": len(raw), "texts": dict(texts)}
+
     if isinstance(memory, Kept):
-        said: dict[str, Any] | None = {"file": MEMORY, "bytes": len(files[MEMORY]), "texts": counted(memory)}
-    else:
-        said = None if memory is None else memory.to_plain()
-    if memory is None or memory.parallel is None:
-        return {"memory": said, "parallel": None}
-    rows = {lang: len(texts) for lang, texts in memory.parallel.items()}
-    return {"memory": said, "parallel": {"file": PARALLEL, "bytes": len(files[PARALLEL]), "texts": rows}}
+        add("memory", MEMORY, memory_lines(memory), counted(memory))
+    elif memory is not None:
+        said["memory"] = memory.to_plain()
+    if memory is not None and (parallel := memory.parallel) is not None:
+        add("parallel", PARALLEL, parallel_lines(parallel), {lang: len(texts) for lang, texts in parallel.items()})
+    return files, said
 
 
 def _json(plain: object, indent: int | None = None) -> bytes:
