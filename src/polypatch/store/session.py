@@ -24,6 +24,7 @@ from polypatch.sites.fingerprint import configuration, tokenizer_fingerprint
 from polypatch.sites.rows import flat
 from polypatch.store.artefact import read_artefact
 from polypatch.store.folder import changing
+from polypatch.store.identity import Identity
 from polypatch.store.journal import Entry, Journal, read_journal
 from polypatch.store.load import AS_OPENED, artefact_of, loaded_delta, take_over
 from polypatch.store.places import holds_edits, session_journal
@@ -157,14 +158,14 @@ class Session:
         write_artefact(self.folder, artefact, partial(loaded_delta, self.edited.site))
 
     def _open(self) -> None:
-        facts = _facts(self.edited)
+        identity = _identity(self.edited)
         try:
-            self.journal = Journal(self.place, facts, resume=True)
+            self.journal = Journal(self.place, identity, resume=True)
         except JournalError:
             if not self._saved_already():
                 raise
             discard(self.place)
-            self.journal = Journal(self.place, facts)
+            self.journal = Journal(self.place, identity)
 
     def _saved_already(self) -> bool:
         """Whether all that the journal has is in the folder: a kill came after it was written."""
@@ -177,18 +178,20 @@ def _usable(edit: Edit, rules: Rules) -> Edit:
     return edit if rules.languages is None else edit.only(rules.languages)
 
 
-def _facts(edited: State) -> dict[str, str]:
+def _identity(edited: State) -> Identity:
     """What the journal of a session belongs to: the model, how it is edited, and the edits it begins with."""
     tokens = edited.tail.encoder.tokens
-    return {
-        "model": edited.fingerprint,
-        "configuration": json.dumps(configuration(edited.site), sort_keys=True),
-        "tokenizer": tokenizer_fingerprint(tokens.tokenizer),
-        "longest input": str(tokens.max_length),
-        "recipe": json.dumps(None if edited.recipe is None else recipe_to_plain(edited.recipe), sort_keys=True),
-        "seed": str(edited.rules.seed),
-        "edits before": _digest(edited.records.values()),
-    }
+    return Identity(
+        {
+            "model": edited.fingerprint,
+            "configuration": configuration(edited.site),
+            "tokenizer": tokenizer_fingerprint(tokens.tokenizer),
+            "longest input": tokens.max_length,
+            "recipe": None if edited.recipe is None else recipe_to_plain(edited.recipe),
+            "seed": edited.rules.seed,
+            "edits before": _digest(edited.records.values()),
+        }
+    )
 
 
 def _digest(records: Iterable[EditRecord]) -> str:
