@@ -8,8 +8,12 @@ import os
 import shutil
 import stat
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+
+from polypatch.errors import InputError
 
 LONGEST = 200
 """Bytes of a name that endings are put behind."""
@@ -68,6 +72,15 @@ def write_synced(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Inside the block a disk's refusal is an `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror or error})") from error
 
 
 def read_plain(path: Path, follow_links: bool, error: type[Exception]) -> bytes:

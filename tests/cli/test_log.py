@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from polypatch.cli.history import history
 from polypatch.cli.shown import END, ISOLATE, shown
 from polypatch.edited_model import EditedModel
 from polypatch.store.artefact import read_artefact
+from polypatch.store.history import history
 
 from .conftest import FAST
 

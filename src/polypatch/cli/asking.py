@@ -12,7 +12,7 @@ from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
 
 
-class Asked(NamedTuple):
+class Prompt(NamedTuple):
     """A text, its language where that is known, and the label wanted where it comes from an edit."""
 
     lang: Lang
@@ -27,16 +27,16 @@ def gather(
     second: str | None,
     edit_id: str | None,
     langs: Sequence[Lang],
-) -> list[Asked]:
+) -> list[Prompt]:
     """Everything that is asked: TEXTs with their languages, LANG=TEXTs, and the prompts of an edit.
 
     Raises:
         InputError: nothing is asked, a malformed LANG=TEXT, or an edit that is not there.
     """
-    asked = [Asked(langs[i] if i < len(langs) else "", one) for i, one in enumerate(texts or ())]
-    asked += [Asked(name, one) for name, one in pairs(named, "--text").items()]
+    asked = [Prompt(langs[i] if i < len(langs) else "", one) for i, one in enumerate(texts or ())]
+    asked += [Prompt(name, one) for name, one in pairs(named, "--text").items()]
     if second is not None:
-        asked = [Asked(one.lang, (str(one.text), second)) for one in asked]
+        asked = [Prompt(one.lang, (str(one.text), second)) for one in asked]
     if edit_id is not None:
         asked += prompts_of(saved, edit_id, langs)
     if not asked:
@@ -44,7 +44,7 @@ def gather(
     return asked
 
 
-def prompts_of(saved: Saved, edit_id: str, languages: Sequence[Lang]) -> list[Asked]:
+def prompts_of(saved: Saved, edit_id: str, languages: Sequence[Lang]) -> list[Prompt]:
     """The prompts of one edit, in these languages or in all: of the data where they are named, else as it was made.
 
     Raises:
@@ -60,7 +60,7 @@ def prompts_of(saved: Saved, edit_id: str, languages: Sequence[Lang]) -> list[As
             + ("" if saved.data else "; --data names others")
         )
     edit = edits[edit_id]
-    return [Asked(*edit.example(lang)[:3]) for lang in languages or edit.languages]
+    return [Prompt(*edit.example(lang)[:3]) for lang in languages or edit.languages]
 
 
 def _by_id(edits: Iterable[Edit | None]) -> dict[str, Edit]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 
 from polypatch.cli.console import Bars
-from polypatch.cli.folder import writing
 from polypatch.cli.results import markdown_list, show_agreement
 from polypatch.evaluation import Gain, Report, console_table, gain, markdown_table, save_reports
 from polypatch.evaluation.aggregate import with_original
@@ -20,7 +19,7 @@ from polypatch.evaluation.in_words import LEGEND, in_words
 from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.tables import locality_grid
 from polypatch.experiments.demo import ROWS, bench
-from polypatch.files import write_atomic
+from polypatch.files import write_atomic, writing
 from polypatch.recipes import DEFAULT
 from polypatch.runs import Encoded, Event, Finished, Job, Processes, execute
 

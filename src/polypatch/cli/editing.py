@@ -10,7 +10,7 @@ from pathlib import Path
 from polypatch.api import folds
 from polypatch.cli.console import Bars, Stop, StoppedError
 from polypatch.cli.first_failures import FirstFailures
-from polypatch.cli.folder import clear, require_no_reverted, writing
+from polypatch.cli.folder import clear, require_no_reverted
 from polypatch.cli.results import Results, facts_of
 from polypatch.cli.translating import Translating
 from polypatch.data import EditingData
@@ -20,6 +20,7 @@ from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang
 from polypatch.errors import InputError
 from polypatch.evaluation import Report
+from polypatch.files import writing
 from polypatch.model.contradictions import find_contradictions
 from polypatch.model.one_language import known_in_one
 from polypatch.outcomes import EditOutcome

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.text import Text as Shown
 
-from polypatch.cli.console import Bars, say, stdout
+from polypatch.cli.console import Bars, as_json, say, stdout
 from polypatch.cli.options import (
     Data,
     EditPrompts,
@@ -22,7 +26,14 @@ from polypatch.cli.options import (
     as_list,
 )
 from polypatch.cli.prepare import prepare
+from polypatch.cli.shown import shown
+from polypatch.deltas.kinds import KINDS
+from polypatch.rendering.grid import Grid, labels
 from polypatch.store.places import find_edits
+
+if TYPE_CHECKING:
+    from polypatch.cli.asking import Prompt
+    from polypatch.model.explain import Cause, Explanation
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -56,13 +67,83 @@ def explain(
     folder = find_edits(edits)
     prepare(threads, quiet=quiet)
     from polypatch.cli.asking import gather
-    from polypatch.cli.explaining import explanations, show, to_json
     from polypatch.cli.saved import Saved
 
     with Bars(quiet) as bars:
         saved = Saved(folder, bars, model=model, data=data)
-        found = explanations(saved, gather(saved, texts, text, second, edit, as_list(lang)))
+        prompts = gather(saved, texts, text, second, edit, as_list(lang))
+        edited = saved.attach()
+        edited.tail.encode(edited.readout.rows([one.text for one in prompts]))  # in one pass
+        found = [(one, edited.explain(one.text)) for one in prompts]
     if json:
-        say(to_json(found))
+        say(as_json([_plain(prompt, why) for prompt, why in found]))
     else:
-        show(found, stdout())
+        _show(found, stdout(), patches=KINDS[saved.config["delta"]].in_parts)
+
+
+def _show(found: Sequence[tuple[Prompt, Explanation]], console: Console, *, patches: bool) -> None:
+    """A text, its answers, and a table of the patches that fire."""
+    for i, (prompt, why) in enumerate(found):
+        if i:
+            console.print()
+        lang = f"{prompt.lang}  " if prompt.lang else ""
+        console.print(Shown.assemble((lang, "dim"), (shown(prompt.text), "bold")), soft_wrap=True)
+        console.print(_answers(prompt, why, patches))
+        if why.causes:
+            console.print(_causes(why).to_console())
+            if (more := why.firing - len(why.causes)) > 0:
+                console.print(f"  … and {more} more patches that fire, each weaker than these")
+
+
+def _answers(prompt: Prompt, why: Explanation, patches: bool) -> Shown:
+    line = Shown.assemble("  ", (why.answer.label, "bold"), f" {why.answer.probability:.2f}")
+    line.append(f"   unedited: {why.unedited}")
+    if prompt.wanted:
+        line.append(f"   wanted: {prompt.wanted}", "green" if prompt.wanted == why.answer.label else "red")
+    if not patches:
+        line.append("   these edits changed weights, so there are no patches to name")
+    elif not why.causes:
+        line.append("   no patch fires")
+    return line
+
+
+def _causes(why: Explanation) -> Grid:
+    rows = []
+    for cause in why.causes:
+        changed = cause.without.label != why.answer.label
+        without = Shown(str(cause.without), "bold" if changed else "dim")
+        numbers = (Shown(f"{cause.activation:.2f}"), Shown(f"{cause.push:+.2f}"))
+        rows.append((Shown(shown(cause.edit_id, 30)), Shown(_request(cause)), without, *numbers))
+    return labels(("Edit", "What was asked for", "Without it", "Activation", "Push"), rows, numbers=2)
+
+
+def _request(cause: Cause) -> str:
+    edit = None if cause.record is None else cause.record.edit
+    return "not kept" if edit is None else f"{shown(edit.prompt[edit.source], 80)} → {edit.target_in(edit.source)}"
+
+
+def _plain(prompt: Prompt, why: Explanation) -> dict[str, Any]:
+    return {
+        "lang": prompt.lang or None,
+        "text": prompt.text,
+        "wanted": prompt.wanted or None,
+        "answer": asdict(why.answer),
+        "unedited": asdict(why.unedited),
+        "firing": why.firing,
+        "causes": [_cause(cause) for cause in why.causes],
+    }
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    edit = None if cause.record is None else cause.record.edit
+    request = None
+    if edit is not None:
+        request = {"lang": edit.source, "prompt": edit.prompt[edit.source], "target": edit.target_in(edit.source)}
+    return {
+        "edit": cause.edit_id,
+        "request": request,
+        "status": None if cause.record is None else cause.record.status,
+        "activation": cause.activation,
+        "push": cause.push,
+        "without": asdict(cause.without),
+    }

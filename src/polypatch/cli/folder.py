@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from polypatch.errors import InputError
-from polypatch.files import discard, sweep
+from polypatch.files import discard, sweep, writing
 from polypatch.store.folder import aside
 from polypatch.store.places import EDITS, JOURNAL, edit_folders
 
@@ -53,15 +51,6 @@ def clear(folder: Path) -> None:
                     discard(gone)
         for names in (*_NAMES, f"{EDITS}*"):
             sweep(folder, names)
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Inside the block a disk's refusal is an `InputError`."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written to ({error.strerror or error})") from error
 
 
 def require_no_reverted(folder: Path) -> None:

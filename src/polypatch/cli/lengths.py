@@ -10,13 +10,13 @@ from statistics import mean
 from rich.console import Console
 
 from polypatch.cli.console import Bars
-from polypatch.cli.folder import writing
 from polypatch.data import load_data
 from polypatch.data.lengths import PAPER_LENGTHS, lengths, unit
 from polypatch.edits import Lang
 from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.length_figure import length_figure
 from polypatch.evaluation.strict_json import to_json
+from polypatch.files import writing
 from polypatch.rendering.grid import Column, Grid
 from polypatch.runs import BenchSpec
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from polypatch.cli.folder import MARKDOWN, writing
+from polypatch.cli.folder import MARKDOWN
 from polypatch.evaluation import Report, transfer
 from polypatch.evaluation.figures import clg_figure, save_figure, trajectory_figure
 from polypatch.evaluation.growth_figure import growth_figure
@@ -19,7 +19,7 @@ from polypatch.evaluation.transfer_figure import transfer_figure
 from polypatch.experiments import Table
 from polypatch.experiments.reproduction import Reproduction
 from polypatch.experiments.summary import differences, summary
-from polypatch.files import write_atomic
+from polypatch.files import write_atomic, writing
 
 RESULTS = "results.json"
 PATTERN = "What is added to Transformer-Patcher"

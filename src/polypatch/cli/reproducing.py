@@ -12,7 +12,6 @@ from rich.console import Console
 
 from polypatch.cli.board import Board
 from polypatch.cli.console import Bars
-from polypatch.cli.folder import writing
 from polypatch.cli.lengths import Lengths, measured_lengths
 from polypatch.cli.options import require_model
 from polypatch.cli.reproduced import Reproduced
@@ -20,6 +19,7 @@ from polypatch.cli.small_nli import trained
 from polypatch.errors import InputError
 from polypatch.experiments import EXPERIMENTS, Experiment, Materials, Scale
 from polypatch.experiments.reproduction import Reproduction
+from polypatch.files import writing
 from polypatch.runs import Backend, Encoded, Processes, execute
 
 FIGURE_3 = "figure3"

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from polypatch._version import __version__
-from polypatch.cli.folder import CELLS, MARKDOWN, REPORT, results_in, writing
+from polypatch.cli.folder import CELLS, MARKDOWN, REPORT, results_in
 from polypatch.cli.shown import shown
 from polypatch.data import EditingData
 from polypatch.evaluation import Report, console_table, markdown_table, save_cells, save_reports
@@ -20,7 +20,7 @@ from polypatch.evaluation.figures import save_figure, trajectory_figure
 from polypatch.evaluation.in_words import LEGEND, in_words
 from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.tables import agreement_grid, locality_grid
-from polypatch.files import write_atomic
+from polypatch.files import write_atomic, writing
 from polypatch.model.cost import Cost, together
 from polypatch.outcomes import EditOutcome
 from polypatch.rendering.harmless import fenced, inline

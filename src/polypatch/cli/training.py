@@ -14,11 +14,10 @@ from transformers import AutoModelForSequenceClassification
 from polypatch._version import __version__
 from polypatch.cli.checkpoints import require_free, staged
 from polypatch.cli.console import Bars
-from polypatch.cli.folder import writing
 from polypatch.errors import InputError
 from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.strict_json import to_json
-from polypatch.files import discard, strict_json, write_atomic
+from polypatch.files import discard, strict_json, write_atomic, writing
 from polypatch.rendering.grid import labels
 from polypatch.sites.checkpoint import load_checkpoint
 from polypatch.store.identity import Identity

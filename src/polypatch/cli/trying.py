@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.text import Text as Shown
 
-from polypatch.cli.asking import Asked
+from polypatch.cli.asking import Prompt
 from polypatch.cli.saved import Saved
 from polypatch.cli.shown import shown
 from polypatch.edited_model import EditedModel, Firing
@@ -28,13 +28,13 @@ class Answer:
         firing: the patches at work, the loudest first.
     """
 
-    asked: Asked
+    asked: Prompt
     before: tuple[str, float]
     after: tuple[str, float]
     firing: Sequence[Firing]
 
 
-def answers(saved: Saved, asked: Sequence[Asked]) -> list[Answer]:
+def answers(saved: Saved, asked: Sequence[Prompt]) -> list[Answer]:
     """Every text before and after."""
     edited = saved.attach()
     texts = [one.text for one in asked]

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.text import Text
 
 from polypatch.cli.console import Bars
-from polypatch.cli.folder import writing
 from polypatch.data.record import record_from_edit
 from polypatch.edits import Edit, Lang
 from polypatch.errors import InputError
 from polypatch.evaluation.strict_json import to_json
+from polypatch.files import writing
 from polypatch.rendering.grid import Grid, labels
 from polypatch.world import (
     World,

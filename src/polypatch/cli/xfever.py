@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from polypatch.cli.console import Bars
-from polypatch.cli.folder import writing
 from polypatch.cli.xfever_report import LanguageFigures, Made
 from polypatch.data.fever import Choices, Claim, Fever, load_fever
 from polypatch.data.lengths import PAPER_LENGTHS, lengths, mean, unit
@@ -25,7 +24,7 @@ from polypatch.errors import InputError
 from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.length_figure import length_figure
 from polypatch.evaluation.strict_json import to_json
-from polypatch.files import write_atomic
+from polypatch.files import write_atomic, writing
 from polypatch.store.identity import Identity
 
 SUMMARY, FIGURE = "xfever-edit.json", "lengths.png"

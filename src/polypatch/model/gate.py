@@ -1,35 +1,34 @@
-"""The work behind ``polypatch check``."""
+"""The gate before edits go out: whether they do what was asked, and leave the rest alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Annotated, Any
 
-from rich.console import Console
-from rich.text import Text as Shown
-
-from polypatch.cli.saved import Saved
-from polypatch.cli.shown import shown
 from polypatch.data.memory import Probe
-from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Example, Lang, Text
-from polypatch.errors import ArtefactError, InputError
-from polypatch.evaluation.metrics import mean
-from polypatch.evaluation.strict_json import to_json
+from polypatch.errors import InputError
+from polypatch.model.asked_model import AskedModel
 from polypatch.model.contradictions import find_contradictions
-from polypatch.model.cost import Changed, cost_from_plain
+from polypatch.model.cost import Changed
 from polypatch.outcomes import EditRecord
-from polypatch.rendering.grid import labels
 from polypatch.settings import Settings, between
 from polypatch.sites.rows import flat
-
-MOST = 10
 
 
 @dataclass(frozen=True)
 class Limits(Settings):
-    """What is required; see the options of ``polypatch check``."""
+    """What is required of edits.
+
+    Attributes:
+        max_locality_drop: answers that may differ from before, in per cent, in every language.
+        min_reliability: source prompts that must be answered as wanted, in per cent.
+        min_clg: the same of their parallel prompts, a mean of languages; None for none.
+        min_confidence: the probability, in per cent, that every prompt must give its wanted answer; None for none.
+        strict: count edits that did not take, and fail on contradictions.
+    """
 
     max_locality_drop: Annotated[float, between(0, 100)] = 1.0
     min_reliability: Annotated[float, between(0, 100)] = 100.0
@@ -75,85 +74,63 @@ class Verdict:
         """Whether every check passes."""
         return all(check.ok for check in self.checks)
 
-    def to_json(self) -> str:
-        """For machines."""
-        return to_json({"ok": self.ok, **asdict(self)})
+    def plain(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"ok": self.ok, **asdict(self)}
 
-    def show(self, console: Console) -> None:
-        """For people."""
-        rows = []
-        for one in self.checks:
-            mark = Shown("ok", "green") if one.ok else Shown("FAILED", "bold red")
-            rows.append((Shown(one.check), Shown(_value(one.value)), Shown(one.required), mark, Shown(one.note)))
-        console.print(labels(("Check", "Value", "Required", "", "Note"), rows).to_console())
-        lines = [f"{one['edit']} ({one['lang']}): {one['answer']} instead of {one['target']}" for one in self.wrong]
-        _listed(console, "Not answered as wanted", lines)
-        lines = [
-            f"{one['edit']} ({one['lang']}): {one['target']} with {one['confidence']:.1f} %" for one in self.unsure
-        ]
-        _listed(console, "Less sure than required", lines)
-        _listed(console, "Edits that did not take", [f"{name}: {why}" for name, why in self.not_taken.items()])
-        _listed(console, "Contradictions", self.contradictions)
-        if self.cost:
-            console.print(f"Elsewhere: {cost_from_plain(self.cost)}.")
-        failed = sum(not one.ok for one in self.checks)
-        console.print(f"{len(self.checks)} checks: " + (f"{failed} failed" if failed else "all passed"))
+    @classmethod
+    def broken(cls, why: str) -> Verdict:
+        """Of edits that cannot be attached: the one check that failed."""
+        return cls([Check("intact, of this model", False, "yes", False, why)])
 
 
-def checked(saved: Saved, read: Callable[[Lang], Sequence[Probe]], limits: Limits) -> Verdict:
-    """Every check on saved edits.
+def check(edited: AskedModel, probes: Sequence[Probe], limits: Limits, edits: Iterable[Edit] = ()) -> Verdict:
+    """Every check on an edited model.
 
     Args:
-        saved: the edits.
-        read: the probe texts, given the source language of the edits.
+        edited: the model with its edits. Edits that were reverted are not asked about.
+        probes: texts that should not change, with their languages.
         limits: what is required.
+        edits: requests to ask in place of those recorded with the edits, by the same ids.
 
     Raises:
-        PolypatchError: model, data or probe texts cannot be used. What is wrong with the edits themselves is a failed
-            check.
+        InputError: no probe texts are left beside those the edits are about, or what some edit asked for is not known.
+        UnknownLabelError: a probe text's label that the model has not.
     """
-    verdict = Verdict()
-    try:
-        records = [record for record in saved.records if not record.reverted]
-        edits = _requests(saved, records)
-        texts = read(next((edit.source for edit in edits.values()), "en"))  # a mistake there is told at once
-        edited = saved.attach()
-    except ArtefactError as error:
-        verdict.checks.append(Check("intact, of this model", False, "yes", False, str(error)))
-        return verdict
-    verdict.checks.append(Check("intact, of this model", True, "yes", True))
-    probes = _others(texts, edits.values(), edited)
-    counted = [edits[record.outcome.edit_id] for record in records if limits.strict or record.outcome.status.holds]
+    records = [record for record in edited.records.values() if not record.reverted]
+    asked = requests(records, edits)
+    others = _others(probes, asked.values(), edited)
+    counted = [asked[record.outcome.edit_id] for record in records if limits.strict or record.outcome.status.holds]
+    verdict = Verdict([Check("intact, of this model", True, "yes", True)])
     verdict.not_taken = {r.outcome.edit_id: r.outcome.failure for r in records if not r.outcome.status.holds}
     _requested(verdict, edited, counted, limits)
     if limits.min_confidence is not None:
         _confident(verdict, edited, counted, limits.min_confidence)
-    _locality(verdict, edited, probes, limits.max_locality_drop)
-    pairs = find_contradictions(edited.tail, list(edits.values()))
+    _locality(verdict, edited, others, limits.max_locality_drop)
+    pairs = find_contradictions(edited.tail, list(asked.values()))
     verdict.contradictions = [str(pair) for pair in pairs]
     required = "0" if limits.strict else "–"
     verdict.checks.append(Check("contradictions", len(pairs), required, not (pairs and limits.strict)))
     return verdict
 
 
-def _requests(saved: Saved, records: Sequence[EditRecord]) -> dict[str, Edit]:
-    """What was asked for, by id.
+def requests(records: Sequence[EditRecord], edits: Iterable[Edit] = ()) -> dict[str, Edit]:
+    """What was asked for, by id: as recorded, or as in `edits`.
 
     Raises:
         InputError: of some edit that is not known.
     """
     known = {record.edit.id: record.edit for record in records if record.edit is not None}
-    if saved.data is not None:
-        known |= {edit.id: edit for edit in saved.read((), {}).edits}
+    known |= {edit.id: edit for edit in edits}
     names = [record.outcome.edit_id for record in records]
     if unknown := [name for name in names if name not in known]:
         raise InputError(
-            f"{saved.folder}: what was asked for by {', '.join(unknown[:3])} was not kept; name the data with --data"
+            f"what was asked for by {', '.join(unknown[:3])} was not kept; give the edits again: edits=…, or --data"
         )
     return {name: known[name] for name in names}
 
 
-def _others(probes: Sequence[Probe], edits: Any, edited: EditedModel) -> dict[Lang, list[Probe]]:
+def _others(probes: Sequence[Probe], edits: Any, edited: AskedModel) -> dict[Lang, list[Probe]]:
     """The probe texts by language, without those that the edits are about.
 
     Raises:
@@ -173,7 +150,7 @@ def _others(probes: Sequence[Probe], edits: Any, edited: EditedModel) -> dict[La
     return found
 
 
-def _requested(verdict: Verdict, edited: EditedModel, edits: Sequence[Edit], limits: Limits) -> None:
+def _requested(verdict: Verdict, edited: AskedModel, edits: Sequence[Edit], limits: Limits) -> None:
     """Reliability, and CLG where it is required."""
     rows = [(edit, edit.example(lang)) for edit in edits for lang in edit.languages]
     if limits.min_clg is None:
@@ -191,10 +168,10 @@ def _requested(verdict: Verdict, edited: EditedModel, edits: Sequence[Edit], lim
                 by_language.setdefault(one.lang, []).append(right[edit.id, one.lang])
         shares = {lang: _share(flags) for lang, flags in by_language.items()}
         note = ", ".join(f"{lang} {share:.1f}" for lang, share in shares.items()) or "no parallel prompts"
-        verdict.checks.append(_at_least("CLG", mean(shares.values()), limits.min_clg, note))
+        verdict.checks.append(_at_least("CLG", _mean(list(shares.values())), limits.min_clg, note))
 
 
-def _confident(verdict: Verdict, edited: EditedModel, edits: Sequence[Edit], least: float) -> None:
+def _confident(verdict: Verdict, edited: AskedModel, edits: Sequence[Edit], least: float) -> None:
     """The least probability of a wanted answer, over all prompts of all edits: a threshold drops them one by one."""
     rows = [(edit, edit.example(lang)) for edit in edits for lang in edit.languages]
     if not rows:
@@ -207,11 +184,11 @@ def _confident(verdict: Verdict, edited: EditedModel, edits: Sequence[Edit], lea
         {"edit": edit.id, "lang": one.lang, "text": one.text, "target": one.target, "confidence": value}
         for edit, one, value in sorted(below, key=lambda row: row[2])
     ]
-    note = f"{len(below)} of {len(rows)} prompts below; mean {mean(sure):.1f}"
+    note = f"{len(below)} of {len(rows)} prompts below; mean {fmean(sure):.1f}"
     verdict.checks.append(_at_least("confidence", min(sure), least, note))
 
 
-def _locality(verdict: Verdict, edited: EditedModel, probes: Mapping[Lang, Sequence[Probe]], most: float) -> None:
+def _locality(verdict: Verdict, edited: AskedModel, probes: Mapping[Lang, Sequence[Probe]], most: float) -> None:
     """A row per language: the share of answers that are not the unedited model's."""
     before, after = edited.predict_before_after([probe.text for rows in probes.values() for probe in rows])
     start = 0
@@ -234,7 +211,7 @@ def _accuracy(rows: Sequence[Probe], before: Any, after: Any) -> str:
     return f"; accuracy {was:.1f} before, {now:.1f} after"
 
 
-def _answers(edited: EditedModel, texts: Sequence[Text]) -> dict[Text, str]:
+def _answers(edited: AskedModel, texts: Sequence[Text]) -> dict[Text, str]:
     if not texts:
         return {}
     _, after = edited.predict_before_after(texts)
@@ -245,12 +222,6 @@ def _at_least(name: str, value: float | None, least: float, note: str) -> Check:
     """A row; what there is nothing of to measure passes."""
     ok = value is None or value >= least - 1e-9
     return Check(name, value, f">= {least:g}", ok, note)
-
-
-def _value(value: float | bool | None) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "–" if value is None else str(value) if isinstance(value, int) else f"{value:.2f}"
 
 
 def _wrong(edit: Edit, example: Example, answer: str) -> dict[str, Any]:
@@ -271,10 +242,6 @@ def _of(flags: Sequence[bool]) -> str:
     return f"{sum(flags)} of {len(flags)}"
 
 
-def _listed(console: Console, title: str, lines: Sequence[str]) -> None:
-    if lines:
-        console.print(f"{title}: {len(lines)}")
-        for line in lines[:MOST]:
-            console.print(f"  {shown(line)}", soft_wrap=True)
-        if len(lines) > MOST:
-            console.print(f"  … and {len(lines) - MOST} more: --json has all")
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
