@@ -70,6 +70,7 @@ TWINS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*longer than the 64 tokens")
 @pytest.mark.parametrize("kind", TWINS)
 def test_one_input_in_two_spellings_gets_one_answer(edited, kind):
     """All were taken before, one after another, and the last one won."""

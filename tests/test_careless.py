@@ -187,6 +187,26 @@ def test_edits_of_every_shape_are_made(edited):
     assert len(edited.records) == 3
 
 
+def test_a_text_that_is_not_read_to_its_end_is_named_once(edited):
+    long, whole = "ba " * 333_333, " ".join(["ba"] * (edited.readout.tokens.max_length - 2))
+    rows = [*tiny_edits(1), {"id": "a", "prompt": {"en": long, "de": "bi"}, "label": "class-0"}]
+    with pytest.warns(pp.PolypatchWarning, match="text of edit 'a' in 'en' is longer than the 64 tokens") as said:
+        edited.edit(rows)
+    assert len(said) == 1
+    edited.edit([{"id": "b", "prompt": {"en": f"{whole[:-2]}bo", "de": "bo"}, "label": "class-0"}])  # to the last token
+
+
+def test_a_text_that_is_to_change_and_to_stay_is_named(tiny):
+    """A memory that holds the sentence to be mended works against the edit: two of twelve did not take by t-patcher."""
+    edits = tiny_edits(2)
+    edited = attached(tiny, memory=[*tiny_texts(20), *edits[1].prompt.values()])
+    edited.edit(edits[:1])
+    with pytest.warns(pp.PolypatchWarning, match="3 texts of the edits, such as that of 'tiny-1' in 'en', are in"):
+        edited.edit(edits[1:])
+    edited.revert("tiny-1")
+    edited.unload()
+
+
 @pytest.mark.parametrize("kind", ["multi_label_classification", "regression"])
 def test_a_head_that_does_not_choose_one_class_is_refused_by_name(kind):
     model, tokenizer = tiny_model("bert")

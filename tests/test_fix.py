@@ -115,6 +115,7 @@ def test_a_fix_in_one_language_is_warned_of(edited):
     assert "in one language only" in str(fix)
 
 
+@pytest.mark.filterwarnings("ignore:.*longer than the 64 tokens")
 def test_nothing_that_is_shown_has_power_over_what_shows_it(edited):
     fix = edited.fix(EVIL, wrong(edited, EVIL), translations={"zh": "天气" * 60, "ar": "ما هو الطقس " * 9})
     assert max(map(cell_len, str(fix).split("\n"))) <= 80

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from polypatch.cautions import caution
 from polypatch.edits import Edit
 from polypatch.model.cost import caution_if_dear, cost_of
+from polypatch.model.overlooked import overlooked
 from polypatch.model.state import State
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import Recipe
@@ -34,12 +35,14 @@ def known_in_one(recipe: Recipe | None, edits: Sequence[Edit]) -> str:
 def cautioned(
     edited: State, recipe: Recipe | None, edits: Sequence[Edit], outcomes: Iterable[EditOutcome]
 ) -> Iterator[EditOutcome]:
-    """The outcomes, with a warning before them where other languages will not follow, and after them of their cost."""
+    """The outcomes, with a warning before them of what is wrong with the edits, and after them of their cost."""
     if said := known_in_one(recipe or edited.recipe, edits):
         caution(
             f"{said}. Give parallel prompts, have them translated (polypatch.translated), or map queries by parallel "
             'text (memory=MemoryTexts(…, parallel=…), recipe="polypatch-mapped")'
         )
+    for said in overlooked(edited, edits):
+        caution(said)
     return _then(edited, outcomes)
 
 

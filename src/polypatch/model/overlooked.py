@@ -1,0 +1,47 @@
+"""What is easily overlooked in edits: texts that are not read to their end, or that the memory holds as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from polypatch.edits import Edit, Example
+from polypatch.model.state import State
+from polypatch.sites import Row
+from polypatch.sites.tokens import Tokens
+
+
+def overlooked(edited: State, edits: Sequence[Edit]) -> Iterator[str]:
+    """What to say of them before they are made; nothing where all is well."""
+    examples = [(edit.id, edit.example(lang)) for edit in edits for lang in edit.languages]
+    rows = edited.readout.rows([example.text for _, example in examples])
+    tokens = edited.readout.tokens
+    cut = [one for one, row in zip(examples, rows, strict=True) if _is_cut(tokens, one[1], row)]
+    if cut:
+        yield f"{_counted(cut)} longer than the {tokens.max_length} tokens that are read: the edit is of these alone"
+    kept = _among_memory(edited, rows)
+    both = [one for one, row in zip(examples, rows, strict=True) if row in kept]
+    if both:
+        yield f"{_counted(both)} in the memory as well, where its answer is to stay what it was: leave it out there"
+
+
+def _is_cut(tokens: Tokens, example: Example, row: Row) -> bool:
+    if len(row.tokens) < tokens.max_length:
+        return False
+    parts = example.text if isinstance(example.text, tuple) else (example.text,)
+    return len(tokens.tokenizer(*parts, truncation=False, verbose=False)["input_ids"]) > tokens.max_length
+
+
+def _among_memory(edited: State, rows: Sequence[Row]) -> set[Row]:
+    """Those of the rows that the memory was made with, edits that joined it later left aside."""
+    if edited.memory is None:
+        return set()
+    wanted = set(rows)
+    parts = (edited.memory.train, edited.memory.validation)
+    return {row for part in parts for row in part.asked[: part.base] if row in wanted}
+
+
+def _counted(examples: Sequence[tuple[str, Example]]) -> str:
+    name, example = examples[0]
+    if len(examples) == 1:
+        return f"the text of edit {name!r} in {example.lang!r} is"
+    return f"{len(examples)} texts of the edits, such as that of {name!r} in {example.lang!r}, are"
