@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from polypatch.cli.demonstrating import Demonstration
 from polypatch.evaluation import load_reports, markdown_table
+from polypatch.experiments.demo import Demonstration
 
 README = Path(__file__).parents[1] / "README.md"
 MARKS = re.compile(r"<!-- demo table -->\n(.*?)<!-- end of demo table -->", re.DOTALL)

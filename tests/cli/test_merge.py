@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from polypatch.cli import merging
 from polypatch.data import read_jsonl
 from polypatch.edited_model import EditedModel
+from polypatch.store import merged
 from polypatch.testing import tiny_model
 
 
@@ -109,7 +109,7 @@ def test_a_checkpoint_that_answers_differently_is_not_kept(merge, tmp_path, monk
     if there:
         assert merge("--out", tmp_path / "merged").code == 0
     before = {path.name for path in tmp_path.rglob("*")}
-    monkeypatch.setattr(merging, "TOLERANCE", -1.0)
+    monkeypatch.setattr(merged, "TOLERANCE", -1.0)
     message = merge("--out", tmp_path / "merged", "--overwrite", "--json").refused()
     assert "answers differently" in message
     assert {path.name for path in tmp_path.rglob("*")} == before

@@ -89,7 +89,7 @@ def short_rows(monkeypatch):
 
     quick = {"max_steps": 5}
     rows = [replace(run, settings=quick if run.recipe == "polypatch" else {**quick, "views": 0}) for run in ROWS]
-    monkeypatch.setattr("polypatch.cli.demonstrating.ROWS", tuple(rows))
+    monkeypatch.setattr("polypatch.experiments.demo.ROWS", tuple(rows))
 
 
 def test_the_demo_writes_the_table_and_the_picture(polypatch, short_rows, tmp_path):

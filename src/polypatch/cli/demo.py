@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from polypatch.cli.console import Bars, StoppedError, say, stdout
 from polypatch.cli.folder import claim
 from polypatch.cli.options import Json, Quiet, Seed, command_line
 from polypatch.cli.prepare import prepare
+
+if TYPE_CHECKING:
+    from polypatch.experiments.demo import Demonstration
+    from polypatch.runs import Event
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -40,14 +46,45 @@ def demo(
     """
     claim(out, overwrite=True)
     prepare(quiet=quiet, same_everywhere=True)
-    from polypatch.cli.demonstrating import demonstrate
+    from polypatch.experiments.demo import demonstrate
 
     try:
         with Bars(quiet) as bars:
-            demonstration = demonstrate(out, seed, limit, jobs, bars, command_line(ctx))
+            done = demonstrate(out, seed, limit, jobs, command_line(ctx), partial(_moved, bars))
     except KeyboardInterrupt:
         raise StoppedError(f"finished rows are kept in {out / 'rows'}; the same command goes on from there") from None
     if json:
-        say(demonstration.to_json())
+        from polypatch.evaluation.strict_json import to_json
+
+        say(to_json(done.plain()))
     else:
-        demonstration.show(stdout())
+        _show(done, stdout())
+
+
+def _moved(bars: Bars, row: str, event: Event) -> None:
+    if event.job is None:
+        bars.opening(event.what, event.done, event.total)
+    else:
+        bars.update(row, event.done, event.total, key=event.job)
+
+
+def _show(demo: Demonstration, console: Console) -> None:
+    from polypatch.evaluation import console_table
+    from polypatch.evaluation.in_words import LEGEND, in_words
+    from polypatch.evaluation.tables import agreement_grid
+    from polypatch.experiments.demo import BASELINE, COMPARED, clg_in_words, seconds_in_words, stream_in_words
+    from polypatch.recipes import DEFAULT
+
+    console.print(f"[bold]The demo[/]  {stream_in_words(demo.rows)}", markup=True)
+    console.print(console_table(demo.table))
+    console.print(f"{LEGEND}\n")
+    console.print(
+        f"[bold]What {COMPARED} gains over {BASELINE}[/]  CLG, by what {COMPARED} was trained on", markup=True
+    )
+    console.print(demo.gain.to_console())
+    console.print("[bold]Locality[/]  texts that should not change, in every language", markup=True)
+    console.print(agreement_grid([row for row in demo.rows if row.recipe != "original"]).to_console())
+    console.print(clg_in_words(demo.rows))
+    console.print(seconds_in_words(demo.rows))
+    console.print(f"{DEFAULT}: {in_words([row for row in demo.rows if row.recipe == DEFAULT])}")
+    console.print(f"{demo.seconds:.0f} s. {demo.folder}: report.md, report.json, clg.png", soft_wrap=True)

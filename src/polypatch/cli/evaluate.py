@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from polypatch._version import __version__
 from polypatch.cli.console import Bars, say, stdout
 from polypatch.cli.folder import claim
 from polypatch.cli.options import (
@@ -21,7 +23,13 @@ from polypatch.cli.options import (
     sizes,
 )
 from polypatch.cli.prepare import prepare
+from polypatch.errors import InputError
 from polypatch.store.places import find_edits
+
+if TYPE_CHECKING:
+    from polypatch.cli.results import Results
+    from polypatch.cli.saved import Saved
+    from polypatch.edits import Lang
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -67,15 +75,55 @@ def evaluate(
     if out is not None:
         claim(out, overwrite)
     prepare(threads, quiet=quiet)
-    from polypatch.cli.evaluating import evaluate_saved
     from polypatch.cli.saved import Saved
 
     with Bars(quiet) as bars:
         saved = Saved(folder, bars, model=model, data=data, seed=seed)
-        results = evaluate_saved(saved, as_list(languages), sizes(size), every_edit, command_line(ctx))
+        results = _measured(saved, as_list(languages), sizes(size), every_edit, command_line(ctx))
     if out is not None:
         results.write(out)
     if json:
         say(results.to_json())
     else:
         results.show(stdout())
+
+
+def _measured(
+    saved: Saved, languages: tuple[Lang, ...], sizes: dict[str, int], every_edit: bool, command: str
+) -> Results:
+    """Measure the saved edits on their data.
+
+    Raises:
+        PolypatchError: the folder, the model or the data cannot be used.
+    """
+    from polypatch.cli.results import Results
+    from polypatch.data import check_labels
+    from polypatch.evaluation import evaluate
+    from polypatch.model.cost import cost_from_plain
+
+    data = saved.read(languages, sizes)
+    has = dict.fromkeys(lang for edit in data.edits for lang in edit.languages)
+    if missing := [lang for lang in languages if lang not in has]:
+        raise InputError(f"{data.name}: no edit has text in {', '.join(map(repr, missing))} (has: {', '.join(has)})")
+    edited = saved.attach()
+    check_labels(data.edits, edited.readout.answers)
+    handled = tuple(edit for edit in data.edits if edit.id in edited.outcomes)
+    edits = handled if handled and not every_edit else data.edits
+    if len(edits) < len(data.edits):
+        saved.bars.say(
+            f"note: {len(edits)} of {len(data.edits)} edits of the data were handled; --every-edit measures all"
+        )
+    config = {"data": saved.data_spec, "model": saved.base, "command": command, **edited.config}
+    report = evaluate(edited, edits, locality=data.locality, languages=languages or None, config=config)
+    saved_rows = [row for row in edited.report or () if row.get("cost")]
+    if report.cost is not None and not report.cost.known and saved_rows:
+        # The same edits on the same weights: what the run measured on texts that are not at hand here still holds.
+        report = replace(report, cost=cost_from_plain(saved_rows[-1]["cost"]))
+    facts = {
+        "polypatch": __version__,
+        "edits from": str(saved.folder),
+        "model": saved.base,
+        "data": f"{saved.data_spec}: {len(data.edits)} edits, {len(edits)} measured",
+        "edit languages": ", ".join(edited.sampled_languages),
+    }
+    return Results([report], command, facts, tuple(edited.outcomes.values()))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polypatch.cli.console import Bars, say
+from polypatch.cli.console import Bars, as_json, say
 from polypatch.cli.options import Json, Model, Quiet, Threads
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 from polypatch.store.places import find_edits
+
+if TYPE_CHECKING:
+    from polypatch.edited_model import EditedModel
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -43,18 +47,37 @@ def merge(
         raise InputError("--out is missing: say where the checkpoint goes, or --dry-run to see only what it costs")
     folder = find_edits(edits)
     if out is not None:
-        from polypatch.cli.checkpoints import require_free
+        from polypatch.store.checkpoint import require_free
 
         require_free(out, overwrite)
     prepare(threads, quiet=quiet)
-    from polypatch.cli.merging import merge_edits
     from polypatch.cli.saved import Saved
+    from polypatch.store.merged import Merged, write_merged
 
     with Bars(quiet) as bars:
-        saved = Saved(folder, bars, model=model)
-        tell = (lambda _: None) if json else say
-        merged = merge_edits(saved, None if dry_run else out, overwrite=overwrite, tell=tell)
+        edited = Saved(folder, bars, model=model).attach()
+        cost = edited.merge_cost
+        text = "changed weights replace the model's: no parameter added" if edited.delta.replaces else str(cost)
+        if not json:
+            say(text)
+        merged = Merged() if dry_run or out is None else write_merged(edited, out, overwrite=overwrite)
+    elsewhere = "" if merged.folder is None else _elsewhere(edited)
     if json:
-        say(merged.to_json())
+        where = None if merged.folder is None else str(merged.folder)
+        say(as_json({"cost": asdict(cost), "text": text, **asdict(merged), "folder": where, "elsewhere": elsewhere}))
     elif merged.folder is not None:
-        say(str(merged))
+        say(
+            f"{merged.folder}: {merged.megabytes:.1f} MB in {merged.dtype}; loaded back by transformers, it answers as "
+            f"the edited model does (logits within {merged.difference:.0e} on {merged.compared} texts)\n"
+            f"Elsewhere: {elsewhere}."
+        )
+
+
+def _elsewhere(edited: EditedModel) -> str:
+    """What the report that was saved with the edits says of other answers."""
+    from polypatch.model.cost import cost_from_plain
+
+    known = [row["cost"] for row in edited.report or () if row.get("cost")]
+    if not known:
+        return "not known, as no report was saved with the edits; polypatch eval measures it"
+    return f"{cost_from_plain(known[-1])} when it was measured"

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polypatch.cli.console import Bars, say
+from polypatch.cli.console import Bars, as_json, say
 from polypatch.cli.options import Data, Json, Model, Parallel, Quiet, Sizes, Threads, as_list, sizes
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 from polypatch.store.places import find_edits
+
+if TYPE_CHECKING:
+    from polypatch.cli.saved import Saved
+    from polypatch.data.memory import Kept, MemoryTexts
+    from polypatch.edits import Lang, Text
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -62,10 +69,58 @@ def prune(
     if where.exists():
         raise InputError(f"{where} exists; take another --out")
     prepare(threads, quiet=quiet)
-    from polypatch.cli.pruned import prune_saved
     from polypatch.cli.saved import Saved
 
     with Bars(quiet) as bars:
         saved = Saved(folder, bars, model=model, data=data, seed=seed)
-        done = prune_saved(saved, where, memory, parallel, as_list(languages), sizes(size), max_changed)
-    say(done.to_json() if json else str(done))
+        edited = saved.attach(_memory(saved, memory, parallel, as_list(languages), sizes(size)))
+        done = edited.prune(
+            max_changed=max_changed,
+            progress=lambda looked, total, left: bars.update("pruning", looked, total, f"{left} patches"),
+        )
+        edited.save_pretrained(where)
+        cost = edited.cost
+    if json:
+        say(as_json({"folder": str(where), **asdict(done), "cost": cost.to_plain()}))
+        return
+    say(
+        f"{where}: {done.after} of {done.before} patches ({done.dropped} dropped, {done.merged} merged into another) "
+        f"in {done.seconds:.1f} s; of {done.rows} protected texts {done.changed} changed\nElsewhere: {cost}."
+    )
+
+
+def _memory(
+    saved: Saved, memory: Path | None, parallel: Path | None, languages: tuple[Lang, ...], sizes: Mapping[str, int]
+) -> MemoryTexts | None:
+    """The memory, and the parallel text where queries were mapped; None for the edits' own, where no other is named."""
+    from polypatch.data.aligned import read_aligned
+    from polypatch.data.memory import MemoryTexts, memory_of_data, read_memory
+    from polypatch.edits import MAPPED
+
+    requests = [record.edit for record in saved.records if record.edit is not None]
+    texts = {text for edit in requests for text in edit.prompt.values()}
+    mapped = any(lang.startswith(MAPPED) for record in saved.records for lang in record.outcome.languages)
+    source = languages[0] if languages else requests[0].source if requests else "en"
+    own = _own(saved) if saved.data is None and not languages and not sizes else None
+    if own is not None and memory is None and parallel is None:
+        return None
+    corpus: Mapping[Lang, Sequence[Text]] | None = read_aligned(parallel, source) if parallel is not None else None
+    if mapped and corpus is None:
+        corpus = own.parallel if own is not None else saved.read(languages, dict(sizes)).parallel
+    if memory is not None:
+        free = {
+            lang: [text for text in rows if text not in texts] for lang, rows in read_memory(memory, source).items()
+        }
+        return MemoryTexts(free, parallel=corpus if mapped else None)
+    if own is not None:
+        return MemoryTexts(own.train, own.validation, own.held_out, corpus)
+    data = saved.read(languages, dict(sizes))
+    return memory_of_data(data, languages or data.memory, without=texts, parallel=corpus if mapped else None)
+
+
+def _own(saved: Saved) -> Kept | None:
+    """The memory that was saved with the edits."""
+    from polypatch.store.artefact import read_artefact
+
+    kept = read_artefact(saved.folder).memory
+    return None if kept is None else kept.read()

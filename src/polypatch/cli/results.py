@@ -23,7 +23,7 @@ from polypatch.evaluation.tables import agreement_grid, locality_grid
 from polypatch.files import write_atomic, writing
 from polypatch.model.cost import Cost, together
 from polypatch.outcomes import EditOutcome
-from polypatch.rendering.harmless import fenced, inline
+from polypatch.rendering.harmless import fenced, inline, markdown_list
 from polypatch.runs import BenchSpec, Run
 
 MOST_FAILED = 50
@@ -145,11 +145,6 @@ def described(part: Any) -> str:
     """``TPatcher(learning_rate=0.01, …)``: a row's part with its settings."""
     own = ", ".join(f"{field.name}={getattr(part, field.name)!r}" for field in dataclasses.fields(part))
     return f"{type(part).__name__}({own})"
-
-
-def markdown_list(facts: Mapping[str, str]) -> str:
-    """One ``* name: value`` per line."""
-    return "".join(f"* {inline(name)}: {inline(value)}\n" for name, value in facts.items())
 
 
 def _languages(data: EditingData) -> list[str]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polypatch.cli.console import say
+from polypatch.cli.console import as_json, say
 from polypatch.cli.options import Json
+from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
+
+if TYPE_CHECKING:
+    from polypatch.store.artefact import Artefact
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -40,7 +46,33 @@ def save(
     """
     if private and push_to_hub is None:
         raise InputError("--private is about a repository: give --push-to-hub OWNER/NAME as well")
-    from polypatch.cli.saving import save_edits
+    if folder.exists() and not overwrite:
+        raise InputError(f"{folder} exists; take another folder, or add --overwrite")
+    from polypatch.store.cut import require_current
+    from polypatch.store.unsaved import edits_of
+    from polypatch.store.write import write_artefact
 
-    saved = save_edits(run, folder, overwrite=overwrite, repo_id=push_to_hub, private=private)
-    say(saved.to_json() if json else str(saved))
+    artefact, source = edits_of(run)
+    require_current(artefact)
+    write_artefact(folder, artefact)
+    address = None if push_to_hub is None else _pushed(artefact, push_to_hub, private, folder)
+    counts = Counter(str(record.status) for record in artefact.records)
+    saved = {"folder": str(folder), "source": source, "edits": counts, "patches": len(artefact.owners)}
+    if json:
+        say(as_json({**saved, "address": address}))
+        return
+    count = ", ".join(f"{number} {status}" for status, number in counts.items())
+    say(f"{folder}: {counts.total()} edits ({count}), {len(artefact.owners)} patches, of {source}")
+    if address is not None:
+        say(f"uploaded to {address}")
+
+
+def _pushed(artefact: Artefact, repo_id: str, private: bool, folder: Path) -> str:
+    prepare()
+    from polypatch.store.load import push_artefact
+
+    try:
+        # The texts of the memory stay here: they may be nobody else's business.
+        return push_artefact(replace(artefact, memory=None), repo_id, private=private, token=None)
+    except InputError as error:
+        raise InputError(f"{error}; the edits are in {folder}") from error

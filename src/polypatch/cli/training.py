@@ -12,7 +12,6 @@ from rich.text import Text
 from transformers import AutoModelForSequenceClassification
 
 from polypatch._version import __version__
-from polypatch.cli.checkpoints import require_free, staged
 from polypatch.cli.console import Bars
 from polypatch.errors import InputError
 from polypatch.evaluation.figures import save_figure
@@ -20,6 +19,7 @@ from polypatch.evaluation.strict_json import to_json
 from polypatch.files import discard, strict_json, write_atomic, writing
 from polypatch.rendering.grid import labels
 from polypatch.sites.checkpoint import load_checkpoint
+from polypatch.store.checkpoint import require_free, staged
 from polypatch.store.identity import Identity
 from polypatch.training.card import PICTURE, model_card, training_figure
 from polypatch.training.data import Corpus, Split, read_corpus

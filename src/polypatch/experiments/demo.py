@@ -6,14 +6,26 @@ the same digits everywhere.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
+from polypatch.evaluation import Gain, Report, gain, markdown_table, save_reports
+from polypatch.evaluation.aggregate import with_original
+from polypatch.evaluation.figures import clg_figure, save_figure
+from polypatch.evaluation.in_words import LEGEND
+from polypatch.evaluation.tables import locality_grid
 from polypatch.experiments.compare import compare
 from polypatch.experiments.experiment import Experiment, Materials
 from polypatch.experiments.rows import MPN
 from polypatch.experiments.table1 import table1
+from polypatch.files import write_atomic, writing
 from polypatch.recipes import DEFAULT
-from polypatch.runs import BenchSpec, Run
+from polypatch.rendering.harmless import markdown_list
+from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Processes, Run, execute
 
 LIMIT = 200
 """Edits of each row: what two cores do in a minute."""
@@ -35,3 +47,114 @@ ROWS = tuple(
 def bench(seed: int) -> BenchSpec:
     """The world of `seed`, in double precision."""
     return BenchSpec(seed=seed, double=True)
+
+
+COMPARED, BASELINE = "mpn-all-once", "t-patcher"
+_DEAREST = ("mpn-all-once", "mpn-only-once", "t-patcher", "fine-tuning", "polypatch")
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What the demo found.
+
+    Attributes:
+        rows: the table, the unedited model's row first.
+        gain: MPN over Transformer-Patcher, on the same cells.
+        folder: where the files are.
+        seconds: wall-clock time of everything.
+        command: as it was typed.
+    """
+
+    rows: Sequence[Report]
+    gain: Gain
+    folder: Path
+    seconds: float
+    command: str
+
+    def plain(self) -> dict[str, Any]:
+        """The table and the gain, as plain data."""
+        splits = {
+            name: {"cells": split.cells, COMPARED: split.a, BASELINE: split.b, "gain": split.gain}
+            for name, split in self.gain.splits.items()
+        }
+        return {"table": [row.to_row() for row in self.rows], "gain": splits}
+
+    @property
+    def table(self) -> list[Report]:
+        """The rows without what a clock said: the same digits on every machine."""
+        return [replace(row, seconds_per_edit=None) for row in self.rows]
+
+    def write(self) -> None:
+        """report.json, report.md, clg.png."""
+        with writing(self.folder):
+            save_figure(clg_figure(self.rows), self.folder / "clg.png")
+            write_atomic(self.folder / "report.md", self._markdown().encode())
+            save_reports(self.rows, self.folder / "report.json")
+
+    def _markdown(self) -> str:
+        parts = ["# The demo: one fix, every language\n", f"```\n{self.command}\n```\n", f"{clg_in_words(self.rows)}\n"]
+        parts += [
+            f"## {stream_in_words(self.rows)}\n",
+            markdown_table(self.table),
+            f"{LEGEND}\n",
+            f"{seconds_in_words(self.rows)}\n",
+        ]
+        parts += [f"## What {COMPARED} gains over {BASELINE}\n", self.gain.to_markdown(), "![CLG](clg.png)\n"]
+        parts += ["## Locality, set by set\n", locality_grid(self.rows).to_markdown(), "## Settings\n"]
+        parts += [markdown_list({run.name: str(dict(run.settings)) for run in ROWS})]
+        return "\n".join(parts)
+
+
+def demonstrate(
+    out: Path, seed: int, limit: int | None, jobs: int, command: str, on_event: Callable[[str, Any], None]
+) -> Demonstration:
+    """Do the rows and write the files.
+
+    Args:
+        out: where.
+        seed: of the world and the edits.
+        limit: only so many edits of each row.
+        jobs: rows computed side by side.
+        command: as it was typed.
+        on_event: told of every row that moves, as (its name, the event).
+
+    Raises:
+        PolypatchError: nothing that is the caller's fault but an unwritable folder.
+    """
+    started = time.perf_counter()
+    runs = [replace(run, seed=seed, limit=limit or run.limit) for run in ROWS]
+    # The dearest first: so that the cores are done at the same time.
+    order = sorted(range(len(runs)), key=lambda number: _DEAREST.index(runs[number].recipe))
+
+    def tell(event: Event | Encoded | Finished) -> None:
+        if isinstance(event, Event):
+            on_event("" if event.job is None else runs[order[event.job]].name, event)
+
+    grid = [Job(bench(seed), runs[number]) for number in order]
+    found = execute(grid, on=Processes(jobs), out=out, on_event=tell)
+    reports = [found[order.index(number)][0] for number in range(len(runs))]
+    by_name = {report.recipe: report for report in reports}
+    won = gain(by_name[COMPARED], by_name[BASELINE])
+    done = Demonstration(with_original(reports), won, out, time.perf_counter() - started, command)
+    done.write()
+    # They are there for a demo that was interrupted; the next one computes everything anew.
+    shutil.rmtree(out / "rows", ignore_errors=True)
+    return done
+
+
+def stream_in_words(reports: Sequence[Report]) -> str:
+    """How many edits, and how many of them were needed."""
+    first = reports[0]
+    return f"{first.edits} edits, {first.source_errors} of them wrong in English before"
+
+
+def seconds_in_words(reports: Sequence[Report]) -> str:
+    """What an edit took, by recipe."""
+    said = [f"{row.recipe} {row.seconds_per_edit:.2g}" for row in reports if row.seconds_per_edit is not None]
+    return f"Seconds per edit, on this machine: {', '.join(said)}."
+
+
+def clg_in_words(reports: Sequence[Report]) -> str:
+    """How right the other languages are, by recipe."""
+    said = [f"{row.recipe} {row.clg_avg:.1f}" for row in reports if row.clg_avg is not None]
+    return f"Right in the other languages (CLG, mean, in per cent): {', '.join(said)}."

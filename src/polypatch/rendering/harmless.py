@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Mapping
 
 DIRECTIONS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """What turns the text around it to the left or right (Unicode's bidirectional controls)."""
@@ -66,3 +67,8 @@ ESCAPING = "polypatch.escaping"
 r"""Error handler of streams that cannot encode a character: it is written as ``\\u…``, which JSON reads."""
 
 codecs.register_error(ESCAPING, _escape_what_does_not_fit)
+
+
+def markdown_list(facts: Mapping[str, str]) -> str:
+    """One ``* name: value`` per line."""
+    return "".join(f"* {inline(name)}: {inline(value)}\n" for name, value in facts.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,11 @@ from polypatch.data.memory_file import (
     parallel_lines,
 )
 from polypatch.deltas.kinds import KINDS, standing_alone
-from polypatch.errors import JournalError
+from polypatch.errors import InputError, JournalError
 from polypatch.files import strict_json
-from polypatch.store.artefact import MEMORY, PARALLEL, Artefact
+from polypatch.store.artefact import MEMORY, PARALLEL, Artefact, read_artefact
 from polypatch.store.journal import Entry, Journal, read_journal
+from polypatch.store.places import EDITS, JOURNAL, edit_folders, find_edits, holds_edits
 
 
 def keep_surroundings(journal: Journal, fold: int, artefact: Artefact) -> None:
@@ -92,3 +94,36 @@ MEMORY_FILE = "memory file"
 
 def _note(fold: int) -> str:
     return f"artefact of fold {fold}"
+
+
+def edits_of(run: Path) -> tuple[Artefact, str]:
+    """The edits of a run, or of one part of it: as it saved them, else as its journal has them; and where from.
+
+    Raises:
+        InputError: there is no such run, or it has several parts.
+    """
+    if not holds_edits(run) and (part := _part(run)) is not None:
+        folder, number = part
+        return from_journal(folder, number), str(folder / JOURNAL)
+    return read_artefact(found := find_edits(run)), str(found)
+
+
+def _part(run: Path) -> tuple[Path, int] | None:
+    """The run's folder and the fold, where `run` names edits that only a journal has."""
+    name = re.fullmatch(rf"{EDITS}(?:-(\d+))?", run.name)
+    if (run / JOURNAL).is_file():
+        folds = _folds(run)
+        if folds > 1:
+            parts = ", ".join(str(run / f"{EDITS}-{number}") for number in range(folds))
+            raise InputError(f"{run} holds several: {parts}; name one")
+        return None if edit_folders(run) else (run, 0)
+    if name and (run.parent / JOURNAL).is_file():
+        number = int(name[1] or 0)
+        if number < _folds(run.parent):
+            return run.parent, number
+    return None
+
+
+def _folds(run: Path) -> int:
+    facts, _ = read_journal(run, tensors=False)
+    return int(facts.get("folds", "1"))

@@ -1,23 +1,19 @@
-"""The work behind ``polypatch merge``."""
+"""The edits inside a stock checkpoint: written, loaded back, and compared with the model that carries them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
-from polypatch.cli.checkpoints import staged
-from polypatch.cli.saved import Saved
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Text
 from polypatch.errors import ArtefactError, InputError
-from polypatch.evaluation.strict_json import to_json
-from polypatch.model.cost import cost_from_plain
-from polypatch.sites import MergeCost
+from polypatch.store.checkpoint import staged
 
 TOLERANCE = 1e-4
 """Of logits, relative to the largest: what rounding in another order may change."""
@@ -28,54 +24,31 @@ MOST = 32
 
 @dataclass(frozen=True)
 class Merged:
-    """What merging costs, and what was written.
+    """A checkpoint that was written.
 
     Attributes:
-        cost: what is added to the checkpoint.
-        text: the same for people.
-        folder: the checkpoint; None where only the cost was asked for.
+        folder: where.
         compared: texts on which it was compared with the model that carries the edits.
         difference: the largest difference of a logit, relative to the largest logit.
         megabytes: of the whole folder / 10⁶; `dtype` is the type of its numbers.
-        elsewhere: what the edits cost elsewhere when they were measured.
     """
 
-    cost: MergeCost
-    text: str
     folder: Path | None = None
     compared: int = 0
     difference: float = 0.0
     megabytes: float = 0.0
     dtype: str = ""
-    elsewhere: str = ""
-
-    def __str__(self) -> str:
-        return (
-            f"{self.folder}: {self.megabytes:.1f} MB in {self.dtype}; loaded back by transformers, it answers as the "
-            f"edited model does (logits within {self.difference:.0e} on {self.compared} texts)\n"
-            f"Elsewhere: {self.elsewhere}."
-        )
-
-    def to_json(self) -> str:
-        """For ``--json``."""
-        return to_json(asdict(self))
 
 
-def merge_edits(saved: Saved, out: Path | None, *, overwrite: bool, tell: Callable[[str], None]) -> Merged:
-    """Merge saved edits into their model and write that to `out`; None only works out the cost.
+def write_merged(edited: EditedModel, out: Path, *, overwrite: bool = False) -> Merged:
+    """Merge the edits into a stock checkpoint in `out`; the model itself is unedited then.
 
     Raises:
-        PolypatchError: the edits cannot be opened, `out` is taken, or what was written answers differently.
+        InputError: the edits cannot be merged, `out` is taken or is the model they belong to, or the disk refuses.
+        ArtefactError: what was written answers differently, and was thrown away.
     """
-    if out is not None:
-        _require_elsewhere(out, saved)
-    edited = saved.attach()
-    cost = edited.merge_cost
-    text = "changed weights replace the model's: no parameter added" if edited.delta.replaces else str(cost)
-    tell(text)
-    if out is None:
-        return Merged(cost, text)
-    texts = _texts(saved)
+    _require_elsewhere(out, edited)
+    texts = _texts(edited)
     attached = _logits(edited.model, edited, texts)
     merged = edited.merge_and_unload()
     with staged(out, overwrite) as staging:
@@ -84,15 +57,7 @@ def merge_edits(saved: Saved, out: Path | None, *, overwrite: bool, tell: Callab
         difference = _compared(staging, edited, texts, attached)
         megabytes = sum(path.stat().st_size for path in staging.rglob("*")) / 1e6
     dtype = str(edited.site.up.weight.dtype).removeprefix("torch.")
-    return Merged(cost, text, out, len(texts), difference, megabytes, dtype, _elsewhere(edited))
-
-
-def _elsewhere(edited: EditedModel) -> str:
-    """What the report that was saved with the edits says of other answers."""
-    known = [row["cost"] for row in edited.report or () if row.get("cost")]
-    if not known:
-        return "not known, as no report was saved with the edits; polypatch eval measures it"
-    return f"{cost_from_plain(known[-1])} when it was measured"
+    return Merged(out, len(texts), difference, megabytes, dtype)
 
 
 def _write(merged: nn.Module, edited: EditedModel, staging: Path, out: Path) -> None:
@@ -138,14 +103,15 @@ def _logits(model: nn.Module, edited: EditedModel, texts: Sequence[Text]) -> Ten
     return logits
 
 
-def _texts(saved: Saved) -> list[Text]:
+def _texts(edited: EditedModel) -> list[Text]:
     """Prompts of the edits, in every language they have; where they were not kept, the names of the labels."""
-    edits = [record.edit for record in saved.records if record.edit is not None]
+    edits = [record.edit for record in edited.records.values() if record.edit is not None]
     texts = list(dict.fromkeys(text for edit in edits for text in edit.prompt.values()))
-    return texts[:MOST] or list(saved.config.get("labels", ())) or ["a text", "another text"]
+    return texts[:MOST] or list(edited.readout.answers or ()) or ["a text", "another text"]
 
 
-def _require_elsewhere(out: Path, saved: Saved) -> None:
+def _require_elsewhere(out: Path, edited: EditedModel) -> None:
     """Refuse to write over the model that the edits belong to: nothing else can carry them."""
-    if Path(saved.base).is_dir() and out.resolve() == Path(saved.base).resolve():
+    base = str(getattr(edited.model.config, "name_or_path", ""))
+    if base and Path(base).is_dir() and out.resolve() == Path(base).resolve():
         raise InputError(f"{out}: is the model the edits were made on, and they need it as it is; take another --out")
