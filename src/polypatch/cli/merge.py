@@ -52,10 +52,12 @@ def merge(
         require_free(out, overwrite)
     prepare(threads, quiet=quiet)
     from polypatch.cli.saved import Saved
-    from polypatch.store.merged import Merged, write_merged
+    from polypatch.store.merged import Merged, require_elsewhere, write_merged
 
     with Bars(quiet) as bars:
         edited = Saved(folder, bars, model=model).attach()
+        if out is not None and not dry_run:
+            require_elsewhere(out, edited)
         cost = edited.merge_cost
         text = "changed weights replace the model's: no parameter added" if edited.delta.replaces else str(cost)
         if not json:

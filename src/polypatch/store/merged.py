@@ -47,7 +47,7 @@ def write_merged(edited: EditedModel, out: Path, *, overwrite: bool = False) -> 
         InputError: the edits cannot be merged, `out` is taken or is the model they belong to, or the disk refuses.
         ArtefactError: what was written answers differently, and was thrown away.
     """
-    _require_elsewhere(out, edited)
+    require_elsewhere(out, edited)
     texts = _texts(edited)
     attached = _logits(edited.model, edited, texts)
     merged = edited.merge_and_unload()
@@ -110,8 +110,12 @@ def _texts(edited: EditedModel) -> list[Text]:
     return texts[:MOST] or list(edited.readout.answers or ()) or ["a text", "another text"]
 
 
-def _require_elsewhere(out: Path, edited: EditedModel) -> None:
-    """Refuse to write over the model that the edits belong to: nothing else can carry them."""
+def require_elsewhere(out: Path, edited: EditedModel) -> None:
+    """Refuse to write over the model that the edits belong to: nothing else can carry them.
+
+    Raises:
+        InputError: `out` is that model's folder.
+    """
     base = str(getattr(edited.model.config, "name_or_path", ""))
     if base and Path(base).is_dir() and out.resolve() == Path(base).resolve():
         raise InputError(f"{out}: is the model the edits were made on, and they need it as it is; take another --out")
