@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import polypatch as pp
+from polypatch.data import Material, assemble
 from polypatch.errors import InputError, UnknownLabelError, UnsupportedModelError
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
@@ -94,6 +95,12 @@ def attached(tiny, **given):
     return pp.attach(model, **{"tokenizer": tokenizer, "memory": tiny_texts(20), **given})
 
 
+def mapped(parallel):
+    memory = pp.MemoryTexts(tiny_texts(20), parallel=parallel)
+    model, tokenizer = tiny_model("bert")  # which nobody takes the edits off again
+    return pp.attach(model, tokenizer=tokenizer, recipe="polypatch-mapped", memory=memory)
+
+
 HALF_LABELLED = [(text, "class-1") for text in tiny_texts(10)]
 
 CALLS = {
@@ -117,6 +124,29 @@ CALLS = {
     "a watch by number": (lambda t, e: pp.Rules(watch=5), "watch must be a Watch or none, not"),
     "a length that is text": (lambda t, e: pp.Encoding(max_length="64"), "max_length must be a whole number"),
     "no readout": (lambda t, e: attached(t, encoding=pp.Encoding(readout="tokens")), "no readout is called 'tokens'"),
+    "translations in no language": (
+        lambda t, e: e.fix("ba", "class-1", translations=["bi"]),
+        "translations is",
+    ),
+    # the translation was corrected in place of the text
+    "a translation for the text": (lambda t, e: e.fix("ba", "class-1", translations={"en": "bi"}), "leave it out"),
+    "a session of a model": (lambda t, e: pp.Session("x", e.model), "edited is BertFor"),
+    "a report that is text": (
+        lambda t, e: e.save_pretrained("x", report="good"),
+        "report is 'good'",
+    ),
+    "parallel texts in no language": (lambda t, e: mapped("x"), "parallel is 'x': give texts by language"),
+    "parallel texts in one language": (lambda t, e: mapped({"en": tiny_texts(20)}), "parallel has en alone"),
+    "parallel texts in no such language": (lambda t, e: mapped({"en": ["a"], "jp": ["b"]}), "write 'ja'"),
+    "edits in another language than is mapped": (
+        lambda t, e: mapped({"de": tiny_texts(20), "en": tiny_texts(20)}).edit(tiny_edits(1)),
+        "edit 'tiny-0' is in 'en', and queries are mapped from 'de'",
+    ),
+    "sizes by number": (
+        lambda t, e: assemble(Material("x", ("en",), ()), sizes=5),
+        "sizes is 5: give",
+    ),
+    "a translator by number": (lambda t, e: pp.translated([("a", "b")], ["de"], translator=3), "translator is 3"),
     "a memory with labels": (lambda t, e: attached(t, memory=HALF_LABELLED), "memory has labels in it"),
     "held out, by no language": (
         lambda t, e: attached(t, memory=pp.MemoryTexts(["a"], held_out={"EN": ["b"]})),
@@ -129,6 +159,17 @@ CALLS = {
     "data of texts": (lambda t, e: pp.EditingData("x", ["a"]), r"edits\[0\] is a str"),
     "data, locality of texts": (lambda t, e: pp.EditingData("x", (), locality={"near": ["ab"]}), "a row is"),
 }
+
+
+@pytest.mark.parametrize("label", [None, 1, b"class-1"])
+def test_a_class_is_asked_for_by_its_name(edited, label):
+    with pytest.raises(UnknownLabelError, match=r"the model has no class.*(a string|the number 1|decode it)"):
+        edited.class_of(label)
+
+
+def test_a_list_of_languages_is_as_good_as_a_tuple():
+    assert pp.OnlyLanguages(["de", "fr"]) == pp.OnlyLanguages(("de", "fr"))
+    assert pp.SourcePlusMapped(languages=["de"]) == pp.SourcePlusMapped(languages=("de",))
 
 
 def grown(tokenizer):

@@ -73,6 +73,8 @@ def no_class_name(label: object) -> str:
 def unknown_label(label: str, known: Collection[str]) -> str:
     """What to say of a label that is not among the `known` classes, which are in the model's order: which was meant."""
     names = list(known)
+    if wrong := no_class_name(label):
+        return wrong
 
     def plain(text: str) -> str:
         return " ".join(text.split()).casefold()

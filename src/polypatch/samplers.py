@@ -72,7 +72,7 @@ class SourcePlusMapped(Settings):
     redraw: Redraw = "per_edit"
 
     def __post_init__(self) -> None:
-        languages_in(self.languages)
+        object.__setattr__(self, "languages", languages_in(self.languages))
         super().__post_init__()
 
     def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:
@@ -104,7 +104,7 @@ class OnlyLanguages(Settings):
     redraw: Redraw = "per_edit"
 
     def __post_init__(self) -> None:
-        languages_in(self.languages)
+        object.__setattr__(self, "languages", languages_in(self.languages))
         super().__post_init__()
 
     def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:

@@ -56,6 +56,8 @@ def assemble(material: Material, *, sizes: Sizes | Mapping[str, int] | None = No
 
 
 def _changed(own: Sizes, given: Mapping[str, int]) -> Sizes:
+    if not isinstance(given, Mapping):
+        raise DataError(f"sizes is {given!r}: give the sizes by name, such as {{'memory': 2000}}")
     known = [field.name for field in fields(Sizes)]
     for name in given:
         if name not in known:

@@ -20,7 +20,7 @@ from polypatch.data.files import read_lines
 from polypatch.edits import Lang, Text, is_lang
 from polypatch.errors import DataError, InputError
 from polypatch.files import strict_json
-from polypatch.languages import not_a_lang
+from polypatch.languages import languages_in, not_a_lang
 
 STOPPING = 5
 """Every so many-th text watches the stopping rule instead of being trained with."""
@@ -145,6 +145,8 @@ def parted(given: Given) -> Kept:
         DataError: a file that is not there, or holds something else.
     """
     memory = given if isinstance(given, MemoryTexts) else MemoryTexts(given)
+    if memory.parallel is not None:
+        _require_parallel(memory.parallel)
     texts = _by_language(memory.train, "memory")
     train, held_out = (
         _held_out(texts) if memory.held_out is None else (texts, _by_language(memory.held_out, "held_out"))
@@ -158,6 +160,13 @@ def parted(given: Given) -> Kept:
     rows = _by_language(memory.validation, "validation")
     watching = [text for texts in rows.values() for text in texts]
     return Kept(flat, watching, held_out, memory.parallel, {**_langs(rows), **_langs(train)})
+
+
+def _require_parallel(parallel: object) -> None:
+    if not isinstance(parallel, Mapping):
+        raise InputError(f"parallel is {shortened(parallel)}: give texts by language, the edits' own first")
+    if len(languages_in(parallel, "parallel")) < 2:
+        raise InputError(f"parallel has {', '.join(parallel) or 'nothing'} alone: there is no language to map to")
 
 
 def _langs(texts: Mapping[Lang, Sequence[Text]]) -> dict[Text, Lang]:

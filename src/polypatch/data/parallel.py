@@ -56,6 +56,8 @@ def translated(
         for edit in edits:
             if lang not in edit.prompt:
                 missing.setdefault((edit.source, lang), []).extend(_parts(edit.prompt[edit.source]))
+    if not isinstance(translator, str) and not callable(translator):
+        raise InputError(f"translator is {translator!r}: give a folder, a hub name, or what gives a translator")
     find = Models(translator) if isinstance(translator, str) else translator
     translators = {pair: find(*pair) for pair in missing}  # what can be wrong is found before the work begins
     found: dict[Pair, Mapping[str, str]] = {}

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
+from polypatch.arguments import shortened
 from polypatch.edits import Edit, Lang, Text
-from polypatch.errors import ContradictionError
+from polypatch.errors import ContradictionError, InputError
 from polypatch.model.contradictions import require_no_contradictions
 from polypatch.model.cost import Cost, counted
 from polypatch.model.explain import Answer, Firing, firing
@@ -157,7 +158,12 @@ def correction(
     id: str | None = None,  # noqa: A002
 ) -> Edit:
     """The edit that a fix makes; arguments and errors as for `EditedModel.fix`."""
-    prompt = {source: text, **(translations or {})}
+    others = {} if translations is None else translations
+    if not isinstance(others, Mapping):
+        raise InputError(f"translations is {shortened(others)}: give texts by language, such as {{'de': 'ein Text'}}")
+    if source in others:
+        raise InputError(f"translations has {source!r}, the language of the text itself: leave it out, or say source=")
+    prompt = {source: text, **others}
     return Edit(id=id, prompt=prompt, target={source: label}, source=source)  # type: ignore[arg-type]
 
 

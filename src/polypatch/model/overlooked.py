@@ -1,12 +1,15 @@
-"""What is easily overlooked in edits: texts that are not read to their end, or that the memory holds as well."""
+"""What is easily overlooked in edits: texts that are cut, or in the memory as well; a language that is not mapped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from polypatch.edits import Edit, Example
+from polypatch.errors import InputError
 from polypatch.model.state import State
-from polypatch.sites import Row
+from polypatch.recipes import Recipe
+from polypatch.samplers import SourcePlusMapped
+from polypatch.sites import FrozenTail, Row
 from polypatch.sites.tokens import Tokens
 
 
@@ -22,6 +25,22 @@ def overlooked(edited: State, edits: Sequence[Edit]) -> Iterator[str]:
     both = [one for one, row in zip(examples, rows, strict=True) if row in kept]
     if both:
         yield f"{_counted(both)} in the memory as well, where its answer is to stay what it was: leave it out there"
+
+
+def require_source_of_maps(edited: State, recipe: Recipe, edits: Sequence[Edit]) -> None:
+    """Refuse edits in another language than queries are mapped from.
+
+    Raises:
+        InputError: the parallel text has another language first.
+    """
+    maps = edited.tail.maps if isinstance(edited.tail, FrozenTail) else None
+    if maps is None or not isinstance(recipe.sampler, SourcePlusMapped) or not isinstance(maps.corpus, Mapping):
+        return
+    source = next(iter(maps.corpus))
+    for edit in edits:
+        if edit.source != source:
+            order = f"{source!r}, the first language of the parallel text: put the edits' own first there"
+            raise InputError(f"edit {edit.id!r} is in {edit.source!r}, and queries are mapped from {order}")
 
 
 def _is_cut(tokens: Tokens, example: Example, row: Row) -> bool:

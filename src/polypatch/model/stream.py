@@ -16,6 +16,7 @@ from polypatch.edits import Edit, Example, Labelled, Lang, Text
 from polypatch.errors import EditError, InputError
 from polypatch.model.contradictions import require_no_contradictions
 from polypatch.model.guard import Watchman
+from polypatch.model.overlooked import require_source_of_maps
 from polypatch.model.rules import Rules, Watch
 from polypatch.model.state import State, transaction
 from polypatch.model.step import Attempt, remember, right_already, rng_of
@@ -32,6 +33,7 @@ def apply(edited: State, edits: Sequence[Edit], recipe: Recipe, rules: Rules) ->
         edited.tail.site.require_same()
     edits = edits_in(edits)
     usable = [edit.only(rules.languages) if rules.languages is not None else edit for edit in edits]
+    require_source_of_maps(edited, recipe, usable)
     _check(edited, usable, rules.allow_contradictions)
     # One batched pass over everything the stream can touch, instead of a small one per edit.
     edited.tail.encode(flat(edited.ask(_examples(usable))).rows)

@@ -15,6 +15,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from polypatch._version import __version__
+from polypatch.arguments import shortened
 from polypatch.data.memory import Given, Kept, parted
 from polypatch.data.memory_file import MemoryFile
 from polypatch.deltas import Delta
@@ -93,6 +94,8 @@ def _base_model(name: str) -> str:
 
 def report_rows(report: Any) -> list[dict[str, Any]]:
     """A report's rows, the unedited model's first; the configuration beside them says how they were made."""
+    if not hasattr(report, "original"):
+        raise InputError(f"report is {shortened(report)}: give what evaluate(edited, …) returns")
     rows = [row.to_row() for row in (report.original, report) if row is not None]
     return [{name: value for name, value in row.items() if name not in ("config", "original")} for row in rows]
 

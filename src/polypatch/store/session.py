@@ -9,9 +9,10 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from polypatch.arguments import shortened
 from polypatch.data.given import edits_in
 from polypatch.edits import Edit, Lang, Text
-from polypatch.errors import JournalError
+from polypatch.errors import InputError, JournalError
 from polypatch.files import discard, sha256
 from polypatch.model.fix import Fix, correction, made_fix
 from polypatch.model.revert import revert
@@ -84,6 +85,8 @@ class Session:
     """
 
     def __init__(self, folder: str | Path, edited: State, *, memory: str | None = AS_OPENED) -> None:
+        if not isinstance(edited, State):
+            raise InputError(f"edited is {shortened(edited)}: attach(model, tokenizer=…, memory=…) makes one")
         self.folder, self.edited, self.memory = Path(folder), edited, memory
         self.place = session_journal(self.folder)
         self._held = ExitStack()
