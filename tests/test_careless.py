@@ -123,6 +123,9 @@ CALLS = {
     "a guard by texts": (lambda t, e: pp.Rules(guard=["a"]), "guard must be a Guard or none, not"),
     "a watch by number": (lambda t, e: pp.Rules(watch=5), "watch must be a Watch or none, not"),
     "a length that is text": (lambda t, e: pp.Encoding(max_length="64"), "max_length must be a whole number"),
+    "rules in a mapping": (lambda t, e: e.edit(tiny_edits(1), rules={"seed": 2}), r"rules is .*: give a Rules\("),
+    "rules to attach with": (lambda t, e: attached(t, rules={"seed": 2}), r"rules is .*: give a Rules\("),
+    "an encoding by length": (lambda t, e: attached(t, encoding=64), r"encoding is 64: give an? Encoding\("),
     "no readout": (lambda t, e: attached(t, encoding=pp.Encoding(readout="tokens")), "no readout is called 'tokens'"),
     "translations in no language": (
         lambda t, e: e.fix("ba", "class-1", translations=["bi"]),

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from polypatch.arguments import of_type
 from polypatch.cautions import caution
 from polypatch.data.given import edits_in
 from polypatch.data.memory import Given, Kept, MemoryTexts, memory_of_data, parted, require_unlabelled
@@ -47,6 +48,7 @@ def attach(
     """A model ready to be edited, no edit in it yet. Arguments as for `edit`; `name` is the recipe's in reports."""
     kept = _kept(memory)
     row = with_mapped(recipe_in(recipe), kept.parallel)
+    encoding, rules = of_type(encoding, Encoding, "encoding"), of_type(rules, Rules, "rules")
     tail = (encoding or Encoding()).tail_of(model, tokenizer, exact=row.editor.exact)
     require_unlabelled(kept, tail.readout.answers or ())
     learn_maps(tail, kept.parallel)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from polypatch.errors import InputError
+
+K = TypeVar("K")
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a character, as JSON can spell it: no tokenizer reads it, and no file can hold it."""
@@ -53,6 +55,17 @@ def not_a_text(text: object, *, pair: bool = True, empty: bool = False) -> str:
         if SURROGATE.search(part):
             return f"{shortened(text)}, with half of a character in it, which no tokenizer reads"
     return ""
+
+
+def of_type(given: Any, kind: type[K], name: str) -> K | None:
+    """What was given, or None.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(given, kind | None):
+        raise InputError(f"{name} is {shortened(given)}: give a {kind.__name__}(…)")
+    return given
 
 
 def is_number(value: object) -> bool:

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from polypatch.arguments import items_in
-from polypatch.data.given import edits_in
+from polypatch.data.given import correction, edits_in
 from polypatch.data.memory import Given
 from polypatch.edits import Edit, Lang, Text
 from polypatch.model.asked_model import AskedModel
 from polypatch.model.explain import Firing as Firing
-from polypatch.model.fix import Fix, correction, made_fix
+from polypatch.model.fix import Fix, made_fix
 from polypatch.model.one_language import cautioned
 from polypatch.model.prune import Progress, Pruned, prune
 from polypatch.model.revert import revert

@@ -8,7 +8,7 @@ from typing import Any
 
 from polypatch.arguments import items_in, no_class_name, not_a_text, shortened
 from polypatch.data.record import PAIR, edit_from_record
-from polypatch.edits import Edit, Labelled, Lang
+from polypatch.edits import Edit, Labelled, Lang, Text
 from polypatch.errors import DataError, EditError, InputError
 
 ROWS = '[("a text", "label")]'
@@ -33,6 +33,23 @@ def edits_in(given: Any, source: Lang = "en") -> tuple[Edit, ...]:
     if len(items) == 2 and all(isinstance(item, str) for item in items):
         raise InputError(f"edits is one pair, {shortened(given)}: give a list, such as {EXAMPLE}")
     return tuple(_edit(item, f"edits[{i}]", source) for i, item in enumerate(items))
+
+
+def correction(
+    text: Text,
+    label: str,
+    translations: Mapping[Lang, Text] | None = None,
+    source: Lang = "en",
+    id: str | None = None,  # noqa: A002
+) -> Edit:
+    """The edit that a fix makes; arguments and errors as for `EditedModel.fix`."""
+    others = {} if translations is None else translations
+    if not isinstance(others, Mapping):
+        raise InputError(f"translations is {shortened(others)}: give texts by language, such as {{'de': 'ein Text'}}")
+    if source in others:
+        raise InputError(f"translations has {source!r}, the language of the text itself: leave it out, or say source=")
+    prompt = {source: text, **others}
+    return Edit(id=id, prompt=prompt, target={source: label}, source=source)  # type: ignore[arg-type]
 
 
 def labelled_in(given: Any, name: str = "locality") -> dict[str, list[Labelled]]:

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from polypatch.arguments import shortened
 from polypatch.edits import Edit, Lang, Text
-from polypatch.errors import ContradictionError, InputError
+from polypatch.errors import ContradictionError
 from polypatch.model.contradictions import require_no_contradictions
 from polypatch.model.cost import Cost, counted
 from polypatch.model.explain import Answer, Firing, firing
@@ -148,23 +147,6 @@ class Fix:
         if not changed:
             return f"none of {rows:,} held-out answers changed"
         return f"{changed:,} of {rows:,} held-out answers changed{self.elsewhere.by_language()}"
-
-
-def correction(
-    text: Text,
-    label: str,
-    translations: Mapping[Lang, Text] | None = None,
-    source: Lang = "en",
-    id: str | None = None,  # noqa: A002
-) -> Edit:
-    """The edit that a fix makes; arguments and errors as for `EditedModel.fix`."""
-    others = {} if translations is None else translations
-    if not isinstance(others, Mapping):
-        raise InputError(f"translations is {shortened(others)}: give texts by language, such as {{'de': 'ein Text'}}")
-    if source in others:
-        raise InputError(f"translations has {source!r}, the language of the text itself: leave it out, or say source=")
-    prompt = {source: text, **others}
-    return Edit(id=id, prompt=prompt, target={source: label}, source=source)  # type: ignore[arg-type]
 
 
 def made_fix(state: State, edit: Edit, editing: Editing | None = None) -> Fix:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
+from polypatch.arguments import of_type
 from polypatch.data.given import edits_in
 from polypatch.data.memory import Kept
 from polypatch.editors import Memory, MemoryRows
@@ -187,7 +188,7 @@ def rules_for(edited: State, rules: Rules | None) -> Rules:
     Raises:
         InputError: they have another seed.
     """
-    seed = edited.rules.seed
+    rules, seed = of_type(rules, Rules, "rules"), edited.rules.seed
     if rules is not None and rules.seed != seed:
         has = f"the model has seed {seed}, not {rules.seed}, and one history has one seed"
         raise InputError(f"{has}: give Rules(seed={seed}, …), or attach the model anew")

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from polypatch.arguments import shortened
-from polypatch.data.given import edits_in
+from polypatch.data.given import correction, edits_in
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError, JournalError
 from polypatch.files import discard, sha256
-from polypatch.model.fix import Fix, correction, made_fix
+from polypatch.model.fix import Fix, made_fix
 from polypatch.model.revert import revert
 from polypatch.model.rules import Rules
 from polypatch.model.state import State
