@@ -7,11 +7,11 @@ import random
 import pytest
 from transformers import AutoModelForSequenceClassification
 
-from polypatch.cli import training as work
-from polypatch.cli.training import Written
 from polypatch.data import write_jsonl
 from polypatch.edits import Edit
+from polypatch.training import classifier as work
 from polypatch.training.callbacks import Progress
+from polypatch.training.classifier import TrainedFolder
 
 FAST = ("--set", "batch_size=8", "--set", "warmup_steps=2", "--set", "learning_rate=1e-3", "--max-steps", "12", "-q")
 WORDS = {"SUPPORTS": "indeed", "REFUTES": "never"}
@@ -228,7 +228,9 @@ def test_a_process_that_is_not_the_first_writes_nothing(polypatch, claims, tmp_p
 
 def test_what_is_said_at_the_end():
     record = {"accuracy": 0.5, "validations": 3, "best_step": 4, "steps": 9, "accuracy_by_language": {"en": 0.5}}
-    assert str(Written("a", record)) == "a: written; validation accuracy 50.0 (best of 3 validations, step 4 of 9)"
+    assert (
+        str(TrainedFolder("a", record)) == "a: written; validation accuracy 50.0 (best of 3 validations, step 4 of 9)"
+    )
 
 
 @pytest.mark.real

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
-from polypatch.cli.console import Bars, StoppedError, say, stdout
-from polypatch.cli.options import Json, Parallel, Quiet, command_line
+from polypatch.cli.console import Bars, StoppedError, as_json, say, stdout
+from polypatch.cli.options import Json, Parallel, Quiet, command_line, require_model
 from polypatch.cli.prepare import prepare
+from polypatch.errors import InputError
+from polypatch.rendering.grid import Column, Grid
+
+if TYPE_CHECKING:
+    from polypatch.experiments.lengths import Lengths
+    from polypatch.experiments.results import Reproduced
+    from polypatch.experiments.run import ExperimentRequest
+    from polypatch.runs import Backend, Encoded, Event, Finished, Job
+
+FIGURE_3 = "figure3"
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -90,14 +102,17 @@ def reproduce(
     kept as soon as it is done: after Ctrl-C or a kill the same command goes on.
     """
     prepare(quiet=quiet)
-    from polypatch.cli.reproducing import Wanted, reproduce_experiment
+    from polypatch.experiments import EXPERIMENTS
+    from polypatch.experiments.run import ExperimentRequest, experiment_of, require_known, run_experiment
 
-    wanted = Wanted(
+    where = out or Path("runs/reproduce") / f"{experiment}-{scale}"
+    require_known(experiment, scale, (*EXPERIMENTS, FIGURE_3))
+    request = ExperimentRequest(
         name=experiment,
         scale=scale,
         model=model,
         data=data,
-        out=out or Path("runs/reproduce") / f"{experiment}-{scale}",
+        out=where,
         seeds=seeds,
         orders=orders,
         limit=limit,
@@ -105,17 +120,118 @@ def reproduce(
         rows=rows,
         cache=cache,
         half=half,
-        jobs=jobs,
         parallel=parallel,
-        ray=ray,
         command=command_line(ctx),
     )
     try:
         with Bars(quiet) as bars:
-            printed = reproduce_experiment(wanted, bars)
+            if experiment == FIGURE_3:
+                _figure_3(request, bars, json)
+                return
+            if model:
+                require_model(model)
+            chosen = experiment_of(request, bars.update)
+            done = run_experiment(chosen, request, _backend(jobs, ray), _Board(chosen.jobs(), bars).show)
     except KeyboardInterrupt:
-        raise StoppedError(f"finished runs are kept in {wanted.out}; the same command goes on from there") from None
+        raise StoppedError(f"finished runs are kept in {where}; the same command goes on from there") from None
     if json:
-        say(printed.to_json())
+        from polypatch.evaluation.strict_json import to_json
+
+        say(to_json(done.found.plain()))
     else:
-        printed.show(stdout())
+        _show(done, stdout())
+
+
+def _backend(jobs: int, ray: str | None) -> Backend:
+    from polypatch.runs import Processes
+
+    if ray is None:
+        return Processes(jobs)
+    if jobs > 1:
+        raise InputError("--jobs is for this machine alone; on Ray every free core gets a run")
+    from polypatch.runs.cluster import Cluster
+
+    return Cluster(ray)
+
+
+def _figure_3(request: ExperimentRequest, bars: Bars, json: bool) -> None:
+    from polypatch.experiments.lengths import measured_lengths
+
+    if request.scale == "full" and not request.data:
+        raise InputError("figure3 --scale full needs --data xfever-edit:FOLDER (polypatch data xfever-edit)")
+    if request.model:
+        raise InputError("figure3 is of the data alone: leave out --model")
+    found = measured_lengths(request.data, request.out, request.limit, bars.opening)
+    if json:
+        say(as_json(found.plain()))
+    else:
+        _show_lengths(found, stdout())
+
+
+class _Board:
+    """Shows the events of a grid.
+
+    Args:
+        jobs: the grid.
+        bars: where it is shown.
+    """
+
+    def __init__(self, jobs: Sequence[Job], bars: Bars) -> None:
+        self.jobs, self.bars = jobs, bars
+        self.done = 0
+
+    def show(self, event: Event | Encoded | Finished) -> None:
+        """Something moved."""
+        from polypatch.runs import Encoded, Finished
+
+        if isinstance(event, Encoded):
+            return
+        if isinstance(event, Finished):
+            self.done += 1
+            self.bars.drop(event.job)
+            self.bars.update("runs", self.done, len(self.jobs), key="runs")
+        elif event.job is None:
+            self.bars.opening(event.what, event.done, event.total)
+        else:
+            run = self.jobs[event.job].run
+            title = f"  {run.name}, seed {run.seed}, order {run.order}"
+            title += "" if run.fold is None else f", fold {run.fold}"
+            self.bars.update(title, event.done, event.total, key=event.job)
+
+
+def _show(done: Reproduced, console: Console) -> None:
+    from polypatch.evaluation.in_words import LEGEND
+    from polypatch.experiments.results import MARKDOWN, PATTERN, RESULTS, about, best
+    from polypatch.experiments.summary import differences, summary
+
+    for table in done.found.experiment.tables:
+        console.print(f"[bold]{table.title}[/]  {done.found.experiment.title}; {done.runs}", markup=True)
+        console.print(done.found.compared(table).to_console())
+        if table is done.found.experiment.tables[0]:
+            console.print(f"{LEGEND}\n")
+        for line in about(table):
+            console.print(line)
+        pattern = done.found.pattern(table)
+        if pattern.rows:
+            console.print(f"\n[bold]{PATTERN}[/]", markup=True)
+            console.print(pattern.to_console())
+        console.print(summary(done.found.rows(table)).to_console())
+        console.print(differences(done.found.gains(table)).to_console())
+        console.print(done.found.agreement(table).to_console())
+        console.print(best(done.found.rows(table)))
+    for line in (*done.found.experiment.notes, *done.spent):
+        console.print(line)
+    console.print(f"Written to {done.folder}: {MARKDOWN}, {RESULTS}, pictures", soft_wrap=True)
+
+
+def _show_lengths(found: Lengths, console: Console) -> None:
+    from polypatch.data.lengths import unit
+    from polypatch.experiments.lengths import PICTURE
+
+    rows = [
+        (lang, f"{ours:.1f}", "–" if paper is None else f"{paper:.1f}", unit(lang), f"{count:,}")
+        for lang, (ours, count, paper) in found.means.items()
+    ]
+    titles = ("Language", "Mean length", "The paper's", "Unit", "Sentences")
+    console.print(Grid(tuple(Column("", title) for title in titles), tuple(rows)).to_console())
+    console.print(f"Written to {found.folder / PICTURE}", soft_wrap=True)

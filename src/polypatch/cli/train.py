@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
 from polypatch.cli.console import Bars, StoppedError, say, stdout
 from polypatch.cli.options import Json, Overwrite, Quiet, Seed, Threads, as_list, command_line, require_model, settings
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
+from polypatch.rendering.grid import labels as grid
+
+if TYPE_CHECKING:
+    from polypatch.training.classifier import Planned
 
 WHAT, HOW = "What to train on", "How to train"
 
@@ -138,7 +144,8 @@ def train(
         raise InputError("--preset is missing: xfever or xnli, a column of the paper's Table 4")
     _require_consistent(model, out, data, dry_run=dry_run, like=like, resume=resume, overwrite=overwrite)
     prepare(threads, quiet=quiet)
-    from polypatch.cli.training import Request, plan_only, train_and_save
+    from polypatch.evaluation.strict_json import to_json
+    from polypatch.training.classifier import Request, plan_only, train_and_save
     from polypatch.training.data import Split
     from polypatch.training.plan import Training
     from polypatch.training.presets import changed, preset_named
@@ -166,16 +173,21 @@ def train(
     )
     if dry_run:
         planned = plan_only(request)
-        say(planned.to_json()) if json else planned.show(stdout())
+        say(to_json(planned.plan.plain())) if json else _show(planned, stdout())
         return
     assert out is not None
     try:
         with Bars(quiet) as bars:
-            result = train_and_save(request, out, bars, resume=resume, overwrite=overwrite)
+            result = train_and_save(request, out, resume=resume, overwrite=overwrite, report=bars.update, say=bars.say)
     except KeyboardInterrupt:
         raise StoppedError(f"{out}.training holds the checkpoints; the same command with --resume goes on") from None
     if result is not None:  # of several processes one speaks
-        say(result.to_json() if json else str(result))
+        say(to_json({"folder": str(result.folder), **result.record}) if json else str(result))
+
+
+def _show(planned: Planned, console: Console) -> None:
+    console.print(Text(planned.title, style="italic"))
+    console.print(grid(("", ""), planned.plan.lines()).to_console())
 
 
 def _require_consistent(

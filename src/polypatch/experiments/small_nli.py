@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from polypatch.cli.console import Bars
-from polypatch.cli.training import RECORD, Request, train_and_save
-from polypatch.experiments import Materials
+from polypatch.experiments.experiment import Materials
+from polypatch.training.callbacks import Report
+from polypatch.training.classifier import RECORD, Request, train_and_save
 from polypatch.training.data import Split
 from polypatch.training.plan import Training
 from polypatch.training.presets import changed, preset_named
@@ -17,7 +17,7 @@ SETTINGS = {"warmup_steps": 30, "learning_rate": 3e-4, "epochs": 8, "batch_size"
 """For some 2,000 rows instead of 392,702; the rest of Table 4's column stays."""
 
 
-def trained(given: Materials, out: Path, bars: Bars) -> Path:
+def trained(given: Materials, out: Path, report: Report) -> Path:
     """Train ``given.model`` into `out`, or go on with it, or leave it where it is finished.
 
     Raises:
@@ -37,5 +37,5 @@ def trained(given: Materials, out: Path, bars: Bars) -> Path:
         command=shlex.join([*words, "--out", str(out)]),
     )
     resume = out.with_name(f"{out.name}.training").is_dir()
-    train_and_save(request, out, bars, resume=resume, overwrite=False)
+    train_and_save(request, out, resume=resume, report=report)
     return out

@@ -1,26 +1,24 @@
-"""The work behind ``polypatch train``."""
+"""A classifier from an encoder and labelled rows: planned, trained, and written whole or not at all."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
 from transformers import AutoModelForSequenceClassification
 
 from polypatch._version import __version__
-from polypatch.cli.console import Bars
 from polypatch.errors import InputError
 from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.files import discard, strict_json, write_atomic, writing
-from polypatch.rendering.grid import labels
 from polypatch.sites.checkpoint import load_checkpoint
 from polypatch.store.checkpoint import require_free, staged
 from polypatch.store.identity import Identity
+from polypatch.training.callbacks import Report
 from polypatch.training.card import PICTURE, model_card, training_figure
 from polypatch.training.data import Corpus, Split, read_corpus
 from polypatch.training.models import LIKE, longest_input, start_config, start_model
@@ -33,7 +31,7 @@ RECORD, STARTED = "training.json", "started.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One command line of ``polypatch train``.
+    """What is to be trained, on what, and how.
 
     Attributes:
         model: what it starts from; for a dry run also a row of `LIKE`.
@@ -75,18 +73,9 @@ class Planned:
     title: str
     plan: Plan
 
-    def show(self, console: Console) -> None:
-        """For people."""
-        console.print(Text(self.title, style="italic"))
-        console.print(labels(("", ""), self.plan.lines()).to_console())
-
-    def to_json(self) -> str:
-        """For ``--json``."""
-        return to_json(self.plan.plain())
-
 
 @dataclass(frozen=True)
-class Written:
+class TrainedFolder:
     """What a training wrote.
 
     Attributes:
@@ -105,10 +94,6 @@ class Written:
             f"{self.record['validations']} validations, step {self.record['best_step']} of {self.record['steps']})"
         )
 
-    def to_json(self) -> str:
-        """For ``--json``."""
-        return to_json({"folder": str(self.folder), **self.record})
-
 
 def plan_only(request: Request) -> Planned:
     """Steps, schedule, parameters and memory; without data for as many rows as the paper had."""
@@ -126,8 +111,24 @@ def plan_only(request: Request) -> Planned:
     return Planned(f"{request.preset.name}: {sizes}{request.model}, {whose}, {request.training.precision}", planned)
 
 
-def train_and_save(request: Request, out: Path, bars: Bars, *, resume: bool, overwrite: bool) -> Written | None:
+def train_and_save(
+    request: Request,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    report: Report = lambda *_: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> TrainedFolder | None:
     """Train, and put the best checkpoint into `out` with its card; None in all processes but the first.
+
+    Args:
+        request: what.
+        out: where.
+        resume: go on with what an interrupted training left.
+        overwrite: replace the checkpoint in `out`, and throw away what an interrupted training left.
+        report: told of every step.
+        say: told what a careful user would want to know.
 
     Raises:
         PolypatchError: `out` is taken, the data or the model cannot be used, or the training fails.
@@ -148,8 +149,8 @@ def train_and_save(request: Request, out: Path, bars: Bars, *, resume: bool, ove
     if first:
         _start(work, request, corpus, overwrite)
     if corpus.shared_texts and first:
-        bars.say(f"note: {corpus.shared_texts} of {len(corpus.validation)} validation texts are trained on as well")
-    trained = fine_tune(model, tokenizer, corpus, training, work, max_length=length, report=bars.update)
+        say(f"note: {corpus.shared_texts} of {len(corpus.validation)} validation texts are trained on as well")
+    trained = fine_tune(model, tokenizer, corpus, training, work, max_length=length, report=report)
     if not trained.first:
         return None
     record = _record(request, corpus, trained)
@@ -164,14 +165,14 @@ def train_and_save(request: Request, out: Path, bars: Bars, *, resume: bool, ove
         (staging / RECORD).write_text(to_json(record), encoding="utf-8")
         load_checkpoint(staging)  # what polypatch edit will do
     discard(work)
-    return Written(out, record)
+    return TrainedFolder(out, record)
 
 
-def _finished(out: Path) -> Written | None:
+def _finished(out: Path) -> TrainedFolder | None:
     """What is in `out`, where a training ended there: a resumed command that has nothing left to do is no mistake."""
     if not (out / RECORD).is_file():
         return None
-    return Written(out, strict_json((out / RECORD).read_bytes(), str(out / RECORD), InputError))
+    return TrainedFolder(out, strict_json((out / RECORD).read_bytes(), str(out / RECORD), InputError))
 
 
 def _claim(out: Path, work: Path, resume: bool, overwrite: bool) -> None:

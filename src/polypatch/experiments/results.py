@@ -1,4 +1,4 @@
-"""What ``polypatch reproduce`` prints and writes."""
+"""What is written of a finished experiment: report.md, results.json and pictures."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from polypatch.cli.folder import MARKDOWN
 from polypatch.evaluation import Report, transfer
 from polypatch.evaluation.figures import clg_figure, save_figure, trajectory_figure
 from polypatch.evaluation.growth_figure import growth_figure
-from polypatch.evaluation.in_words import LEGEND, in_words
+from polypatch.evaluation.in_words import in_words
 from polypatch.evaluation.pareto_figure import pareto_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.transfer_figure import transfer_figure
-from polypatch.experiments import Table
+from polypatch.experiments.experiment import Table
 from polypatch.experiments.reproduction import Reproduction
 from polypatch.experiments.summary import differences, summary
 from polypatch.files import write_atomic, writing
 
-RESULTS = "results.json"
+MARKDOWN, RESULTS = "report.md", "results.json"
 PATTERN = "What is added to Transformer-Patcher"
 
 
@@ -41,49 +38,24 @@ class Reproduced:
     command: str
     spent: Sequence[str]
 
-    def to_json(self) -> str:
-        """Everything that is printed."""
-        return to_json(self.found.plain())
-
     def write(self) -> None:
         """report.md, results.json and the pictures."""
         with writing(self.folder):
             for number, table in enumerate(self.found.experiment.tables, start=1):
                 self._draw(number, table)
             write_atomic(self.folder / MARKDOWN, "\n".join(self._markdown()).encode())
-            write_atomic(self.folder / RESULTS, (self.to_json() + "\n").encode())
-
-    def show(self, console: Console) -> None:
-        """All tables, on the terminal."""
-        for table in self.found.experiment.tables:
-            console.print(f"[bold]{table.title}[/]  {self.found.experiment.title}; {self._runs()}", markup=True)
-            console.print(self.found.compared(table).to_console())
-            if table is self.found.experiment.tables[0]:
-                console.print(f"{LEGEND}\n")
-            for line in _about(table):
-                console.print(line)
-            pattern = self.found.pattern(table)
-            if pattern.rows:
-                console.print(f"\n[bold]{PATTERN}[/]", markup=True)
-                console.print(pattern.to_console())
-            console.print(summary(self.found.rows(table)).to_console())
-            console.print(differences(self.found.gains(table)).to_console())
-            console.print(self.found.agreement(table).to_console())
-            console.print(_best(self.found.rows(table)))
-        for line in (*self.found.experiment.notes, *self.spent):
-            console.print(line)
-        console.print(f"Written to {self.folder}: {MARKDOWN}, {RESULTS}, pictures", soft_wrap=True)
+            write_atomic(self.folder / RESULTS, (to_json(self.found.plain()) + "\n").encode())
 
     def _markdown(self) -> Iterator[str]:
         experiment = self.found.experiment
         yield f"# {experiment.name}: {experiment.title}\n\n```\n{self.command}\n```\n"
-        yield "".join(f"* {line}\n" for line in (*experiment.notes, self._runs(), *self.spent))
+        yield "".join(f"* {line}\n" for line in (*experiment.notes, self.runs, *self.spent))
         for number, table in enumerate(experiment.tables, start=1):
             gains = self.found.gains(table)
             yield f"## {table.title}\n\n{summary(self.found.rows(table)).to_markdown()}"
             yield f"{differences(gains).to_markdown()}"
             yield f"{self.found.compared(table).to_markdown()}"
-            yield "".join(f"* {line}\n" for line in _about(table))
+            yield "".join(f"* {line}\n" for line in about(table))
             pattern = self.found.pattern(table)
             if pattern.rows:
                 yield f"{PATTERN}:\n\n{pattern.to_markdown()}"
@@ -94,7 +66,9 @@ class Reproduced:
             if _lengths(table):
                 yield f"![By the number of edits]({number}-growth.png)\n"
 
-    def _runs(self) -> str:
+    @property
+    def runs(self) -> str:
+        """What the figures are means of, in words."""
         experiment = self.found.experiment
         counts = ((len(experiment.seeds), "seed"), (len(experiment.orders), "order"))
         grid = " × ".join(f"{n} {what}{'s' * (n > 1)}" for n, what in counts)
@@ -114,7 +88,7 @@ class Reproduced:
             save_figure(transfer_figure(transfer(drawn)), self.folder / f"{number}-transfer.png")
 
 
-def _best(reports: Sequence[Report]) -> str:
+def best(reports: Sequence[Report]) -> str:
     """In words: the row that reaches most translations, its seeds and orders added up."""
     measured = [report for report in reports if report.clg_avg is not None]
     if not measured:
@@ -128,7 +102,7 @@ def _lengths(table: Table) -> bool:
     return len({row.limit for row in table.rows}) > 1
 
 
-def _about(table: Table) -> list[str]:
+def about(table: Table) -> list[str]:
     """The paper's table in words, and its slips."""
     if table.published is None:
         return []
