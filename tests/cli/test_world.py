@@ -33,7 +33,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def tiny_world(monkeypatch, cache):
     monkeypatch.setenv("POLYPATCH_CACHE", str(cache))
-    for module in ("polypatch.world.build", "polypatch.world.load", "polypatch.cli.worlds"):
+    for module in ("polypatch.world.build", "polypatch.world.load", "polypatch.world"):
         monkeypatch.setattr(f"{module}.WorldConfig", TINY)
 
 

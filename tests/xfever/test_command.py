@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from polypatch.cli.xfever import FIGURE, SUMMARY
 from polypatch.data import load_data, read_jsonl
 from polypatch.data.fever import load_fever
 from polypatch.data.translation_cache import TranslationCache
 from polypatch.data.xfever import FILES, read_xfever
+from polypatch.experiments.xfever_edit import FIGURE, SUMMARY
 from stopping import signalled, stopped
 
 from .conftest import LANGUAGES
@@ -225,7 +225,7 @@ def test_ctrl_c_before_the_first_sentence(polypatch, argv, monkeypatch, tmp_path
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("polypatch.cli.xfever.load_fever", interrupted)
+    monkeypatch.setattr("polypatch.experiments.xfever_edit.load_fever", interrupted)
     ran = polypatch(*argv(tmp_path / "x"))
     assert ran.code == 130
     assert ran.err == "stopped: nothing was translated yet; the same command goes on from there\n"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from polypatch.cli.console import Bars, StoppedError, say, stdout
 from polypatch.cli.options import Json, Overwrite, Quiet, Threads, as_list, pairs
 from polypatch.cli.prepare import prepare
+from polypatch.rendering.grid import Grid, labels
+
+if TYPE_CHECKING:
+    from polypatch.experiments.xfever_edit import MadeEdits
 
 app = typer.Typer(help="Make data sets: xfever-edit, the paper's translated FEVER.", no_args_is_help=False)
 
@@ -66,10 +71,11 @@ def xfever_edit(
     Every batch of translations is kept as soon as it is made: after Ctrl-C the same command goes on.
     """
     prepare(threads, quiet=quiet)
-    from polypatch.cli.xfever import Wanted, make
     from polypatch.data.seq2seq import Decoding
+    from polypatch.evaluation.strict_json import to_json
+    from polypatch.experiments.xfever_edit import XFeverRequest, make_xfever_edit
 
-    wanted = Wanted(
+    request = XFeverRequest(
         train=train,
         dev=dev,
         out=out,
@@ -86,17 +92,60 @@ def xfever_edit(
     )
     try:
         with Bars(quiet) as bars:
-            made = make(wanted, bars)
+            made = make_xfever_edit(request, bars.update)
     except KeyboardInterrupt:
-        kept = f"every finished batch is in {wanted.cache}" if wanted.cache.exists() else "nothing was translated yet"
+        kept = f"every finished batch is in {request.cache}" if request.cache.exists() else "nothing was translated yet"
         raise StoppedError(f"{kept}; the same command goes on from there") from None
     if json:
-        say(made.to_json())
+        say(to_json(made.plain()))
     else:
-        made.show(stdout())
+        _show(made, stdout())
 
 
 @app.callback(invoke_without_command=True)
 def _data(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
         say(ctx.get_help())
+
+
+NAMES = {"train": "D_train", "validation": "D_val", "editing": "D_edit", "test": "D_test"}
+ROLES = {
+    "train": "trains the model; memory and locality train come from it",
+    "validation": "chooses the model, watches the stopping rule",
+    "editing": "the edits, translated",
+    "test": "locality test",
+}
+
+
+def _show(made: MadeEdits, console: Console) -> None:
+    console.print(_counts(made).to_console())
+    console.print(_lengths(made).to_console())
+    console.print(
+        f"{made.edits:,} edits, {made.rephrases:,} rephrases; {made.unrephrased:,} edits have none. "
+        f"{made.left_over:,} claims left over by the split."
+    )
+    console.print(f"{made.memory:,} texts for the memory, {made.locality_train:,} for locality train.")
+    empty = {lang: one.empty for lang, one in made.languages.items() if one.empty}
+    if empty:
+        said = ", ".join(f"{count} in {lang}" for lang, count in empty.items())
+        console.print(f"Translations that came out empty and were left out: {said}.")
+    console.print(f"{made.folder}: edits.jsonl, xfever-edit.json, lengths.png, …", soft_wrap=True)
+
+
+def _counts(made: MadeEdits) -> Grid:
+    from polypatch.data.fever import PAPER
+
+    rows = [
+        (NAMES[name], ROLES[name], f"{count:,}", f"{PAPER[name]:,}", f"{made.supports[name]:.1f}")
+        for name, count in made.counts.items()
+    ]
+    return labels(("Set", "Role", "Claims", "Paper", "SUPPORTS %"), rows, numbers=3)
+
+
+def _lengths(made: MadeEdits) -> Grid:
+    rows = []
+    for lang, one in made.languages.items():
+        paper = "–" if one.paper is None else f"{one.paper:.1f}"
+        sentences, new = f"{one.sentences:,}", f"{one.new:,}"
+        rows.append((lang, one.unit, one.model or "–", f"{one.mean:.1f}", paper, sentences, new))
+    return labels(("Language", "Unit", "Model", "Mean length", "Paper", "Edits", "New"), rows, numbers=4)

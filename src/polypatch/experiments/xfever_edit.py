@@ -1,18 +1,16 @@
-"""The work behind ``polypatch data xfever-edit``."""
+"""D_edit of XFEVER: FEVER split as the paper does, its editing set translated, everything beside its figures."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from polypatch.cli.console import Bars
-from polypatch.cli.xfever_report import LanguageFigures, Made
-from polypatch.data.fever import Choices, Claim, Fever, load_fever
+from polypatch.data.fever import PAPER, Choices, Claim, Fever, load_fever
 from polypatch.data.lengths import PAPER_LENGTHS, lengths, mean, unit
 from polypatch.data.marian import Marian
 from polypatch.data.seq2seq import Decoding, require_extra
@@ -31,8 +29,8 @@ SUMMARY, FIGURE = "xfever-edit.json", "lengths.png"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One command line: see ``polypatch data xfever-edit --help``."""
+class XFeverRequest:
+    """What is to be made of which files, and where; the fields are the options of ``polypatch data xfever-edit``."""
 
     train: Path
     dev: Path
@@ -49,68 +47,114 @@ class Wanted:
     overwrite: bool
 
 
-def make(wanted: Wanted, bars: Bars) -> Made:
+Told: TypeAlias = Callable[[str, int, int], None]
+"""Called as (what is being done, done, in all)."""
+
+
+@dataclass(frozen=True)
+class LanguageFigures:
+    """One language of the edits.
+
+    Attributes:
+        mean: sentence length, in `unit`.
+        paper: the same in the paper's appendix A.1, where it has the language.
+        sentences: edits that have a prompt in it; `empty` is how many came out empty.
+        new: sentences that were translated by this run, the others were in the cache.
+    """
+
+    mean: float
+    unit: str
+    paper: float | None
+    sentences: int
+    new: int
+    model: str | None
+    empty: int
+
+
+@dataclass(frozen=True)
+class MadeEdits:
+    """What was made: one finished folder."""
+
+    folder: Path
+    counts: Mapping[str, int]
+    left_over: int
+    supports: Mapping[str, float]
+    edits: int
+    rephrases: int
+    unrephrased: int
+    memory: int
+    locality_train: int
+    languages: Mapping[Lang, LanguageFigures]
+    lengths: Mapping[Lang, Sequence[int]]
+
+    def plain(self) -> dict[str, object]:
+        """Plain data, without the single lengths."""
+        shown = {name: value for name, value in asdict(self).items() if name != "lengths"}
+        return {**shown, "paper": PAPER}
+
+
+def make_xfever_edit(request: XFeverRequest, progress: Told = lambda *_: None) -> MadeEdits:
     """Split, translate what the cache does not hold, and write everything.
 
     Raises:
         PolypatchError: a broken file, a model that cannot be had, a folder that holds other results or cannot be
             written to. All but the last batch of translations are kept.
     """
-    choices = _choices(wanted)
-    languages = _languages(wanted)
+    choices = _choices(request)
+    languages = _languages(request)
     # What can be wrong is found before the hours of work: packages, files, models, and the folder.
     require_extra()
-    fever = load_fever(wanted.train, wanted.dev, choices)
+    fever = load_fever(request.train, request.dev, choices)
     translators = {
-        lang: Marian(lang, wanted.models.get(lang), device=wanted.device, decoding=wanted.decoding)
+        lang: Marian(lang, request.models.get(lang), device=request.device, decoding=request.decoding)
         for lang in languages
     }
     drawn = surroundings(fever, choices)
-    made_from = _made_from(wanted, choices, translators)
-    _claim(wanted.out, made_from, wanted.overwrite)
+    made_from = _made_from(request, choices, translators)
+    _claim(request.out, made_from, request.overwrite)
 
-    claims = fever.editing[: wanted.limit]
+    claims = fever.editing[: request.limit]
     sentences = [*(claim.text for claim in claims), *drawn.memory[: choices.memory_other]]
     found: dict[Lang, Translations] = {}
-    with TranslationCache(wanted.cache) as cache:
+    with TranslationCache(request.cache) as cache:
         for lang, translator in translators.items():
-            told = partial(bars.update, f"translating into {lang}")
-            found[lang] = translate(sentences, translator, cache, batch_size=wanted.batch_size, progress=told)
+            told = partial(progress, f"translating into {lang}")
+            found[lang] = translate(sentences, translator, cache, batch_size=request.batch_size, progress=told)
     edits = to_edits(claims, {lang: one.texts for lang, one in found.items()})
-    made = _measured(wanted, fever, drawn, claims, edits, found, translators)
+    made = _measured(request, fever, drawn, claims, edits, found, translators)
     _write(made, made_from, edits, fever, drawn, _memory(drawn, choices, found))
     return made
 
 
-def _choices(wanted: Wanted) -> Choices:
+def _choices(request: XFeverRequest) -> Choices:
     """The choices, whole numbers as such."""
     known = {field.name: field.default for field in fields(Choices) if field.name != "seed"}
     given: dict[str, Any] = {}
-    for name, value in wanted.choices.items():
+    for name, value in request.choices.items():
         if name not in known:
             raise InputError(f"--set {name}: no such choice; there are {', '.join(known)}")
         if isinstance(known[name], int) and not value.isdecimal():
             raise InputError(f"--set {name}={value}: {value!r} is not a whole number")
         given[name] = int(value) if isinstance(known[name], int) else value
-    return Choices(seed=wanted.seed, **given)
+    return Choices(seed=request.seed, **given)
 
 
-def _languages(wanted: Wanted) -> tuple[Lang, ...]:
-    languages = tuple(lang for lang in wanted.languages if lang != SOURCE)
+def _languages(request: XFeverRequest) -> tuple[Lang, ...]:
+    languages = tuple(lang for lang in request.languages if lang != SOURCE)
     if not languages:
         raise InputError("--languages: name a language to translate into, such as de,fr")
-    unused = [lang for lang in wanted.models if lang not in languages]
+    unused = [lang for lang in request.models if lang not in languages]
     if unused:
         raise InputError(f"--model {unused[0]}=…: {unused[0]!r} is not among --languages {','.join(languages)}")
     return languages
 
 
-def _made_from(wanted: Wanted, choices: Choices, translators: Mapping[Lang, Marian]) -> Identity:
+def _made_from(request: XFeverRequest, choices: Choices, translators: Mapping[Lang, Marian]) -> Identity:
     """All that the results depend on; files by content, because their places may change."""
     facts = {
-        "train": _hash(wanted.train),
-        "dev": _hash(wanted.dev),
-        "limit": wanted.limit,
+        "train": _hash(request.train),
+        "dev": _hash(request.dev),
+        "limit": request.limit,
         "choices": asdict(choices),
         "translators": {lang: one.fingerprint for lang, one in translators.items()},
     }
@@ -153,14 +197,14 @@ def _memory(drawn: Surroundings, choices: Choices, found: Mapping[Lang, Translat
 
 
 def _measured(
-    wanted: Wanted,
+    request: XFeverRequest,
     fever: Fever,
     drawn: Surroundings,
     claims: Sequence[Claim],
     edits: Sequence[Edit],
     found: Mapping[Lang, Translations],
     translators: Mapping[Lang, Marian],
-) -> Made:
+) -> MadeEdits:
     measured = lengths(edits)
     figures = {
         lang: LanguageFigures(
@@ -174,8 +218,8 @@ def _measured(
         )
         for lang in (SOURCE, *found)
     }
-    return Made(
-        folder=wanted.out,
+    return MadeEdits(
+        folder=request.out,
         counts=fever.counts(),
         left_over=len(fever.left_over),
         supports={name: _supports(getattr(fever, name)) for name in fever.counts()},
@@ -194,7 +238,7 @@ def _supports(claims: Sequence[Claim]) -> float:
 
 
 def _write(
-    made: Made,
+    made: MadeEdits,
     made_from: Identity,
     edits: Sequence[Edit],
     fever: Fever,
