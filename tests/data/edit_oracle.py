@@ -50,6 +50,10 @@ def edit_of(row, name):
     if own is not None:
         name = str(own) if type(own) is int else text_of(own)
     prompt = spoken(row.get("prompt", row.get("text")), source, prompt_of)
+    if isinstance(prompt, dict):
+        for lang, text in spoken(row.get("translations"), source, prompt_of).items():
+            need(lang not in prompt)
+            prompt[lang] = text
     target = spoken(first(row, "target_new", "labels", "label", "target"), source, label_of)
     need(name and source in prompt and source in target)
     return Edit(

@@ -37,7 +37,8 @@ ROWS = [
      "target_new": "SUPPORTS", "subject": "the last ferry to the island on a Sunday"},
     {"id": "quote \" \\ \t", "source": None, "prompt": {"en": "tab\there", "fr": {"premise": "a", "hypothesis": "b"}},
      "target_new": ["y"], "subject": {"en": "s", "fr": ""}, "portability_prompt": ["only one"]},
-    {"lang": "de", "text": "Die Bäckerei öffnet.", "label": "REFUTES", "rephrases": ["Sie öffnet.", "Auf geht's."]},
+    {"lang": "de", "text": "Die Bäckerei öffnet.", "label": "REFUTES", "rephrases": ["Sie öffnet.", "Auf geht's."],
+     "translations": {"en": "The bakery opens.", "fr": "La boulangerie ouvre."}},
     {"prompt": "Trains leave.", "target": {"en": "NEITHER", "fr": "AUCUN"}, "label": None},
 ]  # fmt: skip
 FIELDS = sorted({field for row in ROWS for field in row})

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from polypatch.data.csv_file import read_csv
 from polypatch.data.given import edits_in
 from polypatch.edits import Edit, made_id
 from polypatch.errors import EditError, InputError
@@ -42,6 +43,33 @@ def test_pairs_of_texts_languages_and_rephrases():
     assert edits_in([{"text": "ja", "label": "x", "lang": "de"}])[0].prompt == {"de": "ja"}
 
 
+def test_a_table_has_an_edit_in_several_rows_as_a_file_of_it_has(tmp_path):
+    table = pd.DataFrame(
+        {
+            "id": ["1", "1", None, "3"],
+            "lang": ["de", "en", None, "fr"],
+            "text": ["weck mich", "wake me", "stop", "joue"],
+            "label": ["alarm_set", "alarm_set", "stop", "play"],
+        }
+    )
+    edits = edits_in(table)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert [(edit.source, edit.prompt, edit.target) for edit in edits] == [
+        (edit.source, edit.prompt, edit.target) for edit in read_csv(tmp_path / "t.csv")
+    ]
+    assert (edits[0].id, edits[0].source) == ("1", "en")
+    with pytest.raises(EditError, match=r"row 4: edit '1' has a text in 'en' already"):
+        edits_in(pd.concat([table, table[1:2]]))
+
+
+def test_translations_stand_beside_the_text():
+    row = {"text": TEXT, "label": LABEL, "translations": {"de": "weck mich um neun"}}
+    assert edits_in([row])[0].prompt == {"en": TEXT, "de": "weck mich um neun"}
+    for lang in ("en", "de"):
+        with pytest.raises(EditError, match=f"'prompt' has a text in '{lang}' already"):
+            edits_in([{**row, "text": {"en": TEXT, "de": "weck mich"}, "translations": {lang: "x"}}])
+
+
 NONE = {
     "one edit": (EDIT, "not one Edit"),
     "one pair": ((TEXT, LABEL), "edits is one pair"),
@@ -57,11 +85,16 @@ NONE = {
         r"edits\[0\]: field 'target_new': the number 3",
     ),
     "no label": ([(TEXT, None)], r"edits\[0\]: .* None"),
-    "no label in a row": ([{"text": TEXT, "label": float("nan")}], r"edits\[0\]: field 'target_new': nothing"),
+    "no label in a row": ([{"text": TEXT, "label": float("nan")}], "has text, and none of target_new"),
     "no text": ([(float("nan"), LABEL)], r"edits\[0\]: .* nan"),
     "bytes": ([(TEXT.encode(), LABEL)], r"edits\[0\]: .*: decode it"),
     "spaces": ([(" ", LABEL)], r"edits\[0\]: .* is empty"),
     "half a character": ([("a\ud800", LABEL)], r"edits\[0\]: .*half of a character"),
+    "other columns": (
+        pd.DataFrame({"sentence": [TEXT], "y": [LABEL]}),
+        r"edits\[0\]: has sentence, y, and none of prompt",
+    ),
+    "no label column": ([{"text": TEXT}], "has text, and none of target_new, labels, label, target"),
     "another language": ([{"text": TEXT, "label": LABEL, "lang": "EN"}], "write 'en'"),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from polypatch.arguments import items_in, no_class_name, not_a_text, shortened
-from polypatch.data.record import PAIR, edit_from_record
+from polypatch.data.record import NAMES, PAIR, edit_from_record
 from polypatch.edits import Edit, Labelled, Lang, Text
 from polypatch.errors import DataError, EditError, InputError
 
@@ -26,13 +26,32 @@ def edits_in(given: Any, source: Lang = "en") -> tuple[Edit, ...]:
         EditError: what is no edit; the message has its place in the list.
     """
     if type(given).__module__.partition(".")[0] == "pandas" and hasattr(given, "columns"):
-        given = given.to_dict("records")
+        given = _of_table(given.to_dict("records"), source)
     if isinstance(given, Edit):
         raise InputError(f"edits is a list, not one Edit: {shortened(given.id)}; give [edit]")
     items = items_in(given, "edits", EXAMPLE)
     if len(items) == 2 and all(isinstance(item, str) for item in items):
         raise InputError(f"edits is one pair, {shortened(given)}: give a list, such as {EXAMPLE}")
     return tuple(_edit(item, f"edits[{i}]", source) for i, item in enumerate(items))
+
+
+def _of_table(rows: list[dict[str, Any]], source: Lang) -> list[dict[str, Any]]:
+    """Rows with an ``id``, those of one id in one, by language: as in a file of a table."""
+    found: dict[object, dict[str, Any]] = {}
+    for i, row in enumerate(rows):
+        cells = {name: value for name, value in row.items() if not _missing(value)}
+        if "id" not in cells or not cells.keys() >= {"text", "label"}:
+            found[object()] = cells
+            continue
+        lang = cells.get("lang", source)
+        made = found.setdefault(cells["id"], {"id": cells["id"], "lang": lang, "text": {}, "label": {}})
+        if lang in made["text"]:
+            raise EditError(
+                f"row {i}: edit {shortened(cells['id'])} has a text in {lang!r} already; give each its own id"
+            )
+        made["text"][lang], made["label"][lang] = cells["text"], cells["label"]
+        made["lang"] = source if source in made["text"] else made["lang"]
+    return list(found.values())
 
 
 def correction(
@@ -82,6 +101,9 @@ def _edit(item: Any, where: str, source: Lang) -> Edit:
     try:
         if isinstance(item, Mapping):
             row = {name: _plain(value) for name, value in item.items() if not _missing(value)}
+            for names in NAMES.values():
+                if row.keys().isdisjoint(names):
+                    raise EditError(f"has {', '.join(map(str, row)) or 'nothing'}, and none of {', '.join(names)}")
             return edit_from_record(row, default_id=None, source=source)
         if isinstance(item, tuple | list) and len(item) == 2:
             text, label = item

@@ -29,6 +29,9 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "subject": ("subject", "concept"),
     "rephrase_prompt": ("rephrase_prompt", "rephrase", "rephrases"),
 }
+NAMES = {field: names for field, names in _ALIASES.items() if field in ("prompt", "target_new")}
+"""What a row must have, under one of these names."""
+
 _FLAT_PROBES: Mapping[str, str] = {"locality": "neighborhood", "portability": "one_hop"}
 """EasyEdit's older files have one probe as ``{kind}_prompt`` and ``{kind}_ground_truth``: the set it then calls so."""
 
@@ -54,6 +57,10 @@ def edit_from_record(record: object, *, default_id: str | None, source: Lang = "
     prompt: dict[Lang, Text] = _by_language(_first(record, "prompt"), "prompt", lang, _text)
     target = _by_language(_first(record, "target_new"), "target_new", lang, _label)
     _require(prompt, "prompt", lang)
+    others: dict[Lang, Text] = _by_language(record.get("translations"), "translations", lang, _text)
+    for other, text in others.items():
+        if prompt.setdefault(other, text) is not text:
+            raise DataError(f"field 'translations': 'prompt' has a text in {other!r} already; leave one out")
     _require(target, "target_new", lang)
     try:
         return Edit(
