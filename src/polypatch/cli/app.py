@@ -13,9 +13,11 @@ from polypatch.cli import (
     edit,
     evaluate,
     explain,
+    fix,
     listing,
     log,
     merge,
+    predict,
     prune,
     reproduce,
     revert,
@@ -33,7 +35,7 @@ app = typer.Typer(
     epilog=(
         "Start here: [bold]polypatch demo[/] edits the model of a small six-language world in five ways, offline, "
         "in a minute.\n\nYour own: "
-        "[bold]polypatch edit MODEL --data jsonl:edits.jsonl --memory texts.txt --out runs/first[/]"
+        '[bold]polypatch fix MODEL "the sentence" label --de "der Satz" --memory texts.txt --out my-edits[/]'
     ),
     rich_markup_mode="rich",
     add_completion=False,
@@ -42,9 +44,11 @@ app = typer.Typer(
 )
 
 app.command("edit", epilog=edit.EXAMPLES)(edit.edit)
+app.command("fix", epilog=fix.EXAMPLES, context_settings=fix.CONTEXT)(fix.fix)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("try", epilog=try_texts.EXAMPLES)(try_texts.try_texts)
+app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.command("log", epilog=log.EXAMPLES)(log.log)
 app.command("save", epilog=save.EXAMPLES)(save.save)

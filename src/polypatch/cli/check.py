@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text as Shown
 
 from polypatch.cli.console import Bars, as_json, say, stdout
-from polypatch.cli.options import Data, Json, Model, Quiet, Threads
+from polypatch.cli.options import Data, Device, Json, Model, Quiet, Threads
 from polypatch.cli.prepare import prepare
 from polypatch.cli.shown import shown
 from polypatch.errors import ArtefactError
@@ -71,6 +71,7 @@ def check(
     ] = False,
     model: Model = None,
     data: Data = None,
+    device: Device = "auto",
     threads: Threads = 1,
     quiet: Quiet = False,
     json: Json = False,
@@ -88,7 +89,7 @@ def check(
     from polypatch.model.gate import Limits
 
     with Bars(quiet) as bars:
-        saved = Saved(folder, bars, model=model, data=data)
+        saved = Saved(folder, bars, model=model, data=data, device=device)
         limits = Limits(max_locality_drop, min_reliability, min_clg, min_confidence, strict)
         verdict = _checked(saved, probe, limits)
     if json:

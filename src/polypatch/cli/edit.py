@@ -13,6 +13,7 @@ from polypatch.cli.folder import claim
 from polypatch.cli.options import (
     Cache,
     Data,
+    Device,
     EvalLanguages,
     Json,
     Languages,
@@ -140,6 +141,7 @@ def edit(
     size: Sizes = None,
     seed: Seed = 0,
     cache: Cache = None,
+    device: Device = "auto",
     threads: Threads = 1,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the folder: the same command, and this.")
@@ -170,7 +172,7 @@ def edit(
 
     kept = str(cache) if cache else None
     spec = BenchSpec(model=model, data=data or "world", languages=read, sizes=sizes(size), seed=seed, cache_dir=kept)
-    spec = replace(spec, parallel=str(parallel or ""))
+    spec = replace(spec, parallel=str(parallel or ""), device=device)
     run = Run(
         recipe=recipe,
         settings=settings(setting, recipe_named(recipe).editor),

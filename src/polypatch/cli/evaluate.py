@@ -13,6 +13,7 @@ from polypatch.cli.console import Bars, say, stdout
 from polypatch.cli.folder import claim
 from polypatch.cli.options import (
     Data,
+    Device,
     Json,
     Overwrite,
     Quiet,
@@ -60,6 +61,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write report.md, report.json, cells.json.")
     ] = None,
+    device: Device = "auto",
     threads: Threads = 1,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -78,7 +80,7 @@ def evaluate(
     from polypatch.cli.saved import Saved
 
     with Bars(quiet) as bars:
-        saved = Saved(folder, bars, model=model, data=data, seed=seed)
+        saved = Saved(folder, bars, model=model, data=data, seed=seed, device=device)
         results = _measured(saved, as_list(languages), sizes(size), every_edit, command_line(ctx))
     if out is not None:
         results.write(out)

@@ -14,6 +14,7 @@ from rich.text import Text as Shown
 from polypatch.cli.console import Bars, as_json, say, stdout
 from polypatch.cli.options import (
     Data,
+    Device,
     EditPrompts,
     Json,
     Langs,
@@ -54,6 +55,7 @@ def explain(
     lang: Langs = None,
     model: Model = None,
     data: Data = None,
+    device: Device = "auto",
     threads: Threads = 1,
     quiet: Quiet = False,
     json: Json = False,
@@ -70,7 +72,7 @@ def explain(
     from polypatch.cli.saved import Saved
 
     with Bars(quiet) as bars:
-        saved = Saved(folder, bars, model=model, data=data)
+        saved = Saved(folder, bars, model=model, data=data, device=device)
         prompts = gather(saved, texts, text, second, edit, as_list(lang))
         edited = saved.attach()
         edited.tail.encode(edited.readout.rows([one.text for one in prompts]))  # in one pass

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polypatch.cli.console import Bars, as_json, say
-from polypatch.cli.options import Json, Model, Quiet, Threads
+from polypatch.cli.options import Device, Json, Model, Quiet, Threads
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 from polypatch.store.places import find_edits
@@ -33,6 +33,7 @@ def merge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would cost.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the checkpoint that is in FOLDER.")] = False,
     model: Model = None,
+    device: Device = "auto",
     threads: Threads = 1,
     quiet: Quiet = False,
     json: Json = False,
@@ -55,7 +56,7 @@ def merge(
     from polypatch.store.merged import Merged, require_elsewhere, write_merged
 
     with Bars(quiet) as bars:
-        edited = Saved(folder, bars, model=model).attach()
+        edited = Saved(folder, bars, model=model, device=device).attach()
         if out is not None and not dry_run:
             require_elsewhere(out, edited)
         cost = edited.merge_cost

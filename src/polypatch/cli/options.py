@@ -66,6 +66,16 @@ Langs = Annotated[
 Model = Annotated[
     str | None, typer.Option(metavar="MODEL", help="The model they were made on. Default: the one they name.")
 ]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the model computes; auto is a GPU if any.")]
+KeepMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--keep-memory",
+        metavar="texts|reference|none",
+        help="How the memory is kept with the edits: its texts; the path and checksum of its file; or not at all. "
+        "Default: the texts.",
+    ),
+]
 TranslateTo = Annotated[
     str | None,
     typer.Option(
@@ -120,6 +130,18 @@ def require_model(name: str) -> str:
     if local and not Path(name).exists():
         raise InputError(f"{name}: no such folder; MODEL is a checkpoint's folder, a hub name, or world")
     return name
+
+
+def kept_as(typed: str | None) -> str | None:
+    """``--keep-memory`` as `EditedModel.save_pretrained` takes it.
+
+    Raises:
+        InputError: something else.
+    """
+    kinds = {None: "as opened", "texts": "texts", "reference": "reference", "none": None}
+    if typed not in kinds:
+        raise InputError(f"--keep-memory {typed}: it is texts, reference or none")
+    return kinds[typed]
 
 
 def pairs(values: Iterable[str] | None, option: str) -> dict[str, str]:

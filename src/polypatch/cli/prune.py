@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polypatch.cli.console import Bars, as_json, say
-from polypatch.cli.options import Data, Json, Model, Parallel, Quiet, Sizes, Threads, as_list, sizes
+from polypatch.cli.options import Data, Device, Json, Model, Parallel, Quiet, Sizes, Threads, as_list, sizes
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 from polypatch.store.places import find_edits
@@ -52,6 +52,7 @@ def prune(
         int | None, typer.Option(metavar="N", help="Of the data's sampled sets. Default: the edits' own.")
     ] = None,
     size: Sizes = None,
+    device: Device = "auto",
     threads: Threads = 1,
     quiet: Quiet = False,
     json: Json = False,
@@ -72,7 +73,7 @@ def prune(
     from polypatch.cli.saved import Saved
 
     with Bars(quiet) as bars:
-        saved = Saved(folder, bars, model=model, data=data, seed=seed)
+        saved = Saved(folder, bars, model=model, data=data, seed=seed, device=device)
         edited = saved.attach(_memory(saved, memory, parallel, as_list(languages), sizes(size)))
         done = edited.prune(
             max_changed=max_changed,

@@ -20,6 +20,7 @@ from polypatch.edits import Lang
 from polypatch.errors import DataError, InputError
 from polypatch.outcomes import EditRecord
 from polypatch.sites import FrozenTail, load_checkpoint
+from polypatch.sites.device import device_named
 from polypatch.store.artefact import Artefact, read_artefact
 from polypatch.world import World, is_world, load_world
 
@@ -35,6 +36,7 @@ class Saved:
         model: a checkpoint, or ``world``; None for the one that the edits name.
         data: what `load_data` takes, or ``world``; None for the world's where the model is the world's.
         seed: of the world and of sampled sets; None for the edits' own.
+        device: where the model computes: ``cpu``, ``cuda``, ``auto``.
         bars: told about a world that must be built.
     """
 
@@ -43,6 +45,7 @@ class Saved:
     model: str | None = None
     data: str | None = None
     seed: int | None = None
+    device: str = "cpu"
 
     @cached_property
     def artefact(self) -> Artefact:
@@ -110,6 +113,7 @@ class Saved:
             ArtefactError: they belong to another model.
         """
         model, tokenizer = self._checkpoint()
+        model.to(device_named(self.device))
         edited = EditedModel.from_pretrained(self.folder, model=model, tokenizer=tokenizer, memory=memory)
         if isinstance(edited.tail, FrozenTail):
             edited.tail.progress = lambda done, total: self.bars.opening("encoding", done, total)

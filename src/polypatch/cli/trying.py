@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from rich.text import Text as Shown
 
 from polypatch.cli.asking import Prompt
-from polypatch.cli.saved import Saved
 from polypatch.cli.shown import shown
 from polypatch.edited_model import EditedModel, Firing
 from polypatch.edits import Text
@@ -34,9 +33,8 @@ class Answer:
     firing: Sequence[Firing]
 
 
-def answers(saved: Saved, asked: Sequence[Prompt]) -> list[Answer]:
+def answers(edited: EditedModel, asked: Sequence[Prompt]) -> list[Answer]:
     """Every text before and after."""
-    edited = saved.attach()
     texts = [one.text for one in asked]
     after = _said(edited, texts)
     with edited.disabled():

@@ -204,8 +204,7 @@ def _require_no_contradiction(state: State, edit: Edit) -> None:
             raise
         raise ContradictionError(
             f"{_quoted(edit.prompt[edit.source])} was corrected to {other.target_in(other.source)!r} before, by the "
-            f"edit {other.id!r}: take that one back first, by edited.revert({other.id!r}) or polypatch revert EDITS "
-            f"{other.id}",
+            f"edit {other.id!r}; take it back first: edited.revert({other.id!r})",
             (other.id, edit.id),
         ) from error
 

@@ -32,6 +32,7 @@ from polypatch.runs.events import Encoded
 from polypatch.runs.run import Run
 from polypatch.samplers import SourcePlusMapped
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, load_checkpoint
+from polypatch.sites.device import device_named
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
 from polypatch.world import load_world
 
@@ -59,6 +60,7 @@ class BenchSpec:
         world_dir: the cache that holds the world; None for the user's.
         half: keep queries in half precision.
         double: compute in double precision.
+        device: where to compute: ``cpu``, ``cuda``, ``auto``.
     """
 
     model: str = WORLD
@@ -71,6 +73,7 @@ class BenchSpec:
     world_dir: str | None = None
     half: bool = False
     double: bool = False
+    device: str = "cpu"
 
     def open(self, progress: Progress | None = None) -> Workbench:
         """Load model and data; builds the world where it is not there yet."""
@@ -99,6 +102,7 @@ class BenchSpec:
             data = dataclasses.replace(data, parallel=texts)
         if self.double:
             model = model.double()
+        model = model.to(device_named(self.device))
         return Workbench(model, tokenizer, data, cache_dir=cache, half=self.half, encoding=stage("encoding"))
 
 

@@ -139,7 +139,10 @@ class Session:
         id: str | None = None,  # noqa: A002
     ) -> Fix:
         """Correct one text; as `EditedModel.fix`, without its warnings."""
-        edit = correction(text, label, translations, source, id)
+        return self.correct(correction(text, label, translations, source, id))
+
+    def correct(self, edit: Edit) -> Fix:
+        """The same for an edit."""
         return made_fix(self.edited, edit, lambda one, rules: self.stream(one, rules=rules))
 
     def revert(self, edit_ids: str | Sequence[str]) -> None:

@@ -1,0 +1,164 @@
+"""``polypatch fix``: one sentence corrected, in every language that it is given in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from polypatch.cli.console import Bars, as_json, say
+from polypatch.cli.options import (
+    TRANSLATION,
+    Device,
+    Json,
+    KeepMemory,
+    Model,
+    Quiet,
+    Second,
+    Threads,
+    TranslationFile,
+    Translator,
+    TranslatorCodes,
+    as_list,
+    kept_as,
+    pairs,
+)
+from polypatch.cli.prepare import prepare
+from polypatch.errors import ContradictionError, InputError
+
+FAILED = 1
+CONTEXT = {"ignore_unknown_options": True}
+"""``--de`` and its like are no options of ours: which languages there are is not for us to list."""
+
+EXAMPLES = """[bold]Examples[/]
+
+polypatch fix my-edits "wake me up at nine" class-1 --de "weck mich um neun" --fr "réveille-moi à neuf heures"
+
+polypatch fix my-model "wake me up at nine" class-1 --de "weck mich um neun" --memory texts.jsonl --out new-edits
+
+polypatch fix my-edits "play some jazz" class-2 --translate-to de,fr
+"""
+
+
+class Sentence(NamedTuple):
+    """What was typed: where, what, and what it should be."""
+
+    place: str
+    text: str
+    label: str
+    translations: dict[str, str]
+
+
+def fix(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="EDITS|MODEL TEXT LABEL [--de TEXT] [--fr TEXT] …",
+            help="Saved edits, which are added to, or a model; the sentence; the label that it should get; and the "
+            "sentence in other languages, each behind its code.",
+        ),
+    ],
+    second: Second = None,
+    source: Annotated[str, typer.Option(metavar="L", help="The language of TEXT.")] = "en",
+    edit_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="What the edit is called. Default: made from the text.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of a MODEL: where its edits are kept.")] = None,
+    memory: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a MODEL: texts to leave alone, as for polypatch edit.")
+    ] = None,
+    no_memory: Annotated[bool, typer.Option("--no-memory", help="Go without texts to leave alone.")] = False,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a MODEL: a row of [bold]polypatch ls recipes[/].")
+    ] = None,
+    keep_memory: KeepMemory = None,
+    model: Model = None,
+    translate_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="L,L,…", help="Translate into these, where no text is given.", rich_help_panel=TRANSLATION
+        ),
+    ] = None,
+    translator: Translator = None,
+    translator_code: TranslatorCodes = None,
+    translation_cache: TranslationFile = None,
+    device: Device = "auto",
+    threads: Threads = 1,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Correct one sentence, and say what that did.
+
+    For every language the answer before and after, with its probability, and the
+    patches that fire; and how many of the held-out texts of the memory have a new
+    answer. The fix joins the edits in the folder in one step, or leaves it as it
+    was. Exit code 1 if the model still does not answer as wanted.
+    """
+    sentence = read_words(words)
+    if second is not None and sentence.translations:
+        raise InputError("--second is of one language: give pairs in several languages in a file, with polypatch edit")
+    from polypatch.cli.session import Place, kept_in
+
+    place = Place(sentence.place, out, model, memory, no_memory, recipe, device)
+    folder = place.folder
+    prepare(threads, quiet=quiet)
+    from polypatch.data.parallel import translated
+    from polypatch.data.translators import OPUS, Models
+    from polypatch.model.fix import correction
+    from polypatch.store.session import Session
+
+    text = sentence.text if second is None else (sentence.text, second)
+    edit = correction(text, sentence.label, sentence.translations, source, edit_id)
+    with Bars(quiet) as bars:
+        if languages := as_list(translate_to):
+            models = Models(translator or OPUS, codes=pairs(translator_code, "--translator-code"))
+            (edit,) = translated([edit], languages, translator=models, cache=translation_cache, progress=bars.update)
+        edited = place.open(bars)
+        try:
+            with Session(folder, edited, memory=kept_as(keep_memory)) as session:
+                done = session.correct(edit)
+        except ContradictionError as error:
+            raise InputError(_named(error, folder)) from error
+    if json:
+        say(as_json({"folder": str(folder), **done.to_plain()}))
+    else:
+        say(f"{done}\n{kept_in(folder)}")
+    if not done.holds:
+        raise typer.Exit(FAILED)
+
+
+def read_words(words: Iterable[str]) -> Sentence:
+    """The words of the command: ``--de TEXT`` or ``--de=TEXT`` is the sentence in German, wherever it stands.
+
+    Raises:
+        InputError: an option that is no language's, one without a text, or too few or too many words.
+    """
+    rest, translations, given = [], {}, iter(words)  # type: list[str], dict[str, str], Iterable[str]
+    for word in given:
+        if not word.startswith("--"):
+            rest.append(word)
+            continue
+        code, equals, text = word.removeprefix("--").partition("=")
+        if not re.fullmatch("[a-z]{2,3}", code):
+            raise InputError(f"no such option: {word} (see polypatch fix --help)")
+        text = text if equals else next(iter(given), "")
+        if not text.strip() or code in translations:
+            raise InputError(f"--{code}: {'given twice' if code in translations else 'the sentence in it is missing'}")
+        translations[code] = text
+    if len(rest) != len(("place", "text", "label")):
+        raise InputError(
+            f"expected EDITS or a MODEL, the sentence and its label, got {len(rest)} words; a sentence with spaces "
+            'stands in quotes: polypatch fix my-edits "wake me up at nine" alarm_set --de "weck mich um neun"'
+        )
+    place, sentence, label = rest
+    return Sentence(place, sentence, label, translations)
+
+
+def _named(error: ContradictionError, folder: Path) -> str:
+    """The message, with the command that takes the earlier edit back."""
+    if not error.edit_ids:
+        return str(error)
+    return f"{str(error).partition(';')[0]}; take it back first: polypatch revert {folder} {error.edit_ids[0]}"
