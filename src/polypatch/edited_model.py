@@ -13,11 +13,12 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch.arguments import items_in
 from polypatch.data.given import correction, edits_in
-from polypatch.data.memory import Given
+from polypatch.data.memory import Given, Texts, probes_in
 from polypatch.edits import Edit, Lang, Text
 from polypatch.model.asked_model import AskedModel
 from polypatch.model.explain import Firing as Firing
 from polypatch.model.fix import Fix, made_fix
+from polypatch.model.gate import Limits, Verdict, check
 from polypatch.model.one_language import cautioned
 from polypatch.model.prune import Progress, Pruned, prune
 from polypatch.model.revert import revert
@@ -28,6 +29,7 @@ from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_in
 from polypatch.sites import MergeCost
 from polypatch.store.artefact import Artefact
+from polypatch.store.history import HistoryLine
 from polypatch.store.load import AS_OPENED, artefact_of, loaded_delta, open_artefact, push_artefact, report_rows
 from polypatch.store.write import write_artefact
 
@@ -90,6 +92,19 @@ class EditedModel(AskedModel):
         """
         edit = correction(text, label, translations, source, id)
         return made_fix(self, edit, lambda one, rules: self.edit(one, rules=rules))
+
+    def check(self, probe: Texts, limits: Limits | None = None) -> Verdict:
+        """Whether the edits do what was asked and leave the rest alone, before they go out; `ok` says so in a word.
+
+        Args:
+            probe: texts that should not change, as for a memory: a list, ``{lang: texts}``, or a file.
+            limits: what is required; None for every source prompt right, and 1 % of other answers changed at most.
+        """
+        return check(self, probes_in(probe), limits or Limits())
+
+    def history(self) -> list[HistoryLine]:
+        """Every edit that was handled, in order, with what was asked for, and what became of it."""
+        return [HistoryLine(record) for record in self.records.values()]
 
     def revert(self, edit_ids: str | Sequence[str]) -> None:
         """Take edits back, as if they had never been made; the history keeps them as reverted.

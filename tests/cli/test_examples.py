@@ -1,5 +1,6 @@
 """The examples in every verb's help: the verb accepts them, and those that need no hub and no hour are run."""
 
+import io
 import json
 import re
 import shlex
@@ -59,7 +60,25 @@ NOT_RUN = {
 }
 """Part of an example -> why it is only parsed."""
 
-IN_TURN = ("edit", "save", "eval", "check", "try", "explain", "ls", "log", "merge", "prune", "world", "train", "revert")
+IN_TURN = (
+    *(
+        "edit",
+        "save",
+        "eval",
+        "check",
+        "fix",
+        "predict",
+        "try",
+        "explain",
+        "ls",
+        "log",
+        "merge",
+        "prune",
+        "world",
+        "train",
+    ),
+    "revert",
+)
 """Each verb after those whose folders it reads."""
 
 ALL = [words for verb in VERBS.values() for words in examples(verb.epilog)]
@@ -74,6 +93,7 @@ def material(folder):
     names = ("fever-17", "fever-23", "fever-4", "fever-5")
     edits = tiny_edits(4, ("en", "de", "ar"))
     write_jsonl([replace(edit, id=name) for edit, name in zip(edits, names, strict=True)], folder / "edits.jsonl")
+    write_jsonl(tiny_edits(2, ("en", "de", "ar"), seed=5), folder / "more.jsonl")
     texts = tiny_texts(40)
     (folder / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
     rows = "".join(json.dumps({"lang": ("en", "de")[i % 2], "text": text}) + "\n" for i, text in enumerate(texts))
@@ -93,7 +113,8 @@ def test_the_examples_do_what_they_say(polypatch, tmp_path, monkeypatch):
     """In one folder, one after another; only a gate may say no."""
     material(tmp_path)
     monkeypatch.chdir(tmp_path)
-    for words in sorted(RUN, key=lambda words: IN_TURN.index(words[1])):
+    monkeypatch.setattr("sys.stdin", io.StringIO("a line\n\n"))
+    for words in sorted(RUN, key=lambda words: IN_TURN.index("fix" if "--add" in words else words[1])):
         if words[1] == "save" and not (tmp_path / "runs" / "folded").exists():
             shutil.copytree(tmp_path / "runs" / "first" / "edits", tmp_path / "runs" / "folded" / "edits-0")
         if words[1:3] == ["revert", "my-edits"]:  # the one before took back what this one names

@@ -1,3 +1,5 @@
+import io
+
 import pytest
 
 from polypatch.data import read_jsonl
@@ -44,8 +46,19 @@ def test_without_data_an_edits_prompts_are_those_it_was_made_with(ask):
 
 def test_what_cannot_be_asked(ask, files):
     data = ("--data", f"jsonl:{files / 'edits.jsonl'}")
-    assert "nothing to ask" in ask().refused()
+    assert "nothing to ask" in ask("--json").refused()
     assert "'tiny-99'" in ask("--edit", "tiny-99", *data).refused()
     assert "'fr'" in ask("--edit", "tiny-1", "--lang", "fr", *data).refused()
     assert "--data" in ask("--edit", "tiny-99").refused()
     assert "NAME=VALUE" in ask("--text", "hello").refused()
+
+
+def test_without_a_text_it_asks_for_one_after_another(ask, monkeypatch):
+    """Until an empty line, or the end."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("first text\nanother one\n\nnot asked\n"))
+    shown = ask().out
+    assert "first text" in shown
+    assert "another one" in shown
+    assert "not asked" not in shown
+    monkeypatch.setattr("sys.stdin", io.StringIO("last text"))
+    assert "last text" in ask().out

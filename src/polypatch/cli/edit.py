@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +17,7 @@ from polypatch.cli.options import (
     Device,
     EvalLanguages,
     Json,
+    KeepMemory,
     Languages,
     Overwrite,
     Parallel,
@@ -29,6 +31,7 @@ from polypatch.cli.options import (
     TranslatorCodes,
     as_list,
     command_line,
+    kept_as,
     require_model,
     settings,
     sizes,
@@ -50,13 +53,27 @@ polypatch edit my-model --data massive:data/massive --languages en,de,fr --eval-
 polypatch edit my-model --data english.jsonl --memory texts.csv --translate-to de,fr --out runs/translated
 
 polypatch edit world --out runs/world --limit 100 --resume
+
+polypatch edit my-edits --add more.jsonl
 """
 
 
 def edit(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A checkpoint folder, a hub name, or [bold]world[/].")],
-    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder for the edits and the report.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|EDITS",
+            help="A checkpoint folder, a hub name, or [bold]world[/]; with --add, saved edits or a RUN.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Folder for the edits and the report; not with --add.")
+    ] = None,
+    add: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Make these edits in the saved ones, as --data; they stay in their folder."),
+    ] = None,
     data: Data = None,
     languages: Languages = None,
     eval_languages: EvalLanguages = None,
@@ -141,6 +158,7 @@ def edit(
     size: Sizes = None,
     seed: Seed = 0,
     cache: Cache = None,
+    keep_memory: KeepMemory = None,
     device: Device = "auto",
     threads: Threads = 1,
     resume: Annotated[
@@ -152,15 +170,23 @@ def edit(
 ) -> None:
     """Edit a classifier, measure what the edits did in every language, and keep both in a folder.
 
+    With --add, make the edits of a file in saved edits, which keep their recipe
+    and memory; after a kill the same command goes on.
+
     RUN gets report.md, report.json, cells.json and edits/ (edits-0/, … with
     --folds). The model itself is neither written nor changed. Every edit is on
     disk (RUN/journal.sqlite) before the next begins: after Ctrl-C, a kill or a
     power cut the same command with --resume goes on, and ends bit for bit like
     a run that was never interrupted.
     """
-    _require_sense(model, data, probe, max_locality_drop, resume and overwrite)
-    if no_memory and memory is not None:
-        raise InputError("--memory and --no-memory: give one of them")
+    if add is not None:
+        _require_alone(ctx)
+        prepare(threads, quiet=quiet)
+        from polypatch.cli.add import add_as_typed
+
+        say(add_as_typed(ctx.params))
+        return
+    out = _require_sense(ctx.params)
     edited, measured, read = _languages(languages, eval_languages, translate_to)
     require_model(model)
     claim(out, overwrite, resume)
@@ -170,24 +196,14 @@ def edit(
     from polypatch.recipes import recipe_named
     from polypatch.runs import BenchSpec, Run
 
-    kept = str(cache) if cache else None
-    spec = BenchSpec(model=model, data=data or "world", languages=read, sizes=sizes(size), seed=seed, cache_dir=kept)
-    spec = replace(spec, parallel=str(parallel or ""), device=device)
+    spec = BenchSpec(model=model, data=data or "world", languages=read, sizes=sizes(size), seed=seed, device=device)
+    spec = replace(spec, parallel=str(parallel or ""), cache_dir=str(cache) if cache else None)
     run = Run(
         recipe=recipe,
         settings=settings(setting, recipe_named(recipe).editor),
         languages=edited,
         memory_languages=as_list(memory_languages),
-        seed=seed,
-        order=order,
-        limit=limit,
-        folds=folds,
-        retries=retries,
-        keep_failed=keep_failed,
-        max_locality_drop=max_locality_drop,
-        allow_contradictions=allow_contradictions,
-        trajectory_every=trajectory_every,
-        wrong_in_all=wrong_in_all,
+        **{name: ctx.params[name] for name in AS_THEY_ARE},
     )
     with Bars(quiet) as bars:
         results = edit_and_record(
@@ -199,6 +215,7 @@ def edit(
             memory=memory,
             no_memory=no_memory,
             probe=probe,
+            keep_memory=kept_as(keep_memory),
             translation=translating(translate_to, translator, translator_code, translation_cache, out),
             command=command_line(ctx),
             resume=resume,
@@ -210,14 +227,44 @@ def edit(
         results.show(stdout())
 
 
-def _require_sense(model: str, data: str | None, probe: Path | None, drop: float | None, both: bool) -> None:
-    """Options that do not go together, or are of no use alone."""
-    if both:
+AS_THEY_ARE = (
+    *("seed", "order", "limit", "folds", "retries", "keep_failed", "max_locality_drop", "allow_contradictions"),
+    *("trajectory_every", "wrong_in_all"),
+)
+"""Options that a `Run` takes as they are."""
+
+WITH_ADD = (
+    *("model", "add", "retries", "keep_failed", "allow_contradictions", "keep_memory", "device", "threads", "quiet"),
+    *("json", "translate_to", "translator", "translator_code", "translation_cache"),
+)
+
+
+def _require_alone(ctx: typer.Context) -> None:
+    """Refuse options that say of a new run what saved edits have said already.
+
+    Raises:
+        InputError: one of them was given.
+    """
+    for parameter in ctx.command.params:
+        name = str(parameter.name)
+        source = ctx.get_parameter_source(name)
+        if name not in WITH_ADD and source is not None and source.name == "COMMANDLINE":
+            raise InputError(f"{parameter.opts[0]} does not go with --add: the saved edits have their own")
+
+
+def _require_sense(given: Mapping[str, Any]) -> Path:
+    """Refuse options that do not go together, are missing, or are of no use alone; the folder of the run."""
+    if given["out"] is None:
+        raise InputError("--out is missing: say in which folder edits and report are kept (see polypatch edit --help)")
+    if given["resume"] and given["overwrite"]:
         raise InputError("--resume goes on with the run in the folder, --overwrite throws it away: give one of them")
-    if probe is not None and drop is None:
+    if given["probe"] is not None and given["max_locality_drop"] is None:
         raise InputError("--probe without --max-locality-drop: say how much an edit may cost, in percentage points")
-    if data is None and model != "world":
+    if given["data"] is None and given["model"] != "world":
         raise InputError("--data is missing: say what to edit, such as --data edits.jsonl")
+    if given["no_memory"] and given["memory"] is not None:
+        raise InputError("--memory and --no-memory: give one of them")
+    return Path(given["out"])
 
 
 def _languages(edited: str | None, measured: str | None, made: str | None) -> tuple[tuple[str, ...], ...]:

@@ -14,7 +14,7 @@ from polypatch.cli.folder import clear, require_no_reverted
 from polypatch.cli.results import Results, facts_of
 from polypatch.cli.translating import Translating
 from polypatch.data import EditingData
-from polypatch.data.memory import read_memory, with_memory
+from polypatch.data.memory import Kept, read_memory, with_memory
 from polypatch.data.source import DataSource, absolute
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang
@@ -44,6 +44,7 @@ def edit_and_record(
     memory: Path | None = None,
     no_memory: bool = False,
     probe: Path | None = None,
+    keep_memory: str | None = "texts",
     translation: Translating | None = None,
     command: str = "",
     resume: bool = False,
@@ -88,7 +89,9 @@ def edit_and_record(
         count = _Count(bars, run.name, len(stream), FirstFailures(run.recipe, run.built().at(width).editor, width))
         for fold, part in enumerate(parts):
             where = folder / (f"{EDITS}-{fold}" if run.folds > 1 else EDITS)
-            report, made = _Fold(bench, run, part, fold, where, journal, source).do(count, {**told, **made_by})
+            report, made = _Fold(bench, run, part, fold, where, journal, source, keep_memory, memory).do(
+                count, {**told, **made_by}
+            )
             reports.append(report)
             outcomes += made
         results = Results(reports, command, facts_of(run, bench.data, spec, len(stream), width) | made_by, outcomes)
@@ -146,12 +149,17 @@ class _Fold:
     where: Path
     journal: Journal
     source: DataSource
+    keep_memory: str | None
+    memory_file: Path | None
 
     def do(self, count: _Count, told: Mapping[str, str]) -> tuple[Report, list[EditOutcome]]:
         """Take over what the journal has, make the other edits, measure, write the edits."""
         edited = self.bench.attach(self.run)
         edited.data = self.source
+        if self.memory_file is not None and isinstance(edited.kept, Kept):
+            edited.kept = replace(edited.kept, file=self.memory_file)
         try:
+            edited.artefact(memory=self.keep_memory)  # what cannot be saved is an error now
             with Stop(count.stopping) as stop:
                 self._edit(edited, count, stop)
                 if stop.asked:
@@ -179,7 +187,7 @@ class _Fold:
 
     def _keep(self, edited: EditedModel, report: Report | None = None) -> None:
         with writing(self.where):
-            edited.save_pretrained(self.where, report=report)
+            edited.save_pretrained(self.where, report=report, memory=self.keep_memory)
 
 
 class _Count:

@@ -100,22 +100,20 @@ def fix(
     sentence = read_words(words)
     if second is not None and sentence.translations:
         raise InputError("--second is of one language: give pairs in several languages in a file, with polypatch edit")
-    from polypatch.cli.session import Place, kept_in
+    from polypatch.cli.session import Place, Translating, kept_in
 
+    codes = pairs(translator_code, "--translator-code")
+    translating = Translating(as_list(translate_to), translator, codes, translation_cache)
     place = Place(sentence.place, out, model, memory, no_memory, recipe, device)
     folder = place.folder
     prepare(threads, quiet=quiet)
-    from polypatch.data.parallel import translated
-    from polypatch.data.translators import OPUS, Models
     from polypatch.model.fix import correction
     from polypatch.store.session import Session
 
     text = sentence.text if second is None else (sentence.text, second)
     edit = correction(text, sentence.label, sentence.translations, source, edit_id)
     with Bars(quiet) as bars:
-        if languages := as_list(translate_to):
-            models = Models(translator or OPUS, codes=pairs(translator_code, "--translator-code"))
-            (edit,) = translated([edit], languages, translator=models, cache=translation_cache, progress=bars.update)
+        (edit,) = translating([edit], bars)
         edited = place.open(bars)
         try:
             with Session(folder, edited, memory=kept_as(keep_memory)) as session:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from polypatch.store.places import find_edits, holds_edits
 
 if TYPE_CHECKING:  # torch is waited for once it is needed
     from polypatch.edited_model import EditedModel
+    from polypatch.edits import Edit
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,38 @@ class Place:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PolypatchWarning)
             return open_place(require_model(self.name), memory=None, device=self.device)
+
+
+@dataclass(frozen=True)
+class Translating:
+    """What the options say about prompts that are missing.
+
+    Raises:
+        InputError: a translator, and nothing for it to do.
+    """
+
+    languages: tuple[str, ...] = ()
+    translator: str | None = None
+    codes: Mapping[str, str] = field(default_factory=dict)
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.languages and (self.translator or self.codes or self.cache):
+            raise InputError("a translator without --translate-to: say which languages to translate into, such as de")
+
+    def __call__(self, edits: Sequence[Edit], bars: Bars) -> Sequence[Edit]:
+        """The edits with the prompts they lacked.
+
+        Raises:
+            PolypatchError: a model that cannot be had, a language that it does not know.
+        """
+        if not self.languages:
+            return edits
+        from polypatch.data.parallel import translated
+        from polypatch.data.translators import OPUS, Models
+
+        models = Models(self.translator or OPUS, codes=self.codes)
+        return translated(edits, self.languages, translator=models, cache=self.cache, progress=bars.update)
 
 
 @contextmanager

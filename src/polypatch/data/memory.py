@@ -224,6 +224,17 @@ def _by_language(given: Texts, name: str) -> dict[Lang, list[Text]]:
     return {lang: texts_in(texts, f"{name}[{lang!r}]") for lang, texts in given.items()}
 
 
+def probes_in(given: Texts) -> list[Probe]:
+    """Probe texts as they were given: in a file perhaps with their labels.
+
+    Raises:
+        InputError, DataError: as `parted`.
+    """
+    if isinstance(given, str | PathLike) and Path(given).exists():
+        return read_probe(Path(given), "")
+    return [Probe(lang, text) for lang, texts in _by_language(given, "probe").items() for text in texts]
+
+
 def with_memory(data: EditingData, memory: Mapping[Lang, Sequence[Text]]) -> EditingData:
     """`data` with this memory in place of its own; texts of the edits are left out, for they are to change."""
     edited = {text for edit in data.edits for text in edit.prompt.values()}
