@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from transformers import AutoModelForSequenceClassification
 
 import polypatch as pp
+from polypatch.model.gate import Limits
 from polypatch.outcomes import Status
 from polypatch.recipes import Recipe
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
@@ -155,3 +156,18 @@ def test_the_models_own_save_says_that_it_leaves_the_edits_out(edited, tmp_path)
     model = edited.unload()
     model.save_pretrained(tmp_path / "silent")
     assert "save_pretrained" not in vars(model)
+
+
+def test_check_and_history_in_python(edited, tmp_path):
+    """What polypatch check and polypatch log say; probe texts as a memory is given."""
+    text = tiny_texts(1, seed=7)[0]
+    fix = edited.fix(text, wrong(edited, text), translations={"de": f"{text} ba"})
+    probes = {"en": tiny_texts(20, seed=5), "de": tiny_texts(20, seed=6)}
+    (tmp_path / "probes.txt").write_text("\n".join(probes["en"]), encoding="utf-8")
+    for given in (probes, probes["en"], tmp_path / "probes.txt"):
+        verdict = edited.check(given, Limits(max_locality_drop=100))
+        assert verdict.ok
+        assert verdict.wrong == []
+    assert not edited.check(probes, Limits(max_locality_drop=100, min_confidence=100)).ok
+    (line,) = edited.history()
+    assert (line.record.edit, line.plain()["status"]) == (fix.edit, "taken")

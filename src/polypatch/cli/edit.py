@@ -203,7 +203,16 @@ def edit(
         settings=settings(setting, recipe_named(recipe).editor),
         languages=edited,
         memory_languages=as_list(memory_languages),
-        **{name: ctx.params[name] for name in AS_THEY_ARE},
+        seed=seed,
+        order=order,
+        limit=limit,
+        folds=folds,
+        retries=retries,
+        keep_failed=keep_failed,
+        max_locality_drop=max_locality_drop,
+        allow_contradictions=allow_contradictions,
+        trajectory_every=trajectory_every,
+        wrong_in_all=wrong_in_all,
     )
     with Bars(quiet) as bars:
         results = edit_and_record(
@@ -221,17 +230,8 @@ def edit(
             resume=resume,
             overwrite=overwrite,
         )
-    if json:
-        say(results.to_json())
-    else:
-        results.show(stdout())
+    say(results.to_json()) if json else results.show(stdout())
 
-
-AS_THEY_ARE = (
-    *("seed", "order", "limit", "folds", "retries", "keep_failed", "max_locality_drop", "allow_contradictions"),
-    *("trajectory_every", "wrong_in_all"),
-)
-"""Options that a `Run` takes as they are."""
 
 WITH_ADD = (
     *("model", "add", "retries", "keep_failed", "allow_contradictions", "keep_memory", "device", "threads", "quiet"),

@@ -107,7 +107,7 @@ def fix(
     place = Place(sentence.place, out, model, memory, no_memory, recipe, device)
     folder = place.folder
     prepare(threads, quiet=quiet)
-    from polypatch.model.fix import correction
+    from polypatch.data.given import correction
     from polypatch.store.session import Session
 
     text = sentence.text if second is None else (sentence.text, second)
