@@ -85,16 +85,16 @@ NONE = {
         r"edits\[0\]: field 'target_new': the number 3",
     ),
     "no label": ([(TEXT, None)], r"edits\[0\]: .* None"),
-    "no label in a row": ([{"text": TEXT, "label": float("nan")}], "has text, and none of target_new"),
+    "no label in a row": ([{"text": TEXT, "label": float("nan")}], "field 'target_new': missing"),
     "no text": ([(float("nan"), LABEL)], r"edits\[0\]: .* nan"),
     "bytes": ([(TEXT.encode(), LABEL)], r"edits\[0\]: .*: decode it"),
     "spaces": ([(" ", LABEL)], r"edits\[0\]: .* is empty"),
     "half a character": ([("a\ud800", LABEL)], r"edits\[0\]: .*half of a character"),
     "other columns": (
         pd.DataFrame({"sentence": [TEXT], "y": [LABEL]}),
-        r"edits\[0\]: has sentence, y, and none of prompt",
+        r"field 'prompt': missing, also as text; the row has",
     ),
-    "no label column": ([{"text": TEXT}], "has text, and none of target_new, labels, label, target"),
+    "no label column": ([{"text": TEXT}], "missing, also as labels or label or target; the row has text"),
     "another language": ([{"text": TEXT, "label": LABEL, "lang": "EN"}], "write 'en'"),
 }
 

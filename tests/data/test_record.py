@@ -94,9 +94,9 @@ def test_the_other_names_of_knowedit_and_counterfact():
     [
         ([], "expected an object, found list"),
         ("text", "expected an object, found str"),
-        ({}, "field 'prompt': nothing in the source language 'en' (has: nothing)"),
+        ({}, "field 'prompt': missing, also as text; the row has"),
         ({"prompt": {"de": "a"}, "target_new": "x"}, "field 'prompt': nothing in the source language 'en' (has: de)"),
-        ({"prompt": "a"}, "field 'target_new': nothing in the source language 'en'"),
+        ({"prompt": "a"}, "field 'target_new': missing, also as labels or label or target"),
         ({"prompt": "a", "target_new": []}, "field 'target_new': nothing"),
         ({"prompt": 3, "target_new": "x"}, "field 'prompt': expected text, found int 3"),
         ({"prompt": {"en": None}, "target_new": "x"}, "field 'prompt.en': expected text, found NoneType"),

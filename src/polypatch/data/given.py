@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from polypatch.arguments import items_in, no_class_name, not_a_text, shortened
-from polypatch.data.record import NAMES, PAIR, edit_from_record
+from polypatch.data.record import PAIR, edit_from_record
 from polypatch.edits import Edit, Labelled, Lang, Text
 from polypatch.errors import DataError, EditError, InputError
 
@@ -101,9 +101,6 @@ def _edit(item: Any, where: str, source: Lang) -> Edit:
     try:
         if isinstance(item, Mapping):
             row = {name: _plain(value) for name, value in item.items() if not _missing(value)}
-            for names in NAMES.values():
-                if row.keys().isdisjoint(names):
-                    raise EditError(f"has {', '.join(map(str, row)) or 'nothing'}, and none of {', '.join(names)}")
             return edit_from_record(row, default_id=None, source=source)
         if isinstance(item, tuple | list) and len(item) == 2:
             text, label = item

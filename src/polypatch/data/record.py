@@ -29,9 +29,6 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "subject": ("subject", "concept"),
     "rephrase_prompt": ("rephrase_prompt", "rephrase", "rephrases"),
 }
-NAMES = {field: names for field, names in _ALIASES.items() if field in ("prompt", "target_new")}
-"""What a row must have, under one of these names."""
-
 _FLAT_PROBES: Mapping[str, str] = {"locality": "neighborhood", "portability": "one_hop"}
 """EasyEdit's older files have one probe as ``{kind}_prompt`` and ``{kind}_ground_truth``: the set it then calls so."""
 
@@ -56,12 +53,12 @@ def edit_from_record(record: object, *, default_id: str | None, source: Lang = "
     lang = _language(source if own is None else own, "source")
     prompt: dict[Lang, Text] = _by_language(_first(record, "prompt"), "prompt", lang, _text)
     target = _by_language(_first(record, "target_new"), "target_new", lang, _label)
-    _require(prompt, "prompt", lang)
+    _require(record, prompt, "prompt", lang)
     others: dict[Lang, Text] = _by_language(record.get("translations"), "translations", lang, _text)
     for other, text in others.items():
         if prompt.setdefault(other, text) is not text:
             raise DataError(f"field 'translations': 'prompt' has a text in {other!r} already; leave one out")
-    _require(target, "target_new", lang)
+    _require(record, target, "target_new", lang)
     try:
         return Edit(
             id=_id(_first(record, "id"), default_id),  # type: ignore[arg-type]
@@ -98,7 +95,10 @@ def _first(record: Record, field: str) -> object:
     return next((record[name] for name in _ALIASES[field] if record.get(name) is not None), None)
 
 
-def _require(by_language: Mapping[Lang, object], field: str, source: Lang) -> None:
+def _require(record: Record, by_language: Mapping[Lang, object], field: str, source: Lang) -> None:
+    if record.keys().isdisjoint(_ALIASES[field]):
+        has = listed([str(name) for name in record]) if record else "nothing"
+        raise DataError(f"field {field!r}: missing, also as {' or '.join(_ALIASES[field][1:])}; the row has {has}")
     if source not in by_language:
         has = listed(by_language) if by_language else "nothing"
         raise DataError(f"field {field!r}: nothing in the source language {source!r} (has: {has})")
