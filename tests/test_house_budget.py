@@ -1,6 +1,7 @@
 """The house's budget: short files, short functions, and a library that never prints, pickles or seeds the process."""
 
 import ast
+import graphlib
 import re
 from functools import cache
 from pathlib import Path
@@ -162,3 +163,39 @@ def test_the_rule_of_names_sees_what_it_should():
     for code in ("lang = 1", "a.languages", "def f(Lang): ...", "from polypatch.edits import Lang", "f(source_lang=1)"):
         assert languages_of(ast.parse(code)), code
     assert not languages_of(ast.parse("slang = 'lang'  # language\nangle = 1"))
+
+
+def graph_of_imports(sources):
+    """Module -> the package's own modules that it imports: on import, in a function, or for type checkers."""
+    dotted = {name: "polypatch." + name.removesuffix(".py").replace("/", ".") for name, _, _ in sources}
+    modules = {name.removesuffix(".__init__") for name in dotted.values()}
+    graph = {}
+    for name, tree, _ in sources:
+        found = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= {name if name in modules else node.module for name in inner}
+        here = dotted[name].removesuffix(".__init__")
+        graph[here] = (found & modules) - {here}
+    return graph
+
+
+def test_imports_have_no_circles(sources):
+    graph = graph_of_imports(sources)
+    assert sum(map(len, graph.values())) > 1000
+    graphlib.TopologicalSorter(graph).prepare()  # a CycleError names the circle
+
+
+def test_the_rule_of_circles_sees_what_it_should():
+    """One that only type checkers see, and one inside a function."""
+    texts = {
+        "a.py": "if TYPE_CHECKING:\n    from polypatch.b import B",
+        "b.py": "def f():\n    from polypatch import a",
+        "__init__.py": "",
+    }
+    graph = graph_of_imports([(name, ast.parse(text), []) for name, text in texts.items()])
+    with pytest.raises(graphlib.CycleError):
+        graphlib.TopologicalSorter(graph).prepare()

@@ -20,7 +20,7 @@ from polypatch.model.explain import Firing as Firing
 from polypatch.model.fix import Fix, made_fix
 from polypatch.model.gate import Limits, Verdict, check
 from polypatch.model.one_language import cautioned
-from polypatch.model.prune import Progress, Pruned, prune
+from polypatch.model.prune import OnPruning, Pruned, prune
 from polypatch.model.revert import revert
 from polypatch.model.rules import Rules
 from polypatch.model.stock_save import save_as_usual, warn_on_save
@@ -122,7 +122,7 @@ class EditedModel(AskedModel):
         names = [edit_ids] if isinstance(edit_ids, str) else items_in(edit_ids, "edit_ids", '["an-id"]')
         revert(self, list(dict.fromkeys(names)))
 
-    def prune(self, *, max_changed: int = 0, progress: Progress | None = None) -> Pruned:
+    def prune(self, *, max_changed: int = 0, progress: OnPruning | None = None) -> Pruned:
         """Fewer patches; see `polypatch.model.prune`. At most `max_changed` rows of the memory may get a new answer.
 
         Raises:

@@ -49,7 +49,7 @@ class Labelled(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class RelatedQuestion:
     """A question that an edit should (portability) or should not (locality) change, in one or more languages."""
 
     prompt: Mapping[Lang, Text]
@@ -76,8 +76,8 @@ class Edit:
     target: Mapping[Lang, str] = field(default_factory=dict)
     source: Lang = "en"
     rephrases: Mapping[Lang, tuple[Text, ...]] = field(default_factory=dict)
-    locality: Mapping[str, tuple[Probe, ...]] = field(default_factory=dict)
-    portability: Mapping[str, tuple[Probe, ...]] = field(default_factory=dict)
+    locality: Mapping[str, tuple[RelatedQuestion, ...]] = field(default_factory=dict)
+    portability: Mapping[str, tuple[RelatedQuestion, ...]] = field(default_factory=dict)
     ground_truth: Mapping[Lang, str] = field(default_factory=dict)
     subject: Mapping[Lang, str] = field(default_factory=dict)
 
@@ -164,12 +164,12 @@ def _rephrases(edit: Edit, given: Mapping[Lang, object]) -> dict[Lang, tuple[Tex
     return {lang: tuple(texts) for lang, texts in given.items()}  # type: ignore[arg-type]
 
 
-def _probe_sets(edit: Edit, name: str, given: object) -> dict[str, tuple[Probe, ...]]:
+def _probe_sets(edit: Edit, name: str, given: object) -> dict[str, tuple[RelatedQuestion, ...]]:
     """The named probes of an edit, each set as a tuple."""
     if not isinstance(given, Mapping):
         raise EditError(f"{_named(edit)}: {name} is {shortened(given)}; give named sets: {{'near': [Probe(…)]}}")
     for key, probes in given.items():
-        if not isinstance(probes, tuple | list) or not all(isinstance(probe, Probe) for probe in probes):
+        if not isinstance(probes, tuple | list) or not all(isinstance(probe, RelatedQuestion) for probe in probes):
             raise EditError(
                 f"{_named(edit)}: {name}[{key!r}] is {shortened(probes)}; give a list of "
                 f"polypatch.edits.Probe(prompt={{{shortened(edit.source)}: …}}, target={{…}})"

@@ -56,7 +56,7 @@ _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
 
 
 @dataclass(frozen=True)
-class Row:
+class RecipeRow:
     """A recipe with its editor by name, at that editor's own settings: the table is read without waiting for torch.
 
     `editor` is ``file.Class`` in ``editors/``, or the class itself, for one from outside.
@@ -87,23 +87,23 @@ class Row:
 
 _ONE_MORE = SourcePlusRandom(k=1, redraw="per_edit")
 
-ROWS: dict[str, Row] = {
-    "fine-tuning": Row("fine_tuning.FineTuning", paper=_MPN),
-    "t-patcher": Row("t_patcher.TPatcher", paper=_PATCHER),
-    "mpn-only": Row("t_patcher.TPatcher", SourcePlusRandom(k=1), Trigger.SAMPLED, paper=_MPN),
-    "mpn-all": Row("t_patcher.TPatcher", SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
-    "mpn-only-once": Row("t_patcher.TPatcher", _ONE_MORE, Trigger.SAMPLED, paper=_MPN),
-    "mpn-all-once": Row("t_patcher.TPatcher", _ONE_MORE, Trigger.ANY, paper=_MPN),
-    "fine-tuning-mpn": Row("fine_tuning.FineTuning", _ONE_MORE, Trigger.ANY),
-    "lora": Row("lora.LoRA", paper=_LORA),
-    "lora-mpn": Row("lora.LoRA", _ONE_MORE, Trigger.ANY),
-    "grace": Row("grace.GRACE", paper=_GRACE),
-    "grace-mpn": Row("grace.GRACE", _ONE_MORE, Trigger.ANY),
-    "polypatch": Row("discriminant.DiscriminantPatch", AllLanguages(), Trigger.ANY),
-    "polypatch-one": Row("discriminant.DiscriminantPatch", _ONE_MORE, Trigger.ANY),
-    "polypatch-one-mapped": Row("discriminant.DiscriminantPatch", SourcePlusMapped(k=1), Trigger.ANY),
-    "polypatch-mapped": Row("discriminant.DiscriminantPatch", SourcePlusMapped(), Trigger.SAMPLED),
-    "polypatch-both": Row("discriminant.DiscriminantPatch", SourcePlusMapped(k=None), Trigger.SAMPLED),
+ROWS: dict[str, RecipeRow] = {
+    "fine-tuning": RecipeRow("fine_tuning.FineTuning", paper=_MPN),
+    "t-patcher": RecipeRow("t_patcher.TPatcher", paper=_PATCHER),
+    "mpn-only": RecipeRow("t_patcher.TPatcher", SourcePlusRandom(k=1), Trigger.SAMPLED, paper=_MPN),
+    "mpn-all": RecipeRow("t_patcher.TPatcher", SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
+    "mpn-only-once": RecipeRow("t_patcher.TPatcher", _ONE_MORE, Trigger.SAMPLED, paper=_MPN),
+    "mpn-all-once": RecipeRow("t_patcher.TPatcher", _ONE_MORE, Trigger.ANY, paper=_MPN),
+    "fine-tuning-mpn": RecipeRow("fine_tuning.FineTuning", _ONE_MORE, Trigger.ANY),
+    "lora": RecipeRow("lora.LoRA", paper=_LORA),
+    "lora-mpn": RecipeRow("lora.LoRA", _ONE_MORE, Trigger.ANY),
+    "grace": RecipeRow("grace.GRACE", paper=_GRACE),
+    "grace-mpn": RecipeRow("grace.GRACE", _ONE_MORE, Trigger.ANY),
+    "polypatch": RecipeRow("discriminant.DiscriminantPatch", AllLanguages(), Trigger.ANY),
+    "polypatch-one": RecipeRow("discriminant.DiscriminantPatch", _ONE_MORE, Trigger.ANY),
+    "polypatch-one-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=1), Trigger.ANY),
+    "polypatch-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(), Trigger.SAMPLED),
+    "polypatch-both": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=None), Trigger.SAMPLED),
 }
 """The methods by name. A new one is a file in ``editors/``, or a sampler, and one row here.
 

@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification
 from polypatch.data import write_jsonl
 from polypatch.edits import Edit
 from polypatch.training import classifier as work
-from polypatch.training.callbacks import Progress
+from polypatch.training.callbacks import ProgressCallback
 from polypatch.training.classifier import TrainedFolder
 
 FAST = ("--set", "batch_size=8", "--set", "warmup_steps=2", "--set", "learning_rate=1e-3", "--max-steps", "12", "-q")
@@ -94,7 +94,7 @@ def test_interrupted_and_resumed(polypatch, claims, tmp_path, monkeypatch):
         4,
     )
     assert polypatch(*base, "--out", tmp_path / "whole").code == 0
-    told = Progress._tell
+    told = ProgressCallback._tell
 
     def stopping(self, state):
         told(self, state)
@@ -102,7 +102,7 @@ def test_interrupted_and_resumed(polypatch, claims, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Progress, "_tell", stopping)
+        patched.setattr(ProgressCallback, "_tell", stopping)
         ran = polypatch(*base, "--out", tmp_path / "cut")
     assert ran.code == 130
     assert "--resume goes on" in ran.err

@@ -3,7 +3,7 @@
 import json
 import string
 
-from polypatch.edits import Edit, Probe
+from polypatch.edits import Edit, RelatedQuestion
 
 CODES = {"en", "de", "fr", "zh", "ar"}
 """The two-letter codes that the files of the test have."""
@@ -144,5 +144,7 @@ def probes(group, source):
             asked, answers = (asked if isinstance(asked, list) else [asked]), [answers]
         need(None not in asked and {} not in asked)
         pairs = zip(asked, answers, strict=True)
-        found += [Probe(spoken(one, source, prompt_of), spoken(other, source, answer_of)) for one, other in pairs]
+        found += [
+            RelatedQuestion(spoken(one, source, prompt_of), spoken(other, source, answer_of)) for one, other in pairs
+        ]
     return tuple(found)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polypatch.data import Material, Row, Sizes, assemble
+from polypatch.data import CorpusRow, Material, Sizes, assemble
 from polypatch.data.rows import choose_languages, to_edits
 from polypatch.errors import DataError
 
@@ -18,7 +18,7 @@ SIZES = Sizes(memory=3, memory_other=2, validation=2, validation_other=2, locali
 def repetitive(seed, train):
     """90 rows over 120 words, so that texts repeat within a language, between languages and between partitions."""
     rng = random.Random(seed)
-    rows = [Row(str(i), {lang: f"w{rng.randrange(120)}" for lang in ("en", "de")}, "yes") for i in range(90)]
+    rows = [CorpusRow(str(i), {lang: f"w{rng.randrange(120)}" for lang in ("en", "de")}, "yes") for i in range(90)]
     edits = to_edits("m", rows[:12], ("en", "de"))
     sizes = SIZES if train else replace(SIZES, locality_train=0)
     return Material("m", ("en", "de"), edits, rows[12:50] if train else (), rows[50:], sizes=sizes)
@@ -48,7 +48,7 @@ def test_no_text_is_in_two_sets_in_any_language_and_sizes_are_exact(rows, train,
 
 
 def parallel(sizes=SIZES, rows=60):
-    made = [Row(str(i), {"en": f"e{i}", "de": f"d{i}", "fr": f"f{i}"}, "yes") for i in range(rows)]
+    made = [CorpusRow(str(i), {"en": f"e{i}", "de": f"d{i}", "fr": f"f{i}"}, "yes") for i in range(rows)]
     third = rows // 3
     edits = to_edits("m", made[:third], ("en", "de", "fr"))
     return Material("m", ("en", "de", "fr"), edits, made[third : 2 * third], made[2 * third :], sizes=sizes)
@@ -85,8 +85,8 @@ def test_a_set_that_cannot_be_filled_is_an_error_not_a_smaller_set():
 
 
 def test_pairs_with_one_premise_never_go_to_two_sets():
-    rows = [Row(str(i), {"en": (f"p{i // 3}", f"h{i}"), "de": (f"q{i // 3}", f"g{i}")}, "yes") for i in range(90)]
-    edits = to_edits("m", [Row("e", {"en": ("p0", "new"), "de": ("q0", "neu")}, "yes")], ("en", "de"))
+    rows = [CorpusRow(str(i), {"en": (f"p{i // 3}", f"h{i}"), "de": (f"q{i // 3}", f"g{i}")}, "yes") for i in range(90)]
+    edits = to_edits("m", [CorpusRow("e", {"en": ("p0", "new"), "de": ("q0", "neu")}, "yes")], ("en", "de"))
     material = Material("m", ("en", "de"), edits, held_out=rows, sizes=Sizes(20, 9, 10, 4, 0, 14))
     data = assemble(material)
     premises = {name: {text[0].replace("q", "p") for text in texts} for name, texts in sets_of(data).items()}

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from polypatch.data import load_data, load_edits, read_jsonl, write_jsonl
-from polypatch.edits import Edit, Labelled, Probe
+from polypatch.edits import Edit, Labelled, RelatedQuestion
 from polypatch.errors import DataError
 
 LANGS = ("en", "de", "zh", "sw", "yue")
@@ -24,7 +24,8 @@ def by_language(values, **size):
 probe_sets = st.dictionaries(
     st.text(max_size=8),
     st.lists(
-        st.builds(Probe, prompt=by_language(any_text, min_size=1), target=by_language(st.text(max_size=5))), max_size=3
+        st.builds(RelatedQuestion, prompt=by_language(any_text, min_size=1), target=by_language(st.text(max_size=5))),
+        max_size=3,
     ).map(tuple),
     max_size=3,
 )
@@ -103,8 +104,8 @@ def test_an_easyedit_file_loads_unchanged_as_array_or_lines(tmp_path, form):
     ferry, bakery = read_jsonl(path)
     assert (ferry.id, bakery.id) == ("knowedit-1", "knowedit-2")
     assert ferry.rephrases == {"en": ("Where does the ferry go?",)}
-    assert ferry.portability == {"Subject_Aliasing": (Probe({"en": "The boat goes to"}, {"en": "Corfu"}),)}
-    assert bakery.locality == {"neighborhood": (Probe({"en": "The bank opens at"}, {"en": "nine"}),)}
+    assert ferry.portability == {"Subject_Aliasing": (RelatedQuestion({"en": "The boat goes to"}, {"en": "Corfu"}),)}
+    assert bakery.locality == {"neighborhood": (RelatedQuestion({"en": "The bank opens at"}, {"en": "nine"}),)}
 
 
 def test_bom_crlf_gzip_and_blank_lines_are_accepted(tmp_path):
@@ -166,7 +167,7 @@ def edit(edit_id="a", **fields):
         ([edit(), edit()], "edit 'a' occurs twice"),
         ([edit(ground_truth={"en": 7})], "edit 'a' cannot be written: field 'ground_truth'"),
         ([edit(subject={"en": "\ud800"})], "edit 'a' cannot be written"),
-        ([edit(locality={"n": (Probe({}, {}),)})], "edit 'a' cannot be written: field 'locality.n"),
+        ([edit(locality={"n": (RelatedQuestion({}, {}),)})], "edit 'a' cannot be written: field 'locality.n"),
     ],
 )
 def test_a_failed_write_leaves_the_old_file(tmp_path, edits, message):
@@ -180,7 +181,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, edits, message):
 
 def test_load_data_takes_edits_and_their_probes(tmp_path):
     path = tmp_path / "e.jsonl"
-    probes = (Probe({"en": "p", "de": "q"}, {"en": "l"}), Probe({"en": "unanswered"}, {}))
+    probes = (RelatedQuestion({"en": "p", "de": "q"}, {"en": "l"}), RelatedQuestion({"en": "unanswered"}, {}))
     write_jsonl([edit(locality={"near": probes}), edit("b", prompt={"en": "x"})], path)
     data = load_data(f"jsonl:{path}")
     assert data.name == "jsonl"

@@ -3,7 +3,7 @@
 import pytest
 
 from polypatch.data.record import edit_from_record, record_from_edit
-from polypatch.edits import Edit, Probe
+from polypatch.edits import Edit, RelatedQuestion
 from polypatch.errors import DataError
 
 
@@ -59,15 +59,15 @@ def test_easyedit_probes_in_every_shape_it_has():
         },
         "portability": {"Reasoning": [{"prompt": {"en": "A", "de": "Ä"}, "ground_truth": {"en": "x"}}]},
     })  # fmt: skip
-    ships = Probe({"en": "Ferries are"}, {"en": "ships"})
+    ships = RelatedQuestion({"en": "Ferries are"}, {"en": "ships"})
     assert edit.locality == {
-        "list": (ships, Probe({"en": "Trains are"}, {"en": "vehicles"})),
+        "list": (ships, RelatedQuestion({"en": "Trains are"}, {"en": "vehicles"})),
         "single": (ships,),
-        "parallel": (Probe({"en": "A"}, {"en": "x"}), Probe({"en": "B"}, {"en": "y"})),
-        "one in a list": (Probe({"en": "A"}, {"en": "x"}),),
-        "no answer": (Probe({"en": "A"}, {}), Probe({"en": "B"}, {})),
+        "parallel": (RelatedQuestion({"en": "A"}, {"en": "x"}), RelatedQuestion({"en": "B"}, {"en": "y"})),
+        "one in a list": (RelatedQuestion({"en": "A"}, {"en": "x"}),),
+        "no answer": (RelatedQuestion({"en": "A"}, {}), RelatedQuestion({"en": "B"}, {})),
     }
-    assert edit.portability == {"Reasoning": (Probe({"en": "A", "de": "Ä"}, {"en": "x"}),)}
+    assert edit.portability == {"Reasoning": (RelatedQuestion({"en": "A", "de": "Ä"}, {"en": "x"}),)}
 
 
 def test_the_other_names_of_knowedit_and_counterfact():
@@ -86,7 +86,7 @@ def test_the_other_names_of_knowedit_and_counterfact():
     assert (edit.id, edit.prompt, edit.target) == ("7", {"en": "The bridge is in"}, {"en": "Porto"})
     assert (edit.subject, edit.ground_truth) == ({"en": "bridge"}, {"en": "Lisbon"})
     assert edit.rephrases == {"en": ("Where is the bridge?",)}
-    assert edit.locality == {"neighborhood": (Probe({"en": "The tower is in"}, {"en": "Belém"}),)}
+    assert edit.locality == {"neighborhood": (RelatedQuestion({"en": "The tower is in"}, {"en": "Belém"}),)}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from polypatch.api import attach
 from polypatch.data.memory import MemoryTexts
 from polypatch.deltas import PatchBank, WeightDelta
 from polypatch.editors import FineTuning, Lesson, Memory, MemoryRows, TPatcher
-from polypatch.editors.t_patcher import Neuron
+from polypatch.editors.t_patcher import TrainedNeuron
 from polypatch.editors.widths import PUBLISHED_WIDTH, fitted
 from polypatch.errors import TailMismatchError, UnsupportedModelError
 from polypatch.model.encoding import Encoding
@@ -106,7 +106,9 @@ def test_forty_steps_cached_and_uncached(tiny, family, figure):
     editor = fitted(TPatcher(views=0, max_steps=40, memory_top=60, example_repeat=4), PUBLISHED_WIDTH)
     cached, full = (training(tail, editor) for tail in (FrozenTail(site, tokenizer), FullForward(site, tokenizer)))
     gap = max(float((cached[name] - full[name]).abs().max()) for name in cached)
-    start = Neuron(torch.ones(site.hidden_size), PatchBank(site.hidden_size), 10.0, torch.Generator().manual_seed(0))
+    start = TrainedNeuron(
+        torch.ones(site.hidden_size), PatchBank(site.hidden_size), 10.0, torch.Generator().manual_seed(0)
+    )
     assert float((start.alpha * start.value - cached["value"]).detach().abs().max()) > 0.1  # it did train
     figure(f"40 steps cached against uncached, {family}, largest difference of k, b, v", gap)
     assert gap <= 1e-4

@@ -8,7 +8,7 @@ from polypatch.testing import tiny_model
 from polypatch.training.corpora import TrainingRow
 from polypatch.training.data import Corpus
 from polypatch.training.plan import Training
-from polypatch.training.presets import Settings
+from polypatch.training.presets import HyperParameters
 from polypatch.training.trainer import fine_tune
 
 LABELS = ("no", "yes")
@@ -35,7 +35,7 @@ def corpus(train=96, validation=40, languages=("en",), measured=(), *, upside_do
 
 
 def training(*, epochs=4, batch_size=8, learning_rate=3e-3, warmup_steps=4, eps=0.1, eps_means="entropy", **more):
-    settings = Settings(
+    settings = HyperParameters(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,

@@ -8,7 +8,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from polypatch.world import build_world, describe, load_world
 from polypatch.world.bert import cooccurrence, lsi
-from polypatch.world.documents import OBJECT, Composer, Reader
+from polypatch.world.documents import OBJECT, Composer, DocumentReader
 from polypatch.world.lexicon import LANGUAGES
 from polypatch.world.pretrain import collate
 from polypatch.world.tokenizer import train_tokenizer
@@ -49,7 +49,7 @@ def test_reader_marks_only_what_differs(tiny_config):
     universe = make_universe(tiny_config, 0)
     sentences = [fact.text(lang, 0, fact.answer) for fact in universe.facts for lang in LANGUAGES]
     tokenizer = train_tokenizer(sentences, 1500, 40)
-    reader = Reader(universe.documents, Composer(tokenizer.backend_tokenizer), random.Random(0))
+    reader = DocumentReader(universe.documents, Composer(tokenizer.backend_tokenizer), random.Random(0))
     rows = [reader.pair() for _ in range(50)]
     batch = collate(rows)
     assert batch.ids.shape == batch.segments.shape == batch.replaced.shape

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from polypatch.data.fever import PAPER, Choices, Claim, cut_in_three, load_fever, read_fever
+from polypatch.data.fever import PAPER, Choices, FeverClaim, cut_in_three, load_fever, read_fever
 from polypatch.errors import DataError, InputError
 
 from .tiny_marian import fever_rows, write_rows
@@ -24,7 +24,7 @@ def row(**changed):
 
 
 def test_the_layout_of_the_released_code(tmp_path):
-    assert one(tmp_path, row(rephrases=["Claimed."], logit=-0.3, prediction="REFUTES")) == Claim(
+    assert one(tmp_path, row(rephrases=["Claimed."], logit=-0.3, prediction="REFUTES")) == FeverClaim(
         "7", "A claim.", "SUPPORTS", ("Claimed.",)
     )
 
@@ -114,7 +114,7 @@ def test_a_test_set_that_was_trained_on_is_refused(tmp_path):
 
 
 def ids(number):
-    return [Claim(str(i), f"Claim {i}.", "SUPPORTS") for i in range(number)]
+    return [FeverClaim(str(i), f"Claim {i}.", "SUPPORTS") for i in range(number)]
 
 
 def sizes(parts):

@@ -10,7 +10,7 @@ from typing import Any
 
 from polypatch.cli.console import Bars, Stop, StoppedError, as_json
 from polypatch.cli.options import as_list, kept_as, pairs
-from polypatch.cli.session import Place, Translating, kept_in
+from polypatch.cli.session import EditsOrModel, TranslationOptions, kept_in
 from polypatch.cli.shown import shown
 from polypatch.data.formats import load_data
 from polypatch.edits import Edit
@@ -59,18 +59,18 @@ def add_as_typed(given: Mapping[str, Any]) -> str:
     languages, cache = as_list(given["translate_to"]), given["translation_cache"]
     with Bars(given["quiet"]) as bars:
         added = add_edits(
-            Place(given["model"], device=given["device"]),
+            EditsOrModel(given["model"], device=given["device"]),
             given["add"],
             bars,
             rules=Rules(**judged),
             memory=kept_as(given["keep_memory"]),
-            translating=Translating(languages, given["translator"], codes, cache),
+            translating=TranslationOptions(languages, given["translator"], codes, cache),
         )
     return added.to_json() if given["json"] else str(added)
 
 
 def add_edits(
-    place: Place, data: str, bars: Bars, *, rules: Rules, memory: str | None, translating: Translating
+    place: EditsOrModel, data: str, bars: Bars, *, rules: Rules, memory: str | None, translating: TranslationOptions
 ) -> Added:
     """Make the edits of `data` in the saved edits of `place`; those that were made already are passed over.
 

@@ -12,7 +12,7 @@ from polypatch.cli.console import Bars, Stop, StoppedError
 from polypatch.cli.first_failures import FirstFailures
 from polypatch.cli.folder import clear, require_no_reverted
 from polypatch.cli.results import Results, facts_of
-from polypatch.cli.translating import Translating
+from polypatch.cli.translating import StreamTranslation
 from polypatch.data import EditingData
 from polypatch.data.memory import Kept, read_memory, with_memory
 from polypatch.data.source import DataSource, absolute
@@ -45,7 +45,7 @@ def edit_and_record(
     no_memory: bool = False,
     probe: Path | None = None,
     keep_memory: str | None = "texts",
-    translation: Translating | None = None,
+    translation: StreamTranslation | None = None,
     command: str = "",
     resume: bool = False,
     overwrite: bool = False,

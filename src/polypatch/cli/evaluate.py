@@ -17,7 +17,7 @@ from polypatch.cli.options import (
     Json,
     Overwrite,
     Quiet,
-    Sizes,
+    SizeOptions,
     Threads,
     as_list,
     command_line,
@@ -57,7 +57,7 @@ def evaluate(
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Of the data's sampled sets. Default: the edits' own.")
     ] = None,
-    size: Sizes = None,
+    size: SizeOptions = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write report.md, report.json, cells.json.")
     ] = None,

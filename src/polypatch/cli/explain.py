@@ -22,7 +22,7 @@ from polypatch.cli.options import (
     NamedTexts,
     Quiet,
     Second,
-    Texts,
+    TextArguments,
     Threads,
     as_list,
 )
@@ -48,7 +48,7 @@ polypatch explain my-edits --edit fever-17 --lang en,ar --json
 
 def explain(
     edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits, or the RUN that has them.")],
-    texts: Texts = None,
+    texts: TextArguments = None,
     text: NamedTexts = None,
     second: Second = None,
     edit: EditPrompts = None,

@@ -20,8 +20,8 @@ from polypatch.cli.options import (
     Second,
     Threads,
     TranslationFile,
-    Translator,
     TranslatorCodes,
+    TranslatorOption,
     as_list,
     kept_as,
     pairs,
@@ -43,7 +43,7 @@ polypatch fix my-edits "play some jazz" class-2 --translate-to de,fr
 """
 
 
-class Sentence(NamedTuple):
+class TypedFix(NamedTuple):
     """What was typed: where, what, and what it should be."""
 
     place: str
@@ -82,7 +82,7 @@ def fix(
             metavar="L,L,…", help="Translate into these, where no text is given.", rich_help_panel=TRANSLATION
         ),
     ] = None,
-    translator: Translator = None,
+    translator: TranslatorOption = None,
     translator_code: TranslatorCodes = None,
     translation_cache: TranslationFile = None,
     device: Device = "auto",
@@ -100,11 +100,11 @@ def fix(
     sentence = read_words(words)
     if second is not None and sentence.translations:
         raise InputError("--second is of one language: give pairs in several languages in a file, with polypatch edit")
-    from polypatch.cli.session import Place, Translating, kept_in
+    from polypatch.cli.session import EditsOrModel, TranslationOptions, kept_in
 
     codes = pairs(translator_code, "--translator-code")
-    translating = Translating(as_list(translate_to), translator, codes, translation_cache)
-    place = Place(sentence.place, out, model, memory, no_memory, recipe, device)
+    translating = TranslationOptions(as_list(translate_to), translator, codes, translation_cache)
+    place = EditsOrModel(sentence.place, out, model, memory, no_memory, recipe, device)
     folder = place.folder
     prepare(threads, quiet=quiet)
     from polypatch.data.given import correction
@@ -128,7 +128,7 @@ def fix(
         raise typer.Exit(FAILED)
 
 
-def read_words(words: Iterable[str]) -> Sentence:
+def read_words(words: Iterable[str]) -> TypedFix:
     """The words of the command: ``--de TEXT`` or ``--de=TEXT`` is the sentence in German, wherever it stands.
 
     Raises:
@@ -152,7 +152,7 @@ def read_words(words: Iterable[str]) -> Sentence:
             'stands in quotes: polypatch fix my-edits "wake me up at nine" alarm_set --de "weck mich um neun"'
         )
     place, sentence, label = rest
-    return Sentence(place, sentence, label, translations)
+    return TypedFix(place, sentence, label, translations)
 
 
 def _named(error: ContradictionError, folder: Path) -> str:

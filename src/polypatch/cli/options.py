@@ -21,7 +21,7 @@ Data = Annotated[
         "[bold]polypatch ls data[/].",
     ),
 ]
-Sizes = Annotated[
+SizeOptions = Annotated[
     list[str] | None,
     typer.Option("--size", metavar="NAME=N", help="Size of a sampled set, such as memory=500; repeat for more."),
 ]
@@ -48,7 +48,7 @@ Languages = Annotated[
         metavar="L,L,…", help="Edit languages, source first: what samplers and triggers may use. Default: all."
     ),
 ]
-Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="What to ask the model.")]
+TextArguments = Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="What to ask the model.")]
 NamedTexts = Annotated[
     list[str] | None, typer.Option("--text", metavar="LANG=TEXT", help="A text and its language; repeat for more.")
 ]
@@ -85,7 +85,7 @@ TranslateTo = Annotated[
         rich_help_panel=TRANSLATION,
     ),
 ]
-Translator = Annotated[
+TranslatorOption = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",

@@ -18,7 +18,7 @@ from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 
 if TYPE_CHECKING:
-    from polypatch.data.memory import Probe
+    from polypatch.data.memory import ProbeText
     from polypatch.edited_model import EditedModel
 
 SUFFIXES = (".jsonl", ".csv", ".tsv")
@@ -37,7 +37,7 @@ polypatch predict my-model texts.txt --all-classes --out answers.jsonl
 class Predicted:
     """One text, its answer, and the probabilities of all classes."""
 
-    probe: Probe
+    probe: ProbeText
     label: str
     probability: float
     classes: dict[str, float]
@@ -78,9 +78,9 @@ def predict(
         raise InputError(f"{out}: answers are written to {', '.join(SUFFIXES)}")
     if all_classes and not json and (out is None or out.suffix != ".jsonl"):
         raise InputError("--all-classes needs room: add --json, or --out with a .jsonl file")
-    from polypatch.cli.session import Place
+    from polypatch.cli.session import EditsOrModel
 
-    asked = Place(place, base=model, device=device)
+    asked = EditsOrModel(place, base=model, device=device)
     prepare(threads, quiet=quiet)
     from polypatch.data.memory import read_probe
 
@@ -99,7 +99,7 @@ def predict(
         say(_in_words(found, out))
 
 
-def answers(edited: EditedModel, probes: Sequence[Probe]) -> list[Predicted]:
+def answers(edited: EditedModel, probes: Sequence[ProbeText]) -> list[Predicted]:
     """What the model says to each text."""
     names = list(edited.labels.values())
     rows = edited.predict_proba([probe.text for probe in probes]).tolist()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polypatch.cli.console import Bars, as_json, say
-from polypatch.cli.options import Data, Device, Json, Model, Parallel, Quiet, Sizes, Threads, as_list, sizes
+from polypatch.cli.options import Data, Device, Json, Model, Parallel, Quiet, SizeOptions, Threads, as_list, sizes
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 from polypatch.store.places import find_edits
@@ -51,7 +51,7 @@ def prune(
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Of the data's sampled sets. Default: the edits' own.")
     ] = None,
-    size: Sizes = None,
+    size: SizeOptions = None,
     device: Device = "auto",
     threads: Threads = 1,
     quiet: Quiet = False,

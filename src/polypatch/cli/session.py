@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # torch is waited for once it is needed
 
 
 @dataclass(frozen=True)
-class Place:
+class EditsOrModel:
     """Saved edits, or a model that is to get some.
 
     Attributes:
@@ -103,7 +103,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Translating:
+class TranslationOptions:
     """What the options say about prompts that are missing.
 
     Raises:

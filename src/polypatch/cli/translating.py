@@ -20,7 +20,7 @@ FACT, CACHE = "machine-translated prompts", "translations.sqlite"
 
 
 @dataclass(frozen=True)
-class Translating:
+class StreamTranslation:
     """What the command line says: see ``polypatch edit --help``."""
 
     languages: tuple[Lang, ...]
@@ -59,7 +59,7 @@ class Translating:
 
 def translating(
     languages: str | None, translator: str | None, codes: Sequence[str] | None, cache: Path | None, run: Path
-) -> Translating | None:
+) -> StreamTranslation | None:
     """The options, read; None where nothing is to be translated. The cache is in the folder `run` unless named.
 
     Raises:
@@ -69,7 +69,7 @@ def translating(
     if not wanted and (translator or codes or cache):
         raise InputError("a translator without --translate-to: say which languages to translate into, such as de,fr")
     known = pairs(codes, "--translator-code")
-    return Translating(wanted, cache or run / CACHE, translator or OPUS, known) if wanted else None
+    return StreamTranslation(wanted, cache or run / CACHE, translator or OPUS, known) if wanted else None
 
 
 def _counted(counts: Counter[Lang]) -> str:

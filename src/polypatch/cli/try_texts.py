@@ -20,7 +20,7 @@ from polypatch.cli.options import (
     NamedTexts,
     Quiet,
     Second,
-    Texts,
+    TextArguments,
     Threads,
     as_list,
 )
@@ -44,7 +44,7 @@ polypatch try runs/world/edits --edit world-0248 --data world --lang en,zh,ar
 
 def try_texts(
     edits: Annotated[Path, typer.Argument(metavar="EDITS", help="A folder of saved edits, or the RUN that has them.")],
-    texts: Texts = None,
+    texts: TextArguments = None,
     text: NamedTexts = None,
     second: Second = None,
     edit: EditPrompts = None,

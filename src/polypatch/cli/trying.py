@@ -18,7 +18,7 @@ LOUDEST = 3
 
 
 @dataclass(frozen=True)
-class Answer:
+class BeforeAfter:
     """What the model says, without and with its edits.
 
     Attributes:
@@ -33,17 +33,17 @@ class Answer:
     firing: Sequence[Firing]
 
 
-def answers(edited: EditedModel, asked: Sequence[Prompt]) -> list[Answer]:
+def answers(edited: EditedModel, asked: Sequence[Prompt]) -> list[BeforeAfter]:
     """Every text before and after."""
     texts = [one.text for one in asked]
     after = _said(edited, texts)
     with edited.disabled():
         before = _said(edited, texts)
     firing = [edited.firing(text) for text in texts]
-    return [Answer(*row) for row in zip(asked, before, after, firing, strict=True)]
+    return [BeforeAfter(*row) for row in zip(asked, before, after, firing, strict=True)]
 
 
-def table(found: Sequence[Answer]) -> Grid:
+def table(found: Sequence[BeforeAfter]) -> Grid:
     """One row per text; a changed answer stands out, and so does whether it is the one wanted."""
     languages, wanted = any(one.asked.lang for one in found), any(one.asked.wanted for one in found)
     titles = [*(["Language"] if languages else []), "Text", *(["Wanted"] if wanted else []), "Before", "After"]
@@ -58,7 +58,7 @@ def table(found: Sequence[Answer]) -> Grid:
     return labels((*titles, "Patches that fire"), rows)
 
 
-def to_json(found: Sequence[Answer]) -> str:
+def to_json(found: Sequence[BeforeAfter]) -> str:
     """One object per text."""
     return as_json(
         [
@@ -85,7 +85,7 @@ def _label(said: tuple[str, float], style: str = "") -> Shown:
     return Shown.assemble((said[0], style), f" {said[1]:.2f}")
 
 
-def _loudest(one: Answer) -> str:
+def _loudest(one: BeforeAfter) -> str:
     if not one.firing:
         return "–"
     shown = ", ".join(f"{fired.edit_id} {fired.activation:.2f}" for fired in one.firing[:LOUDEST])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The embedded six-language world: build it, look at it.", no_args_is_help=False)
 
-Seed = Annotated[int, typer.Option(metavar="N", help="Which world: its facts, its sentences, its model.")]
+WorldSeed = Annotated[int, typer.Option(metavar="N", help="Which world: its facts, its sentences, its model.")]
 CacheDir = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="Where worlds are kept. Default: POLYPATCH_CACHE, or the user's cache."),
@@ -38,7 +38,7 @@ CacheDir = Annotated[
     "polypatch world build --seed 1 --force --cache-dir worlds"
 )
 def build(
-    seed: Seed = 0,
+    seed: WorldSeed = 0,
     force: Annotated[bool, typer.Option("--force", help="Build it again, even if it is there.")] = False,
     cache_dir: CacheDir = None,
     quiet: Quiet = False,
@@ -63,7 +63,7 @@ def build(
 
 @app.command(epilog="[bold]Examples[/]\n\npolypatch world show\n\npolypatch world show --edits 2 --json")
 def show(
-    seed: Seed = 0,
+    seed: WorldSeed = 0,
     edits: Annotated[int, typer.Option(min=0, metavar="N", help="So many example edits.")] = 3,
     cache_dir: CacheDir = None,
     quiet: Quiet = False,

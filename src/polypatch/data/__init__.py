@@ -5,13 +5,13 @@ from polypatch.data.base import EditingData
 from polypatch.data.formats import FORMATS, load_data, load_edits
 from polypatch.data.jsonl import read_jsonl, write_jsonl
 from polypatch.data.labels import check_labels
-from polypatch.data.rows import Material, Row, Sizes
+from polypatch.data.rows import CorpusRow, Material, Sizes
 
 __all__ = [
     "FORMATS",
+    "CorpusRow",
     "EditingData",
     "Material",
-    "Row",
     "Sizes",
     "assemble",
     "check_labels",

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from polypatch.data.base import EditingData
-from polypatch.data.rows import Material, Row, Sizes
+from polypatch.data.rows import CorpusRow, Material, Sizes
 from polypatch.edits import Edit, Labelled, Lang, Text
 from polypatch.errors import DataError
 
-Groups = list[list[Row]]
+Groups = list[list[CorpusRow]]
 """Rows in sampling order. The rows of one group (one premise) never go to two sets."""
 
 
@@ -89,7 +89,7 @@ class _Draw:
         }
         return sets, rest
 
-    def memory(self, name: str, rows: Sequence[Row], size: int, size_other: int) -> dict[Lang, list[Text]]:
+    def memory(self, name: str, rows: Sequence[CorpusRow], size: int, size_other: int) -> dict[Lang, list[Text]]:
         """The memory `name` by language. Each language has its own draw: real memories are not parallel."""
         columns = {self.source: self._column(rows, self.source, size)}
         self._require(name, columns[self.source], size)
@@ -99,7 +99,7 @@ class _Draw:
         self.taken.update(text for column in columns.values() for text in column)
         return {lang: list(column) for lang, column in columns.items() if column}
 
-    def parallel(self, rows: Sequence[Row], size: int) -> dict[Lang, list[Text]]:
+    def parallel(self, rows: Sequence[CorpusRow], size: int) -> dict[Lang, list[Text]]:
         """Up to `size` rows that have every language, none of whose texts is in an edit or a set drawn before."""
         languages = (self.source, *self.others)
         order = random.Random(f"{self.seed} parallel").sample(rows, len(rows)) if size else []
@@ -108,18 +108,18 @@ class _Draw:
         chosen = [row for row, _ in zip(free, range(size), strict=False)]
         return {lang: [row.text[lang] for row in chosen] for lang in languages} if chosen else {}
 
-    def front(self, groups: Groups, size: int) -> tuple[list[Row], Groups]:
+    def front(self, groups: Groups, size: int) -> tuple[list[CorpusRow], Groups]:
         """The first `size` rows whose source text is free, and the groups after them; a group that was cut is used."""
-        rows: list[Row] = []
+        rows: list[CorpusRow] = []
         for used, group in enumerate(groups):
             if len(rows) >= size:
                 return rows[:size], groups[used:]
             rows.extend(row for row in group if row.text[self.source] not in self.taken)
         return rows[:size], []
 
-    def _column(self, rows: Iterable[Row], lang: Lang, at_most: int) -> dict[Text, Row]:
+    def _column(self, rows: Iterable[CorpusRow], lang: Lang, at_most: int) -> dict[Text, CorpusRow]:
         """The first `at_most` texts of `rows` in `lang` that are free, with their rows, without repeats."""
-        column: dict[Text, Row] = {}
+        column: dict[Text, CorpusRow] = {}
         for row in rows:
             if len(column) == at_most:
                 break
@@ -128,7 +128,7 @@ class _Draw:
                 column.setdefault(text, row)
         return column
 
-    def _require(self, what: str, have: Sequence[Row] | dict[Text, Row], size: int) -> None:
+    def _require(self, what: str, have: Sequence[CorpusRow] | dict[Text, CorpusRow], size: int) -> None:
         if len(have) < size:
             raise DataError(
                 f"{self.name}: {size} rows asked for {what}, but only {len(have)} are left for it; pass smaller Sizes"
@@ -146,9 +146,9 @@ def _key(text: Text) -> str:
     return text if isinstance(text, str) else text[0]
 
 
-def _shuffled(rows: Iterable[Row], source: Lang, taken: set[str], seed: int) -> Groups:
+def _shuffled(rows: Iterable[CorpusRow], source: Lang, taken: set[str], seed: int) -> Groups:
     """Rows grouped by key, without repeats and without the keys in `taken`, the groups in random order."""
-    groups: dict[str, dict[Text, Row]] = {}
+    groups: dict[str, dict[Text, CorpusRow]] = {}
     for row in rows:
         text = row.text[source]
         if _key(text) not in taken:
@@ -158,5 +158,5 @@ def _shuffled(rows: Iterable[Row], source: Lang, taken: set[str], seed: int) -> 
     return shuffled
 
 
-def _flat(groups: Groups) -> list[Row]:
+def _flat(groups: Groups) -> list[CorpusRow]:
     return [row for group in groups for row in group]

@@ -73,7 +73,7 @@ class Choices:
                 raise InputError(f"choice {field.name}={value}: expected 0 or more")
 
 
-class Claim(NamedTuple):
+class FeverClaim(NamedTuple):
     """One row of FEVER."""
 
     id: str
@@ -94,11 +94,11 @@ class Fever:
         left_over: claims of the training file that are in no set.
     """
 
-    train: tuple[Claim, ...]
-    validation: tuple[Claim, ...]
-    editing: tuple[Claim, ...]
-    test: tuple[Claim, ...]
-    left_over: tuple[Claim, ...] = ()
+    train: tuple[FeverClaim, ...]
+    validation: tuple[FeverClaim, ...]
+    editing: tuple[FeverClaim, ...]
+    test: tuple[FeverClaim, ...]
+    left_over: tuple[FeverClaim, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """Claims per set, under the names of `PAPER`."""
@@ -125,7 +125,7 @@ def load_fever(train: str | PathLike[str], dev: str | PathLike[str], choices: Ch
     return Fever(**{name: tuple(rows) for name, rows in cut.items()}, test=tuple(test))
 
 
-def cut_in_three(claims: Sequence[Claim], choices: Choices) -> dict[str, list[Claim]]:
+def cut_in_three(claims: Sequence[FeverClaim], choices: Choices) -> dict[str, list[FeverClaim]]:
     """The claims in random order, cut by `TENTHS`, each part rounded down; ``left_over`` has the rest."""
     order = list(claims)
     random.Random(choices.seed).shuffle(order)
@@ -141,7 +141,7 @@ def cut_in_three(claims: Sequence[Claim], choices: Choices) -> dict[str, list[Cl
     return {**parts, "left_over": rest}
 
 
-def read_fever(path: str | PathLike[str], choices: Choices | None = None) -> list[Claim]:
+def read_fever(path: str | PathLike[str], choices: Choices | None = None) -> list[FeverClaim]:
     """The claims of one JSON Lines file, in file order; gunzipped where the name ends in ``.gz``.
 
     A row is ``{"id", "input", "output": [{"answer"}, …], "rephrases" or "filtered_rephrases"}``; other fields are
@@ -153,7 +153,7 @@ def read_fever(path: str | PathLike[str], choices: Choices | None = None) -> lis
             such an object, an unknown label, an id that occurs twice.
     """
     path, choices = Path(path), choices or Choices()
-    claims: list[Claim] = []
+    claims: list[FeverClaim] = []
     rows: dict[str, int] = {}
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
@@ -179,7 +179,7 @@ def _decoded(line: str, where: str) -> dict[str, Any]:
     return row
 
 
-def _claim(row: dict[str, Any], default_id: str, where: str, choices: Choices) -> Claim:
+def _claim(row: dict[str, Any], default_id: str, where: str, choices: Choices) -> FeverClaim:
     if "input" not in row and "claim" in row:
         raise DataError(
             f"{where}: field 'input': missing, and there is a 'claim': this is FEVER's own layout; give KILT's or "
@@ -190,7 +190,7 @@ def _claim(row: dict[str, Any], default_id: str, where: str, choices: Choices) -
     if isinstance(name, bool) or not isinstance(name, str | int) or not str(name).strip():
         raise DataError(f"{where}: field 'id': expected text or a whole number, found {quoted(name)}")
     label = _label(row.get("output"), where, choices)
-    return Claim(_text(str(name), "id", where), text, label, _rephrases(row, text, where, choices))
+    return FeverClaim(_text(str(name), "id", where), text, label, _rephrases(row, text, where, choices))
 
 
 def _label(output: object, where: str, choices: Choices) -> str:

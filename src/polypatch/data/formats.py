@@ -20,12 +20,12 @@ from polypatch.data.xnli import read_xnli
 from polypatch.edits import Edit, Lang
 from polypatch.errors import DataError
 
-Reader: TypeAlias = Callable[[str, Iterable[Lang] | None, Lang], Material | EditingData]
+DataReader: TypeAlias = Callable[[str, Iterable[Lang] | None, Lang], Material | EditingData]
 """(place, languages or None for all, source language) -> everything there, not sampled; or sets that were drawn."""
 
 
 @dataclass(frozen=True)
-class Format:
+class DataFormat:
     """One format.
 
     Attributes:
@@ -35,7 +35,7 @@ class Format:
         suffixes: of files that need no name before them, also with ``.gz`` behind.
     """
 
-    read: Reader
+    read: DataReader
     what: str
     places: tuple[str, ...] = ("FOLDER",)
     suffixes: tuple[str, ...] = ()
@@ -44,15 +44,15 @@ class Format:
 _LINES = "your own edits, one JSON object per line; EasyEdit's and KnowEdit's files as they are"
 _TABLE = "your own edits as a table with the columns text, label, lang and id; commas, semicolons or tabs"
 
-FORMATS: dict[str, Format] = {
-    "jsonl": Format(read_jsonl_material, _LINES, ("FILE",), (".jsonl", ".json")),
-    "csv": Format(read_csv_material, _TABLE, ("FILE",), (".csv", ".tsv")),
-    "massive": Format(read_massive, "MASSIVE: 60 intents of voice commands, a .tsv(.gz) per language"),
-    "massive-all": Format(read_massive_all, "the same, with more of its rows as edits, for long streams"),
-    "massive-dev": Format(read_massive_dev, "the same, half of its dev rows as edits, for choosing settings"),
-    "xnli": Format(read_xnli, "XNLI: inference in 15 languages, a .tsv(.gz) per split and language"),
-    "xfever-edit": Format(read_xfever_data, "what polypatch data xfever-edit wrote, its sets as they were drawn"),
-    "hub": Format(read_hub, "MASSIVE or XNLI from the Hugging Face hub", ("massive", "xnli")),
+FORMATS: dict[str, DataFormat] = {
+    "jsonl": DataFormat(read_jsonl_material, _LINES, ("FILE",), (".jsonl", ".json")),
+    "csv": DataFormat(read_csv_material, _TABLE, ("FILE",), (".csv", ".tsv")),
+    "massive": DataFormat(read_massive, "MASSIVE: 60 intents of voice commands, a .tsv(.gz) per language"),
+    "massive-all": DataFormat(read_massive_all, "the same, with more of its rows as edits, for long streams"),
+    "massive-dev": DataFormat(read_massive_dev, "the same, half of its dev rows as edits, for choosing settings"),
+    "xnli": DataFormat(read_xnli, "XNLI: inference in 15 languages, a .tsv(.gz) per split and language"),
+    "xfever-edit": DataFormat(read_xfever_data, "what polypatch data xfever-edit wrote, its sets as they were drawn"),
+    "hub": DataFormat(read_hub, "MASSIVE or XNLI from the Hugging Face hub", ("massive", "xnli")),
 }
 
 
@@ -112,7 +112,7 @@ def load_edits(
     return list(_format(name).read(str(path), languages, source).edits)
 
 
-def _format(name: str) -> Format:
+def _format(name: str) -> DataFormat:
     if name not in FORMATS:
         raise DataError(f"unknown data format {name!r} (known: {', '.join(sorted(FORMATS))})")
     return FORMATS[name]

@@ -14,7 +14,7 @@ from polypatch.data.assemble import assemble
 from polypatch.data.base import EditingData
 from polypatch.data.massive import LOCALES, massive_material
 from polypatch.data.rows import Material, Sizes, choose_languages
-from polypatch.data.xnli import LANGUAGES, Pair, xnli_material
+from polypatch.data.xnli import LANGUAGES, TextPair, xnli_material
 from polypatch.edits import Lang
 from polypatch.errors import DataError
 
@@ -54,7 +54,7 @@ def xnli_from_datasets(datasets: Mapping[Lang, Any], *, where: object = "XNLI") 
         DataError: a missing split or column, or languages that have other labels or another number of rows.
     """
     labels: dict[str, list[str]] = {}
-    pairs: dict[str, dict[Lang, list[Pair]]] = {"dev": {}, "test": {}}
+    pairs: dict[str, dict[Lang, list[TextPair]]] = {"dev": {}, "test": {}}
     for lang, splits in datasets.items():
         for name, part in (("validation", "dev"), ("test", "test")):
             split = _split(splits, name, where)
@@ -81,7 +81,7 @@ def xnli_from_all_languages(
         DataError: a missing split, column or language.
     """
     labels: dict[str, list[str]] = {}
-    pairs: dict[str, dict[Lang, list[Pair]]] = {}
+    pairs: dict[str, dict[Lang, list[TextPair]]] = {}
     for name, part in (("validation", "dev"), ("test", "test")):
         split = _split(splits, name, where)
         premises, hypotheses = _column(split, "premise", where), _column(split, "hypothesis", where)
@@ -212,7 +212,7 @@ def _labels(split: Any, name: str, where: object) -> list[str]:
         raise DataError(f"{where}: column {name!r} holds a label without a name ({error})") from error
 
 
-def _both(premise: Mapping[Lang, str], hypothesis: Mapping[str, list[str]]) -> dict[Lang, Pair]:
+def _both(premise: Mapping[Lang, str], hypothesis: Mapping[str, list[str]]) -> dict[Lang, TextPair]:
     """The pairs of one ``all_languages`` row in every language that has both parts."""
     second = dict(zip(hypothesis["language"], hypothesis["translation"], strict=True))
     return {lang: (text, second[lang]) for lang, text in premise.items() if lang in second}

@@ -17,7 +17,7 @@ from polypatch.data.files import read_text, write_atomically
 from polypatch.data.quoting import quoted
 from polypatch.data.record import edit_from_record, record_from_edit
 from polypatch.data.rows import Material, choose_languages
-from polypatch.edits import Edit, Labelled, Lang, Probe
+from polypatch.edits import Edit, Labelled, Lang, RelatedQuestion
 from polypatch.errors import DataError
 
 
@@ -145,7 +145,7 @@ def _locality(edits: Iterable[Edit]) -> dict[str, list[Labelled]]:
     return sets
 
 
-def _labelled(probe: Probe, source: Lang) -> Iterator[tuple[Lang, Labelled]]:
+def _labelled(probe: RelatedQuestion, source: Lang) -> Iterator[tuple[Lang, Labelled]]:
     for lang, text in probe.prompt.items():
         label = probe.target.get(lang, probe.target.get(source))
         if label is not None:

@@ -19,7 +19,7 @@ from polypatch.data.assemble import assemble
 from polypatch.data.base import EditingData
 from polypatch.data.files import find_table, read_table, require_table
 from polypatch.data.quoting import quoted
-from polypatch.data.rows import Material, Row, Sizes, choose_languages, filled, to_edits
+from polypatch.data.rows import CorpusRow, Material, Sizes, choose_languages, filled, to_edits
 from polypatch.edits import Lang
 from polypatch.errors import DataError
 
@@ -81,7 +81,7 @@ def read_massive_all(
 ) -> Material:
     """The same with more rows as edits, some 6,600 of the whole corpus."""
     found = read_massive(path, languages, source)
-    parts: dict[int, list[Row]] = {i: list(found.train[i::7]) for i in range(7)}
+    parts: dict[int, list[CorpusRow]] = {i: list(found.train[i::7]) for i in range(7)}
     edited = [*found.held_out, *parts[0]]
     return replace(
         found,
@@ -116,14 +116,14 @@ def massive_material(
         DataError: an unknown partition, or a row without text in one of the languages or without intent.
     """
     languages = tuple(texts)
-    parts: dict[str, list[Row]] = {name: [] for name in PARTITIONS}
+    parts: dict[str, list[CorpusRow]] = {name: [] for name in PARTITIONS}
     for row_id, (partition, intent) in labels.items():
         if partition not in parts:
             raise DataError(
                 f"{where}: row {quoted(row_id)} is in partition {quoted(partition)}, not in {', '.join(PARTITIONS)}"
             )
         try:
-            row = Row(row_id, {lang: texts[lang][row_id] for lang in languages}, intent)
+            row = CorpusRow(row_id, {lang: texts[lang][row_id] for lang in languages}, intent)
         except KeyError:
             missing = next(lang for lang in languages if row_id not in texts[lang])
             raise DataError(f"{where}: row {quoted(row_id)} has no text in {missing!r}") from None

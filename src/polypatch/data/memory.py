@@ -79,7 +79,7 @@ class Kept:
         return self
 
 
-class Probe(NamedTuple):
+class ProbeText(NamedTuple):
     """A text, its language, and its label where that is known."""
 
     lang: Lang
@@ -100,7 +100,7 @@ def read_memory(path: Path, source: Lang) -> dict[Lang, list[Text]]:
     return {lang: list(texts) for lang, texts in memory.items()}
 
 
-def read_probe(path: Path, source: Lang) -> list[Probe]:
+def read_probe(path: Path, source: Lang) -> list[ProbeText]:
     """As `read_memory`, every text once and with its ``"label"`` where a line of the ``.jsonl`` file has one.
 
     Raises:
@@ -112,21 +112,21 @@ def read_probe(path: Path, source: Lang) -> list[Probe]:
     if not lines:
         raise DataError(f"{path}: holds no texts")
     if ".jsonl" not in path.suffixes:
-        return list(dict.fromkeys(Probe(source, line.strip()) for _, line in lines))
+        return list(dict.fromkeys(ProbeText(source, line.strip()) for _, line in lines))
     return _once(((where := f"{path} row {number}", _row(line, where)) for number, line in lines), path)
 
 
-def _from_table(path: Path, source: Lang) -> Iterator[tuple[str, Probe]]:
+def _from_table(path: Path, source: Lang) -> Iterator[tuple[str, ProbeText]]:
     for where, _, cells in read_csv_rows(path, ("text",), ("lang", "label")):
         lang = cells.get("lang", source)
         if not is_lang(lang):
             raise DataError(f"{where}: {not_a_lang(lang)}")
-        yield where, Probe(lang, cells["text"], cells.get("label"))
+        yield where, ProbeText(lang, cells["text"], cells.get("label"))
 
 
-def _once(rows: Iterable[tuple[str, Probe]], path: Path) -> list[Probe]:
+def _once(rows: Iterable[tuple[str, ProbeText]], path: Path) -> list[ProbeText]:
     """Every text once, with its label where one row has it."""
-    found: dict[tuple[Lang, Text], Probe] = {}
+    found: dict[tuple[Lang, Text], ProbeText] = {}
     for where, row in rows:
         known = found.setdefault((row.lang, row.text), row)
         if known.label != row.label and None not in (known.label, row.label):
@@ -224,7 +224,7 @@ def _by_language(given: Texts, name: str) -> dict[Lang, list[Text]]:
     return {lang: texts_in(texts, f"{name}[{lang!r}]") for lang, texts in given.items()}
 
 
-def probes_in(given: Texts) -> list[Probe]:
+def probes_in(given: Texts) -> list[ProbeText]:
     """Probe texts as they were given: in a file perhaps with their labels.
 
     Raises:
@@ -232,7 +232,7 @@ def probes_in(given: Texts) -> list[Probe]:
     """
     if isinstance(given, str | PathLike) and Path(given).exists():
         return read_probe(Path(given), "")
-    return [Probe(lang, text) for lang, texts in _by_language(given, "probe").items() for text in texts]
+    return [ProbeText(lang, text) for lang, texts in _by_language(given, "probe").items() for text in texts]
 
 
 def with_memory(data: EditingData, memory: Mapping[Lang, Sequence[Text]]) -> EditingData:
@@ -254,7 +254,7 @@ def _readable(part: object) -> bool:
     return isinstance(part, str) and bool(part.strip()) and not re.search("[\ud800-\udfff]", part)
 
 
-def _row(line: str, where: str) -> Probe:
+def _row(line: str, where: str) -> ProbeText:
     row = strict_json(line.encode(), where, DataError)
     try:
         lang, text, label = row["lang"], row["text"], row.get("label")
@@ -267,4 +267,4 @@ def _row(line: str, where: str) -> Probe:
         raise DataError(f'{where}: "lang" must be a code such as "en", "text" a text or a pair of texts')
     if label is not None and not isinstance(label, str):
         raise DataError(f'{where}: "label" must be the name of a class, is {label!r}')
-    return Probe(lang, text, label)
+    return ProbeText(lang, text, label)

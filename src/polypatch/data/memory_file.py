@@ -20,7 +20,7 @@ PARTS = ("train", "validation", "held_out")
 LEFT_OUT = "-"
 _LETTERS = {"t": "train", "v": "validation", "h": "held_out"}
 
-Row: TypeAlias = tuple[str, Lang, Text]
+MemoryRow: TypeAlias = tuple[str, Lang, Text]
 """The part, the language (empty where it is not known), the text."""
 
 
@@ -87,7 +87,7 @@ class MemoryFile:
             raise DataError(f"{self.path}: the memory of these edits is in this file, which was changed since; {fix}")
         return replace(_kept(self._rows()), file=self.path, parallel=self.parallel)
 
-    def _rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[MemoryRow]:
         for lang, texts in read_memory(self.path, "").items():
             for letter, text in zip(self.parts.get(lang, ""), texts, strict=False):
                 if letter in _LETTERS:
@@ -181,7 +181,7 @@ def _of_part(kept: Kept, part: str) -> Iterator[tuple[Lang, Text]]:
     return ((kept.langs.get(text, ""), text) for text in getattr(kept, part))
 
 
-def _kept(rows: Iterable[Row]) -> Kept:
+def _kept(rows: Iterable[MemoryRow]) -> Kept:
     flat: dict[str, list[Text]] = {"train": [], "validation": []}
     held_out: dict[Lang, list[Text]] = {}
     langs: dict[Text, Lang] = {}
@@ -203,7 +203,7 @@ def _read(raw: bytes, where: str) -> Iterator[tuple[str, Any]]:
             yield (place := f"{where} row {number}"), strict_json(line, place, ArtefactError)
 
 
-def _row(row: Any, place: str) -> Row:
+def _row(row: Any, place: str) -> MemoryRow:
     fits = isinstance(row, dict) and row.keys() == {"lang", "part", "text"} and row["part"] in PARTS
     if not fits or not (row["lang"] == "" or is_lang(row["lang"])):
         raise ArtefactError(f"{place}: is no text of a memory with its language and its part")

@@ -18,7 +18,7 @@ from polypatch.languages import languages_in
 Translators = Callable[[Lang, Lang], Translator]
 """(language read, language written) -> what translates between them; `polypatch.data.translators.Models` is one."""
 
-Pair = tuple[Lang, Lang]
+LanguagePair = tuple[Lang, Lang]
 
 
 def translated(
@@ -51,7 +51,7 @@ def translated(
         DataError: no such model, or not a translation model; the disk refuses. What was translated before is kept.
     """
     edits, wanted = edits_in(edits), _checked(languages)
-    missing: dict[Pair, list[str]] = {}
+    missing: dict[LanguagePair, list[str]] = {}
     for lang in wanted:
         for edit in edits:
             if lang not in edit.prompt:
@@ -60,7 +60,7 @@ def translated(
         raise InputError(f"translator is {translator!r}: give a folder, a hub name, or what gives a translator")
     find = Models(translator) if isinstance(translator, str) else translator
     translators = {pair: find(*pair) for pair in missing}  # what can be wrong is found before the work begins
-    found: dict[Pair, Mapping[str, str]] = {}
+    found: dict[LanguagePair, Mapping[str, str]] = {}
     with TranslationCache(":memory:" if cache is None else cache) as kept:
         for pair, one in translators.items():
             told = None if progress is None else partial(progress, f"translating {' to '.join(pair)}")

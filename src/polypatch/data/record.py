@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from polypatch.arguments import SURROGATE, is_number, no_class_name
 from polypatch.data.quoting import cut, listed, quoted
-from polypatch.edits import Edit, Lang, Probe, Text, is_lang
+from polypatch.edits import Edit, Lang, RelatedQuestion, Text, is_lang
 from polypatch.errors import DataError, EditError
 from polypatch.languages import not_a_lang
 
@@ -176,7 +176,7 @@ def _label(value: object, field: str) -> str | None:
     return None if answer is None else _filled(answer, field)
 
 
-def _probe_sets(record: Record, field: str, source: Lang) -> dict[str, tuple[Probe, ...]]:
+def _probe_sets(record: Record, field: str, source: Lang) -> dict[str, tuple[RelatedQuestion, ...]]:
     value = record.get(field)
     if value is not None and not isinstance(value, dict):
         raise DataError(f"field {field!r}: expected an object of named probes, found {_short(value)}")
@@ -191,12 +191,12 @@ def _probe_sets(record: Record, field: str, source: Lang) -> dict[str, tuple[Pro
     return sets
 
 
-def _probes(group: object, field: str, source: Lang) -> tuple[Probe, ...]:
+def _probes(group: object, field: str, source: Lang) -> tuple[RelatedQuestion, ...]:
     items = group if isinstance(group, list) else [group]
     return tuple(probe for i, item in enumerate(items) for probe in _probe(item, f"{field}[{i}]", source))
 
 
-def _probe(item: object, field: str, source: Lang) -> list[Probe]:
+def _probe(item: object, field: str, source: Lang) -> list[RelatedQuestion]:
     """One probe, or several where EasyEdit gives parallel lists of prompts and answers in one object."""
     if not isinstance(item, dict) or item.get("prompt") in (None, {}):
         raise DataError(f"field {field!r}: expected an object with a prompt, found {_short(item)}")
@@ -208,7 +208,7 @@ def _probe(item: object, field: str, source: Lang) -> list[Probe]:
     if None in prompts or {} in prompts:
         raise DataError(f"field {field!r}: a prompt without text in {quoted(prompts)}; fill it in or leave it out")
     return [
-        Probe(
+        RelatedQuestion(
             prompt=_by_language(prompt, f"{field}.prompt", source, _text),
             target=_by_language(answer, f"{field}.ground_truth", source, _answer),
         )
@@ -239,10 +239,10 @@ def _texts_json(texts: Collection[Text]) -> Any:
     return written[0] if len(written) == 1 else written
 
 
-def _probe_sets_json(sets: Mapping[str, Collection[Probe]], source: Lang) -> Record:
+def _probe_sets_json(sets: Mapping[str, Collection[RelatedQuestion]], source: Lang) -> Record:
     return {name: [_probe_json(probe, source) for probe in probes] for name, probes in sets.items()}
 
 
-def _probe_json(probe: Probe, source: Lang) -> Record:
+def _probe_json(probe: RelatedQuestion, source: Lang) -> Record:
     record = {"prompt": _plain(probe.prompt, source, _text_json)}
     return record | ({"ground_truth": _plain(probe.target, source, _same)} if probe.target else {})

@@ -13,7 +13,7 @@ from polypatch.errors import DataError
 from polypatch.languages import not_a_lang
 
 
-class Row(NamedTuple):
+class CorpusRow(NamedTuple):
     """One labelled row of a corpus, in every language that was asked for; a training row may lack some."""
 
     id: str
@@ -69,8 +69,8 @@ class Material:
     name: str
     languages: tuple[Lang, ...]
     edits: tuple[Edit, ...]
-    train: Sequence[Row] = ()
-    held_out: Sequence[Row] = ()
+    train: Sequence[CorpusRow] = ()
+    held_out: Sequence[CorpusRow] = ()
     locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
     sizes: Sizes = Sizes()
 
@@ -98,7 +98,7 @@ def choose_languages(
     return chosen
 
 
-def filled(row: Row, *, where: object) -> Row:
+def filled(row: CorpusRow, *, where: object) -> CorpusRow:
     """The row itself, where every text and the label say something.
 
     Raises:
@@ -110,7 +110,7 @@ def filled(row: Row, *, where: object) -> Row:
     return row
 
 
-def to_edits(name: str, rows: Iterable[Row], languages: Sequence[Lang]) -> tuple[Edit, ...]:
+def to_edits(name: str, rows: Iterable[CorpusRow], languages: Sequence[Lang]) -> tuple[Edit, ...]:
     """One edit per row, ``{name}-{row id}``, in row order; the label is the target in every language."""
     source = languages[0]
     return tuple(

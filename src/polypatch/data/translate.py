@@ -12,7 +12,7 @@ from typing import Protocol
 from polypatch.data.translation_cache import TranslationCache
 from polypatch.errors import InputError
 
-Progress = Callable[[int, int], None]
+OnTranslated = Callable[[int, int], None]
 """(sentences that have a translation, sentences)."""
 
 
@@ -48,7 +48,7 @@ def translate(
     cache: TranslationCache,
     *,
     batch_size: int = 32,
-    progress: Progress | None = None,
+    progress: OnTranslated | None = None,
 ) -> Translations:
     """Translate each distinct sentence that the cache does not hold, and keep every batch before the next one starts.
 

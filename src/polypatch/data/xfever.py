@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from polypatch.data.base import EditingData
-from polypatch.data.fever import Choices, Claim, Fever
+from polypatch.data.fever import Choices, Fever, FeverClaim
 from polypatch.data.files import read_lines, write_atomically
 from polypatch.data.jsonl import read_jsonl, write_jsonl
 from polypatch.data.rows import choose_languages
@@ -38,7 +38,7 @@ class Surroundings:
     """
 
     memory: tuple[str, ...]
-    locality: tuple[Claim, ...]
+    locality: tuple[FeverClaim, ...]
 
 
 def surroundings(fever: Fever, choices: Choices) -> Surroundings:
@@ -59,7 +59,7 @@ def surroundings(fever: Fever, choices: Choices) -> Surroundings:
     return Surroundings(tuple(row.text for row in memory), tuple(rows[:near]))
 
 
-def to_edits(claims: Iterable[Claim], translations: Mapping[Lang, Mapping[str, str]]) -> list[Edit]:
+def to_edits(claims: Iterable[FeverClaim], translations: Mapping[Lang, Mapping[str, str]]) -> list[Edit]:
     """One edit ``fever-{id}`` per claim; a language whose translation came out empty is left out of the prompts.
 
     Only the claim is translated ("the translated field is 'input'"); rephrases stay English, and the label is the

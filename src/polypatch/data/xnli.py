@@ -18,7 +18,7 @@ from polypatch.data.assemble import assemble
 from polypatch.data.base import EditingData
 from polypatch.data.files import find_table, read_lines, read_table, require_table
 from polypatch.data.quoting import quoted
-from polypatch.data.rows import Material, Row, Sizes, choose_languages, filled, to_edits
+from polypatch.data.rows import CorpusRow, Material, Sizes, choose_languages, filled, to_edits
 from polypatch.edits import Lang
 from polypatch.errors import DataError
 
@@ -35,7 +35,7 @@ WITH_TRAIN = Sizes(
 )
 """Sizes where MultiNLI's 392,702 rows are there: Transformer-Patcher's memory, and all of ``dev``."""
 
-Pair = tuple[str, str]
+TextPair = tuple[str, str]
 
 
 def load_xnli(
@@ -75,7 +75,7 @@ def read_xnli(path: str | PathLike[str], languages: Iterable[Lang] | None = None
 
 
 def xnli_material(
-    labels: Mapping[str, Sequence[str]], pairs: Mapping[str, Mapping[Lang, Sequence[Pair]]], *, where: object
+    labels: Mapping[str, Sequence[str]], pairs: Mapping[str, Mapping[Lang, Sequence[TextPair]]], *, where: object
 ) -> Material:
     """Align the languages by position.
 
@@ -95,7 +95,9 @@ def xnli_material(
     return Material("xnli", languages, edits, train=rows["train"], held_out=rows["dev"], sizes=WITH_TRAIN)
 
 
-def aligned(split: str, labels: Sequence[str], pairs: Mapping[Lang, Sequence[Pair]], where: object) -> list[Row]:
+def aligned(
+    split: str, labels: Sequence[str], pairs: Mapping[Lang, Sequence[TextPair]], where: object
+) -> list[CorpusRow]:
     """The rows of one split, a label and a pair per language each.
 
     Raises:
@@ -111,7 +113,7 @@ def aligned(split: str, labels: Sequence[str], pairs: Mapping[Lang, Sequence[Pai
         )
     prefix = "" if split == "test" else f"{split}-"
     return [
-        filled(Row(f"{prefix}{i + 1}", {lang: column[i] for lang, column in pairs.items()}, label), where=where)
+        filled(CorpusRow(f"{prefix}{i + 1}", {lang: column[i] for lang, column in pairs.items()}, label), where=where)
         for i, label in enumerate(labels)
     ]
 
@@ -121,7 +123,7 @@ def read_labels(table: Path) -> list[str]:
     return [row[0] for row in read_table(table, ("label", "genre"))]
 
 
-def read_pairs(table: Path, labels: Sequence[str]) -> list[Pair]:
+def read_pairs(table: Path, labels: Sequence[str]) -> list[TextPair]:
     """The pairs of one file. Where it repeats the labels they must agree: the cheapest proof that rows are aligned."""
     rows = [line.split("\t") for line in read_lines(table)]
     for number, row in enumerate(rows, start=1):

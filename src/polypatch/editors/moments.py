@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class Table(Protocol):
+class CountedRows(Protocol):
     """A growing table of rows with multiplicities; `MemoryRows` is one."""
 
     base: int
@@ -33,7 +33,7 @@ class Sums(NamedTuple):
     first: Tensor
     second: Tensor
 
-    def plus(self, rows: Table) -> Sums:
+    def plus(self, rows: CountedRows) -> Sums:
         """With all rows of the memory.
 
         Row by row: then the sums do not depend on how many edits were made between two looks, and a stream that was
@@ -56,7 +56,7 @@ class Moments:
         rows: the memory, whose `base` rows never change.
     """
 
-    def __init__(self, rows: Table) -> None:
+    def __init__(self, rows: CountedRows) -> None:
         base = rows.rows[: rows.base].double()
         self._base = Sums(rows.base, base.new_tensor(float(rows.base)), base.sum(0), base.T @ base)
         # The newest sums, and those before: an edit that is taken back goes one step back, not to the beginning.
@@ -69,7 +69,7 @@ class Moments:
         if self._latest.used > used:
             self._latest = self._before
 
-    def of(self, rows: Table) -> tuple[Tensor, Tensor]:
+    def of(self, rows: CountedRows) -> tuple[Tensor, Tensor]:
         """μ = Σ c·q ÷ Σ c and C = Σ c·q qᵀ ÷ Σ c − μ μᵀ of the memory as it is."""
         known = next((sums for sums in (self._latest, self._before) if sums.used <= rows.used), self._base)
         sums = known.plus(rows)

@@ -29,7 +29,7 @@ Margin: TypeAlias = Annotated[float, between(-80, 80)]
 """It stands in an exponent, and float32 ends at exp(88)."""
 
 
-class Neuron:
+class TrainedNeuron:
     """The patch in training: k, b, v and the amplifier α, all trained. A `Change`."""
 
     overrides: Mapping[str, Tensor] = MappingProxyType({})
@@ -122,13 +122,15 @@ class TPatcher(Settings):
         """Train one neuron on the lesson and append it to the bank."""
         bank = expect(PatchBank, delta, self)
         rows = tail.rows(lesson.rows, bank, views=self.views, generator=lesson.generator)
-        neuron = Neuron(rows.q[0], bank, self.amplification, lesson.generator)
+        neuron = TrainedNeuron(rows.q[0], bank, self.amplification, lesson.generator)
         drawn = Drawn(lesson)
         steps, reason = self._train(neuron, rows, drawn, torch.tensor(lesson.wanted, device=rows.q.device), memory)
         bank.append(lesson.owner, neuron.key, neuron.bias, neuron.alpha * neuron.value)
         return Fit(steps, drawn.seen, reason)
 
-    def _train(self, neuron: Neuron, rows: Trainable, drawn: Drawn, targets: Tensor, memory: Memory) -> tuple[int, str]:
+    def _train(
+        self, neuron: TrainedNeuron, rows: Trainable, drawn: Drawn, targets: Tensor, memory: Memory
+    ) -> tuple[int, str]:
         numbers = neuron.numbers
         optimiser = torch.optim.Adam([numbers], lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
         plateau = ReduceLROnPlateau(optimiser, factor=self.plateau_factor, patience=1, threshold=self.plateau_threshold)
@@ -147,7 +149,7 @@ class TPatcher(Settings):
         return self.max_steps, f"not right on every text after {self.max_steps} steps"
 
     def loss(
-        self, neuron: Neuron, rows: Trainable, picks: list[int], targets: Tensor, loudest: Loudest | None
+        self, neuron: TrainedNeuron, rows: Trainable, picks: list[int], targets: Tensor, loudest: Loudest | None
     ) -> Tensor:
         """L on one batch: the picked texts, each `example_repeat` times."""
         repeat = self.example_repeat if self.views else 1
@@ -157,14 +159,14 @@ class TPatcher(Settings):
         loss = edit_loss(logits, targets[batch], self.entropy_weight)
         return loss + self.pull(neuron, z if self.views else z.repeat_interleave(self.example_repeat), loudest)
 
-    def pull(self, neuron: Neuron, z: Tensor, loudest: Loudest | None) -> Tensor:
+    def pull(self, neuron: TrainedNeuron, z: Tensor, loudest: Loudest | None) -> Tensor:
         """w_a · L_a + w_m · L_m for activations z on the edit's rows."""
         loss = self.activation_weight * activation_loss(z, self.activation_top, self.activation_margin)
         if loudest is None:
             return loss
         return loss + self.memory_weight * self.memory(neuron, z, loudest)
 
-    def memory(self, neuron: Neuron, z: Tensor, loudest: Loudest) -> Tensor:
+    def memory(self, neuron: TrainedNeuron, z: Tensor, loudest: Loudest) -> Tensor:
         """L_m of the neuron over one memory."""
         h = loudest.activations(neuron.key, neuron.bias, z)
         return memory_loss(h, z, self.memory_top, self.edit_margin, self.memory_margin)
@@ -181,7 +183,7 @@ class _Watch:
         self.best: float | None = None
 
     @torch.no_grad()
-    def is_done(self, neuron: Neuron, seen: tuple[int, ...], step: int, plateau: ReduceLROnPlateau) -> bool:
+    def is_done(self, neuron: TrainedNeuron, seen: tuple[int, ...], step: int, plateau: ReduceLROnPlateau) -> bool:
         editor, picked = self.editor, list(seen)
         q, logits = self.rows.evaluate(neuron)
         logits, targets = logits[picked], self.targets[picked]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from polypatch.evaluation.metrics import Percent
+from polypatch.evaluation.report_data import ReportData
 
-if TYPE_CHECKING:
-    from polypatch.evaluation.report import Report
+R = TypeVar("R", bound=ReportData)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +43,19 @@ class Aggregate:
         return self.recipe if self.n == 1 else f"{self.recipe} (n = {self.n})"
 
 
-def aggregate(reports: Sequence[Report]) -> tuple[Aggregate, ...]:
+def aggregate(reports: Sequence[ReportData]) -> tuple[Aggregate, ...]:
     """Group `reports` by recipe (and moment), in order of first appearance, and average each metric.
 
     sd = sqrt(Σ (xᵢ - mean)² / (n - 1)), the sample standard deviation.
     """
-    groups: dict[str, list[Report]] = {}
+    groups: dict[str, list[ReportData]] = {}
     for report in reports:
         name = report.recipe if report.when == "final" else f"{report.recipe} ({report.when})"
         groups.setdefault(name, []).append(report)
     return tuple(Aggregate(name, len(group), _stats(group)) for name, group in groups.items())
 
 
-def with_original(reports: Sequence[Report]) -> list[Report]:
+def with_original(reports: Sequence[R]) -> list[R]:
     """`reports` with the unedited model's rows in front, unless it is among them already.
 
     Runs on the same edits share one unedited model: it stands there once. Its seen, unseen and never are the accuracy
@@ -63,14 +63,14 @@ def with_original(reports: Sequence[Report]) -> list[Report]:
     """
     if any(report.recipe == "original" for report in reports):
         return list(reports)
-    alike: dict[str, list[Report]] = {}
+    alike: dict[str, list[R]] = {}
     for original in (report.original for report in reports if report.original is not None):
         core = replace(original.without_splits(), seed=0, cells=None, original=None)
-        alike.setdefault(repr(core), []).append(original)
+        alike.setdefault(repr(core), []).append(original)  # type: ignore[arg-type]  # mypy: its own kind is not R
     return [*(_merged(group) for group in alike.values()), *reports]
 
 
-def values(report: Report) -> dict[str, Percent]:
+def values(report: ReportData) -> dict[str, Percent]:
     """Every number of a report under a flat name."""
     flat: dict[str, Percent] = {name: getattr(report, name) for name in _PLAIN}
     flat |= {f"clg.{lang}": value for lang, value in report.clg.items()}
@@ -86,13 +86,13 @@ _PLAIN = (
 )
 
 
-def _merged(originals: Sequence[Report]) -> Report:
+def _merged(originals: Sequence[R]) -> R:
     first = originals[0]
     splits = {(one.clg_seen, one.clg_unseen, one.clg_never) for one in originals}
     return first if len(splits) == 1 else first.without_splits()
 
 
-def _stats(reports: Sequence[Report]) -> dict[str, Stat]:
+def _stats(reports: Sequence[ReportData]) -> dict[str, Stat]:
     collected: dict[str, list[float]] = {}
     for report in reports:
         for name, value in values(report).items():

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 DRAWS = 2000
 LEVEL = 0.95
 
-Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 

@@ -16,7 +16,8 @@ from polypatch.evaluation import metrics
 from polypatch.evaluation.cells import Cells, drawn_languages, masks
 from polypatch.evaluation.metrics import MISSING, Correct, Ints, Percent
 from polypatch.evaluation.questions import Answers, Questions
-from polypatch.evaluation.report import Report, When
+from polypatch.evaluation.report import Report
+from polypatch.evaluation.report_data import When
 from polypatch.languages import languages_in
 from polypatch.model.cost import Cost, counted
 from polypatch.outcomes import EditOutcome

@@ -20,7 +20,7 @@ SPLITS = ("seen", "unseen", "never", "untriggered")
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class GainSplit:
     """CLG of both recipes on one set of cells, a micro average.
 
     Attributes:
@@ -60,7 +60,7 @@ class Gain:
 
     recipe_a: str
     recipe_b: str
-    splits: dict[str, Split]
+    splits: dict[str, GainSplit]
 
     def to_grid(self, *, decimals: int = 1) -> Grid:
         """One row per split that has cells."""
@@ -154,14 +154,14 @@ def _shared(a: Sequence[str], b: Sequence[str]) -> tuple[Ints, Ints]:
     return both[:, 0], both[:, 1]
 
 
-def _row(name: str, split: Split, decimals: int) -> tuple[str, ...]:
+def _row(name: str, split: GainSplit, decimals: int) -> tuple[str, ...]:
     percents = (f"{value:.{decimals}f}" for value in (split.before, split.b, split.a) if value is not None)
     low, high = split.interval or (float("nan"),) * 2
     sure = f"{low:+.{decimals}f} … {high:+.{decimals}f}"
     return name, str(split.cells), *percents, f"{split.gain:+.{decimals}f}", sure, str(split.won), str(split.lost)
 
 
-def _split(tables: Sequence[_Table], name: str) -> Split:
+def _split(tables: Sequence[_Table], name: str) -> GainSplit:
     """One split over all tables."""
     parts = [np.asarray(table.parts[name], dtype=np.bool_) for table in tables]
     won = [part & (table.a > table.b) for table, part in zip(tables, parts, strict=True)]
@@ -169,7 +169,7 @@ def _split(tables: Sequence[_Table], name: str) -> Split:
     place = _places([edit for table in tables for edit in table.edits])
     better = np.concatenate([(up.astype(np.int64) - down).sum(axis=1) for up, down in zip(won, lost, strict=True)])
     cells = np.concatenate([part.sum(axis=1) for part in parts])
-    return Split(
+    return GainSplit(
         cells=sum(int(part.sum()) for part in parts),
         before=_share([table.before for table in tables], parts),
         a=_share([table.a for table in tables], parts),

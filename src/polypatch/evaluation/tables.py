@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from polypatch.evaluation.aggregate import Aggregate, Stat, aggregate, with_original
-from polypatch.rendering.grid import Column, Format, Grid
+from polypatch.evaluation.report_data import ReportData
+from polypatch.rendering.grid import Column, Grid, TableFormat
 from polypatch.rendering.terminal import OnTerminal
-
-if TYPE_CHECKING:
-    from polypatch.evaluation.report import Report
 
 Show: TypeAlias = Callable[[float], str]
 
 BLANK = "–"
 
 
-def results_grid(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> Grid:
+def results_grid(reports: Sequence[ReportData], *, decimals: int = 1, original: bool = True) -> Grid:
     """Table 1: one row per recipe; columns for which no report has a value are dropped.
 
     Recipe | Patches | Reliability | MLG | CLG de … Avg seen unseen never rephrase | Confidence | Locality train test |
@@ -36,7 +34,7 @@ def results_grid(reports: Sequence[Report], *, decimals: int = 1, original: bool
     return Grid(columns, tuple(cells))
 
 
-def locality_grid(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> Grid:
+def locality_grid(reports: Sequence[ReportData], *, decimals: int = 1, original: bool = True) -> Grid:
     """Every locality set under its three definitions: set by set, the recipes below each other."""
     rows = aggregate(with_original(reports) if original else reports)
     show = _fixed(decimals)
@@ -51,7 +49,7 @@ def locality_grid(reports: Sequence[Report], *, decimals: int = 1, original: boo
     return Grid(columns, tuple(body), stubs=2, breaks=frozenset(breaks))
 
 
-def agreement_grid(reports: Sequence[Report], *, decimals: int = 1) -> Grid:
+def agreement_grid(reports: Sequence[ReportData], *, decimals: int = 1) -> Grid:
     """Agreement with the unedited model: a row per set and recipe, a column per language."""
     rows = aggregate(reports)
     sets = _distinct(name for report in reports for name in report.locality)
@@ -68,7 +66,7 @@ def agreement_grid(reports: Sequence[Report], *, decimals: int = 1) -> Grid:
 
 
 def compared_grid(
-    reports: Sequence[Report], published: Mapping[str, Mapping[str, float]], marks: Collection[tuple[str, str]] = ()
+    reports: Sequence[ReportData], published: Mapping[str, Mapping[str, float]], marks: Collection[tuple[str, str]] = ()
 ) -> Grid:
     """`results_grid` with a printed table's rows, as printed, each above ours; columns that either has.
 
@@ -100,32 +98,32 @@ def _printed(row: Mapping[str, float], name: str, marked: bool) -> str:
     return f"{shown}†" if marked else shown
 
 
-def markdown_table(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> str:
+def markdown_table(reports: Sequence[ReportData], *, decimals: int = 1, original: bool = True) -> str:
     """`results_grid` as a Markdown table."""
     return results_grid(reports, decimals=decimals, original=original).to_markdown()
 
 
-def latex_table(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> str:
+def latex_table(reports: Sequence[ReportData], *, decimals: int = 1, original: bool = True) -> str:
     """`results_grid` as a LaTeX tabular (package booktabs)."""
     return results_grid(reports, decimals=decimals, original=original).to_latex()
 
 
-def console_table(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> OnTerminal:
+def console_table(reports: Sequence[ReportData], *, decimals: int = 1, original: bool = True) -> OnTerminal:
     """`results_grid` for the terminal, of any width."""
     return results_grid(reports, decimals=decimals, original=original).to_console()
 
 
-def locality_table(reports: Sequence[Report], *, decimals: int = 1, original: bool = True) -> OnTerminal:
+def locality_table(reports: Sequence[ReportData], *, decimals: int = 1, original: bool = True) -> OnTerminal:
     """`locality_grid` for the terminal."""
     return locality_grid(reports, decimals=decimals, original=original).to_console()
 
 
-def html_tables(reports: Sequence[Report]) -> str:
+def html_tables(reports: Sequence[ReportData]) -> str:
     """The same for a notebook."""
     return "".join(grid.to_html() for grid in (results_grid(reports), locality_grid(reports)) if grid.rows)
 
 
-def both_tables(reports: Sequence[Report], how: Format) -> list[str]:
+def both_tables(reports: Sequence[ReportData], how: TableFormat) -> list[str]:
     """Table 1, and the localities where there are any."""
     grids = [results_grid(reports), locality_grid(reports)]
     return [grid.render(how) for grid in grids if grid.rows]
@@ -134,7 +132,7 @@ def both_tables(reports: Sequence[Report], how: Format) -> list[str]:
 _DEFINITIONS = {"accuracy": "Accuracy", "retention": "Retention", "agreement": "Agreement"}
 
 
-def _layout(reports: Sequence[Report], decimals: int) -> list[tuple[Column, str, Show]]:
+def _layout(reports: Sequence[ReportData], decimals: int) -> list[tuple[Column, str, Show]]:
     """(header, metric, how its number is shown) of every column that Table 1 could have."""
     percent = _fixed(decimals)
     languages = _distinct(lang for report in reports for lang in report.clg)

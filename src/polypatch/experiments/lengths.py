@@ -15,7 +15,7 @@ from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.length_figure import length_figure
 from polypatch.files import writing
 from polypatch.runs import BenchSpec
-from polypatch.runs.workbench import Progress
+from polypatch.runs.workbench import OnStage
 
 PICTURE = "figure3.png"
 
@@ -36,7 +36,7 @@ class Lengths:
         return {"experiment": "figure3", "languages": rows}
 
 
-def measured_lengths(data: str, out: Path, limit: int | None, opening: Progress | None = None) -> Lengths:
+def measured_lengths(data: str, out: Path, limit: int | None, opening: OnStage | None = None) -> Lengths:
     """Measure the edits of `data`, or of the embedded world, and draw the figure.
 
     Raises:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-Row = Mapping[str, float]
+PublishedRow = Mapping[str, float]
 """Metric, under the flat name that `evaluation.aggregate.values` gives it, to the printed number."""
 
 
@@ -24,7 +24,7 @@ class Published:
     """
 
     name: str
-    rows: Mapping[str, Row]
+    rows: Mapping[str, PublishedRow]
     slips: Mapping[tuple[str, str], str] = field(default_factory=dict)
     about: tuple[str, ...] = ()
 
@@ -34,7 +34,7 @@ _FIFTEEN = ("ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "u
 _TRAIN, _TEST = "locality.train.accuracy", "locality.test.accuracy"
 
 
-def _row(columns: Sequence[str], *numbers: float) -> Row:
+def _row(columns: Sequence[str], *numbers: float) -> PublishedRow:
     return dict(zip(columns, numbers, strict=True))
 
 

@@ -17,7 +17,7 @@ from polypatch.experiments.small_nli import trained
 from polypatch.files import writing
 from polypatch.runs import Backend, Encoded, Event, Finished, execute
 from polypatch.runs.events import OnEvent
-from polypatch.training.callbacks import Report
+from polypatch.training.callbacks import OnStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def require_known(name: str, scale: str, known: Sequence[str]) -> None:
         raise InputError(f"--scale {scale}: it is small or full")
 
 
-def experiment_of(request: ExperimentRequest, training: Report = lambda *_: None) -> Experiment:
+def experiment_of(request: ExperimentRequest, training: OnStep = lambda *_: None) -> Experiment:
     """The experiment that is asked for; trains its model where it brings its own, telling `training` of every step.
 
     Raises:

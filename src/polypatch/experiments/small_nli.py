@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from polypatch.experiments.experiment import Materials
-from polypatch.training.callbacks import Report
+from polypatch.training.callbacks import OnStep
 from polypatch.training.classifier import RECORD, Request, train_and_save
 from polypatch.training.data import Split
 from polypatch.training.plan import Training
@@ -17,7 +17,7 @@ SETTINGS = {"warmup_steps": 30, "learning_rate": 3e-4, "epochs": 8, "batch_size"
 """For some 2,000 rows instead of 392,702; the rest of Table 4's column stays."""
 
 
-def trained(given: Materials, out: Path, report: Report) -> Path:
+def trained(given: Materials, out: Path, report: OnStep) -> Path:
     """Train ``given.model`` into `out`, or go on with it, or leave it where it is finished.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from polypatch.evaluation import Gain, Report, Stat, aggregate
 from polypatch.evaluation.aggregate import with_original
-from polypatch.evaluation.paired import SPLITS, Split
+from polypatch.evaluation.paired import SPLITS, GainSplit
 from polypatch.evaluation.pareto_figure import worst_set
 from polypatch.evaluation.tables import BLANK
 from polypatch.rendering.grid import Column, Grid
@@ -61,7 +61,7 @@ def _shown(stat: Stat | None, decimals: int) -> str:
     return f"{stat.mean:.{decimals}f}{spread}"
 
 
-def _gain(split: Split) -> str:
+def _gain(split: GainSplit) -> str:
     if split.gain is None or split.interval is None:
         return BLANK
     low, high = split.interval

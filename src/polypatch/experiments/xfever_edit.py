@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from polypatch.data.fever import PAPER, Choices, Claim, Fever, load_fever
+from polypatch.data.fever import PAPER, Choices, Fever, FeverClaim, load_fever
 from polypatch.data.lengths import PAPER_LENGTHS, lengths, mean, unit
 from polypatch.data.marian import Marian
 from polypatch.data.seq2seq import Decoding, require_extra
@@ -23,6 +23,7 @@ from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.length_figure import length_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.files import write_atomic, writing
+from polypatch.runs.workbench import OnStage
 from polypatch.store.identity import Identity
 
 SUMMARY, FIGURE = "xfever-edit.json", "lengths.png"
@@ -45,10 +46,6 @@ class XFeverRequest:
     choices: Mapping[str, str]
     seed: int
     overwrite: bool
-
-
-Told: TypeAlias = Callable[[str, int, int], None]
-"""Called as (what is being done, done, in all)."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ class MadeEdits:
         return {**shown, "paper": PAPER}
 
 
-def make_xfever_edit(request: XFeverRequest, progress: Told = lambda *_: None) -> MadeEdits:
+def make_xfever_edit(request: XFeverRequest, progress: OnStage = lambda *_: None) -> MadeEdits:
     """Split, translate what the cache does not hold, and write everything.
 
     Raises:
@@ -200,7 +197,7 @@ def _measured(
     request: XFeverRequest,
     fever: Fever,
     drawn: Surroundings,
-    claims: Sequence[Claim],
+    claims: Sequence[FeverClaim],
     edits: Sequence[Edit],
     found: Mapping[Lang, Translations],
     translators: Mapping[Lang, Marian],
@@ -233,7 +230,7 @@ def _measured(
     )
 
 
-def _supports(claims: Sequence[Claim]) -> float:
+def _supports(claims: Sequence[FeverClaim]) -> float:
     return 100 * mean([claim.label == "SUPPORTS" for claim in claims])
 
 

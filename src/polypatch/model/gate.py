@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Annotated, Any
 
-from polypatch.data.memory import Probe
+from polypatch.data.memory import ProbeText
 from polypatch.edits import Edit, Example, Lang, Text
 from polypatch.errors import InputError
 from polypatch.model.asked_model import AskedModel
@@ -84,7 +84,7 @@ class Verdict:
         return cls([Check("intact, of this model", False, "yes", False, why)])
 
 
-def check(edited: AskedModel, probes: Sequence[Probe], limits: Limits, edits: Iterable[Edit] = ()) -> Verdict:
+def check(edited: AskedModel, probes: Sequence[ProbeText], limits: Limits, edits: Iterable[Edit] = ()) -> Verdict:
     """Every check on an edited model.
 
     Args:
@@ -130,7 +130,7 @@ def requests(records: Sequence[EditRecord], edits: Iterable[Edit] = ()) -> dict[
     return {name: known[name] for name in names}
 
 
-def _others(probes: Sequence[Probe], edits: Any, edited: AskedModel) -> dict[Lang, list[Probe]]:
+def _others(probes: Sequence[ProbeText], edits: Any, edited: AskedModel) -> dict[Lang, list[ProbeText]]:
     """The probe texts by language, without those that the edits are about.
 
     Raises:
@@ -139,7 +139,7 @@ def _others(probes: Sequence[Probe], edits: Any, edited: AskedModel) -> dict[Lan
     """
     asked = {text for edit in edits for text in edit.prompt.values()}
     asked |= {text for edit in edits for texts in edit.rephrases.values() for text in texts}
-    found: dict[Lang, list[Probe]] = {}
+    found: dict[Lang, list[ProbeText]] = {}
     for probe in probes:
         if probe.label is not None:
             edited.readout.ask([probe.text], [probe.label])  # refused where the model cannot say it
@@ -188,7 +188,7 @@ def _confident(verdict: Verdict, edited: AskedModel, edits: Sequence[Edit], leas
     verdict.checks.append(_at_least("confidence", min(sure), least, note))
 
 
-def _locality(verdict: Verdict, edited: AskedModel, probes: Mapping[Lang, Sequence[Probe]], most: float) -> None:
+def _locality(verdict: Verdict, edited: AskedModel, probes: Mapping[Lang, Sequence[ProbeText]], most: float) -> None:
     """A row per language: the share of answers that are not the unedited model's."""
     before, after = edited.predict_before_after([probe.text for rows in probes.values() for probe in rows])
     start = 0
@@ -203,7 +203,7 @@ def _locality(verdict: Verdict, edited: AskedModel, probes: Mapping[Lang, Sequen
         verdict.cost[lang] = Changed(len(rows), changed)._asdict()
 
 
-def _accuracy(rows: Sequence[Probe], before: Any, after: Any) -> str:
+def _accuracy(rows: Sequence[ProbeText], before: Any, after: Any) -> str:
     gold = [(i, row.label) for i, row in enumerate(rows) if row.label is not None]
     if not gold:
         return ""

@@ -25,7 +25,7 @@ FAINT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Neuron:
+class FiringNeuron:
     """One neuron, the rows [m] in which it fires, and how loudly [m].
 
     Attributes:
@@ -70,7 +70,7 @@ class Protected:
         self.free[: self.texts] = answers[: self.texts] != targets
         self.changed = torch.zeros_like(self.free)
 
-    def look(self) -> list[Neuron]:
+    def look(self) -> list[FiringNeuron]:
         """The bank's neurons; everything is worked out anew, under the bank as it is.
 
         Raises:
@@ -84,13 +84,13 @@ class Protected:
         parts = zip(self.bank.owners, self.bank.keys, self.bank.biases, self.bank.values, strict=True)
         return [self.neuron(*part) for part in parts]
 
-    def neuron(self, owner: str, key: Tensor, bias: Tensor, value: Tensor) -> Neuron:
+    def neuron(self, owner: str, key: Tensor, bias: Tensor, value: Tensor) -> FiringNeuron:
         """A neuron with its activations in the rows."""
         fired = self.bank.activation(self.q.to(key.dtype) @ key + bias)
         rows = (fired.abs() > FAINT).nonzero().squeeze(1)
-        return Neuron(owner, key, bias, value, rows, fired[rows])
+        return FiringNeuron(owner, key, bias, value, rows, fired[rows])
 
-    def after(self, gone: Sequence[Neuron], new: Sequence[Neuron] = ()) -> tuple[Tensor, Tensor]:
+    def after(self, gone: Sequence[FiringNeuron], new: Sequence[FiringNeuron] = ()) -> tuple[Tensor, Tensor]:
         """The rows [m] that it touches, and the FFN output [m, d] there, if some neurons go and others come."""
         rows = torch.cat([neuron.rows for neuron in (*gone, *new)]).unique()  # type: ignore[no-untyped-call]
         out = self.out[rows]
@@ -118,7 +118,7 @@ class Protected:
         allowed = (found == self.answer[rows]) | (found == self.other[rows])
         return (allowed & (top.values[:, 0] - top.values[:, 1] > SLACK)) | self.free[rows]
 
-    def needed(self, gone: Sequence[Neuron]) -> Tensor:
+    def needed(self, gone: Sequence[FiringNeuron]) -> Tensor:
         """The texts of edits that were wrong without these neurons: [m]."""
         rows, out = self.after(gone)
         own = rows < self.texts

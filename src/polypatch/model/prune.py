@@ -26,7 +26,7 @@ from polypatch.arguments import is_number
 from polypatch.deltas import PatchBank
 from polypatch.editors import DiscriminantPatch, Memory, MemoryRows
 from polypatch.errors import InputError
-from polypatch.model.kept_rows import Neuron, Protected
+from polypatch.model.kept_rows import FiringNeuron, Protected
 from polypatch.model.state import State, transaction
 from polypatch.model.stream import examples_of, memory_of
 from polypatch.sites import FeedForwardSite, FrozenTail, Queries
@@ -39,7 +39,7 @@ MERGED = DiscriminantPatch(shrinkages=(0.03, 0.01))
 FAILURES = 3
 """So many failed mergers a neuron takes part in, those with the most similar keys first, before it is left alone."""
 
-Progress = Callable[[int, int, int], None]
+OnPruning = Callable[[int, int, int], None]
 """Called as (neurons settled in this round, neurons of this round, neurons left)."""
 
 
@@ -67,13 +67,13 @@ class Pruned:
     seconds: float
 
 
-def prune(edited: State, max_changed: int = 0, progress: Progress | None = None) -> Pruned:
+def prune(edited: State, max_changed: int = 0, progress: OnPruning | None = None) -> Pruned:
     """Drop and merge neurons until a round finds nothing; arguments and errors as for `EditedModel.prune`."""
     with transaction(edited):
         return _prune(edited, max_changed, progress)
 
 
-def _prune(edited: State, max_changed: int, progress: Progress | None) -> Pruned:
+def _prune(edited: State, max_changed: int, progress: OnPruning | None) -> Pruned:
     began = time.perf_counter()
     bank, tail, recipe = edited.delta, edited.tail, edited.recipe
     if not isinstance(bank, PatchBank) or not isinstance(tail, FrozenTail):
@@ -108,13 +108,13 @@ class _Search:
     """The neurons that are left, and what was done so far."""
 
     def __init__(
-        self, tail: FrozenTail, bank: PatchBank, protected: Protected, ground: Memory, progress: Progress | None
+        self, tail: FrozenTail, bank: PatchBank, protected: Protected, ground: Memory, progress: OnPruning | None
     ) -> None:
         self.tail, self.bank, self.protected, self.ground, self.progress = tail, bank, protected, ground, progress
         self.dropped = self.merged = self.tried = 0
-        self.neurons: list[Neuron] = []
-        self.failed: set[tuple[Neuron, Neuron]] = set()
-        self.failures: Counter[Neuron] = Counter()
+        self.neurons: list[FiringNeuron] = []
+        self.failed: set[tuple[FiringNeuron, FiringNeuron]] = set()
+        self.failures: Counter[FiringNeuron] = Counter()
 
     def round(self) -> bool:
         """Try to drop every neuron, then to merge; whether anything was. Begins from the bank itself, and checks it."""
@@ -147,7 +147,7 @@ class _Search:
                 self.dropped += 1
             self._tell(done)
 
-    def _merge(self, classes: dict[Neuron, int | None]) -> bool:
+    def _merge(self, classes: dict[FiringNeuron, int | None]) -> bool:
         """Put one neuron in the place of the first two for which one can be found; whether there were any."""
         for a, b in self._pairs(classes):
             if (a, b) in self.failed or max(self.failures[a], self.failures[b]) >= FAILURES:
@@ -166,12 +166,12 @@ class _Search:
         return False
 
     @torch.no_grad()
-    def _class(self, neuron: Neuron) -> int | None:
+    def _class(self, neuron: FiringNeuron) -> int | None:
         """The one class of the texts that need it; None where they have several, or there are none."""
         classes = self.protected.answer[self.protected.needed([neuron])].unique()  # type: ignore[no-untyped-call]
         return int(classes) if len(classes) == 1 else None
 
-    def _pairs(self, classes: dict[Neuron, int | None]) -> Iterator[tuple[Neuron, Neuron]]:
+    def _pairs(self, classes: dict[FiringNeuron, int | None]) -> Iterator[tuple[FiringNeuron, FiringNeuron]]:
         """Pairs of one class, the older first, those with the most similar keys (cosine) first."""
         some = [neuron for neuron in self.neurons if classes[neuron] is not None]
         if len(some) < 2:
@@ -183,7 +183,7 @@ class _Search:
         for a, b in pairs[likeness.argsort(descending=True, stable=True)].tolist():
             yield some[a], some[b]
 
-    def _merger(self, a: Neuron, b: Neuron) -> Neuron | None:
+    def _merger(self, a: FiringNeuron, b: FiringNeuron) -> FiringNeuron | None:
         """A neuron in the place of two, under which every protected row holds; None where none is found."""
         protected = self.protected
         with torch.no_grad():

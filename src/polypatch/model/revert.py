@@ -36,7 +36,7 @@ from polypatch.outcomes import EditOutcome, EditRecord, newest, require_active, 
 from polypatch.recipes import Recipe
 from polypatch.sites.rows import flat
 
-Asked = Mapping[str, Sequence[Example]]
+Claims = Mapping[str, Sequence[Example]]
 """Edit id -> its texts."""
 
 Right = Mapping[str, Sequence[bool]]
@@ -130,7 +130,7 @@ def _kept_neurons(edited: State, bank: PatchBank, recipe: Recipe, names: Sequenc
     return {i for i, owner in enumerate(bank.owners) if owner not in names and i not in needed}
 
 
-def _claims(edited: State) -> Asked:
+def _claims(edited: State) -> Claims:
     """What the edits that are in the model, and say that they hold, say it of."""
     asked = {}
     for name, record in edited.records.items():
@@ -147,7 +147,7 @@ def _can_map(edited: State) -> bool:
     return getattr(edited.tail, "maps", None) is not None
 
 
-def _right(edited: State, asked: Asked) -> Right:
+def _right(edited: State, asked: Claims) -> Right:
     """Which of these texts are right now."""
     found = iter(edited.tail.right(edited.ask([one for row in asked.values() for one in row]), edited.delta))
     return {name: [next(found) for _ in row] for name, row in asked.items()}
@@ -159,7 +159,7 @@ def _lost(before: Right, after: Right) -> set[str]:
     return {name for name, pairs in both if any(was and not still for was, still in pairs)}
 
 
-def _losers(edited: State, delta: Delta, asked: Asked, before: Right) -> set[str]:
+def _losers(edited: State, delta: Delta, asked: Claims, before: Right) -> set[str]:
     """Cut out every edit that lost a text, until none does; their ids."""
     cut: set[str] = set()
     while more := _lost(before, _right(edited, {name: row for name, row in asked.items() if name not in cut})):

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
-from typing import Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, TypeAlias
 
 from rich.cells import cell_len
-from rich.text import Text
 
 from polypatch.rendering.harmless import inline, one_line
+from polypatch.rendering.plain_grid import Cell as Cell
+from polypatch.rendering.plain_grid import Column as Column
+from polypatch.rendering.plain_grid import PlainGrid
 from polypatch.rendering.terminal import OnTerminal
 
-Format: TypeAlias = Literal["markdown", "latex"]
-
-Cell: TypeAlias = str | Text
-"""A text may carry colours for the terminal."""
+TableFormat: TypeAlias = Literal["markdown", "latex"]
 
 _LATEX = {
     **{char: f"\\{char}" for char in "&%$#_{}"},
@@ -33,36 +32,11 @@ _LATEX = {
 }
 
 
-class Column(NamedTuple):
-    """A column's two header lines; neighbours with one group share it, as in the paper's ``CLG``."""
-
-    group: str
-    name: str
-
-    @property
-    def title(self) -> str:
-        """Both in one line."""
-        return f"{self.group} {self.name}".strip()
-
-
 @dataclass(frozen=True)
-class Grid:
-    """Columns and rows of texts.
+class Grid(PlainGrid):
+    """Columns and rows of texts, as Markdown, LaTeX, HTML, or on a terminal."""
 
-    Attributes:
-        columns: the header.
-        rows: as many cells each as there are columns.
-        stubs: leading columns that hold labels rather than numbers: left-aligned, and on a terminal over several lines
-            where there is no room.
-        breaks: indices of rows after which a rule is drawn on the console.
-    """
-
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    stubs: int = 1
-    breaks: frozenset[int] = frozenset()
-
-    def render(self, how: Format) -> str:
+    def render(self, how: TableFormat) -> str:
         """Markdown or LaTeX text, ending in a newline."""
         return self.to_markdown() if how == "markdown" else self.to_latex()
 
@@ -92,23 +66,6 @@ class Grid:
     def to_console(self) -> OnTerminal:
         """For rich, at whatever width it is printed."""
         return OnTerminal(self)
-
-    def transposed(self) -> Grid:
-        """On its side: metrics run down, and the rows' names across."""
-        titles = [column.title for column in self.columns[1:]]
-        columns = (
-            Column("", self.columns[0].title),
-            *(Column("", str(row[0]).replace(" (", "\n(", 1)) for row in self.rows),
-        )
-        rows = tuple((title, *(row[i] for row in self.rows)) for i, title in enumerate(titles, start=1))
-        groups = [column.group for column in self.columns[1:]]
-        breaks = frozenset(i for i, (here, after) in enumerate(pairwise(groups)) if here != after)
-        return Grid(columns, rows, breaks=breaks)
-
-    def of_columns(self, picked: Sequence[int]) -> Grid:
-        """Of these columns alone; the first are still the labels."""
-        rows = tuple(tuple(row[i] for i in picked) for row in self.rows)
-        return replace(self, columns=tuple(self.columns[i] for i in picked), rows=rows)
 
     @property
     def _two_lines(self) -> bool:

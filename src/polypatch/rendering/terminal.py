@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.cells import cell_len
@@ -16,8 +15,7 @@ from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from polypatch.rendering.grid import Cell, Grid
+from polypatch.rendering.plain_grid import Cell, PlainGrid
 
 GAP = 2
 """Cells between two columns."""
@@ -29,7 +27,7 @@ LONGEST_WORD = 24
 class OnTerminal:
     """What rich prints for a grid, at the width of the console it is printed on."""
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: PlainGrid) -> None:
         self.grid = grid
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
@@ -40,7 +38,7 @@ class OnTerminal:
             yield Text()
 
 
-def tables(grid: Grid, width: int) -> list[Table]:
+def tables(grid: PlainGrid, width: int) -> list[Table]:
     """The grid as tables that are at most `width` cells wide."""
     views = [grid, grid.transposed()] if grid.stubs == 1 < len(grid.columns) else [grid]
     for least in (_natural, _headings_wrapped, _all_wrapped):
@@ -53,32 +51,32 @@ def tables(grid: Grid, width: int) -> list[Table]:
     return [_table(part, _grown(_apart(part, width), _natural(part), width)) for part in min(found, key=_lines)]
 
 
-def _natural(grid: Grid) -> list[int]:
+def _natural(grid: PlainGrid) -> list[int]:
     """Widths without any wrapping."""
     return [max(map(_width, cells)) for cells in _by_column(grid)]
 
 
-def _headings_wrapped(grid: Grid) -> list[int]:
+def _headings_wrapped(grid: PlainGrid) -> list[int]:
     """Widths with every word of a heading on a line of its own."""
     return [
         max(_longest_word(group), _longest_word(name), *map(_width, cells)) for group, name, *cells in _by_column(grid)
     ]
 
 
-def _all_wrapped(grid: Grid) -> list[int]:
+def _all_wrapped(grid: PlainGrid) -> list[int]:
     """The same, and the labels likewise; a number is never broken."""
     wrapped = [max(min(_longest_word(cell), LONGEST_WORD) for cell in cells) for cells in _by_column(grid)]
     return [*wrapped[: grid.stubs], *_headings_wrapped(grid)[grid.stubs :]]
 
 
-def _apart(grid: Grid, width: int) -> list[int]:
+def _apart(grid: PlainGrid, width: int) -> list[int]:
     """Widths in several tables, where a third of the terminal can be the labels'."""
     wrapped, natural = _all_wrapped(grid), _natural(grid)
     labels = [max(least, min(most, width // 3)) for least, most in zip(wrapped, natural, strict=True)]
     return [*labels[: grid.stubs], *wrapped[grid.stubs :]]
 
 
-def _by_column(grid: Grid) -> Iterator[tuple[Cell, ...]]:
+def _by_column(grid: PlainGrid) -> Iterator[tuple[Cell, ...]]:
     """Group, name and cells of each column."""
     for i, (group, name) in enumerate(grid.columns):
         yield (group, name, *(row[i] for row in grid.rows))
@@ -95,7 +93,7 @@ def _grown(least: Sequence[int], natural: Sequence[int], width: int) -> list[int
     return widths
 
 
-def _split(grid: Grid, width: int) -> list[Grid]:
+def _split(grid: PlainGrid, width: int) -> list[PlainGrid]:
     """The grid as several of its columns each, with the labels in all; nothing where one column is too wide already."""
     least = _apart(grid, width)
     labels, parts, part = list(range(grid.stubs)), [], []  # type: list[int], list[list[int]], list[int]
@@ -110,11 +108,11 @@ def _split(grid: Grid, width: int) -> list[Grid]:
     return [grid.of_columns([*labels, *part]) for part in parts]
 
 
-def _lines(parts: Sequence[Grid]) -> int:
+def _lines(parts: Sequence[PlainGrid]) -> int:
     return sum(len(part.rows) + 3 for part in parts)
 
 
-def _listed(grid: Grid, width: int) -> Table:
+def _listed(grid: PlainGrid, width: int) -> Table:
     """Heading and cell, one pair under the other."""
     rows = [(column.title, cell) for row in grid.rows for column, cell in zip(grid.columns, row, strict=True)]
     ends = frozenset(range(len(grid.columns) - 1, len(rows), len(grid.columns)))
@@ -123,7 +121,7 @@ def _listed(grid: Grid, width: int) -> Table:
     return _table(pairs, [left, max(1, width - left - GAP)])
 
 
-def _table(grid: Grid, widths: Sequence[int]) -> Table:
+def _table(grid: PlainGrid, widths: Sequence[int]) -> Table:
     headed = any(column.title for column in grid.columns)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
     table.show_header, shown = headed, ""

@@ -36,7 +36,7 @@ from polypatch.sites.device import device_named
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
 from polypatch.world import load_world
 
-Progress = Callable[[str, int, int], None]
+OnStage = Callable[[str, int, int], None]
 """Called as (what is being done, done, in all)."""
 
 OnOutcome = Callable[[EditOutcome, int, int], None]
@@ -75,7 +75,7 @@ class BenchSpec:
     double: bool = False
     device: str = "cpu"
 
-    def open(self, progress: Progress | None = None) -> Workbench:
+    def open(self, progress: OnStage | None = None) -> Workbench:
         """Load model and data; builds the world where it is not there yet."""
 
         def stage(name: str) -> Callable[[int, int], None] | None:

@@ -47,23 +47,23 @@ class Photograph:
         require(not hooks or self.hooks == now.hooks, law, f"a hook is left {when}")
 
 
-State: TypeAlias = tuple[Tensor, Any, Any]
+RandomState: TypeAlias = tuple[Tensor, Any, Any]
 """Torch's, Python's and NumPy's global random state."""
 
 
-def random_state() -> State:
+def random_state() -> RandomState:
     """The three global states as they are."""
     return torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
 
 
-def set_random_state(state: State) -> None:
+def set_random_state(state: RandomState) -> None:
     """Put them back."""
     torch.set_rng_state(state[0])
     random.setstate(state[1])
     np.random.set_state(state[2])  # noqa: NPY002
 
 
-def same_state(one: State, two: State) -> bool:
+def same_state(one: RandomState, two: RandomState) -> bool:
     """Whether nothing was drawn in between."""
     (_, words, position, *_), (_, words2, position2, *_) = one[2], two[2]
     numpys = np.array_equal(words, words2) and position == position2

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from polypatch.errors import InputError
 from polypatch.files import write_atomic
 
-Report: TypeAlias = Callable[[str, int, int, str], None]
+OnStep: TypeAlias = Callable[[str, int, int, str], None]
 """(what, done, total, a note) -> None."""
 
 WHOLE = "whole"
@@ -37,10 +37,10 @@ def out_of_patience(history: Sequence[Mapping[str, Any]], patience: int) -> bool
     return max(found[-patience:]) <= max(found[:-patience])
 
 
-class Progress(TrainerCallback):  # type: ignore[misc]
+class ProgressCallback(TrainerCallback):  # type: ignore[misc]
     """Tells `report` how far it is; a loss that is no number ends the training."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: OnStep) -> None:
         self.report = report
         self.note = ""
         self.validated = 0

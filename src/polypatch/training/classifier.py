@@ -18,7 +18,7 @@ from polypatch.files import discard, strict_json, write_atomic, writing
 from polypatch.sites.checkpoint import load_checkpoint
 from polypatch.store.checkpoint import require_free, staged
 from polypatch.store.identity import Identity
-from polypatch.training.callbacks import Report
+from polypatch.training.callbacks import OnStep
 from polypatch.training.card import PICTURE, model_card, training_figure
 from polypatch.training.data import Corpus, Split, read_corpus
 from polypatch.training.models import LIKE, longest_input, start_config, start_model
@@ -117,7 +117,7 @@ def train_and_save(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    report: Report = lambda *_: None,
+    report: OnStep = lambda *_: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> TrainedFolder | None:
     """Train, and put the best checkpoint into `out` with its card; None in all processes but the first.

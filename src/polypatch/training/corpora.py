@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 from polypatch.data.files import find_table, read_lines, require_table
 from polypatch.data.massive import read_massive
 from polypatch.data.quoting import listed, quoted
-from polypatch.data.rows import Row, choose_languages
+from polypatch.data.rows import CorpusRow, choose_languages
 from polypatch.data.xnli import aligned, read_labels, read_pairs
 from polypatch.edits import Lang, Text
 from polypatch.errors import DataError
@@ -25,7 +25,7 @@ class TrainingRow(NamedTuple):
     group: str
 
 
-Reader: TypeAlias = Callable[[str, str, Sequence[Lang]], list[TrainingRow]]
+CorpusReader: TypeAlias = Callable[[str, str, Sequence[Lang]], list[TrainingRow]]
 """(place, part, languages or nothing for the format's default) -> rows."""
 
 _TEXT_FIELDS = ("text", "claim")  # the second is FEVER's own name for it
@@ -111,7 +111,7 @@ def _read_massive(place: str, part: str, languages: Sequence[Lang]) -> list[Trai
     return _flat(parts[part])
 
 
-def _flat(rows: Iterable[Row]) -> list[TrainingRow]:
+def _flat(rows: Iterable[CorpusRow]) -> list[TrainingRow]:
     """A training row per language. XNLI has three hypotheses to a premise: they are one group."""
     found = []
     for row in rows:
@@ -121,5 +121,5 @@ def _flat(rows: Iterable[Row]) -> list[TrainingRow]:
     return found
 
 
-READERS: Mapping[str, Reader] = {"jsonl": _read_jsonl, "xnli": _read_xnli, "massive": _read_massive}
+READERS: Mapping[str, CorpusReader] = {"jsonl": _read_jsonl, "xnli": _read_xnli, "massive": _read_massive}
 """Format -> reader."""

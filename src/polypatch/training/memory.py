@@ -19,7 +19,7 @@ FORMULA = (
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryNeeded:
     """Bytes on one device; what the framework and the driver take comes on top (about 1 GiB on a GPU).
 
     Attributes:
@@ -44,7 +44,7 @@ class Memory:
         return f"{self.total / GIB:.2f} GiB = {named}"
 
 
-def estimate(config: Any, parameters: int, *, batch: int, length: int, half: bool = False) -> Memory:
+def estimate(config: Any, parameters: int, *, batch: int, length: int, half: bool = False) -> MemoryNeeded:
     """`FORMULA` for one batch on one device, every text of full length.
 
     Args:
@@ -64,7 +64,7 @@ def estimate(config: Any, parameters: int, *, batch: int, length: int, half: boo
     number = _HALF if half else _FULL
     per_token = number * (8 * hidden + 2 * width) + _MASK * 2 * hidden
     attention = heads * length * (3 * number + _MASK)
-    return Memory(
+    return MemoryNeeded(
         weights=parameters * (_FULL + (_HALF if half else 0)),
         gradients=parameters * _FULL,
         adam=parameters * 2 * _FULL,

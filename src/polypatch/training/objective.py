@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from polypatch.training.presets import Settings
+from polypatch.training.presets import HyperParameters
 
 
-def classification_loss(logits: Tensor, labels: Tensor, settings: Settings) -> Tensor:
+def classification_loss(logits: Tensor, labels: Tensor, settings: HyperParameters) -> Tensor:
     """The sum over rows of the loss that `settings` ask for, in float32.
 
     ``entropy``: Σ (CE(row) − eps · H(softmax(row))); ``label-smoothing``: Σ CE against (1 − eps) · one-hot + eps / C;
@@ -34,7 +34,7 @@ def classification_loss(logits: Tensor, labels: Tensor, settings: Settings) -> T
     return loss
 
 
-def trainer_loss(settings: Settings) -> Callable[..., Tensor]:
+def trainer_loss(settings: HyperParameters) -> Callable[..., Tensor]:
     """`classification_loss` as Hugging Face's Trainer calls it.
 
     The mean is over all rows of the optimiser step (`num_items_in_batch`), also where several small batches or devices

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from polypatch.errors import InputError
-from polypatch.training.memory import FORMULA, GIB, Memory, estimate
+from polypatch.training.memory import FORMULA, GIB, MemoryNeeded, estimate
 from polypatch.training.models import parameters_of
-from polypatch.training.presets import Settings
+from polypatch.training.presets import HyperParameters
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 KEPT = 3
@@ -37,7 +37,7 @@ class Training:
     **Deviates:** when the paper validates is not said, nor that it stops early; patience is 0 by default.
     """
 
-    settings: Settings
+    settings: HyperParameters
     seed: int = 0
     precision: str = "fp32"
     accumulate: int = 1
@@ -96,7 +96,7 @@ class Plan:
     warmup_steps: int
     learning_rate: float
     parameters: int
-    memory: Memory
+    memory: MemoryNeeded
     disk: int
     device_batch: int
     length: int

@@ -15,7 +15,7 @@ EPS_MEANINGS = ("entropy", "label-smoothing", "adam-epsilon")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class HyperParameters:
     """The hyper-parameters of one fine-tuning: all that ``--set`` can change.
 
     Attributes:
@@ -89,7 +89,7 @@ class Preset:
     validation_rows: int
     editing_rows: int
     test_rows: int | None
-    settings: Settings
+    settings: HyperParameters
     accuracy: float
 
 
@@ -101,7 +101,7 @@ PRESETS: Mapping[str, Preset] = {
         validation_rows=10_496,
         editing_rows=10_496,
         test_rows=10_444,
-        settings=Settings(
+        settings=HyperParameters(
             epochs=20,
             batch_size=128,
             learning_rate=3e-5,
@@ -119,7 +119,7 @@ PRESETS: Mapping[str, Preset] = {
         validation_rows=2_490,
         editing_rows=5_010,
         test_rows=None,
-        settings=Settings(
+        settings=HyperParameters(
             epochs=3,
             batch_size=64,
             learning_rate=3e-5,
@@ -145,13 +145,13 @@ def preset_named(name: str) -> Preset:
     return PRESETS[name]
 
 
-def changed(preset: Preset, values: Mapping[str, Any]) -> Settings:
+def changed(preset: Preset, values: Mapping[str, Any]) -> HyperParameters:
     """The preset's settings with some replaced.
 
     Raises:
         InputError: a name that is no setting, or a value that no training can have.
     """
-    known = [field.name for field in fields(Settings)]
+    known = [field.name for field in fields(HyperParameters)]
     unknown = next((name for name in values if name not in known), None)
     if unknown is not None:
         raise InputError(f"unknown setting {unknown!r} (known: {', '.join(known)})")

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, Trai
 from polypatch.errors import DataError, InputError
 from polypatch.files import discard, sweep
 from polypatch.sites.tokens import Tokens
-from polypatch.training.callbacks import WHOLE, Progress, Report, Rhythm, accuracies, out_of_patience
+from polypatch.training.callbacks import WHOLE, OnStep, ProgressCallback, Rhythm, accuracies, out_of_patience
 from polypatch.training.corpora import TrainingRow
 from polypatch.training.data import Corpus
 from polypatch.training.objective import trainer_loss
@@ -74,7 +74,7 @@ def fine_tune(
     work: Path,
     *,
     max_length: int,
-    report: Report = lambda *_: None,
+    report: OnStep = lambda *_: None,
 ) -> Trained:
     """Train `model` in place; checkpoints go to `work`, and where it holds some, the training goes on from the newest.
 
@@ -137,7 +137,7 @@ def _trainer(
     training: Training,
     work: Path,
     max_length: int,
-    report: Report,
+    report: OnStep,
 ) -> Trainer:
     trainer = Trainer(
         model=model,
@@ -148,7 +148,7 @@ def _trainer(
         compute_loss_func=trainer_loss(training.settings),
         compute_metrics=_metrics(corpus),
         preprocess_logits_for_metrics=_most_likely,
-        callbacks=[Rhythm(training.patience), Progress(report)],
+        callbacks=[Rhythm(training.patience), ProgressCallback(report)],
     )
     trainer.remove_callback(PrinterCallback)  # it prints every log to stdout
     return trainer

@@ -16,7 +16,7 @@ from polypatch.errors import DataError
 from polypatch.world.bert import cooccurrence, lsi, new_bert, start_embeddings, start_weights
 from polypatch.world.cache import put, verify, world_path
 from polypatch.world.config import WorldConfig
-from polypatch.world.documents import Composer, Document, Reader, vocabulary_sentences
+from polypatch.world.documents import Composer, Document, DocumentReader, vocabulary_sentences
 from polypatch.world.finetune import finetune, steps_of
 from polypatch.world.pretrain import Objectives, pretrain
 from polypatch.world.shipped import shipped_folder
@@ -26,7 +26,7 @@ from polypatch.world.universe import Universe, make_universe
 _LOG = logging.getLogger(__name__)
 
 
-class Progress(Protocol):
+class OnTrainingStep(Protocol):
     """Called after every training step: how many steps are done, of how many, and in which stage."""
 
     def __call__(self, done: int, total: int, stage: str) -> None:
@@ -36,7 +36,7 @@ class Progress(Protocol):
 def build_world(
     seed: int = 0,
     cache_dir: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: OnTrainingStep | None = None,
     config: WorldConfig | None = None,
 ) -> Path:
     """Build the world of `seed` unless the cache holds it whole; a damaged one is built again.
@@ -92,7 +92,7 @@ def _alone(seed: int) -> Iterator[torch.Generator]:
         torch.set_num_threads(threads)
 
 
-def _ticker(progress: Progress | None, total: int) -> Callable[[str], Callable[[], None]]:
+def _ticker(progress: OnTrainingStep | None, total: int) -> Callable[[str], Callable[[], None]]:
     done = 0
 
     def stage(name: str) -> Callable[[], None]:
@@ -107,14 +107,14 @@ def _ticker(progress: Progress | None, total: int) -> Callable[[str], Callable[[
     return stage
 
 
-def _make(seed: int, config: WorldConfig, progress: Progress | None) -> _Trained:
+def _make(seed: int, config: WorldConfig, progress: OnTrainingStep | None) -> _Trained:
     """The whole recipe."""
     universe = make_universe(config, seed)
     claims = universe.splits.train
     stage = _ticker(progress, config.pretrain_steps + steps_of(len(claims), config))
     tokenizer = train_tokenizer(vocabulary_sentences(universe.facts), config.vocabulary, config.max_length)
     composer = Composer(tokenizer.backend_tokenizer)
-    reader = Reader(universe.documents, composer, random.Random(f"reader {seed}"))
+    reader = DocumentReader(universe.documents, composer, random.Random(f"reader {seed}"))
     with _alone(seed) as generator:
         model = _start(universe, composer, config, len(tokenizer))
         objectives = Objectives(model)

@@ -80,7 +80,7 @@ _OBJECT_REPLACED: Final = 0.4
 _SUBJECT_REPLACED: Final = 0.1
 
 
-class Reader:
+class DocumentReader:
     """Draws pre-training sentences: half of them with the subject or the object replaced by another one.
 
     Replacements come from the other documents, as often as they stand there: drawn evenly from the lexicon they would

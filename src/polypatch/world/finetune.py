@@ -10,14 +10,14 @@ from torch.nn import functional
 
 from polypatch.world.claims import LABELS, Claim
 from polypatch.world.config import WorldConfig
-from polypatch.world.documents import Composer, Reader, Sentence
+from polypatch.world.documents import Composer, DocumentReader, Sentence
 from polypatch.world.pretrain import Objectives, collate, draw, loss_of
 
 
 def finetune(
     objectives: Objectives,
     claims: Sequence[Claim],
-    reader: Reader,
+    reader: DocumentReader,
     composer: Composer,
     config: WorldConfig,
     generator: torch.Generator,

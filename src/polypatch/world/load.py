@@ -18,7 +18,7 @@ from polypatch.arguments import is_number
 from polypatch.data.base import EditingData
 from polypatch.edits import Text
 from polypatch.errors import InputError
-from polypatch.world.build import Progress, build_world
+from polypatch.world.build import OnTrainingStep, build_world
 from polypatch.world.config import WorldConfig
 from polypatch.world.shipped import FOLDER, require_texts
 from polypatch.world.tokenizer import silent
@@ -53,7 +53,7 @@ class World:
 def load_world(
     seed: int = 0,
     cache_dir: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: OnTrainingStep | None = None,
     config: WorldConfig | None = None,
 ) -> World:
     """The world of `seed`: seed 0 from the package, others from the cache, else built now (about a minute and a half).

@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformers import BertForSequenceClassification
 
 from polypatch.world.config import WorldConfig
-from polypatch.world.documents import Reader, Sentence
+from polypatch.world.documents import DocumentReader, Sentence
 
 PAD, CLS, SEP, MASK = 0, 2, 3, 4
 _IGNORED = -100
@@ -72,7 +72,7 @@ class Objectives(nn.Module):
         return 10.0 * detection + 0.1 * recall
 
 
-def draw(reader: Reader, size: int, pair_share: float) -> list[Batch]:
+def draw(reader: DocumentReader, size: int, pair_share: float) -> list[Batch]:
     """One step's sentences: singles and pairs in batches of their own, since pairs are twice as long."""
     pairs = round(size * pair_share)
     return [collate([reader.single() for _ in range(size - pairs)]), collate([reader.pair() for _ in range(pairs)])]
@@ -87,7 +87,7 @@ def loss_of(objectives: Objectives, batches: Sequence[Batch], generator: torch.G
 
 def pretrain(
     objectives: Objectives,
-    reader: Reader,
+    reader: DocumentReader,
     config: WorldConfig,
     generator: torch.Generator,
     tick: Callable[[], None] = lambda: None,
