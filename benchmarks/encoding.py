@@ -47,7 +47,7 @@ def as_they_come(encoder: Encoder, texts: list[str]) -> Tensor:
         while start < len(order):
             length = -(-len(rows[order[start]].tokens) // 8)
             chosen = [i for i in order[start : start + AS_THEY_COME] if -(-len(rows[i].tokens) // 8) == length]
-            queries[chosen] = encoder.pass_through([rows[i] for i in chosen])[0].q
+            queries[chosen] = encoder.pass_through([rows[i] for i in chosen])[0]
             start += len(chosen)
     return queries
 

@@ -8,8 +8,8 @@ from polypatch.deltas import PatchBank, WeightDelta
 from polypatch.edited_model import EditedModel, Firing
 from polypatch.errors import UnknownLabelError
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
-from polypatch.sites.families import FAMILIES
 from polypatch.testing import tiny_model, tiny_texts
+from polypatch.testing.tiny import FAMILIES
 
 TEXTS = tiny_texts(12)
 

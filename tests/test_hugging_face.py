@@ -13,8 +13,8 @@ import polypatch as pp
 from polypatch.deltas import PatchBank
 from polypatch.editors import GRACE, FineTuning, LoRA, TPatcher
 from polypatch.sites import FeedForwardSite
-from polypatch.sites.families import FAMILIES
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
+from polypatch.testing.tiny import FAMILIES
 
 MORE = dataclasses.replace(tiny_edits(1, seed=5)[0], id="more")
 TEXTS = [*(text for edit in (*tiny_edits(3), MORE) for text in edit.prompt.values()), *tiny_texts(6)]

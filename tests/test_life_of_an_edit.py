@@ -24,11 +24,11 @@ from polypatch.outcomes import Status, outcome_from_plain
 from polypatch.recipes import RECIPES, Recipe, recipe_from_plain, recipe_to_plain
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
 from polypatch.sites import load_checkpoint
-from polypatch.sites.families import FAMILIES
 from polypatch.store.artefact import CARD, REPORT, read_artefact
 from polypatch.store.write import write_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.testing.bits import same_tensors
+from polypatch.testing.tiny import FAMILIES
 from polypatch.triggers import Trigger
 
 QUICK = TPatcher(max_steps=40, first_validation=10, validate_every=5, views=0, learning_rate=0.1)

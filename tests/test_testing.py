@@ -15,9 +15,9 @@ from polypatch.edits import Edit
 from polypatch.errors import InputError
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import SourceOnly
-from polypatch.sites.families import FAMILIES
 from polypatch.testing import check_editor, tiny_edits, tiny_model, tiny_texts
 from polypatch.testing.bits import same_bits
+from polypatch.testing.tiny import FAMILIES
 from polypatch.triggers import Trigger
 
 
@@ -67,7 +67,7 @@ class CountsItsCalls(Honest):
 class WritesWeights(Honest):
     def noise(self, lesson, tail, q):
         with torch.no_grad():
-            tail.site.down.bias.add_(1e-3)
+            tail.site.last.writer.bias.add_(1e-3)
         return super().noise(lesson, tail, q)
 
 
@@ -85,7 +85,7 @@ class LeavesTrainMode(Honest):
 
 class LeavesAHook(Honest):
     def noise(self, lesson, tail, q):
-        tail.site.norm.register_forward_hook(lambda *_: None)
+        tail.site.last.norm.register_forward_hook(lambda *_: None)
         return super().noise(lesson, tail, q)
 
 
@@ -226,7 +226,7 @@ def test_tiny_models_are_real_models(family):
     assert not any(same_bits(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
     assert tokenizer.pad_token_id == model.config.pad_token_id
     assert model.config.hidden_size == 16
-    assert len(FAMILIES[family].architecture(model.config).base_model.config.id2label) == 4
+    assert model.config.num_labels == 4
     texts = [text for edit in tiny_edits(4) for text in edit.prompt.values()]
     batch = tokenizer(texts, padding=True, return_tensors="pt")
     assert not (batch["input_ids"] == tokenizer.unk_token_id).any()

@@ -4,14 +4,12 @@ from polypatch.cli import tables
 from polypatch.data import FORMATS
 from polypatch.evaluation import Report
 from polypatch.recipes import RECIPES
-from polypatch.sites.families import FAMILIES
 
 
 @pytest.mark.parametrize(
     ("what", "names"),
     [
         ("recipes", RECIPES),
-        ("families", FAMILIES),
         ("data", [*(f"{name}:" for name in FORMATS), "world"]),
         ("metrics", ["reliability"]),
     ],
@@ -25,7 +23,7 @@ def test_the_tables(polypatch, what, names):
 
 
 def test_all_tables_at_once(polypatch):
-    assert len(polypatch("ls", "--json").json()) == 4
+    assert len(polypatch("ls", "--json").json()) == 3
 
 
 def test_nothing_is_missing_from_the_hand_written_tables():

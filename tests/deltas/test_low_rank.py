@@ -9,8 +9,8 @@ from polypatch.deltas import LowRankDelta, WeightDelta
 from polypatch.editors import Lesson, LoRA, Memory, MemoryRows
 from polypatch.errors import ArtefactError, InputError, UnsupportedModelError
 from polypatch.sites import FeedForwardSite, FrozenTail
-from polypatch.sites.families import FAMILIES
 from polypatch.testing import tiny_model
+from polypatch.testing.tiny import FAMILIES
 
 D, W = 32, 64
 
@@ -32,9 +32,12 @@ def learned(site, rank=3, alpha=2.0, seed=0):
 def reference(site, delta, q):
     """(W₂ + s B₂A₂) act((W₁ + s B₁A₁) q + b₁) + b₂ in float64."""
     a1, b1, a2, b2 = (factor.detach().double() for factor in delta.factors)
-    up, down = ((module.weight.detach().double(), module.bias.detach().double()) for module in (site.up, site.down))
+    up, down = (
+        (module.weight.detach().double(), module.bias.detach().double())
+        for module in (site.last.reader, site.last.writer)
+    )
     scale = 2.0 / 3.0
-    inner = site.activation((up[0] + scale * b1 @ a1) @ q.double().T + up[1].unsqueeze(1))
+    inner = site.last.activation((up[0] + scale * b1 @ a1) @ q.double().T + up[1].unsqueeze(1))
     return ((down[0] + scale * b2 @ a2) @ inner + down[1].unsqueeze(1)).T
 
 

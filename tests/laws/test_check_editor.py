@@ -9,8 +9,8 @@ from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, TPatch
 from polypatch.editors.widths import PUBLISHED_WIDTH
 from polypatch.recipes import DEFAULT, RECIPES, Recipe
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusMapped, SourcePlusRandom
-from polypatch.sites.families import FAMILIES
 from polypatch.testing import check_editor, tiny_edits, tiny_texts
+from polypatch.testing.tiny import FAMILIES
 from polypatch.triggers import Trigger
 
 

@@ -12,13 +12,14 @@ from polypatch.deltas import PatchBank, WeightDelta
 from polypatch.editors import FineTuning, Lesson, Memory, MemoryRows, TPatcher
 from polypatch.editors.t_patcher import TrainedNeuron
 from polypatch.editors.widths import PUBLISHED_WIDTH, fitted
-from polypatch.errors import TailMismatchError, UnsupportedModelError
+from polypatch.errors import PolypatchWarning, TailMismatchError, UnsupportedModelError
 from polypatch.model.encoding import Encoding
 from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
-from polypatch.sites.families import FAMILIES
+from polypatch.sites.discover import discover
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
+from polypatch.testing.tiny import FAMILIES
 
 
 def some_bank(site, patches=12, seed=0):
@@ -71,7 +72,7 @@ def test_the_query_does_not_depend_on_patches(tiny, family):
     batches = list(encoder.tokens.batches(encoder.tokens.rows(tiny_texts(20)), site.device))
     with torch.no_grad(), site.evaluating():
         for _, batch in batches:
-            before, after = (encoder.pass_through(batch, change)[0].q for change in (None, some_bank(site, 50)))
+            before, after = (encoder.pass_through(batch, change)[0] for change in (None, some_bank(site, 50)))
             assert torch.equal(before, after)
 
 
@@ -144,13 +145,17 @@ class DoubtfulNorm(nn.Module):
         return normed if h.dim() == 2 else normed + normed.mean(dim=1, keepdim=True)
 
 
-def test_a_step_after_the_ffn_that_the_tail_does_not_know_is_refused():
-    """A model and a tail that disagree are never used: TailMismatchError, with the way out."""
+def test_a_step_after_the_ffn_that_the_tail_does_not_know_is_left_to_the_model():
+    """A model and a tail that disagree are never used together: full forward passes, with a warning."""
     model, tokenizer = tiny_model("bert")
     output = model.bert.encoder.layer[-1].output
     output.LayerNorm = DoubtfulNorm(output.LayerNorm)
     with pytest.raises(TailMismatchError, match="exact=True"):
-        attach(model, tokenizer=tokenizer, memory=MemoryTexts(), recipe="t-patcher")
+        FrozenTail(FeedForwardSite(model), tokenizer)
+    with pytest.warns(PolypatchWarning, match="differ from the model's by"):
+        edited = attach(model, tokenizer=tokenizer, memory=MemoryTexts(), recipe="t-patcher")
+    assert isinstance(edited.tail, FullForward)
+    edited.unload()
     attach(model, tokenizer=tokenizer, memory=MemoryTexts(), recipe="t-patcher", encoding=Encoding(exact=True)).unload()
 
 
@@ -165,6 +170,7 @@ def test_a_hook_of_the_user_s_is_noticed():
 def test_a_mismatch_that_only_a_change_shows_is_noticed():
     """The check also compares under a random change: an FFN whose output is thrown away agrees unpatched."""
     model, tokenizer = tiny_model("bert")
+    anatomy = discover(model)
     output = model.bert.encoder.layer[-1].output
     output.dense.weight.data.zero_()
     output.dense.bias.data.zero_()
@@ -175,14 +181,19 @@ def test_a_mismatch_that_only_a_change_shows_is_noticed():
 
     output.dropout = Deaf()
     with pytest.raises(TailMismatchError):
-        FrozenTail(FeedForwardSite(model), tokenizer)
+        FrozenTail(FeedForwardSite(model, anatomy=anatomy), tokenizer)
+    with pytest.raises(UnsupportedModelError, match="no module in it writes"):
+        FeedForwardSite(model)
 
 
 def test_logits_that_are_not_numbers_are_refused():
     model, tokenizer = tiny_model("bert")
+    anatomy = discover(model)
     model.classifier.bias.data[0] = torch.nan
     with pytest.raises(TailMismatchError):
-        FrozenTail(FeedForwardSite(model), tokenizer)
+        FrozenTail(FeedForwardSite(model, anatomy=anatomy), tokenizer)
+    with pytest.raises(UnsupportedModelError, match="its logits are NaN"):
+        FeedForwardSite(model)
 
 
 def test_changes_outside_the_ffn_are_not_for_the_tail(tiny):

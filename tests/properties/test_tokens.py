@@ -4,9 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polypatch.sites.families import FAMILIES
 from polypatch.sites.tokens import ACCELERATED, BUCKET, TILE, TOKENS, Tokens, rows_of
 from polypatch.testing import tiny_model
+from polypatch.testing.tiny import FAMILIES
 
 CPU = torch.device("cpu")
 TOKENIZERS = {family: tiny_model(family)[1] for family in FAMILIES}

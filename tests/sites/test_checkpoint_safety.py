@@ -13,8 +13,8 @@ import polypatch
 from polypatch.data.seq2seq import Checkpoint
 from polypatch.errors import DataError, InputError
 from polypatch.sites import FeedForwardSite, FrozenTail, load_checkpoint
-from polypatch.sites.families import FAMILIES
 from polypatch.testing import tiny_model
+from polypatch.testing.tiny import FAMILIES
 
 CODE = "raise SystemExit('the code of a checkpoint was run')\n"
 

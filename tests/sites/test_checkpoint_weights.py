@@ -7,8 +7,8 @@ import torch
 
 from polypatch.errors import DataError
 from polypatch.sites import load_checkpoint
-from polypatch.sites.families import FAMILIES
 from polypatch.testing import tiny_model
+from polypatch.testing.tiny import FAMILIES
 
 
 def save(folder, family="bert", spoil=None):

@@ -6,10 +6,10 @@ from tokenizers.normalizers import BertNormalizer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from polypatch.sites import FeedForwardSite, FrozenTail
-from polypatch.sites.families import FAMILIES
 from polypatch.sites.fingerprint import ENCODING, configuration, tokenizer_fingerprint
 from polypatch.store.identity import different_field
 from polypatch.testing import tiny_model, tiny_texts
+from polypatch.testing.tiny import FAMILIES
 
 
 def again(model, **fields):

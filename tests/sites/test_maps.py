@@ -16,8 +16,8 @@ from polypatch.recipes import RECIPES
 from polypatch.runs import Run, Workbench
 from polypatch.samplers import SourcePlusMapped
 from polypatch.sites import UNCHANGED, FrozenTail, FullForward
-from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.maps import LEAST, Maps
+from polypatch.sites.site import FeedForwardSite
 from polypatch.testing import tiny_edits, tiny_texts
 
 CORPUS = {lang: tiny_texts(40, seed=i) for i, lang in enumerate(("en", "de", "zh"), start=80)}

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import BertModel, GPT2Config, GPT2ForSequenceClassification
+from transformers import BertModel, ViTConfig, ViTForImageClassification
 
 from polypatch.errors import DataError, InputError, UnsupportedModelError
 from polypatch.testing import tiny_model
@@ -64,9 +64,9 @@ def test_a_head_for_other_labels(tmp_path):
 
 
 def test_another_architecture(tmp_path):
-    config = GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=10, n_positions=8)
-    GPT2ForSequenceClassification(config).save_pretrained(tmp_path)
-    with pytest.raises(UnsupportedModelError, match="'gpt2'"):
+    config = ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    ViTForImageClassification(config).save_pretrained(tmp_path)
+    with pytest.raises(UnsupportedModelError, match="'vit'"):
         start_model(str(tmp_path), DATA, max_length=24, seed=0)
 
 

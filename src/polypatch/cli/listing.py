@@ -24,11 +24,11 @@ polypatch ls runs/first       [dim](saved edits, and those that did not take)[/]
 def ls(
     what: Annotated[
         str | None,
-        typer.Argument(metavar="WHAT", help="recipes, families, data or metrics; a recipe's name; a run's folder."),
+        typer.Argument(metavar="WHAT", help="recipes, data or metrics; a recipe's name; a run's folder."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the recipes, the model families, the data formats, the metrics; or the edits in a folder."""
+    """List the recipes, the data formats, the metrics; or the edits in a folder."""
     from polypatch.cli import tables
     from polypatch.recipes import ROWS
 

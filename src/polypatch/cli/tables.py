@@ -18,7 +18,6 @@ from polypatch.outcomes import EditOutcome
 from polypatch.recipes import DEFAULT, ROWS, recipe_named
 from polypatch.rendering.grid import labels
 from polypatch.samplers import AllLanguages, SourcePlusMapped, SourcePlusRandom
-from polypatch.sites.families import FAMILIES
 from polypatch.store.artefact import TENSORS, Artefact, read_artefact
 from polypatch.store.folder import aside
 from polypatch.store.places import edit_folders, find_edits
@@ -101,12 +100,6 @@ def _learned_from(sampler: Any) -> str:
     return f"{first}, {REDRAWN[sampler.redraw]}" if isinstance(sampler, SourcePlusRandom) else first
 
 
-def families() -> Listing:
-    """The table of model families."""
-    rows = [(name, family.classifier, family.layers) for name, family in FAMILIES.items()]
-    return Listing("Model families", ("model_type", "Class", "Its last layer is edited"), rows)
-
-
 def data() -> Listing:
     """The data formats."""
     from polypatch.data.formats import FORMATS
@@ -124,7 +117,6 @@ def metrics() -> Listing:
 
 TABLES: Mapping[str, Callable[[], Listing]] = {
     "recipes": recipes,
-    "families": families,
     "data": data,
     "metrics": metrics,
 }

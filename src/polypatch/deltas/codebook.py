@@ -13,8 +13,8 @@ from polypatch.deltas.patch_bank import chosen
 from polypatch.deltas.published import publish, seen_together
 from polypatch.deltas.shared import inseparable
 from polypatch.errors import ArtefactError, InputError
-from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.merge import MergeCost
+from polypatch.sites.site import FeedForwardSite
 
 _NAMES = ("keys", "values", "radii", "classes")
 

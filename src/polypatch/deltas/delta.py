@@ -7,8 +7,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.merge import MergeCost
+from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tail import Change
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from polypatch.deltas.delta import Delta
-    from polypatch.sites.feed_forward import FeedForwardSite
+    from polypatch.sites.site import FeedForwardSite
 
 
 @dataclass(frozen=True)

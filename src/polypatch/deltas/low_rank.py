@@ -1,4 +1,4 @@
-"""LowRankDelta: low-rank updates of the last FFN's two matrices, in peft's LoRA layers. Needs the extra ``lora``."""
+"""LowRankDelta: low-rank updates of the last FFN's matrices, in peft's LoRA layers. Needs the extra ``lora``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from transformers.pytorch_utils import Conv1D
 
 from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.shared import SharedDelta
-from polypatch.errors import ArtefactError, InputError
-from polypatch.sites.feed_forward import FeedForwardSite
+from polypatch.errors import ArtefactError, InputError, UnsupportedModelError
 from polypatch.sites.merge import replaced
+from polypatch.sites.site import FeedForwardSite
 
 _ADAPTER = "edits"
-_NAMES = ("up_a", "up_b", "down_a", "down_b")
 _SCALE = "scale"
 
 
@@ -26,7 +26,7 @@ class LowRankDelta(SharedDelta):
 
     With w the inner width: A₁ [r, d], B₁ [w, r], A₂ [r, w], B₂ [d, r]. B₁ = B₂ = 0 is the unedited model, bit for bit;
     until the first edit draws them, A₁ and A₂ are 0 as well. All edits share the matrices: none can be taken back
-    alone.
+    alone. A gated layer has three matrices, and each is updated.
 
     Args:
         site: the last FFN.
@@ -35,6 +35,7 @@ class LowRankDelta(SharedDelta):
 
     Raises:
         InputError: peft is not installed, or the rank is more than the matrices have.
+        UnsupportedModelError: the layer is of experts, whose weights are no matrices.
     """
 
     kind = "low-rank"
@@ -51,15 +52,19 @@ class LowRankDelta(SharedDelta):
     def _build(self, rank: int, scale: float) -> None:
         site = self._site[0]
         self.scale = scale
-        self._layers: tuple[Any, Any] = (_layer(site.up, rank, scale), _layer(site.down, rank, scale))
-        shapes = [part[_ADAPTER].weight.shape for layer in self._layers for part in (layer.lora_A, layer.lora_B)]
+        self.sizes = _sizes(site)
+        pair = (site.last.reader, site.last.writer)
+        self._layers: tuple[Any, ...] = ()
+        if site.last.plain and all(isinstance(linear, nn.Linear) for linear in pair):
+            self._layers = tuple(_layer(linear, rank, scale) for linear in pair)
+        shapes = [shape for out, given in self.sizes.values() for shape in ((rank, given), (out, rank))]
         zeros = (torch.zeros(shape, dtype=site.dtype, device=site.device) for shape in shapes)
         self.factors = nn.ParameterList(map(nn.Parameter, zeros))
         self._perhaps = True
 
     @property
     def shared(self) -> nn.ParameterList:
-        """A₁, B₁, A₂, B₂."""
+        """A₁, B₁, A₂, B₂, and so on."""
         return self.factors
 
     @property
@@ -71,13 +76,15 @@ class LowRankDelta(SharedDelta):
         """Draw A₁ and A₂ uniformly from ±1 ÷ √(their inputs), as peft does, unless something was learned already."""
         if self._untouched():
             with torch.no_grad():
-                for a in (self.factors[0], self.factors[2]):
+                for a in list(self.factors)[::2]:
                     a.copy_((2 * torch.rand(a.shape, generator=generator) - 1) / a.shape[1] ** 0.5)
 
     def changed(self, q: Tensor) -> Tensor:
         """FFN'(q)."""
-        site = self._site[0]
-        return self._adapted(site.down, 1, site.activation(self._adapted(site.up, 0, q)))
+        layer = self._site[0].last
+        if not self._layers:
+            return layer.ffn_with(q, self._summed())
+        return self._adapted(layer.writer, 1, layer.activation(self._adapted(layer.reader, 0, q)))
 
     def _adapted(self, linear: nn.Module, place: int, x: Tensor) -> Tensor:
         a, b = self.factors[2 * place], self.factors[2 * place + 1]
@@ -88,18 +95,31 @@ class LowRankDelta(SharedDelta):
         return changed
 
     def _as_made(self) -> bool:
-        return not any(bool(self.factors[i].detach().any()) for i in (1, 3))
+        return not any(bool(b.detach().any()) for b in list(self.factors)[1::2])
+
+    def _summed(self) -> dict[str, Tensor]:
+        """W + s B A by full parameter name."""
+        factors = list(self.factors)
+        sums = {}
+        for (name, weight), a, b in zip(
+            self._site[0].matrices("ffn").items(), factors[::2], factors[1::2], strict=True
+        ):
+            product = self.scale * b @ a
+            sums[name] = weight.detach() + (product if weight.shape == product.shape else product.T).to(weight)
+        return sums
 
     def merged(self, site: FeedForwardSite) -> nn.Module:
         """The model with the sums W + s B A in place of its matrices."""
-        a1, b1, a2, b2 = (factor.detach() for factor in self.factors)
-        products = (self.scale * b1 @ a1, self.scale * b2 @ a2)
-        pairs = zip(site.matrices("ffn").items(), products, strict=True)
-        return replaced(site, {name: weight.detach() + product.to(weight) for (name, weight), product in pairs})
+        self._require_mergeable(site)
+        return replaced(site, {name: tensor.detach() for name, tensor in self._summed().items()})
+
+    @property
+    def _names(self) -> list[str]:
+        return [f"{name}_{factor}" for name in self.sizes for factor in ("a", "b")]
 
     def tensors(self) -> dict[str, Tensor]:
-        """``up_a``, ``up_b``, ``down_a``, ``down_b`` and ``scale``."""
-        factors = {n: f.detach().cpu().contiguous().clone() for n, f in zip(_NAMES, self.factors, strict=True)}
+        """``up_a``, ``up_b``, ``down_a``, ``down_b`` (of a gated layer: by the names of its maps) and ``scale``."""
+        factors = {n: f.detach().cpu().contiguous().clone() for n, f in zip(self._names, self.factors, strict=True)}
         return {**factors, _SCALE: torch.tensor(self.scale, dtype=self.factors[0].dtype)}
 
     def load_tensors(self, tensors: Mapping[str, Tensor], owners: Sequence[str]) -> None:
@@ -110,16 +130,32 @@ class LowRankDelta(SharedDelta):
                 finite.
         """
         del owners
-        width, inner = self.factors[0].shape[1], self.factors[2].shape[1]
-        first = tensors.get("up_a")
+        width, first = self.factors[0].shape[1], tensors.get(self._names[0])
         rank = 1 if first is None else len(first) if first.dim() else 0
         if not 1 <= rank <= width:
-            raise ArtefactError(f"up_a should have a rank from 1 to {width}, has {rank}")
-        shapes = {"up_a": (rank, width), "up_b": (inner, rank), "down_a": (rank, inner), "down_b": (width, rank)}
+            raise ArtefactError(f"{self._names[0]} should have a rank from 1 to {width}, has {rank}")
+        shapes = {
+            f"{name}_{factor}": shape
+            for name, (out, given) in self.sizes.items()
+            for factor, shape in (("a", (rank, given)), ("b", (out, rank)))
+        }
         require_tensors("an adapter needs", tensors, {**shapes, _SCALE: ()})
         if rank != self.rank or float(tensors[_SCALE]) != self.scale:
             self._build(rank, float(tensors[_SCALE]))
-        self.restore([tensors[name] for name in _NAMES])
+        self.restore([tensors[name] for name in self._names])
+
+
+def _sizes(site: FeedForwardSite) -> dict[str, tuple[int, int]]:
+    """(numbers out, numbers in) of the FFN's maps, by the last part of their names; ``up`` and ``down`` where two."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for name, weight in site.matrices("ffn").items():
+        path, _, kind = name.rpartition(".")
+        short = ("up", "down")[len(sizes)] if site.last.plain else path.rpartition(".")[2]
+        if kind != "weight" or weight.dim() != 2 or short in sizes:
+            raise UnsupportedModelError(f"{name}: no one matrix; low-rank updates are for layers without experts")
+        given, out = weight.shape if isinstance(site.model.get_submodule(path), Conv1D) else weight.shape[::-1]
+        sizes[short] = (out, given)
+    return sizes
 
 
 def require_extra() -> None:

@@ -10,8 +10,8 @@ from transformers.activations import ACT2FN
 
 from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.published import publish, seen_together
-from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.merge import MergeCost, merge_cost, widened
+from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tail import Change
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from polypatch.errors import InputError
-from polypatch.sites.feed_forward import FeedForwardSite
-from polypatch.sites.merge import MergeCost, merge_cost
+from polypatch.sites.merge import MergeCost, merge_cost, require_mergeable
+from polypatch.sites.site import FeedForwardSite
 
 
 def inseparable(edit_ids: Collection[str], why: str) -> InputError:
@@ -42,7 +42,7 @@ class SharedDelta(nn.Module):
 
     @property
     def overrides(self) -> Mapping[str, Tensor]:
-        """None: the change is a function of the FFN input alone."""
+        """Parameters replaced by name: none where the change is a function of the FFN input alone."""
         return {}
 
     @property
@@ -102,7 +102,12 @@ class SharedDelta(nn.Module):
 
     def merge_cost(self, site: FeedForwardSite) -> MergeCost:
         """Nothing is added."""
+        self._require_mergeable(site)
         return merge_cost(site, 0)
+
+    def _require_mergeable(self, site: FeedForwardSite) -> None:
+        if not self.overrides:  # what replaces parameters does so at every position
+            require_mergeable(site)
 
     def since(self, patches: int) -> dict[str, Tensor]:
         """The numbers as they are: they replace all earlier ones."""

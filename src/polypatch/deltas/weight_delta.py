@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.shared import SharedDelta
-from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.merge import replaced
+from polypatch.sites.site import FeedForwardSite
 
 
 class WeightDelta(SharedDelta):
@@ -46,12 +46,9 @@ class WeightDelta(SharedDelta):
 
     def changed(self, q: Tensor) -> Tensor:
         """FFN'(q)."""
-        site = self._site[0]
-        up, down = self.weights
-        # The matrices stay as they were made; where the model was put into half precision since, its biases are raised.
-        up_bias, down_bias = (module.bias.to(up.dtype) for module in (site.up, site.down))
-        inner = site.activation(nn.functional.linear(q.to(up.dtype), up, up_bias))  # type: ignore[arg-type]
-        return nn.functional.linear(inner, down, down_bias)  # type: ignore[arg-type]
+        # The matrices stay as they were made, also where the model was put into half precision since.
+        weights = dict(zip(self.names, self.weights, strict=True))
+        return self._site[0].last.ffn_with(q.to(self.weights[0].dtype), weights)
 
     def _as_made(self) -> bool:
         own = self._site[0].matrices(self.scope).values()
@@ -59,6 +56,7 @@ class WeightDelta(SharedDelta):
 
     def merged(self, site: FeedForwardSite) -> nn.Module:
         """The model with these matrices in place of its own."""
+        self._require_mergeable(site)
         return replaced(site, self.tensors())
 
     def tensors(self) -> dict[str, Tensor]:

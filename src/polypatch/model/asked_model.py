@@ -20,6 +20,7 @@ from polypatch.model.cost import Cost, cost_of, described
 from polypatch.model.explain import Explanation, Firing, explain, firing
 from polypatch.model.state import State
 from polypatch.rendering.harmless import one_line
+from polypatch.sites.two_classes import two_classes
 
 
 @dataclass(repr=False)
@@ -44,7 +45,7 @@ class AskedModel(State):
         self.site.require_type()
         with self.site.lock.shared(), self.site.evaluating():
             for chosen, rows in encoder.tokens.batches(self.readout.rows(texts), self.site.device, filled=False):
-                logits[chosen] = self.model(**encoder.tokens.pad(rows, self.site.device)).logits.cpu()
+                logits[chosen] = two_classes(self.model(**encoder.tokens.pad(rows, self.site.device)).logits).cpu()
         return logits.softmax(-1)
 
     def predict(self, texts: Text | Sequence[Text]) -> Any:

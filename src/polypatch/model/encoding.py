@@ -9,7 +9,8 @@ from typing import Annotated
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.errors import InputError
+from polypatch.cautions import caution
+from polypatch.errors import InputError, TailMismatchError
 from polypatch.settings import Settings, at_least
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.checkpoint import require_tokenizer
@@ -50,7 +51,12 @@ class Encoding(Settings):
             if exact:
                 return FullForward(site, tokenizer, max_length=self.max_length, readout=self.readout)
             cache_dir = Path(self.cache_dir) if self.cache_dir else None
-            return FrozenTail(site, tokenizer, max_length=self.max_length, cache_dir=cache_dir, readout=self.readout)
+            length, readout = self.max_length, self.readout
+            try:
+                return FrozenTail(site, tokenizer, max_length=length, cache_dir=cache_dir, readout=readout)
+            except TailMismatchError as error:
+                caution(f"{str(error).partition('. Edit with')[0]}; it is edited by full forward passes, which is slow")
+                return FullForward(site, tokenizer, max_length=length, readout=readout)
         if self.tail.site.model is not model:
             raise InputError("the tail passed in belongs to another model object")
         if exact and not isinstance(self.tail, FullForward):

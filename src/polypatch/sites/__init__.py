@@ -6,7 +6,6 @@ from polypatch._lazy import lazily as _lazily
 
 if TYPE_CHECKING:
     from polypatch.sites.checkpoint import load_checkpoint as load_checkpoint
-    from polypatch.sites.feed_forward import FeedForwardSite as FeedForwardSite
     from polypatch.sites.frozen_tail import FrozenTail as FrozenTail
     from polypatch.sites.full_forward import FullForward as FullForward
     from polypatch.sites.maps import Maps as Maps
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from polypatch.sites.rows import Question as Question
     from polypatch.sites.rows import Row as Row
     from polypatch.sites.rows import Said as Said
+    from polypatch.sites.site import FeedForwardSite as FeedForwardSite
     from polypatch.sites.tail import UNCHANGED as UNCHANGED
     from polypatch.sites.tail import Asked as Asked
     from polypatch.sites.tail import Change as Change
@@ -35,7 +35,7 @@ _HOME = {
     "Row": "rows",
     "Said": "rows",
     "Change": "tail",
-    "FeedForwardSite": "feed_forward",
+    "FeedForwardSite": "site",
     "FrozenTail": "frozen_tail",
     "FullForward": "full_forward",
     "Maps": "maps",

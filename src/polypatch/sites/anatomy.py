@@ -2,8 +2,8 @@
 
 Plain data. It may also be written by hand, for a model in which discovery finds nothing::
 
-    Anatomy(layer="model.layers.27", stack="model.layers", reader="model.layers.27.mlp", block="model.layers.27.mlp",
-            writer="model.layers.27.mlp.down_proj", activation="silu", finish=Finish.ADD, place=Place.LAST)
+    Anatomy(layer="model.layers.27", stack="model.layers", reader="model.layers.27.mlp", writer="model.layers.27.mlp",
+            activation="silu", finish=Finish.ADD, place=Place.LAST)
 """
 
 from __future__ import annotations
@@ -35,10 +35,9 @@ class Anatomy:
     Attributes:
         layer: the module whose output h is all that the rest of the model reads of the layers below.
         stack: the list that the layer is in.
-        reader: the first module that is given the query q, the input of the feed-forward layer.
-        writer: the module whose output is ``out = FFN(q)``.
-        block: the module that computes the whole FFN from q alone; None where the layer calls `reader`, an activation
-            and `writer` one after the other: ``FFN(q) = writer(act(reader(q)))``.
+        reader: the module that is given the query q, the input of the feed-forward layer.
+        writer: the module whose output is ``out = FFN(q)``: ``writer(act(reader(q)))``. Where one module computes the
+            whole FFN, gated or of experts, it is both.
         activation: the FFN's activation, a key of transformers' ``ACT2FN``.
         finish: how ``out`` enters h.
         norm: the module N of `finish`.
@@ -56,7 +55,6 @@ class Anatomy:
     activation: str
     finish: Finish
     place: Place
-    block: str | None = None
     norm: str | None = None
     scale: float = 1.0
     dropout: str | None = None

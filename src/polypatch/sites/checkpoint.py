@@ -13,7 +13,6 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from polypatch.arguments import shortened
 from polypatch.errors import DataError, InputError, PolypatchError, UnsupportedModelError
-from polypatch.sites.families import FAMILIES
 
 
 def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[nn.Module, PreTrainedTokenizerBase]:
@@ -35,7 +34,7 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
         raise DataError(f"{name}: no config.json in this folder; give a folder written by save_pretrained")
     try:
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
-        _require_known(str(name), config.model_type)
+        _require_known(str(name), type(config))
         _require_labels(str(name), config.id2label, config.label2id or {})
         model, report = AutoModelForSequenceClassification.from_pretrained(
             name,
@@ -60,11 +59,10 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
     return model.eval(), tokenizer
 
 
-def _require_known(name: str, model_type: str) -> None:
-    if model_type not in FAMILIES:
+def _require_known(name: str, kind: type[object]) -> None:
+    if kind not in AutoModelForSequenceClassification._model_mapping:
         raise UnsupportedModelError(
-            f"{name}: model_type {model_type!r} has no entry in the table of families; "
-            f"looked for one of {', '.join(sorted(FAMILIES))}"
+            f"{name}: transformers has no sequence classifier of model_type {getattr(kind, 'model_type', '')!r}"
         )
 
 

@@ -37,10 +37,7 @@ def discover(model: nn.Module) -> Anatomy:
     probe, device = probe_of(model), next(model.parameters()).device
     with evaluating(model):
         trace = traced(model, probe.batch(device))
-        if not same(traced(model, probe.batch(device)).answer, trace.answer):
-            raise UnsupportedModelError(
-                f"{type(model).__name__} answers the same text differently every time it is asked"
-            )
+        _require_steady(model, trace)
         padded = traced(model, probe.batch(device, right=PADDED)) if probe.pad is not None else trace
         tried: list[str] = []
         for layer in _layers(model, trace):
@@ -53,6 +50,13 @@ def discover(model: nn.Module) -> Anatomy:
         f"{'; '.join(tried[:3]) or 'nothing: it calls no list of layers'}{', …' if len(tried) > 3 else ''}. "
         "Pass anatomy=Anatomy(…), if you know where it is."
     )
+
+
+def _require_steady(model: nn.Module, trace: Trace) -> None:
+    if not bool(trace.answer.isfinite().all()):
+        raise UnsupportedModelError(f"{type(model).__name__}: its logits are NaN or infinite; training it went wrong")
+    if not same(traced(model, trace.batch).answer, trace.answer):
+        raise UnsupportedModelError(f"{type(model).__name__} answers the same text differently at every pass")
 
 
 def _looked_at(model: nn.Module, probe: Probe, traces: tuple[Trace, Trace], layer: Call) -> Anatomy | str:

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.sites.feed_forward import Change, FeedForwardSite
+from polypatch.sites.places import pad_of
 from polypatch.sites.rows import Queries, Row
+from polypatch.sites.site import Change, FeedForwardSite
 from polypatch.sites.tokens import Tokens
+from polypatch.sites.two_classes import two_classes
 
 _RANDOM = threading.RLock()
 
@@ -32,27 +34,27 @@ class Encoder:
         self, site: FeedForwardSite, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None = None
     ) -> None:
         self.site = site
-        self.tokens = Tokens(tokenizer, max_length, _places(site))
+        self.tokens = Tokens(tokenizer, max_length, _places(site.model), pad_of(site.model))
 
     @torch.no_grad()
     def queries(self, rows: Sequence[Row], progress: Callable[[int, int], None] | None = None) -> Queries:
         """Eval-mode queries [n, d] in the order of `rows`."""
-        queries = torch.empty(len(rows), self.site.hidden_size, dtype=self.site.dtype, device=self.site.device)
+        kept = torch.empty(len(rows), self.site.kept, dtype=self.site.dtype, device=self.site.device)
         done = 0
         with self.site.evaluating():
             for chosen, batch in self.tokens.batches(rows, self.site.device):
-                queries[chosen] = self.pass_through(batch)[0].q[: len(chosen)].to(queries)
+                kept[chosen] = self.site.packed(self.read(batch))[: len(chosen)].to(kept)
                 done += len(chosen)
                 if progress is not None:
                     progress(done, len(rows))
-        return Queries(queries)
+        return self.site.unpacked(kept)
 
     @torch.no_grad()
     def everywhere(self, row: Row) -> Queries:
         """The query of one row in every place of a pass that it fills alone: [places, d], all the same bits."""
         with self.site.evaluating():
             ((_, batch),) = self.tokens.batches([row], self.site.device)
-            return self.pass_through(batch)[0]
+            return self.read(batch)
 
     @torch.no_grad()
     def full_logits(
@@ -78,7 +80,7 @@ class Encoder:
                 # A seed per row: the views do not depend on which others are trained on.
                 torch.manual_seed((seed + int.from_bytes(row.key[:7], "little")) % 2**63)
                 with self.dropping():
-                    bank.append(self.pass_through([row] * count)[0])
+                    bank.append(self.read([row] * count))
         return joined(bank)
 
     @contextmanager
@@ -98,8 +100,8 @@ class Encoder:
 
     def pass_through(
         self, rows: Sequence[Row], change: Change | None = None, overrides: Mapping[str, Tensor] | None = None
-    ) -> tuple[Queries, Tensor]:
-        """One forward pass: the queries [n, d] it showed and its logits [n, width]."""
+    ) -> tuple[Tensor, Tensor]:
+        """One forward pass: the queries q [n, d] it showed and its logits [n, width]."""
         seen: list[Tensor] = []
 
         def look(q: Tensor, out: Tensor) -> Tensor:
@@ -115,7 +117,13 @@ class Encoder:
                 # What learns is the change alone: a graph through all weights would be kept for nothing.
                 replaced = {name: nn.Parameter(w, False) for name, w in model.named_parameters()} | replaced
             logits = functional_call(model, replaced, kwargs=batch).logits if replaced else model(**batch).logits
-        return Queries(seen[0]), logits
+        return seen[0], two_classes(logits)
+
+    def read(self, rows: Sequence[Row]) -> Queries:
+        """One forward pass of the unedited model, for what the site reads of it [n, d]."""
+        with self.site.looking() as seen:
+            self.site.model(**self.tokens.pad(rows, self.site.device))
+        return seen[-1]
 
     @contextmanager
     def forked_rng(self) -> Iterator[None]:
@@ -130,10 +138,21 @@ class Encoder:
         return [self.site.device.index or 0] if self.site.device.type == "cuda" else []
 
 
-def _places(site: FeedForwardSite) -> int:
-    """How many positions the model has; RoBERTa's count from the padding's number on."""
-    table: Any = site.model.base_model.embeddings.position_embeddings  # type: ignore[union-attr]
-    return int(table.num_embeddings) - (0 if table.padding_idx is None else int(table.padding_idx) + 1)
+def _places(model: nn.Module) -> int | None:
+    """How many positions the model has, where a table or its configuration says so.
+
+    RoBERTa's positions count from the padding's number on.
+    """
+    embeddings = getattr(getattr(model, "base_model", None), "embeddings", None)
+    table: Any = getattr(embeddings, "position_embeddings", None)
+    if isinstance(table, nn.Embedding):
+        return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
+    config: Any = model.config
+    stated = (getattr(config.get_text_config(), name, None) for name in _POSITIONS)
+    return next((places for places in stated if isinstance(places, int) and places > 0), None)
+
+
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
 
 
 def joined(parts: Sequence[Queries]) -> Queries:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.sites.feed_forward import FeedForwardSite
+from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tokens import Tokens
 
 ENCODING = 3

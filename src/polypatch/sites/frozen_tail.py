@@ -24,13 +24,13 @@ from polypatch.cautions import caution
 from polypatch.edits import Text
 from polypatch.errors import InputError, TailMismatchError, UnsupportedModelError
 from polypatch.sites.encoder import Encoder, joined
-from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.fingerprint import encoder_fingerprint
 from polypatch.sites.guests import Guests
 from polypatch.sites.maps import Maps
 from polypatch.sites.query_cache import QueryCache
 from polypatch.sites.readout import CLASSES, Readout, readout_of
 from polypatch.sites.rows import Queries, Row
+from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tail import UNCHANGED, Answering, Asked, Change
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
@@ -90,13 +90,13 @@ class FrozenTail(Answering):
     ) -> None:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length)
-        self.readout: Readout = readout_of(readout, site.model, self.encoder.tokens)
+        self.readout: Readout = readout_of(readout, site, self.encoder.tokens)
         self.progress = progress
         self.maps: Maps | None = None
         self.guests = Guests(guests)
         directory = cache_dir / (self.fingerprint + ("-half" if half else "")) if cache_dir else None
         dtype = torch.float16 if half else site.dtype
-        self.cache = QueryCache(site.hidden_size, site.device, directory, dtype=dtype, taken_as=site.dtype)
+        self.cache = QueryCache(site.kept, site.device, directory, dtype=dtype, taken_as=site.dtype)
         if check:
             self.check()
 
@@ -111,8 +111,11 @@ class FrozenTail(Answering):
         Warns where a query has other bits in other rows of a pass: `Tokens` stands on its having the same.
 
         Raises:
-            TailMismatchError: the difference exceeds `TOLERANCE` relative to the largest logit.
+            TailMismatchError: the difference exceeds `TOLERANCE` relative to the largest logit, or the answer is no
+                function of what the site reads.
         """
+        if self.site.last.why:
+            raise TailMismatchError(f"{self.site.last.why}. Edit with exact=True (slow, full forward passes) instead.")
         rows = [row for kept in self.readout.keep(texts) for row in kept]
         generator = torch.Generator().manual_seed(0)
         probe = torch.randn(self.site.hidden_size, generator=generator).to(self.site.device, self.site.dtype)
@@ -153,7 +156,7 @@ class FrozenTail(Answering):
                     progress(start + done, len(missing))
 
             chunk = missing[start : start + CHUNK]
-            self.cache.add(chunk, self.encoder.queries(chunk, tell).q)
+            self.cache.add(chunk, self.site.packed(self.encoder.queries(chunk, tell)))
         return len(missing)
 
     @property
@@ -176,26 +179,26 @@ class FrozenTail(Answering):
             self.encode(rows)
         guests = set() if keep else set(self.cache.missing(rows))
         if not guests:
-            return Queries(self.cache.take(rows))
-        queries = torch.empty(len(rows), self.site.hidden_size, dtype=self.site.dtype, device=self.site.device)
+            return self.site.unpacked(self.cache.take(rows))
+        queries = torch.empty(len(rows), self.site.kept, dtype=self.site.dtype, device=self.site.device)
         here = torch.tensor([row in guests for row in rows], device=self.site.device)
 
         def encode(some: Sequence[Row]) -> Tensor:
-            return self.encoder.queries(some, self.progress).q
+            return self.site.packed(self.encoder.queries(some, self.progress))
 
         queries[here] = self.guests.queries([row for row in rows if row in guests], encode)
         queries[~here] = self.cache.take([row for row in rows if row not in guests])
-        return Queries(queries)
+        return self.site.unpacked(queries)
 
     def _mapped(self, rows: Sequence[Row], keep: bool) -> Queries:
         if self.maps is None:
             raise InputError(
                 "queries mapped to other languages need parallel text: pass memory=MemoryTexts(…, parallel=…)"
             )
-        q = self.queries([row.origin for row in rows], keep=keep).q
+        kept = self.site.packed(self.queries([row.origin for row in rows], keep=keep))
         places = [i for i, row in enumerate(rows) if row.via]
-        q[places] = self.maps.queries([rows[i].via for i in places], q[places])
-        return Queries(q)
+        kept[places] = self.maps.queries([rows[i].via for i in places], kept[places])
+        return self.site.unpacked(kept)
 
     @torch.no_grad()
     def logits(self, rows: Sequence[Row], change: Change, *, keep: bool = True) -> Tensor:
@@ -270,7 +273,7 @@ class FrozenRows:
             self.bank = bank  # [n · V, d]
             self.bank_out = change(bank.q, site.ffn(bank.q))
         self.generator = generator
-        self.keep = 1.0 - float(getattr(site.dropout, "p", 0.0))
+        self.keep = 1.0 - float(getattr(site.last.dropout, "p", 0.0))
 
     def forward(self, picks: Tensor, change: Change) -> tuple[Tensor, Tensor]:
         """One drawn view per pick; the dropout after the FFN is drawn afresh."""

@@ -14,9 +14,9 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch.errors import UnsupportedModelError
 from polypatch.sites.encoder import Encoder
-from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.readout import CLASSES, Readout, readout_of
 from polypatch.sites.rows import Queries, Row
+from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tail import Answering, Asked, Change
 
 
@@ -33,7 +33,7 @@ class FullForward(Answering):
     ) -> None:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length)
-        self.readout: Readout = readout_of(readout, site.model, self.encoder.tokens)
+        self.readout: Readout = readout_of(readout, site, self.encoder.tokens)
 
     @property
     def asked(self) -> Asked:
@@ -96,5 +96,5 @@ class FullRows:
             return change(q, self.change(q, out))
 
         with self.encoder.site.evaluating(), self.encoder.dropping(dropping):
-            queries, logits = self.encoder.pass_through(rows, both, {**self.change.overrides, **change.overrides})
-        return queries.q, logits
+            q, logits = self.encoder.pass_through(rows, both, {**self.change.overrides, **change.overrides})
+        return q, logits

@@ -1,21 +1,23 @@
-"""The two hooks through which a change is part of every forward pass, also a compiled, a copied or a concurrent one."""
+"""The hooks through which a change is part of every forward pass, also a compiled, a copied or a concurrent one."""
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from polypatch.sites.anatomy import Anatomy
+from polypatch.sites.places import Places
+from polypatch.sites.trace import first_tensor, with_first
+
 Change = Callable[[Tensor, Tensor], Tensor]
 """Δ: (q [n, d], out = FFN(q) [n, d]) -> the changed out [n, d]."""
-
-POSITION = 0
-"""The position every supported head reads ([CLS] or <s>)."""
 
 _PLACING = threading.RLock()
 """Held while hooks are put on and taken off."""
@@ -44,7 +46,7 @@ def nothing(q: Tensor, out: Tensor) -> Tensor:
 
 
 class Hooks:
-    """The two hooks of a site: they apply what this thread asked for, else what is attached.
+    """The hooks of a site: they apply what this thread asked for, else what is attached.
 
     Methods of an object, and not closures: a deep copy of the model has its own, with its own copy of the change. They
     are on the modules as long as somebody holds them.
@@ -53,8 +55,9 @@ class Hooks:
         attached: what every thread sees that asked for nothing.
     """
 
-    def __init__(self, up: nn.Module, down: nn.Module) -> None:
-        self.up, self.down = up, down
+    def __init__(self, model: nn.Module, anatomy: Anatomy) -> None:
+        self.up, self.down = model.get_submodule(anatomy.reader), model.get_submodule(anatomy.writer)
+        self.places = Places(model, anatomy)
         self.attached: Change | None = None
         self.here = Here()
         self.traced: Tensor | None = None
@@ -67,8 +70,9 @@ class Hooks:
         with _PLACING:
             self._holders += 1
             if self._holders == 1:
-                apply, keep = self.down.register_forward_hook(self.apply), self.keep_query
-                self._handles = apply, self.up.register_forward_pre_hook(keep)
+                apply = self.down.register_forward_hook(self.apply)
+                keep = self.up.register_forward_pre_hook(self.keep_query, with_kwargs=True)
+                self._handles = apply, keep, *self.places.hooks()
                 self._shown = [module for module in (self.up, self.down) if _show_to_compilers(module)]
 
     def release(self) -> None:
@@ -93,27 +97,30 @@ class Hooks:
             self.here.instead = before
             self.release()
 
-    def keep_query(self, _: nn.Module, args: tuple[Tensor, ...]) -> None:
+    def keep_query(self, _: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Before `up`: its input at the position that is read."""
-        query = self.traced = args[0][:, POSITION]
+        query = self.traced = self.places.of(args[0] if args else next(iter(kwargs.values())))
         if not torch.compiler.is_compiling():
             self.here.query = query  # not what is in `traced`, which another thread may have taken by now
 
-    def apply(self, _: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def apply(self, _: nn.Module, __: tuple[Tensor, ...], output: Any) -> Any:
         """After `down`: its output, changed at that position."""
         q, change = self._query(), self.here.instead
         if change is None:
             change = self.attached
             if change is not None and q is not None:
                 follow(change, q.device)
-        if change is None or q is None:  # a pass that had begun when the hooks came goes on without them
+        if change is None or q is None or not self.places.here():  # a pass that had begun before the hooks came
             return output
-        out = output[:, POSITION]
+        written = output if isinstance(output, Tensor) else first_tensor(output)
+        assert written is not None
+        out = self.places.of(written)
+        assert out is not None
         changed = change(q, out)
         if changed is out:
             return output
-        # A fresh tensor: writing in place would change a value autograd still needs.
-        return torch.cat([changed.unsqueeze(1).to(output.dtype), output[:, POSITION + 1 :]], dim=1)
+        written = self.places.put(written, changed.to(written.dtype))
+        return written if isinstance(output, Tensor) else with_first(output, written)
 
     def _query(self) -> Tensor | None:
         # Code that is compiled cannot keep a tensor for one thread: it hands it on within its one pass.

@@ -24,7 +24,6 @@ class FeedForward(NamedTuple):
 
     reader: str
     writer: str
-    block: str | None
     activation: str
     query: Tensor
 
@@ -47,7 +46,7 @@ def feed_forward_of(model: nn.Module, calls: Sequence[Call], writer: Call) -> Fe
     if block is None or block.given is None:
         return None
     activation = _gated(model, calls, down, names) if down is not None else None
-    return FeedForward(block.path, (down or block).path, block.path, activation or names[0], block.given)
+    return FeedForward(block.path, block.path, activation or names[0], block.given)
 
 
 def activations(model: nn.Module) -> list[str]:
@@ -87,7 +86,7 @@ def _plain(model: nn.Module, calls: Sequence[Call], down: Call, names: Sequence[
         if down.given is not None and _equal_shapes(up.tensor, down.given):
             name = next((name for name in names if _equal(_activated(name, up.tensor), down.given)), None)
             if name is not None and up.given is not None:
-                return FeedForward(up.path, down.path, None, name, up.given)
+                return FeedForward(up.path, down.path, name, up.given)
     return None
 
 

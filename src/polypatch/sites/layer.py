@@ -63,6 +63,11 @@ class Layer:
             if inner is None:
                 why = f"what {writer.path} writes is no function of one position"
                 break
+            if inner.query.shape != self.h.shape:
+                why = (
+                    f"{inner.reader} reads {inner.query.shape[-1]} numbers, and {writer.path} writes {self.h.shape[-1]}"
+                )
+                break
             stack = self.layer.path.rpartition(".")[0]
             kept = inner.query.shape == entered.rest.shape and same(inner.query, entered.rest)
             return Anatomy(
@@ -71,7 +76,6 @@ class Layer:
                 reader=inner.reader,
                 writer=inner.writer,
                 activation=inner.activation,
-                block=inner.block,
                 finish=entered.finish,
                 norm=entered.norm,
                 scale=entered.scale,

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
-
-from torch import nn
+from typing import Protocol
 
 from polypatch.arguments import shortened, unknown_label
 from polypatch.edits import Text
 from polypatch.errors import InputError, UnknownLabelError
+from polypatch.sites.anatomy import Place
 from polypatch.sites.rows import Question, Row
+from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tokens import Tokens
+from polypatch.sites.two_classes import labels_of
 
 CLASSES = "classes"
 
@@ -80,9 +81,9 @@ class ClassLabel:
         self.classes = {name: i for i, name in labels.items()}
 
     @classmethod
-    def of(cls, model: nn.Module, tokens: Tokens) -> ClassLabel:
+    def of(cls, site: FeedForwardSite, tokens: Tokens) -> ClassLabel:
         """That of a Hugging Face sequence classifier."""
-        return cls(tokens, labels_of(model))
+        return cls(tokens, labels_of(site.model), last=site.anatomy.place is Place.LAST)
 
     @property
     def width(self) -> int:
@@ -126,22 +127,16 @@ class ClassLabel:
         return self.labels[int(label)]
 
 
-READOUTS: dict[str, Callable[[nn.Module, Tokens], Readout]] = {CLASSES: ClassLabel.of}
-"""THE TABLE of readouts, the only place that lists them: name -> how one is made, of a model and its `Tokens`."""
+READOUTS: dict[str, Callable[[FeedForwardSite, Tokens], Readout]] = {CLASSES: ClassLabel.of}
+"""THE TABLE of readouts, the only place that lists them: name -> how one is made, of a site and its `Tokens`."""
 
 
-def readout_of(kind: str, model: nn.Module, tokens: Tokens) -> Readout:
-    """The readout of that name, for a model.
+def readout_of(kind: str, site: FeedForwardSite, tokens: Tokens) -> Readout:
+    """The readout of that name, for a site.
 
     Raises:
         InputError: the table has none.
     """
     if kind not in READOUTS:
         raise InputError(f"no readout is called {shortened(kind)}; the table has {', '.join(READOUTS)}")
-    return READOUTS[kind](model, tokens)
-
-
-def labels_of(model: nn.Module) -> dict[int, str]:
-    """Class index -> label, in the order of the classes, from a model's configuration."""
-    config: Any = model.config
-    return {int(i): str(name) for i, name in sorted(config.id2label.items())}
+    return READOUTS[kind](site, tokens)

@@ -65,17 +65,21 @@ class Head:
         return forward
 
 
-def resume(model: nn.Module, anatomy: Anatomy) -> Head:
+def resume(model: nn.Module, anatomy: Anatomy, trace: Trace | None = None) -> Head:
     """The head behind the layer of `anatomy`, on the shortest text that gives the model's own logits.
+
+    Args:
+        model: the model.
+        anatomy: what was found in it.
+        trace: a pass of it over `probe_of(model)`, where there is one.
 
     Raises:
         UnsupportedModelError: none does: the answer reads more than the layer's output at one position.
     """
     if anatomy.place is Place.SEVERAL:
         raise UnsupportedModelError(f"{type(model).__name__}: the answer reads several positions of {anatomy.layer}")
-    # Two texts: nothing of the one that the head is called with may show in what it says of the other.
-    probe, other = probe_of(model), probe_of(model, seed=1)
-    trace = traced(model, probe.batch(next(model.parameters()).device))
+    other = probe_of(model, seed=1)  # nothing of the text that the head is called with may show in what it says
+    trace = trace or traced(model, probe_of(model).batch(next(model.parameters()).device))
     layer = trace.last(anatomy.layer)
     assert layer.tensor is not None
     first = anatomy.place is Place.FIRST

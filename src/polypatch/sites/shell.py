@@ -40,6 +40,15 @@ def with_forwards(model: nn.Module, forwards: Mapping[str, Forward]) -> nn.Modul
     return shell
 
 
+def apart(module: nn.Module) -> nn.Module:
+    """The module without its hooks, in which parameters can be swapped and nobody else sees it."""
+    shell = _shell(module)
+    shell.__dict__["_parameters"] = dict(module._parameters)
+    for name, child in module._modules.items():
+        shell._modules[name] = None if child is None else apart(child)
+    return shell
+
+
 def _shell(module: nn.Module) -> nn.Module:
     """A module with the same parameters, buffers and children, in eval mode and without hooks."""
     shell: nn.Module = module.__class__.__new__(module.__class__)

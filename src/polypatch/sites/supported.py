@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from polypatch.errors import InputError, UnsupportedModelError
-from polypatch.sites.families import FAMILIES, Family
 
 MARK = "_carries_polypatch_edits"
 """Set on a model as long as edits are attached to it."""
@@ -42,36 +41,25 @@ def require_free(model: nn.Module) -> None:
         raise InputError("the model carries edits already; call unload() on its EditedModel first")
 
 
-def family_of(model: nn.Module) -> Family:
-    """The model's row of the table.
+def require_classifier(model: nn.Module) -> None:
+    """Refuse a model that gives a text no class, several classes or a number, or that computes its FFN in chunks.
+
+    A head with one logit says how likely its class is, and counts as two classes (`polypatch.sites.two_classes`).
 
     Raises:
-        UnsupportedModelError: it has none, no head of two classes or more, or computes its FFN in chunks.
+        UnsupportedModelError: it does.
     """
     config = getattr(model, "config", None)
-    model_type = getattr(config, "model_type", None)
-    if model_type not in FAMILIES:
+    if not getattr(config, "id2label", None) or not type(model).__name__.endswith("ForSequenceClassification"):
         raise UnsupportedModelError(
-            f"{type(model).__name__} (model_type {model_type!r}) has no entry in the table of families; "
-            f"looked for one of {', '.join(sorted(FAMILIES))}. Add a row to sites/families.py."
+            f"{type(model).__name__} has no classification head. Load the checkpoint with "
+            "AutoModelForSequenceClassification."
         )
-    family = FAMILIES[model_type]
-    if not isinstance(model, family.architecture):
-        raise UnsupportedModelError(
-            f"{type(model).__name__} has no classification head polypatch can read; looked for "
-            f"{family.architecture.__name__}. Load the checkpoint with AutoModelForSequenceClassification."
-        )
-    if (kind := getattr(model.config, "problem_type", None)) not in (None, "single_label_classification"):
+    if (kind := getattr(config, "problem_type", None)) not in (None, "single_label_classification"):
         raise UnsupportedModelError(
             f"{type(model).__name__} has problem_type={kind!r}: an edit gives a text one class, and this head gives it "
             "several or a number. If the head does choose one class, set model.config.problem_type to "
             "'single_label_classification'."
         )
-    if model.config.num_labels < 2:  # type: ignore[union-attr, operator]
-        raise UnsupportedModelError(
-            f"{type(model).__name__} has num_labels={model.config.num_labels}; a classifier of at least two "  # type: ignore[union-attr]
-            "classes is needed (a head with one logit is a regression head)."
-        )
-    if getattr(model.config, "chunk_size_feed_forward", 0):
+    if getattr(config, "chunk_size_feed_forward", 0):
         raise UnsupportedModelError("config.chunk_size_feed_forward must be 0: the patch is applied to whole sequences")
-    return family

@@ -12,9 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from polypatch.sites.feed_forward import FeedForwardSite
 from polypatch.sites.readout import Readout
 from polypatch.sites.rows import Queries, Question, Row, Said, by_question, flat
+from polypatch.sites.site import FeedForwardSite
 
 
 class Change(Protocol):

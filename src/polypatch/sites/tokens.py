@@ -44,16 +44,21 @@ class Tokens:
     """Cuts texts and pairs into rows the way the model was trained, and pads rows into passes.
 
     Args:
-        tokenizer: a Hugging Face tokenizer; padding is always on the right, because the head reads position 0.
+        tokenizer: a Hugging Face tokenizer; padding is always on the right, where no head reads.
         max_length: longest input in tokens; the tokenizer's own limit by default, or the model's where that is less.
         places: positions the model has; None where that is not known, and 512 are taken for it.
+        padding: the number that the model knows padding by; the tokenizer's by default.
 
     Raises:
         InputError: a longer input than the model has positions for.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, max_length: int | None = None, places: int | None = None
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int | None = None,
+        places: int | None = None,
+        padding: int | None = None,
     ) -> None:
         if max_length is not None and not 1 <= max_length <= (places or max_length):
             most = "at least 1" if places is None else f"from 1 to {places}, the model's positions"
@@ -62,6 +67,7 @@ class Tokens:
         # Tokenizers that know no limit state a huge integer.
         self.max_length = max_length or min(stated if stated < 100_000 else places or 512, places or stated)
         self.tokenizer = tokenizer
+        self.padding = int((tokenizer.pad_token_id if padding is None else padding) or 0)
         self._rows: dict[Text, Row] = {}
 
     def rows(self, texts: Sequence[Text], *, last: bool = False) -> list[Row]:
@@ -87,13 +93,16 @@ class Tokens:
             encoded = self.tokenizer(*columns, truncation=True, max_length=self.max_length, padding=False)
         segments = encoded["token_type_ids"] if "token_type_ids" in encoded else [()] * len(texts)
         pairs = zip(encoded["input_ids"], segments, strict=True)
-        return [Row(tuple(ids), len(ids) - 1 if last else 0, tuple(segment)) for ids, segment in pairs]
+        return [Row(tuple(ids), self._last(ids) if last else 0, tuple(segment)) for ids, segment in pairs]
+
+    def _last(self, ids: Sequence[int]) -> int:
+        """The last token; one that is also the padding is none, to a head that looks for it."""
+        return next((i for i in range(len(ids) - 1, -1, -1) if ids[i] != self.padding), 0)
 
     def pad(self, rows: Sequence[Row], device: torch.device) -> dict[str, Tensor]:
         """One batch, padded on the right to the bucket of its longest row."""
         length = self._bucket(max(len(row.tokens) for row in rows))
-        padding = int(self.tokenizer.pad_token_id or 0)
-        batch = {"input_ids": [[*row.tokens, *[padding] * (length - len(row.tokens))] for row in rows]}
+        batch = {"input_ids": [[*row.tokens, *[self.padding] * (length - len(row.tokens))] for row in rows]}
         if rows[0].context:
             batch["token_type_ids"] = [[*row.context, *[0] * (length - len(row.context))] for row in rows]
         batch["attention_mask"] = [[1] * len(row.tokens) + [0] * (length - len(row.tokens)) for row in rows]

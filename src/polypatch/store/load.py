@@ -28,7 +28,8 @@ from polypatch.recipes import recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.device import device_named
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
-from polypatch.sites.readout import CLASSES, READOUTS, labels_of
+from polypatch.sites.readout import CLASSES, READOUTS
+from polypatch.sites.two_classes import labels_of
 from polypatch.store.artefact import CONFIG, Artefact, read_artefact
 from polypatch.store.card import base_name
 from polypatch.store.identity import different_field

@@ -56,7 +56,7 @@ def write_merged(edited: EditedModel, out: Path, *, overwrite: bool = False) -> 
         del merged
         difference = _compared(staging, edited, texts, attached)
         megabytes = sum(path.stat().st_size for path in staging.rglob("*")) / 1e6
-    dtype = str(edited.site.up.weight.dtype).removeprefix("torch.")
+    dtype = str(edited.site.dtype).removeprefix("torch.")
     return Merged(out, len(texts), difference, megabytes, dtype)
 
 

@@ -24,6 +24,7 @@ from polypatch.model.rules import Rules
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import Recipe
 from polypatch.sites import UNCHANGED, Change
+from polypatch.sites.two_classes import two_classes
 from polypatch.testing.bits import (
     AMPLIFIED,
     TOLERANCE,
@@ -150,7 +151,7 @@ class _Case:
         model.eval()
         columns = zip(*self.texts, strict=True) if isinstance(self.texts[0], tuple) else [self.texts]
         batch = self.tokenizer(*map(list, columns), padding=True, truncation=True, return_tensors="pt")
-        logits: Tensor = model(**batch.to(next(model.parameters()).device)).logits
+        logits = two_classes(model(**batch.to(next(model.parameters()).device)).logits)
         for module, mode in modes:
             module.training = mode
         return logits

@@ -13,6 +13,7 @@ from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
 from polypatch.errors import InputError
 from polypatch.outcomes import EditOutcome, EditRecord, Status
+from polypatch.sites.merge import mergeable, takes_neurons
 from polypatch.testing.bits import AMPLIFIED, close, require, same_bits, same_tensors
 
 Memo = tuple[EditRecord, dict[str, Tensor] | None]
@@ -120,13 +121,19 @@ def _merged(life: Life) -> None:
     with life.attached() as edited:
         list(life.stream(edited, life.edits))
         logits = life.logits(edited.model)
-        if not edited.delta.mergeable:
+        if not _takes_merging(edited):
             _refuses_to_merge(life, edited, logits, law)
             return
         merged = edited.merge_and_unload()
         require(type(merged) is type(edited.model), law, f"the merged model is a {type(merged).__name__}")
         close(life.logits(merged), logits, law, "the merged model", AMPLIFIED)
         require(same_bits(life.logits(edited.model), life.base), law, "merging changed the model that was edited")
+
+
+def _takes_merging(edited: EditedModel) -> bool:
+    """Whether a stock model of this kind can hold this delta."""
+    fits = takes_neurons if edited.delta.patches else mergeable
+    return edited.delta.mergeable and (fits(edited.site) or bool(edited.delta.overrides))
 
 
 def _refuses_to_merge(life: Life, edited: EditedModel, logits: Tensor, law: str) -> None:

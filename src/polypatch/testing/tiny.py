@@ -12,10 +12,10 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from torch import nn
-from transformers import AutoConfig, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedTokenizerFast
 
 from polypatch.edits import Edit, Lang
-from polypatch.sites.families import FAMILIES
+from polypatch.testing.tiny_config import tiny_config
 
 _SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprst" for vowel in "aeiou"]
 _PIECES = [*"abcdefghijklmnopqrstuvwxyz0123456789", *_SYLLABLES]
@@ -24,36 +24,45 @@ _ROBERTA_MARKS = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "
 _MAX_LENGTH = 64
 
 
+FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "distilbert")
+"""Encoders like BERT, of any width and depth."""
+
+
 def tiny_model(
     family: str, *, hidden: int = 32, layers: int = 2, classes: int = 3, seed: int = 0
 ) -> tuple[nn.Module, PreTrainedTokenizerFast]:
-    """A random classifier of one supported family, in eval mode, and a tokenizer for it. No network.
+    """A random classifier of any model type, in eval mode, and a tokenizer for it. No network.
 
     Every parameter is random, those of layer norms and biases too, so that one forgotten anywhere shows. The labels
     are ``class-0``, ``class-1``, …
 
     Args:
-        family: a key of `polypatch.sites.families.FAMILIES`.
-        hidden: width d, a multiple of 4.
-        layers: encoder layers.
+        family: a model type of transformers.
+        hidden: width d, a multiple of 4; for `FAMILIES`, the others have 32.
+        layers: encoder layers; likewise, the others have two.
         classes: labels.
         seed: of the weights; the caller's random state stays as it was.
     """
     tokenizer = _tiny_tokenizer(family)
-    config = AutoConfig.for_model(family, num_labels=classes)
-    config.hidden_size, config.num_hidden_layers, config.num_attention_heads = hidden, layers, 4
-    config.intermediate_size = config.hidden_dim = 2 * hidden  # the second is DistilBERT's name
-    config.embedding_size = hidden // 2  # ELECTRA's, which is projected to the hidden size
+    config = _encoder_config(family, hidden, layers) if family in FAMILIES else tiny_config(family, tokenizer)
     config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
-    config.max_position_embeddings = _MAX_LENGTH + 2  # RoBERTa counts positions from pad_token_id + 1
     config.id2label = {i: f"class-{i}" for i in range(classes)}
     config.label2id = {label: i for i, label in config.id2label.items()}
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        model = FAMILIES[family].architecture(config)
+        model = AutoModelForSequenceClassification._model_mapping[type(config)](config)
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
     return model.eval(), tokenizer
+
+
+def _encoder_config(family: str, hidden: int, layers: int) -> PretrainedConfig:
+    config = AutoConfig.for_model(family)
+    config.hidden_size, config.num_hidden_layers, config.num_attention_heads = hidden, layers, 4
+    config.intermediate_size = config.hidden_dim = 2 * hidden  # the second is DistilBERT's name
+    config.embedding_size = hidden // 2  # ELECTRA's, which is projected to the hidden size
+    config.max_position_embeddings = _MAX_LENGTH + 2  # RoBERTa counts positions from pad_token_id + 1
+    return config
 
 
 def _tiny_tokenizer(family: str) -> PreTrainedTokenizerFast:

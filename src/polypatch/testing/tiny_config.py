@@ -6,9 +6,9 @@ that have to be others are in `AGREEING`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from transformers import AutoModelForSequenceClassification, PreTrainedConfig
+from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedTokenizerBase
 
 WIDTH = 32
 
@@ -28,26 +28,12 @@ _NAMES: dict[int, str] = {
     "kv_channels linear_key_head_dim linear_value_head_dim num_latents",
     16: "kv_lora_rank q_lora_rank block_size coordinate_size shape_size adapter_rank true_hidden_size attention_window "
     "intra_bottleneck_size sliding_window local_attention local_transformer_stride attention_head_dim",
-    128: "vocab_size entity_vocab_size pronunciation_vocab_size shape_vocab_size max_position_embeddings n_positions "
-    "max_seq_len",
+    128: "entity_vocab_size pronunciation_vocab_size shape_vocab_size max_position_embeddings n_positions max_seq_len",
 }
 SIZES = {name: size for size, names in _NAMES.items() for name in names.split()}
 
 UNSTATED = {"head_dim", "num_key_value_heads"}
 """Worked out by some models from sizes as they usually are, where the configuration says nothing."""
-
-MARKS = {
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "cls_token_id": 1,
-    "eos_token_id": 2,
-    "sep_token_id": 2,
-    "mask_token_id": 3,
-    "decoder_start_token_id": 0,
-    "forced_eos_token_id": 2,
-    "eod_token_id": 2,
-}
-"""Special tokens, by entry of a configuration."""
 
 _MIXED = {"layer_types": ["linear_attention", "full_attention"]}
 _HYBRID = {
@@ -63,7 +49,6 @@ AGREEING: dict[str, dict[str, Any]] = {
         "rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE},
     },
     "deepseek_v2": {"num_experts_per_tok": 2},
-    "esm": {"vocab_size": 128},
     "esmc": {"num_key_value_heads": 4},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
@@ -79,18 +64,52 @@ AGREEING: dict[str, dict[str, Any]] = {
 """What else a model type needs for its sizes to fit together."""
 
 
-def tiny_config(model_type: str, *, classes: int = 3) -> PreTrainedConfig:
-    """A small configuration of a sequence classifier, by its model type; sizes and special tokens as listed here.
+def tiny_config(model_type: str, tokenizer: PreTrainedTokenizerBase | None = None) -> PreTrainedConfig:
+    """A small configuration of a sequence classifier of three classes.
+
+    Args:
+        model_type: transformers' name for it.
+        tokenizer: whose vocabulary and special tokens it is to have; without one, `MARKS`.
 
     Raises:
         KeyError: transformers has no sequence classifier of this type.
     """
     kinds = {kind.model_type: kind for kind in AutoModelForSequenceClassification._model_mapping}
     kind = kinds[model_type]
-    return kind(**_entries(kind()), num_labels=classes)
+    marks = (
+        MARKS if tokenizer is None else Marks(len(tokenizer), *(getattr(tokenizer, f"{name}_token_id") for name in _OF))
+    )
+    return kind(**_entries(kind(), marks), num_labels=3)
 
 
-def _entries(usual: PreTrainedConfig) -> dict[str, Any]:
+class Marks(NamedTuple):
+    """The size of a vocabulary, and the special tokens in it."""
+
+    size: int
+    pad: int
+    first: int
+    last: int
+    mask: int
+
+    def entries(self) -> dict[str, int]:
+        """By the names of a configuration's entries."""
+        first, last = ("bos_token_id", "cls_token_id"), ("eos_token_id", "sep_token_id", "forced_eos_token_id")
+        return {
+            "vocab_size": self.size,
+            "pad_token_id": self.pad,
+            "decoder_start_token_id": self.pad,
+            "mask_token_id": self.mask,
+            "eod_token_id": self.last,
+            **dict.fromkeys(first, self.first),
+            **dict.fromkeys(last, self.last),
+        }
+
+
+MARKS = Marks(128, 0, 1, 2, 3)
+_OF = ("pad", "cls", "sep", "mask")
+
+
+def _entries(usual: PreTrainedConfig, marks: Marks) -> dict[str, Any]:
     """What has to be said to make a configuration small; those within it as well."""
     names = set(usual.to_dict())
     stated = {name for name in names & set(SIZES) if getattr(usual, name) is not None}
@@ -101,5 +120,6 @@ def _entries(usual: PreTrainedConfig) -> dict[str, Any]:
     for name in names:
         inner = getattr(usual, name, None)
         if isinstance(inner, PreTrainedConfig):
-            entries[name] = _entries(inner)
-    return {**entries, **MARKS, **AGREEING.get(usual.model_type, {})}
+            entries[name] = _entries(inner, marks)
+    known = {name: number for name, number in marks.entries().items() if name != "vocab_size" or name in names}
+    return {**entries, **known, **AGREEING.get(usual.model_type, {})}

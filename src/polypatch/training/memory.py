@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from polypatch.sites.families import FAMILIES
-
 GIB = 2**30
 _FULL, _HALF, _MASK = 4, 2, 1
 """Bytes of a float32, of a bf16 or fp16, and of an element of a dropout mask."""
@@ -16,6 +14,10 @@ FORMULA = (
     "layer: 8h + 2f numbers and 2h mask bytes, and the attention matrices' 3as numbers and as mask bytes, "
     "which fused attention does not keep (P parameters, hidden size h, feed-forward size f, a heads, s tokens per text)"
 )
+
+
+_WIDTHS = ("intermediate_size", "hidden_dim", "ffn_dim", "d_ff", "n_inner", "ffn_hidden_size")
+"""What configurations call the inner width of a feed-forward layer; where none does, it is 4h."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def estimate(config: Any, parameters: int, *, batch: int, length: int, half: boo
     """`FORMULA` for one batch on one device, every text of full length.
 
     Args:
-        config: of one of the families.
+        config: of a sequence classifier.
         parameters: of the classifier.
         batch: texts in one forward pass on one device.
         length: tokens per text.
@@ -60,7 +62,7 @@ def estimate(config: Any, parameters: int, *, batch: int, length: int, half: boo
     layer's worth. Within a tenth of what autograd keeps on a CPU, which has no fused attention with dropout.
     """
     hidden, layers, heads = config.hidden_size, config.num_hidden_layers, config.num_attention_heads
-    width = getattr(config, FAMILIES[config.model_type].width)
+    width = next((getattr(config, name) for name in _WIDTHS if getattr(config, name, None)), 4 * hidden)
     number = _HALF if half else _FULL
     per_token = number * (8 * hidden + 2 * width) + _MASK * 2 * hidden
     attention = heads * length * (3 * number + _MASK)

@@ -18,7 +18,6 @@ from transformers import (
 
 from polypatch.data.quoting import listed
 from polypatch.errors import DataError, InputError, UnsupportedModelError
-from polypatch.sites.families import FAMILIES
 from polypatch.training.data import Corpus
 from polypatch.world.bert import start_weights
 from polypatch.world.tokenizer import train_tokenizer
@@ -84,7 +83,7 @@ def start_config(name: str, labels: Sequence[str], vocabulary: int = VOCABULARY,
 def parameters_of(config: Any) -> int:
     """How many numbers a classifier has, without making one."""
     with torch.device("meta"):
-        model = FAMILIES[config.model_type].architecture(config)
+        model = AutoModelForSequenceClassification._model_mapping[type(config)](config)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -102,11 +101,8 @@ def _config(name: str) -> Any:
     except Exception as error:  # a damaged file raises whatever its parser stumbles over
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{name}: neither a checkpoint folder nor a model the hub can give ({reason})") from error
-    if config.model_type not in FAMILIES:
-        raise UnsupportedModelError(
-            f"{name}: model_type {config.model_type!r} has no entry in the table of families, so polypatch could not "
-            f"edit it; take one of {', '.join(sorted(FAMILIES))}"
-        )
+    if type(config) not in AutoModelForSequenceClassification._model_mapping:
+        raise UnsupportedModelError(f"{name}: transformers has no sequence classifier of {config.model_type!r}")
     return config
 
 

@@ -6,9 +6,9 @@ import torch
 from polypatch.deltas import WeightDelta
 from polypatch.errors import InputError
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
-from polypatch.sites.families import FAMILIES
 from polypatch.sites.fingerprint import model_fingerprint
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
+from polypatch.testing.tiny import FAMILIES
 
 
 def answers(model, tokenizer, texts=("ba be", "bi bo bu")):
@@ -87,7 +87,7 @@ def test_an_error_inside_leaves_nothing_behind():
     with pytest.raises(RuntimeError, match="on purpose"), site.applied(fails):
         answers(model, tokenizer)
     assert torch.equal(answers(model, tokenizer), before)
-    assert not site.down._forward_hooks
+    assert not site.last.writer._forward_hooks
 
 
 def test_a_model_that_carries_edits_is_not_edited_again():
@@ -111,7 +111,7 @@ def test_matrices_are_the_last_layer_s(family):
     assert len(layer) == 6
     assert set(ffn) < set(layer)
     assert all(name.startswith(site.layer_path) and weight.dim() == 2 for name, weight in layer.items())
-    assert {id(site.up.weight), id(site.down.weight)} == {id(weight) for weight in ffn.values()}
+    assert {id(site.last.reader.weight), id(site.last.writer.weight)} == {id(weight) for weight in ffn.values()}
 
 
 def test_the_fingerprint_sees_every_bit():

@@ -2,110 +2,149 @@
 
 ::
 
-        q ──┬──────────────► up ─► act ─► down ─► out = FFN₀(q) ──┐
-            │                                                     ▼
-            ├────────────────────────────────────────────► out' = Δ(q, out)      (Δ: the edits)
-            │                                                     ▼
-            └───────────────────────────────────────────►  h = LN(dropout(out') + q)  ─► head ─► logits
+        q ──► FFN₀ ──► out ──► out' = Δ(q, out)      (Δ: the edits)
+                                 ▼
+        r ───────────────────►  h  ─► head ─► logits
 
-Only position 0 is changed: it is all the head reads, and nothing comes after this layer.
+How ``out'`` and the residual r make h is the layer's `Anatomy`. Only one position is changed: it is all the head reads,
+and nothing comes after this layer.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
-from transformers.activations import ACT2FN
 
+from polypatch.errors import InputError
+from polypatch.sites.anatomy import Anatomy
+from polypatch.sites.discover import discover
 from polypatch.sites.hooks import Change as Change
 from polypatch.sites.hooks import Hooks, nothing
+from polypatch.sites.last_layer import LastLayer
 from polypatch.sites.lock import SiteLock
 from polypatch.sites.modes import evaluating
+from polypatch.sites.residual import residuals
 from polypatch.sites.rows import Queries
-from polypatch.sites.supported import MARK, family_of, require_free, require_precision
+from polypatch.sites.supported import MARK, require_classifier, require_free, require_precision
+from polypatch.sites.two_classes import labels_of, two_classes
 from polypatch.sites.weights import Weights
 
 
 class FeedForwardSite:
-    """The last FFN of an encoder classifier, and the head that reads it.
+    """The last FFN of a classifier, and the head that reads it.
+
+    Args:
+        model: a Hugging Face sequence classifier.
+        anatomy: where its last FFN is; found by `discover` where it is not given.
 
     Raises:
-        UnsupportedModelError: the architecture is not in `FAMILIES`, has no K-class head, chunks its FFN, or keeps its
-            numbers in half precision; the message says what was looked for.
-        InputError: the model carries edits already.
+        UnsupportedModelError: no FFN was found in it, it gives a text no single class, or it keeps its numbers in half
+            precision; the message says what was looked for.
+        InputError: the model carries edits already, or has no module that `anatomy` names.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, anatomy: Anatomy | None = None) -> None:
         self.model = model
-        self.family = family_of(model)
+        require_classifier(model)
         require_free(model)
         require_precision(model)
-        layers = model.get_submodule(self.family.layers)
-        self.layer_path = f"{self.family.layers}.{len(layers) - 1}"  # type: ignore[arg-type]
-        layer = model.get_submodule(self.layer_path)
-        self.up = layer.get_submodule(self.family.up)
-        self.down = layer.get_submodule(self.family.down)
-        self.dropout = layer.get_submodule(self.family.dropout)
-        self.norm = layer.get_submodule(self.family.norm)
-        self.activation_name: str = getattr(model.config, self.family.activation)
-        self.activation: Callable[[Tensor], Tensor] = ACT2FN[self.activation_name]
+        self.anatomy = discover(model) if anatomy is None else _present(model, anatomy)
+        self.last = LastLayer(model, self.anatomy)
+        self.width = len(labels_of(model))
         self._attached: _Attached | None = None
         self._originals: dict[str, Tensor] = {}
         self._out = 0
         self.lock = SiteLock()
-        self._hooks = Hooks(self.up, self.down)
+        self._hooks = Hooks(model, self.anatomy)
         self._weights = Weights(model)
 
     @property
+    def layer_path(self) -> str:
+        """The last layer, from the model."""
+        return self.anatomy.layer
+
+    @property
     def hidden_size(self) -> int:
-        """The length d of q."""
-        return int(self.up.in_features)  # type: ignore[arg-type]
+        """The length d of q, of the residual and of what the FFN writes."""
+        return self.last.hidden_size
+
+    @property
+    def kept(self) -> int:
+        """Numbers kept of a row: d, or 2d where the residual is not q itself."""
+        return self.hidden_size * (2 if self.anatomy.residual else 1)
+
+    @property
+    def activation_name(self) -> str:
+        """The FFN's activation, which patches have as well."""
+        return self.anatomy.activation
 
     @property
     def device(self) -> torch.device:
         """Where the FFN's weights are."""
-        return self.up.weight.device  # type: ignore[return-value]
+        return next(self.last.writer.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
         """What the FFN's weights are kept as: float32 or float64."""
-        return self.up.weight.dtype  # type: ignore[return-value]
-
-    @property
-    def width(self) -> int:
-        """How many ids the head tells apart: classes."""
-        return len(self.model.config.id2label)  # type: ignore[union-attr, arg-type]
+        return next(self.last.writer.parameters()).dtype
 
     def ffn(self, q: Tensor) -> Tensor:
         """FFN₀(q): the unedited layer (eq. 5-6). q: [n, d] -> [n, d]."""
-        # Not through the modules: their hooks are for whole sequences.
-        inner = self.activation(functional.linear(q, self.up.weight, self.up.bias))  # type: ignore[arg-type]
-        return functional.linear(inner, self.down.weight, self.down.bias)  # type: ignore[arg-type]
+        return self.last.ffn(q)
 
     def logits(self, queries: Queries, out: Tensor) -> Tensor:
-        """The head's logits for FFN output `out` [n, d] at queries q [n, d]: ``head(LN(out + q))`` [n, width].
+        """The head's logits for FFN output `out` [n, d] at queries q [n, d]: [n, width].
 
         Without the head's dropout, also where the caller's model is in train mode.
         """
         with self.evaluating():
-            return self.family.head(self.model, self.norm(out + queries.q))
+            return two_classes(self.last.logits(queries, out))
 
     def matrices(self, scope: str) -> dict[str, nn.Parameter]:
-        """The weight matrices of the last layer by full parameter name: ``"ffn"`` (two) or ``"layer"`` (six)."""
-        paths: tuple[str, ...] = (self.family.up, self.family.down)
-        if scope == "layer":
-            paths = (*self.family.attention, *paths)
-        return {
-            f"{self.layer_path}.{path}.weight": self.model.get_parameter(f"{self.layer_path}.{path}.weight")
-            for path in paths
-        }
+        """The weight matrices of the last layer by full parameter name: ``"ffn"``, or ``"layer"`` (attention's too)."""
+        return self.last.matrices(scope)
+
+    def packed(self, queries: Queries) -> Tensor:
+        """What is kept of rows: [n, kept]."""
+        return queries.q if queries.rest is None else torch.cat([queries.q, queries.rest], dim=1)
+
+    def unpacked(self, rows: Tensor) -> Queries:
+        """The queries that were `packed`."""
+        if not self.anatomy.residual:
+            return Queries(rows)
+        return Queries(rows[:, : self.hidden_size], rows[:, self.hidden_size :])
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[list[Queries]]:
+        """Inside the block this thread's passes are of the unedited model, and what the site reads is put in the list.
+
+        What the passes say is of no use: where the residual r is wanted, the FFN's output is taken out, and what then
+        goes into the sum is r, whatever dropout is on.
+        """
+        seen: list[Queries] = []
+        q: list[Tensor] = []
+
+        def look(query: Tensor, out: Tensor) -> Tensor:
+            q.append(query)
+            if self.anatomy.residual:
+                return torch.zeros_like(out)
+            seen.append(Queries(query))
+            return out
+
+        def rest(residual: Tensor) -> None:
+            seen.append(Queries(q[-1], residual))
+
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.applied(look))
+            if self.anatomy.residual:
+                stack.enter_context(residuals(self.last, self._hooks.places, rest))
+            yield seen
 
     def reading(self) -> AbstractContextManager[None]:
         """Inside the block no other thread changes what the edited, or shows another the unedited, model.
@@ -206,6 +245,16 @@ class FeedForwardSite:
     def evaluating(self) -> AbstractContextManager[None]:
         """Every module in eval mode, in all threads; the caller's modes come back when the last of them is done."""
         return evaluating(self.model)
+
+
+def _present(model: nn.Module, anatomy: Anatomy) -> Anatomy:
+    """The anatomy, where the model has all that it names."""
+    paths = dict(model.named_modules())
+    named = (anatomy.layer, anatomy.stack, anatomy.reader, anatomy.writer, anatomy.norm, anatomy.dropout)
+    missing = [path for path in named if path is not None and path not in paths]
+    if missing:
+        raise InputError(f"anatomy: {type(model).__name__} has no module {missing[0]!r}")
+    return anatomy
 
 
 class _Attached(NamedTuple):
