@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import polypatch as pp
+from polypatch.sites.discover import discover
 from polypatch.sites.hooks import Hooks
 from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
@@ -165,6 +166,7 @@ def test_a_query_is_this_threads_own_also_where_another_takes_the_last_one():
         traced = property(lambda self: None, lambda self, value: None)
 
     hidden = torch.randn(2, 5, 4)
-    hooks = Robbed(torch.nn.Identity(), torch.nn.Identity())
-    hooks.keep_query(hooks.up, (hidden,))
+    model, _ = tiny_model("bert", layers=1)
+    hooks = Robbed(model, discover(model))
+    hooks.keep_query(hooks.up, (hidden,), {})
     assert torch.equal(hooks.here.query, hidden[:, 0])

@@ -40,18 +40,37 @@ class Head:
         assert layer.tensor is not None
         self.tokens, self.place = tuple(tokens), place
         self.length = 1 if len(tokens) == 1 else layer.tensor.shape[1]
+        self.model, self.templates = model, {call.path: call.output for call in (*below, layer)}
+        self._begin()
+
+    def _begin(self) -> None:
         self._given = threading.local()
-        self._model = with_forwards(model, {call.path: self._stand_in(call.output) for call in (*below, layer)})
+        self._shell: nn.Module | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy of the model has a head of its own."""
+        return {name: value for name, value in vars(self).items() if name not in ("_given", "_shell")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin()
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """Logits [n, classes] of hidden states [n, d]. In eval mode, where the caller's model is (`evaluating`)."""
         self._given.hidden = self._placed(hidden)
         try:
             ids = torch.tensor(self.tokens, device=hidden.device).expand(len(hidden), -1)
-            logits: Tensor = self._model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+            logits: Tensor = self._whole()(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
             return logits
         finally:
             del self._given.hidden
+
+    def _whole(self) -> nn.Module:
+        """The model with its stand-ins; made when it is first wanted: a model that is being copied is not all there."""
+        if self._shell is None:
+            stand_ins = {path: self._stand_in(template) for path, template in self.templates.items()}
+            self._shell = with_forwards(self.model, stand_ins)
+        return self._shell
 
     def _placed(self, hidden: Tensor) -> Tensor:
         """[n, d] -> [n, T, d], zero at every other position."""

@@ -50,11 +50,11 @@ def apart(module: nn.Module) -> nn.Module:
 
 
 def _shell(module: nn.Module) -> nn.Module:
-    """A module with the same parameters, buffers and children, in eval mode and without hooks."""
+    """A module with the same parameters, buffers and children, in eval mode, without hooks and not compiled."""
     shell: nn.Module = module.__class__.__new__(module.__class__)
     shell.__dict__.update(module.__dict__)
     # The dictionaries of parameters and buffers stay shared: what is replaced in the model is replaced here.
     shell.__dict__["_modules"] = dict(module._modules)
-    shell.__dict__.update({name: OrderedDict() for name in _HOOKS}, training=False)
+    shell.__dict__.update({name: OrderedDict() for name in _HOOKS}, training=False, _compiled_call_impl=None)
     shell.__dict__.pop("forward", None)
     return shell
