@@ -34,6 +34,18 @@ def test_every_text_is_answered_in_order(polypatch, edited, file, asked):
     assert [row["probability"] for row in rows] == pytest.approx(asked[1], abs=1e-5)
 
 
+def test_a_text_that_stands_there_twice_is_answered_twice(polypatch, edited, tmp_path):
+    """Each row of the file has its row of answers: whoever puts the two side by side gets the right ones."""
+    texts = [TEXTS[0], TEXTS[1], TEXTS[0]]
+    rows = [{"lang": "en", "text": text, "label": f"class-{i}"} for i, text in enumerate(texts)]
+    (tmp_path / "t.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    (tmp_path / "t.txt").write_text("\n".join(texts), encoding="utf-8")
+    (tmp_path / "t.csv").write_text("text\n" + "\n".join(texts), encoding="utf-8")
+    for name in ("t.jsonl", "t.txt", "t.csv"):
+        said = polypatch("predict", edited, tmp_path / name, "--json", "--quiet").json()
+        assert [row["text"] for row in said] == texts
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv"])
 def test_answers_go_into_a_file(polypatch, edited, file, asked, tmp_path, suffix):
     out = tmp_path / f"answers{suffix}"

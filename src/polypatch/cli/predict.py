@@ -82,10 +82,10 @@ def predict(
 
     asked = EditsOrModel(place, base=model, device=device)
     prepare(threads, quiet=quiet)
-    from polypatch.data.memory import read_probe
+    from polypatch.data.memory import read_texts
 
     with Bars(quiet) as bars:
-        probes = read_probe(file, source)
+        probes = read_texts(file, source)
         found = answers(asked.open_to_ask(bars), probes)
     if out is not None:
         from polypatch.files import write_atomic

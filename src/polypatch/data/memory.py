@@ -101,19 +101,34 @@ def read_memory(path: Path, source: Lang) -> dict[Lang, list[Text]]:
 
 
 def read_probe(path: Path, source: Lang) -> list[ProbeText]:
-    """As `read_memory`, every text once and with its ``"label"`` where a line of the ``.jsonl`` file has one.
+    """As `read_memory`, every text once and with its ``"label"`` where a row has one.
 
     Raises:
         DataError: as `read_memory`; or one text with two labels.
     """
+    return _once(_rows(path, source))
+
+
+def read_texts(path: Path, source: Lang) -> list[ProbeText]:
+    """As `read_probe`, every row as it stands in the file, those that say the same included.
+
+    Raises:
+        DataError: as `read_memory`.
+    """
+    return [row for _, row in _rows(path, source)]
+
+
+def _rows(path: Path, source: Lang) -> list[tuple[str, ProbeText]]:
+    """Where a row stands, and what it says."""
     if Path(path.name.removesuffix(".gz")).suffix in (".csv", ".tsv"):
-        return _once(_from_table(path, source), path)
-    lines = [(number, line) for number, line in enumerate(read_lines(path), start=1) if line.strip()]
-    if not lines:
+        rows = list(_from_table(path, source))
+    else:
+        lines = ((f"{path} row {n}", line) for n, line in enumerate(read_lines(path), start=1) if line.strip())
+        as_json = ".jsonl" in path.suffixes
+        rows = [(where, _row(line, where) if as_json else ProbeText(source, line.strip())) for where, line in lines]
+    if not rows:
         raise DataError(f"{path}: holds no texts")
-    if ".jsonl" not in path.suffixes:
-        return list(dict.fromkeys(ProbeText(source, line.strip()) for _, line in lines))
-    return _once(((where := f"{path} row {number}", _row(line, where)) for number, line in lines), path)
+    return rows
 
 
 def _from_table(path: Path, source: Lang) -> Iterator[tuple[str, ProbeText]]:
@@ -124,7 +139,7 @@ def _from_table(path: Path, source: Lang) -> Iterator[tuple[str, ProbeText]]:
         yield where, ProbeText(lang, cells["text"], cells.get("label"))
 
 
-def _once(rows: Iterable[tuple[str, ProbeText]], path: Path) -> list[ProbeText]:
+def _once(rows: Iterable[tuple[str, ProbeText]]) -> list[ProbeText]:
     """Every text once, with its label where one row has it."""
     found: dict[tuple[Lang, Text], ProbeText] = {}
     for where, row in rows:
@@ -132,8 +147,6 @@ def _once(rows: Iterable[tuple[str, ProbeText]], path: Path) -> list[ProbeText]:
         if known.label != row.label and None not in (known.label, row.label):
             raise DataError(f"{where}: the label is {row.label!r}, and was {known.label!r} for the same text before")
         found[row.lang, row.text] = known if row.label is None else row
-    if not found:
-        raise DataError(f"{path}: holds no texts")
     return list(found.values())
 
 
@@ -225,7 +238,7 @@ def _by_language(given: Texts, name: str) -> dict[Lang, list[Text]]:
 
 
 def probes_in(given: Texts) -> list[ProbeText]:
-    """Probe texts as they were given: in a file perhaps with their labels.
+    """ProbeText texts as they were given: in a file perhaps with their labels.
 
     Raises:
         InputError, DataError: as `parted`.
