@@ -61,7 +61,7 @@ class Identity:
             if was != now and _data(was) != now:
                 one, other = _data(was), now
                 if isinstance(one, dict) and isinstance(other, dict):
-                    return different_field(one, other)
+                    return f"{name} {different_field(one, other)}"
                 return f"{name} was {_short(_text(one))} and is {_short(_text(other))} now"
         return ""
 
