@@ -222,7 +222,7 @@ def test_a_journal_of_an_older_polypatch_is_continued(tmp_path):
     for name, value, said in (
         ("limit", 3, "limit was null and is 3 now"),
         ("recipe", "grace", "recipe was mpn-all and is grace now"),
-        ("settings", {"views": 0}, "views was the default and is 0 now"),
+        ("settings", {"views": 0}, "settings views was the default and is 0 now"),
     ):
         with pytest.raises(JournalError, match=f"belongs to another run: {said}; repeat the first command"):
             Journal(tmp_path, Identity({**now, name: value}), resume=True)
