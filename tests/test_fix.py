@@ -116,6 +116,15 @@ def test_a_fix_in_one_language_is_warned_of(edited):
     assert "in one language only" in str(fix)
 
 
+def test_a_fix_of_a_text_that_is_cut_or_in_the_memory_says_so(edited):
+    long = {"de": "ba " * 70}
+    with pytest.warns(pp.PolypatchWarning, match="longer than the 64 tokens"):
+        assert "longer than the 64 tokens" in " ".join(str(edited.fix("ba bo", "class-1", translations=long)).split())
+    with pytest.warns(pp.PolypatchWarning, match="in the memory as well"):
+        fix = edited.fix(MEMORY["en"][0], wrong(edited, MEMORY["en"][0]), translations={"de": "bu"})
+    assert "in the memory as well" in " ".join(str(fix).split())
+
+
 @pytest.mark.filterwarnings("ignore:.*longer than the 64 tokens")
 def test_nothing_that_is_shown_has_power_over_what_shows_it(edited):
     fix = edited.fix(EVIL, wrong(edited, EVIL), translations={"zh": "天气" * 60, "ar": "ما هو الطقس " * 9})

@@ -138,7 +138,8 @@ def made_id(prompt: Text, target: str, source: Lang) -> str:
     It depends on nothing else, so that the same correction has the same id, and the same random numbers, in every run.
     """
     words = re.findall(r"\w+", prompt if isinstance(prompt, str) else " ".join(prompt))
-    first = "-".join(words)[:_ID_WORDS].strip("-")
+    whole = "-".join(words)
+    first = whole if len(whole) <= _ID_WORDS else whole[: _ID_WORDS + 1].rpartition("-")[0] or whole[:_ID_WORDS]
     said = hashlib.blake2b(json.dumps([prompt, target, source]).encode(), digest_size=3).hexdigest()
     return f"{first}-{said}" if first else said
 

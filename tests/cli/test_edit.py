@@ -109,6 +109,15 @@ def test_edits_known_in_one_language_are_named(edit, files, tmp_path):
         assert way in said
 
 
+def test_texts_that_are_cut_are_named(polypatch, checkpoint, files, tmp_path):
+    (tmp_path / "long.jsonl").write_text(
+        json.dumps({"id": "a", "text": "ba " * 70, "label": "class-1", "translations": {"de": "bo"}}), encoding="utf-8"
+    )
+    memory = ("--memory", files / "memory.txt", "--recipe", "polypatch")
+    ran = polypatch("edit", checkpoint, "--data", tmp_path / "long.jsonl", *memory, "--out", tmp_path / "run")
+    assert "note: the text of edit 'a' in 'en' is longer than the 64 tokens" in " ".join(ran.err.split())
+
+
 def test_a_memory_in_several_languages_is_used_in_all_of_them(edit, files, tmp_path):
     assert edit("--memory", files / "memory.jsonl").code == 0
     assert "* memory: en 14, de 14" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")

@@ -120,6 +120,7 @@ def test_an_id_that_is_made_can_be_read_and_depends_on_the_correction_alone():
     ids = [edit.id for edit in edits_in([(TEXT, LABEL), *others])]
     assert len(set(ids)) == 6
     assert all(len(one) <= 47 for one in ids)
+    assert ids[3].startswith("wake-me-up-at-nine-wake-me-up-at-nine-"), "cut between words"
     assert ids[-1].startswith("早上好-")
 
 

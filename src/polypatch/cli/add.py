@@ -16,6 +16,7 @@ from polypatch.data.formats import load_data
 from polypatch.edits import Edit
 from polypatch.model.cost import Cost, cost_of
 from polypatch.model.one_language import known_in_one
+from polypatch.model.overlooked import overlooked
 from polypatch.model.rules import Rules
 from polypatch.outcomes import EditOutcome
 from polypatch.store.session import Session
@@ -98,6 +99,8 @@ def add_edits(
     )
     if said := known_in_one(edited.recipe, edits):
         bars.say(f"note: {said}; --translate-to makes parallel prompts")
+    for said in overlooked(edited, edits):
+        bars.say(f"note: {said}")
     outcomes = []
     with (
         Session(place.folder, edited, memory=memory) as session,

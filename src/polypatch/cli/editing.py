@@ -23,6 +23,7 @@ from polypatch.evaluation import Report
 from polypatch.files import writing
 from polypatch.model.contradictions import find_contradictions
 from polypatch.model.one_language import known_in_one
+from polypatch.model.overlooked import cut_texts
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import with_mapped
 from polypatch.runs import BenchSpec, Run, Workbench
@@ -76,9 +77,7 @@ def edit_and_record(
     parts = folds(stream, run.folds, run.seed) if run.folds > 1 else [stream]
     if no_memory:
         bars.say("note: no memory, so nothing keeps other answers as they are")
-    if said := known_in_one(run.built(), [edit.only(run.languages) for edit in stream]):
-        bars.say(f"note: {said}; --translate-to makes parallel prompts, --recipe polypatch-mapped --parallel maps")
-    _name_contradictions(bench, run, stream, bars)
+    _tell(bench, run, stream, bars)
     identity = Identity({**made_by, **bench.identity(run, parts)})
     with _giving_up(folder), Journal(folder, identity, resume=resume, overwrite=overwrite) as journal:
         if resume:
@@ -127,6 +126,15 @@ def _giving_up(folder: Path) -> Iterator[None]:
             f"no report was written; the edits made so far are in the journal of {folder}, and the same command with "
             "--resume goes on"
         ) from None
+
+
+def _tell(bench: Workbench, run: Run, stream: Sequence[Edit], bars: Bars) -> None:
+    """What a careful user would want to know of the edits before they are made."""
+    if said := known_in_one(run.built(), [edit.only(run.languages) for edit in stream]):
+        bars.say(f"note: {said}; --translate-to makes parallel prompts, --recipe polypatch-mapped --parallel maps")
+    for said in cut_texts(bench.tail.readout, stream):
+        bars.say(f"note: {said}")
+    _name_contradictions(bench, run, stream, bars)
 
 
 def _name_contradictions(bench: Workbench, run: Run, stream: Sequence[Edit], bars: Bars) -> None:

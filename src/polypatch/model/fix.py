@@ -15,6 +15,7 @@ from polypatch.model.contradictions import require_no_contradictions
 from polypatch.model.cost import Cost, counted
 from polypatch.model.explain import Answer, Firing, firing
 from polypatch.model.one_language import known_in_one
+from polypatch.model.overlooked import overlooked
 from polypatch.model.rules import Rules
 from polypatch.model.state import State
 from polypatch.model.stream import apply, made, recipe_for
@@ -175,7 +176,7 @@ def made_fix(state: State, edit: Edit, editing: Editing | None = None) -> Fix:
     )
     changed = zip(held, said, _said(state, [text for _, text in held]).ids.tolist(), strict=True)
     elsewhere = counted((lang, one != other) for (lang, _), one, other in changed)
-    return Fix(edit, outcome, texts, elsewhere, _note(recipe, edit, outcome))
+    return Fix(edit, outcome, texts, elsewhere, _note(state, recipe, edit, outcome))
 
 
 def _named_apart(edit: Edit, state: State) -> Edit:
@@ -228,8 +229,10 @@ def _firing(state: State, text: Text) -> tuple[Firing, ...]:
     return tuple(Firing(state.delta.owners[i], loud) for i, loud in firing(text, state.tail, state.delta))
 
 
-def _note(recipe: Recipe, edit: Edit, outcome: EditOutcome) -> str:
-    return known_in_one(recipe, [edit]) if outcome.triggered else ""
+def _note(state: State, recipe: Recipe, edit: Edit, outcome: EditOutcome) -> str:
+    """What a careful user would want to know of it."""
+    alone = known_in_one(recipe, [edit]) if outcome.triggered else ""
+    return "; ".join([*([alone] if alone else []), *overlooked(state, [edit])])
 
 
 def _plain(one: FixedText, wanted: str) -> Mapping[str, Any]:

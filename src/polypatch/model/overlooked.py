@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from polypatch.edits import Edit, Example
 from polypatch.errors import InputError
 from polypatch.model.state import State
 from polypatch.recipes import Recipe
 from polypatch.samplers import SourcePlusMapped
-from polypatch.sites import FrozenTail, Row
+from polypatch.sites import FrozenTail, Readout, Row
 from polypatch.sites.tokens import Tokens
 
 
-def overlooked(edited: State, edits: Sequence[Edit]) -> Iterator[str]:
+def overlooked(edited: State, edits: Sequence[Edit]) -> list[str]:
     """What to say of them before they are made; nothing where all is well."""
-    examples = [(edit.id, edit.example(lang)) for edit in edits for lang in edit.languages]
+    examples = _examples(edits)
     rows = edited.readout.rows([example.text for _, example in examples])
-    tokens = edited.readout.tokens
-    cut = [one for one, row in zip(examples, rows, strict=True) if _is_cut(tokens, one[1], row)]
-    if cut:
-        yield f"{_counted(cut)} longer than the {tokens.max_length} tokens that are read: the edit is of these alone"
     kept = _among_memory(edited, rows)
     both = [one for one, row in zip(examples, rows, strict=True) if row in kept]
-    if both:
-        yield f"{_counted(both)} in the memory as well, where its answer is to stay what it was: leave it out there"
+    said = f"{_counted(both)} in the memory as well, where its answer is to stay what it was: leave it out there"
+    return [*cut_texts(edited.readout, edits), *([said] if both else [])]
+
+
+def cut_texts(readout: Readout, edits: Sequence[Edit]) -> list[str]:
+    """What to say of texts that are longer than the model reads."""
+    examples, tokens = _examples(edits), readout.tokens
+    rows = readout.rows([example.text for _, example in examples])
+    cut = [one for one, row in zip(examples, rows, strict=True) if _is_cut(tokens, one[1], row)]
+    said = f"{_counted(cut)} longer than the {tokens.max_length} tokens that are read: the edit is of these alone"
+    return [said] if cut else []
+
+
+def _examples(edits: Sequence[Edit]) -> list[tuple[str, Example]]:
+    return [(edit.id, edit.example(lang)) for edit in edits for lang in edit.languages]
 
 
 def require_source_of_maps(edited: State, recipe: Recipe, edits: Sequence[Edit]) -> None:
@@ -60,6 +69,8 @@ def _among_memory(edited: State, rows: Sequence[Row]) -> set[Row]:
 
 
 def _counted(examples: Sequence[tuple[str, Example]]) -> str:
+    if not examples:
+        return ""
     name, example = examples[0]
     if len(examples) == 1:
         return f"the text of edit {name!r} in {example.lang!r} is"
