@@ -167,12 +167,16 @@ def test_a_file_of_edits_is_added(polypatch, mine, tmp_path):
     assert read_artefact(mine).records == before
 
 
-def test_edits_are_added_to_a_run(polypatch, edited, tmp_path):
+def test_edits_are_added_to_a_run(polypatch, checkpoint, memory, tmp_path):
     """And --resume does not throw them away."""
-    run = shutil.copytree(edited, tmp_path / "run")
-    count = len(read_artefact(run / "edits").records)
+    run = tmp_path / "run"
+    words = ("edit", checkpoint, "--data", some(tmp_path), "--memory", memory, "--out", run, "--quiet")
+    assert polypatch(*words).code == 0
     assert polypatch("edit", run, "--add", some(tmp_path, 2, start=20), "--quiet").code == 0
-    assert len(read_artefact(run / "edits").records) == count + 2
+    assert len(read_artefact(run / "edits").records) == 4
+    message = polypatch(*words, "--resume").refused()
+    assert "tiny-20, tiny-21 added since" in message
+    assert len(read_artefact(run / "edits").records) == 4
 
 
 def test_in_a_real_process(mine):

@@ -10,7 +10,7 @@ from pathlib import Path
 from polypatch.api import folds
 from polypatch.cli.console import Bars, Stop, StoppedError
 from polypatch.cli.first_failures import FirstFailures
-from polypatch.cli.folder import clear, require_no_reverted
+from polypatch.cli.folder import clear, require_as_made
 from polypatch.cli.results import Results, facts_of
 from polypatch.cli.translating import StreamTranslation
 from polypatch.data import EditingData
@@ -81,7 +81,7 @@ def edit_and_record(
     identity = Identity({**made_by, **bench.identity(run, parts)})
     with _giving_up(folder), Journal(folder, identity, resume=resume, overwrite=overwrite) as journal:
         if resume:
-            require_no_reverted(folder)
+            require_as_made(folder)
         clear(folder)
         reports, outcomes = [], []
         width = bench.tail.site.hidden_size

@@ -53,27 +53,35 @@ def clear(folder: Path) -> None:
             sweep(folder, names)
 
 
-def require_no_reverted(folder: Path) -> None:
-    """Refuse to write the edits of a run anew where some were taken back by hand: they would be in the model again.
+def require_as_made(folder: Path) -> None:
+    """Refuse to write the edits of a run anew where some were taken back or added since: the journal knows neither.
 
     Raises:
         InputError: there are such edits.
     """
     from polypatch.errors import ArtefactError
     from polypatch.store.artefact import read_artefact
+    from polypatch.store.journal import read_journal
 
+    _, folds = read_journal(folder, tensors=False)
+    made = {entry.record.outcome.edit_id for entries in folds.values() for entry in entries}
     for path in edit_folders(folder):
         try:
             records = read_artefact(path, tensors=False).records
         except ArtefactError:  # damaged: what is in the journal is all there is
             continue
-        reverted = [record.outcome.edit_id for record in records if record.reverted]
-        if reverted:
-            named = ", ".join(reverted[:3]) + (", …" if len(reverted) > 3 else "")
-            raise InputError(
-                f"{path}: {named} reverted since, and the journal would bring that back; keep the folder elsewhere "
-                "with polypatch save, then use --overwrite"
-            )
+        _require_none(path, [one.outcome.edit_id for one in records if one.reverted], "reverted", "bring that back")
+        added = [one.outcome.edit_id for one in records if one.outcome.edit_id not in made]
+        _require_none(path, added, "added", "leave that out")
+
+
+def _require_none(path: Path, ids: Sequence[str], what: str, lost: str) -> None:
+    if ids:
+        named = ", ".join(ids[:3]) + (", …" if len(ids) > 3 else "")
+        raise InputError(
+            f"{path}: {named} {what} since, and the journal would {lost}; keep the folder elsewhere with polypatch "
+            "save, then use --overwrite"
+        )
 
 
 def _files(folder: Path) -> list[Path]:
