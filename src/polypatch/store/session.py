@@ -117,7 +117,7 @@ class Session:
         rules = rules_for(edited, rules)
         for edit in edits_in(edits):
             known = edited.records.get(edit.id)
-            if known is not None and not known.reverted and known.edit == _usable(edit, rules):
+            if known is not None and not known.reverted and _same(known.edit, _usable(edit, rules)):
                 yield known.outcome
             else:
                 todo.append(edit)
@@ -182,6 +182,13 @@ class Session:
 
 def _usable(edit: Edit, rules: Rules) -> Edit:
     return edit if rules.languages is None else edit.only(rules.languages)
+
+
+def _same(one: Edit | None, other: Edit) -> bool:
+    """Whether two edits ask for the same: the same answers to the same texts, however that is written down."""
+    if one is None or one.source != other.source or one.prompt != other.prompt:
+        return False
+    return all(one.target_in(lang) == other.target_in(lang) for lang in other.prompt)
 
 
 def _identity(edited: State) -> Identity:
