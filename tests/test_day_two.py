@@ -71,7 +71,6 @@ def test_what_is_printed_is_what_stands_there(done):
         return
     for block, output in zip(blocks, outputs, strict=True):
         assert masked(output) == masked(block["shown"] or ""), block["code"]
-        assert max((len(line) for line in output.splitlines()), default=0) <= 120
 
 
 def told(record):
