@@ -90,6 +90,13 @@ def test_what_is_asked_is_text(edited, call):
         ask(edited)
 
 
+def test_a_memory_of_one_text_is_a_memory(tiny):
+    """It was held back for the stopping rule, and said to be none."""
+    made = attached(tiny, memory=["ba be"])
+    assert list(made.kept.train) == ["ba be"]
+    made.unload()
+
+
 def attached(tiny, **given):
     model, tokenizer = tiny("bert")
     return pp.attach(model, **{"tokenizer": tokenizer, "memory": tiny_texts(20), **given})
@@ -157,6 +164,11 @@ CALLS = {
     ),
     "a model that is not attached": (lambda t, e: pp.edit_stream(e.model, []), "BertFor.* is no EditedModel: attach"),
     "an unknown moment": (lambda t, e: pp.evaluate(e, [], when="last"), "when is one of final, immediate, not 'last'"),
+    "a model by name": (
+        lambda t, e: pp.attach("bert", tokenizer=t("bert")[1], memory=["a"]),
+        "model is 'bert': load it, by polypatch.open",
+    ),
+    "measuring the model": (lambda t, e: pp.evaluate(e.model, []), "BertFor.* is no EditedModel"),
     "contradictions, the model": (lambda t, e: pp.find_contradictions(e, []), "give an edited model's, edited.tail"),
     "a seed of the world": (lambda t, e: pp.load_world("x"), "seed is a whole number, not 'x'"),
     "data of texts": (lambda t, e: pp.EditingData("x", ["a"]), r"edits\[0\] is a str"),

@@ -166,7 +166,8 @@ def parted(given: Given) -> Kept:
     )
     flat = [text for rows in train.values() for text in rows]
     if memory.validation is None:
-        trained, watching = [text for i, text in enumerate(flat) if i % STOPPING], flat[::STOPPING]
+        # One text alone is trained with, and watched: else a memory would count as none.
+        trained, watching = [text for i, text in enumerate(flat) if i % STOPPING] or flat, flat[::STOPPING]
         alone = memory.held_out is None and isinstance(memory.train, str | PathLike)
         file = Path(memory.train) if alone else None  # type: ignore[arg-type]  # what was just looked at
         return Kept(trained, watching, held_out, memory.parallel, _langs(train), file)

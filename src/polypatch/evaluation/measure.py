@@ -62,6 +62,8 @@ def evaluate(
         EditError: two edits with one id.
         InputError: a string where a list is meant.
     """
+    if not hasattr(edited, "answers_before_after"):
+        raise InputError(f"{type(edited).__name__} is no EditedModel: attach(model, tokenizer=…, memory=…) makes one")
     edits = edits_in(edits)
     locality = labelled_in(locality or {})
     if when not in get_args(When):

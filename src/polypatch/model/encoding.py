@@ -44,6 +44,8 @@ class Encoding(Settings):
             InputError: the one that was given belongs to another model, or the tokenizer does.
             PolypatchError: see `FeedForwardSite` and `FrozenTail`.
         """
+        if isinstance(model, str | Path):
+            raise InputError(f"model is {str(model)!r}: load it, by polypatch.open, or polypatch.load_checkpoint")
         exact = exact or self.exact
         if self.tail is None:
             site = FeedForwardSite(model)
