@@ -5,7 +5,7 @@
     python benchmarks/architectures.py --out FILE [--table docs/architectures.md] [--only TYPE ...]
 
 Every model type that `AutoModelForSequenceClassification` knows is built from a small configuration with random weights
-(nothing is downloaded), looked at by `polypatch.sites.discover`, and changed at random at the position that the answer
+(nothing is downloaded), looked at by `polypatch.sites.FeedForwardSite`, and changed at random at the position that the answer
 reads. The model's own logits are held against those computed from the query by the formula that was found.
 
 * ``exact``: they differ by at most 1e-5 of the largest logit, with the change and without, padded and not.
@@ -33,8 +33,9 @@ from transformers import AutoModelForSequenceClassification
 
 from polypatch.errors import UnsupportedModelError
 from polypatch.sites.anatomy import Anatomy, Finish, Place
-from polypatch.sites.discover import discover
-from polypatch.sites.last_layer import LastLayer, Queries
+from polypatch.sites.last_layer import LastLayer
+from polypatch.sites.rows import Queries
+from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.probe import probe_of
 from polypatch.sites.trace import first_tensor, with_first
 from polypatch.testing.tiny_config import tiny_config
@@ -181,22 +182,16 @@ def verdict_of(model_type: str) -> Verdict:
     except Exception as error:  # what a configuration lacks, each model says in its own way
         return Verdict(model_type, "classifier", "refused", f"not built: {_short(error)}")
     try:
-        anatomy = discover(model)
-    except Exception as error:
-        return Verdict(model_type, "classifier", "refused", _short(error))
-    try:
-        layer, why = LastLayer(model, anatomy), ""
-    except UnsupportedModelError as error:
-        layer, why = None, str(error)
-    try:
-        gap, moved = compared(model, anatomy, layer)
+        site = FeedForwardSite(model)
+        anatomy, layer = site.anatomy, site.last
+        gap, moved = compared(model, anatomy, None if layer.why else layer)
     except Exception as error:
         return Verdict(model_type, "classifier", "refused", _short(error))
     if not moved > 1e-4:
         return Verdict(model_type, "classifier", "refused", f"a change of {anatomy.writer} moves no logit")
-    if layer is not None and gap <= TOLERANCE:
+    if not layer.why and gap <= TOLERANCE:
         return Verdict(model_type, "classifier", "exact", described(anatomy))
-    return Verdict(model_type, "classifier", "exact path", why or f"logits differ by {gap:.1e}")
+    return Verdict(model_type, "classifier", "exact path", layer.why or f"logits differ by {gap:.1e}")
 
 
 def described(anatomy: Anatomy) -> str:
