@@ -5,8 +5,8 @@
     python benchmarks/architectures.py --out FILE [--table docs/architectures.md] [--only TYPE ...]
 
 Every model type that `AutoModelForSequenceClassification` knows is built from a small configuration with random weights
-(nothing is downloaded), looked at by `polypatch.sites.FeedForwardSite`, and changed at random at the position that the answer
-reads. The model's own logits are held against those computed from the query by the formula that was found.
+(nothing is downloaded), looked at by `polypatch.sites.FeedForwardSite`, and changed at random at the position that the
+answer reads. The model's own logits are held against those computed from the query by the formula that was found.
 
 * ``exact``: they differ by at most 1e-5 of the largest logit, with the change and without, padded and not.
 * ``exact path``: the layer was found, but not how to compute the answer from it alone: full forward passes.
@@ -34,9 +34,9 @@ from transformers import AutoModelForSequenceClassification
 from polypatch.errors import UnsupportedModelError
 from polypatch.sites.anatomy import Anatomy, Finish, Place
 from polypatch.sites.last_layer import LastLayer
+from polypatch.sites.probe import probe_of
 from polypatch.sites.rows import Queries
 from polypatch.sites.site import FeedForwardSite
-from polypatch.sites.probe import probe_of
 from polypatch.sites.trace import first_tensor, with_first
 from polypatch.testing.tiny_config import tiny_config
 

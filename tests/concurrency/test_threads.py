@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -170,3 +171,23 @@ def test_a_query_is_this_threads_own_also_where_another_takes_the_last_one():
     hooks = Robbed(model, discover(model))
     hooks.keep_query(hooks.up, (hidden,), {})
     assert torch.equal(hooks.here.query, hidden[:, 0])
+
+
+def test_last_tokens_are_each_thread_s_own():
+    """Two threads ask an edited decoder texts of other lengths: neither reads at the other's positions."""
+    model, tokenizer = tiny_model("llama")
+    edited = pp.edit(model, tiny_edits(3), tokenizer=tokenizer, memory=tiny_texts(30), recipe="t-patcher")
+    columns = [[text + tail for text in tiny_texts(6, seed=7)] for tail in ("", " ba be bi bo bu" * 4)]
+    alone = [edited.probabilities(texts) for texts in columns]
+    assert any(outcome.patches for outcome in edited.outcomes.values())
+
+    def ask(i):
+        batch = tokenizer(columns[i], padding=True, return_tensors="pt")
+        with torch.no_grad():
+            return [model(**batch).logits.softmax(-1) for _ in range(60)]
+
+    with ThreadPoolExecutor(2) as pool:
+        for i, answers in enumerate(pool.map(ask, (0, 1))):
+            for said in answers:
+                torch.testing.assert_close(said, alone[i], atol=1e-5, rtol=1e-4)
+    edited.unload()

@@ -25,7 +25,12 @@ BUILDS = ["deberta-v2", "modernbert", "llama", "qwen2", "qwen3", "gemma2", "gpt2
 """Beside those like BERT. Pre-norm, gated, sandwich norms, matrices that are transposed, a decoder of two, shared
 layers, layers that are no module of their own; the last token is read by half of them."""
 
-QUICK = {("llama", kind) for kind in KINDS} | {("modernbert", "patches"), ("gemma2", "weights"), ("gpt2", "low-rank")}
+QUICK = {("llama", kind) for kind in KINDS} | {
+    ("modernbert", "patches"),
+    ("gemma2", "weights"),
+    ("gpt2", "low-rank"),
+    ("albert", "patches"),
+}
 
 
 @pytest.mark.parametrize(

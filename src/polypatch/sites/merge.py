@@ -67,13 +67,17 @@ def merge_cost(site: FeedForwardSite, patches: int) -> MergeCost:
 
 
 def takes_neurons(site: FeedForwardSite) -> bool:
-    """Whether a neuron with a bias can be part of the FFN: it has two matrices, the first with biases."""
-    return mergeable(site) and site.last.plain and getattr(site.last.reader, "bias", None) is not None
+    """Whether a neuron with a bias can be part of the last FFN of a stock checkpoint of this model."""
+    try:
+        _wider(site, 1)
+    except InputError:
+        return False
+    return True
 
 
 def mergeable(site: FeedForwardSite) -> bool:
-    """Whether it is all the same if the layer changes at every position, and not at one."""
-    return site.anatomy.place is not Place.SEVERAL
+    """Whether it is all the same if the layer changes at every position and call, and not at one."""
+    return site.anatomy.place is not Place.SEVERAL and site.anatomy.calls == 1
 
 
 def require_mergeable(site: FeedForwardSite) -> None:
@@ -83,9 +87,10 @@ def require_mergeable(site: FeedForwardSite) -> None:
         InputError: it is not.
     """
     if not mergeable(site):
+        why = "its layers share their weights" if site.anatomy.calls > 1 else "its answer reads several positions"
         raise InputError(
-            f"{type(site.model).__name__}: its answer reads several positions, of which edits change the first; "
-            "merged, they would change all. Save them beside the model (save_pretrained)"
+            f"{type(site.model).__name__}: {why}, of which edits change one; merged, they would change all. Save them "
+            "beside the model (save_pretrained)"
         )
 
 
@@ -128,7 +133,7 @@ def _wider(site: FeedForwardSite, extra: int) -> tuple[Any, dict[str, torch.Size
     matrices = list(site.matrices("ffn"))
     kind = type(site.model).__name__
     require_mergeable(site)
-    if not takes_neurons(site):
+    if not site.last.plain or getattr(site.last.reader, "bias", None) is None:
         what = "gated or of experts" if not site.last.plain else "without biases"
         raise InputError(
             f"{kind}: its feed-forward layer is {what}, and has no place for a neuron with a bias, so no stock "
