@@ -4,11 +4,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 import polypatch as pp
 from polypatch.errors import InputError, JournalError
+from polypatch.recipes import RECIPES
 from polypatch.store.artefact import read_artefact
 from polypatch.store.places import session_journal
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
@@ -216,3 +218,21 @@ def test_a_fix_in_a_session(attached, tmp_path):
     with pp.Session(tmp_path / "edits", edited) as session:
         fix = session.fix(text, wrong, translations={"de": f"{text} ba"})
     assert read_artefact(tmp_path / "edits").records[0].edit == fix.edit
+
+
+@pytest.mark.parametrize("recipe", ["grace", "fine-tuning", "lora", "mpn-all"])
+def test_whatever_the_edits_leave_in_the_model(attached, opened, tmp_path, recipe):
+    """Codebooks, changed weights, adapters: two edits in a session, two in one that breaks off, two more."""
+    folder, quick = tmp_path / "edits", {"max_steps": 6}
+    row = replace(RECIPES[recipe], editor=replace(RECIPES[recipe].editor, **quick))
+    edited = attached(recipe=row)
+    edited.edit(EDITS)
+    wanted, records = edited.delta.tensors(), timeless(edited.records.values())
+    with pp.Session(folder, attached(recipe=row)) as session:
+        session.edit(EDITS[:2])
+    with pytest.raises(ZeroDivisionError):
+        breaking_off(folder, opened(folder), lambda session: session.edit(EDITS[2:4]))
+    with pp.Session(folder, edited := opened(folder)) as session:
+        session.edit(EDITS)
+    assert same_tensors(edited.delta.tensors(), wanted)
+    assert timeless(edited.records.values()) == records
