@@ -1,11 +1,12 @@
 """PatchBank grows without copying itself at every patch, and nobody who looks at it can tell."""
 
 import copy
+import inspect
 
 import pytest
 import torch
 
-from polypatch.deltas import PatchBank
+from polypatch.deltas import Codebook, PatchBank, Pieces
 
 D = 4
 
@@ -127,3 +128,12 @@ def test_it_grows_on_after_a_move():
     bank.append("more", *(tensor[0] for tensor in more.values()))
     assert bank.keys.is_cuda
     assert holds(bank, {name: torch.cat([wanted[name], more[name]]) for name in wanted})
+
+
+@pytest.mark.parametrize("delta", [PatchBank(4), Codebook(4, 2)], ids=["patches", "codebook"])
+def test_what_fires_is_asked_of_every_python(delta):
+    """From Python 3.12 on, a protocol sees what a class has, and no buffer of a module."""
+    asked = [name for name in vars(Pieces) if not name.startswith("_")]
+    assert {"activations", "without"} <= set(asked)
+    assert all(inspect.getattr_static(delta, name, None) is not None for name in asked)
+    assert isinstance(delta, Pieces)

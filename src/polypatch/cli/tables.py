@@ -173,8 +173,19 @@ def _summary(artefact: Artefact, place: Path) -> list[tuple[str, str]]:
         ("took", f"{sum(one.success for one in made)} of {len(made)}"),
         ("patches", str(len(artefact.owners)) if in_parts else "none: weights were changed"),
         ("size", f"{((place if place.exists() else aside(place)) / TENSORS).stat().st_size / 1000:,.0f} kB"),
+        ("memory", _memory(config.get("memory"))),
         ("time", _time(made)),
     ]
+
+
+def _memory(said: Mapping[str, Any] | None) -> str:
+    """What is kept of the texts that edits leave alone."""
+    if said is None:
+        return "not kept with the edits"
+    if "file" not in said:
+        return f"in {said['path']}"
+    texts = ", ".join(f"{count:,} {part.replace('_', ' ')}" for part, count in said["texts"].items())
+    return f"{sum(said['texts'].values()):,} texts ({texts}), {said['bytes'] / 1000:,.0f} kB"
 
 
 def _time(made: Sequence[EditOutcome]) -> str:

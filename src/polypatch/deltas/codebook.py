@@ -84,7 +84,7 @@ class Codebook(nn.Module):
 
     def activations(self, q: Tensor) -> Tensor:
         """1 − ‖q − k‖ ÷ r of the entry that covers the query, 0 of the others: [n_texts, d] -> [n_texts, n]."""
-        entry, distance = self.nearest(q)
+        entry, distance = self.nearest(q.to(self.keys.dtype))
         depth = (1 - distance / self.radii[entry]).clamp(min=0)
         return q.new_zeros(len(q), self.patches, dtype=depth.dtype).scatter(1, entry.unsqueeze(1), depth.unsqueeze(1))
 

@@ -88,12 +88,10 @@ class Delta(Protocol):
 
 @runtime_checkable
 class Pieces(Protocol):
-    """A delta in which one can point at what acts in a text."""
+    """A delta in which one can point at what acts in a text.
 
-    @property
-    def keys(self) -> Tensor:
-        """One key per piece [n, d]."""
-        ...
+    Methods alone: whether a module has a buffer is not seen by ``isinstance`` from Python 3.12 on.
+    """
 
     def activations(self, q: Tensor) -> Tensor:
         """How strongly each piece acts, above 0 where it does: [n_texts, d] -> [n_texts, n]."""

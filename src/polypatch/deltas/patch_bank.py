@@ -71,7 +71,7 @@ class PatchBank(nn.Module):
 
     def activations(self, q: Tensor) -> Tensor:
         """act(q·k + b) of every neuron: [n_texts, d] -> [n_texts, n_patches]."""
-        return self._fired(q, seen_together(self))
+        return self._fired(q.to(self.keys.dtype), seen_together(self))
 
     def _fired(self, q: Tensor, now: Mapping[str, Tensor]) -> Tensor:
         return self.activation(torch.addmm(now["biases"], q, now["keys"].T))  # type: ignore[no-any-return]

@@ -127,5 +127,5 @@ def firing(text: Text, tail: Asked, delta: Delta, threshold: float = 0.0) -> lis
     """(neuron, activation) of every neuron above `threshold`, the loudest first."""
     if not isinstance(delta, Pieces) or not delta.patches:
         return []
-    activations = delta.activations(tail.queries(tail.readout.rows([text])).q.to(delta.keys.dtype))[0].tolist()
+    activations = delta.activations(tail.queries(tail.readout.rows([text])).q)[0].tolist()
     return sorted(((i, a) for i, a in enumerate(activations) if a > threshold), key=lambda pair: -pair[1])
