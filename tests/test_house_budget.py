@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import re
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
@@ -163,6 +164,29 @@ def test_the_rule_of_names_sees_what_it_should():
     for code in ("lang = 1", "a.languages", "def f(Lang): ...", "from polypatch.edits import Lang", "f(source_lang=1)"):
         assert languages_of(ast.parse(code)), code
     assert not languages_of(ast.parse("slang = 'lang'  # language\nangle = 1"))
+
+
+def type_names(tree):
+    """Classes and aliases of types that a module defines, those for its own use alone left out."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias":
+            yield ast.unparse(node.target)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript):  # Rows = Sequence[Row]
+            name = ast.unparse(node.targets[0])
+            if name[0].isupper() and not name.isupper():
+                yield name
+
+
+def test_no_two_types_have_one_name(sources):
+    homes = defaultdict(list)
+    for name, tree, _ in sources:
+        for one in type_names(tree):
+            if not one.startswith("_"):
+                homes[one].append(name)
+    assert len(homes) > 200
+    assert not {one: where for one, where in homes.items() if len(where) > 1}
 
 
 def graph_of_imports(sources):

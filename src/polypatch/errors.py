@@ -72,3 +72,7 @@ class JournalError(PolypatchError):
 
 class PolypatchWarning(UserWarning):
     """Something that works, and that a careful user would want to know of."""
+
+
+class StoppedError(Exception):
+    """Ctrl-C was heard, and this is what was kept. Nothing was wrong, so it is none of polypatch's errors."""

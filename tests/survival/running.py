@@ -11,9 +11,10 @@ from dataclasses import replace
 from functools import partial
 
 from polypatch.cli.console import Bars
-from polypatch.cli.editing import edit_and_record
+from polypatch.cli.edit_watcher import EditWatcher
 from polypatch.errors import JournalError
 from polypatch.runs import BenchSpec
+from polypatch.runs.record import RunRequest, record_run
 from polypatch.store.artefact import read_artefact
 from polypatch.store.journal import read_journal
 
@@ -53,9 +54,8 @@ class Child:
             if before is not None:
                 before()
             bare = not spec.open().data.memory
-            edit_and_record(
-                spec, run, folder, Bars(quiet=True), no_memory=bare, command="polypatch edit", resume=resume
-            )
+            how = {"no_memory": bare, "command": "polypatch edit", "resume": resume}
+            record_run(RunRequest(spec=spec, run=run, folder=folder, **how), EditWatcher(Bars(quiet=True)))
             code = 0
         except BaseException:
             traceback.print_exc()

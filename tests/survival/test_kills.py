@@ -11,12 +11,14 @@ from collections import Counter
 
 import pytest
 
-from polypatch.cli.console import Bars, StoppedError
-from polypatch.cli.editing import edit_and_record
+from polypatch.cli.console import Bars
+from polypatch.cli.edit_watcher import EditWatcher
 from polypatch.data import EditingData, load_data, write_jsonl
 from polypatch.edits import Labelled
+from polypatch.errors import StoppedError
 from polypatch.experiments.settings import WORLD
 from polypatch.runs import Run, Workbench
+from polypatch.runs.record import RunRequest, record_run
 from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
@@ -190,10 +192,10 @@ def test_ctrl_c_after_the_last_edit_says_how_to_go_on(tiny_spec, tmp_path, monke
 
     with monkeypatch.context() as patched:
         patched.setattr(Workbench, "report", interrupted)
+        how = {"folder": tmp_path / "run", "no_memory": True, "command": "polypatch edit"}
+        request, watcher = RunRequest(spec=tiny_spec, run=TINY, **how), EditWatcher(Bars(quiet=True))
         with pytest.raises(StoppedError, match="--resume goes on"):
-            edit_and_record(
-                tiny_spec, TINY, tmp_path / "run", Bars(quiet=True), no_memory=True, command="polypatch edit"
-            )
+            record_run(request, watcher)
     assert_readable(tmp_path / "run", entries(tmp_path / "whole"))
     Child(tiny_spec, TINY, tmp_path / "run", resume=True).finished()
     assert state(tmp_path / "run") == state(tmp_path / "whole")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from polypatch.cli.app import app
-from polypatch.cli.console import StoppedError, complain, forgiving_streams
-from polypatch.errors import PolypatchError
+from polypatch.cli.console import complain, forgiving_streams
+from polypatch.errors import PolypatchError, StoppedError
 
 FAILED, INTERRUPTED = 2, 130
 LONGEST = 100

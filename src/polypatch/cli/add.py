@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from polypatch.cli.console import Bars, Stop, StoppedError, as_json
+from polypatch.cli.console import Bars, Stop, as_json
 from polypatch.cli.options import as_list, kept_as, pairs
 from polypatch.cli.session import EditsOrModel, TranslationOptions, kept_in
 from polypatch.cli.shown import shown
 from polypatch.data.formats import load_data
 from polypatch.edits import Edit
+from polypatch.errors import StoppedError
 from polypatch.model.cost import Cost, cost_of
 from polypatch.model.one_language import known_in_one
 from polypatch.model.overlooked import overlooked

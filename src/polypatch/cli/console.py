@@ -24,10 +24,6 @@ RHYTHM = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
 
-class StoppedError(Exception):
-    """Ctrl-C, and a verb says what it kept."""
-
-
 def stdout() -> Console:
     """The console for results; wide where nobody has a terminal or set COLUMNS."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from polypatch.cli.console import Bars, StoppedError, say, stdout
+from polypatch.cli.console import Bars, say, stdout
 from polypatch.cli.options import Json, Overwrite, Quiet, Threads, as_list, pairs
 from polypatch.cli.prepare import prepare
+from polypatch.errors import StoppedError
 from polypatch.rendering.grid import Grid, labels
 
 if TYPE_CHECKING:

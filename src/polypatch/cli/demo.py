@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from polypatch.cli.console import Bars, StoppedError, say, stdout
-from polypatch.cli.folder import claim
+from polypatch.cli.console import Bars, say, stdout
 from polypatch.cli.options import Json, Quiet, Seed, command_line
 from polypatch.cli.prepare import prepare
+from polypatch.errors import StoppedError
+from polypatch.store.run_folder import claim
 
 if TYPE_CHECKING:
     from polypatch.experiments.demo import Demonstration

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from polypatch.cli.console import Bars, say, stdout
-from polypatch.cli.folder import claim
 from polypatch.cli.options import (
     Cache,
     Data,
@@ -38,8 +38,12 @@ from polypatch.cli.options import (
 )
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
+from polypatch.store.run_folder import claim
 
 HOW, WHICH = "How to edit", "Which edits"
+
+if TYPE_CHECKING:
+    from polypatch.runs import Run
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -191,46 +195,48 @@ def edit(
     require_model(model)
     claim(out, overwrite, resume)
     prepare(threads, quiet=quiet)
-    from polypatch.cli.editing import edit_and_record
+    from polypatch.cli.edit_watcher import EditWatcher
+    from polypatch.cli.results import show_results
     from polypatch.cli.translating import translating
-    from polypatch.recipes import recipe_named
-    from polypatch.runs import BenchSpec, Run
+    from polypatch.runs import BenchSpec
+    from polypatch.runs.record import RunRequest, record_run
 
     spec = BenchSpec(model=model, data=data or "world", languages=read, sizes=sizes(size), seed=seed, device=device)
     spec = replace(spec, parallel=str(parallel or ""), cache_dir=str(cache) if cache else None)
-    run = Run(
-        recipe=recipe,
-        settings=settings(setting, recipe_named(recipe).editor),
-        languages=edited,
-        memory_languages=as_list(memory_languages),
-        seed=seed,
-        order=order,
-        limit=limit,
-        folds=folds,
-        retries=retries,
-        keep_failed=keep_failed,
-        max_locality_drop=max_locality_drop,
-        allow_contradictions=allow_contradictions,
-        trajectory_every=trajectory_every,
-        wrong_in_all=wrong_in_all,
+    request = RunRequest(
+        spec=spec,
+        run=_run_of(ctx.params, edited),
+        folder=out,
+        measured=measured,
+        memory=memory,
+        no_memory=no_memory,
+        probe=probe,
+        keep_memory=kept_as(keep_memory),
+        command=command_line(ctx),
+        resume=resume,
+        overwrite=overwrite,
     )
+    translation = translating(translate_to, translator, translator_code, translation_cache, out)
     with Bars(quiet) as bars:
-        results = edit_and_record(
-            spec,
-            run,
-            out,
-            bars,
-            measured=measured,
-            memory=memory,
-            no_memory=no_memory,
-            probe=probe,
-            keep_memory=kept_as(keep_memory),
-            translation=translating(translate_to, translator, translator_code, translation_cache, out),
-            command=command_line(ctx),
-            resume=resume,
-            overwrite=overwrite,
-        )
-    say(results.to_json()) if json else results.show(stdout())
+        translate = None if translation is None else partial(translation, bars=bars)
+        results = record_run(request, EditWatcher(bars), translate)
+    say(results.to_json()) if json else show_results(results, stdout())
+
+
+def _run_of(given: Mapping[str, Any], languages: tuple[str, ...]) -> Run:
+    from polypatch.recipes import recipe_named
+    from polypatch.runs import Run
+
+    names = (
+        *("recipe", "seed", "order", "limit", "folds", "retries", "keep_failed", "max_locality_drop"),
+        *("allow_contradictions", "trajectory_every", "wrong_in_all"),
+    )
+    return Run(
+        settings=settings(given["setting"], recipe_named(given["recipe"]).editor),
+        languages=languages,
+        memory_languages=as_list(given["memory_languages"]),
+        **{name: given[name] for name in names},
+    )
 
 
 WITH_ADD = (

@@ -10,7 +10,6 @@ import typer
 
 from polypatch._version import __version__
 from polypatch.cli.console import Bars, say, stdout
-from polypatch.cli.folder import claim
 from polypatch.cli.options import (
     Data,
     Device,
@@ -26,11 +25,12 @@ from polypatch.cli.options import (
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 from polypatch.store.places import find_edits
+from polypatch.store.run_folder import claim
 
 if TYPE_CHECKING:
-    from polypatch.cli.results import Results
     from polypatch.cli.saved import Saved
     from polypatch.edits import Lang
+    from polypatch.runs.results import RunResults
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -87,21 +87,23 @@ def evaluate(
     if json:
         say(results.to_json())
     else:
-        results.show(stdout())
+        from polypatch.cli.results import show_results
+
+        show_results(results, stdout())
 
 
 def _measured(
     saved: Saved, languages: tuple[Lang, ...], sizes: dict[str, int], every_edit: bool, command: str
-) -> Results:
+) -> RunResults:
     """Measure the saved edits on their data.
 
     Raises:
         PolypatchError: the folder, the model or the data cannot be used.
     """
-    from polypatch.cli.results import Results
     from polypatch.data import check_labels
     from polypatch.evaluation import evaluate
     from polypatch.model.cost import cost_from_plain
+    from polypatch.runs.results import RunResults
 
     data = saved.read(languages, sizes)
     has = dict.fromkeys(lang for edit in data.edits for lang in edit.languages)
@@ -128,4 +130,4 @@ def _measured(
         "data": f"{saved.data_spec}: {len(data.edits)} edits, {len(edits)} measured",
         "edit languages": ", ".join(edited.sampled_languages),
     }
-    return Results([report], command, facts, tuple(edited.outcomes.values()))
+    return RunResults([report], command, facts, tuple(edited.outcomes.values()))

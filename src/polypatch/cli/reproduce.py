@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from polypatch.cli.console import Bars, StoppedError, as_json, say, stdout
+from polypatch.cli.console import Bars, as_json, say, stdout
 from polypatch.cli.options import Json, Parallel, Quiet, command_line, require_model
 from polypatch.cli.prepare import prepare
-from polypatch.errors import InputError
+from polypatch.errors import InputError, StoppedError
 from polypatch.rendering.grid import Column, Grid
 
 if TYPE_CHECKING:

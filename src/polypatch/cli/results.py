@@ -1,109 +1,34 @@
-"""What a run is written down as: report.json, report.md, cells.json; and what of it is printed."""
+"""What is printed of a run's results."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 
-from polypatch._version import __version__
-from polypatch.cli.folder import CELLS, MARKDOWN, REPORT, results_in
 from polypatch.cli.shown import shown
-from polypatch.data import EditingData
-from polypatch.evaluation import Report, console_table, markdown_table, save_cells, save_reports
-from polypatch.evaluation.aggregate import with_original
-from polypatch.evaluation.figures import save_figure, trajectory_figure
+from polypatch.evaluation import Report, console_table
 from polypatch.evaluation.in_words import LEGEND, in_words
-from polypatch.evaluation.strict_json import to_json
-from polypatch.evaluation.tables import agreement_grid, locality_grid
-from polypatch.files import write_atomic, writing
-from polypatch.model.cost import Cost, together
-from polypatch.outcomes import EditOutcome
-from polypatch.rendering.harmless import fenced, inline, markdown_list
-from polypatch.runs import BenchSpec, Run
-
-MOST_FAILED = 50
+from polypatch.evaluation.tables import agreement_grid
+from polypatch.runs.results import RunResults
+from polypatch.store.run_folder import results_in
 
 
-@dataclass
-class Results:
-    """One table's worth of reports, and what stands around it.
-
-    Attributes:
-        reports: one per fold.
-        command: as it was typed.
-        facts: what was run, for people.
-        outcomes: what became of every edit.
-        folder: where it was written.
-    """
-
-    reports: Sequence[Report]
-    command: str
-    facts: Mapping[str, str]
-    outcomes: Sequence[EditOutcome] = ()
-    folder: Path | None = field(default=None)
-
-    @property
-    def failed(self) -> list[EditOutcome]:
-        """Edits that did not take."""
-        return [outcome for outcome in self.outcomes if not outcome.success]
-
-    @property
-    def cost(self) -> Cost:
-        """What changed elsewhere, over all folds."""
-        return together(report.cost for report in self.reports if report.cost is not None)
-
-    def to_json(self) -> str:
-        """The rows of report.json: the unedited model first."""
-        return to_json([report.to_row() for report in with_original(self.reports)])
-
-    def write(self, folder: Path) -> None:
-        """Write all files; the report last, because a folder with a report is whole."""
-        with writing(folder):
-            for i, report in enumerate(self.reports):
-                name = CELLS if len(self.reports) == 1 else CELLS.replace(".", f"-{i}.")
-                if report.cells is not None:
-                    save_cells(report.cells, folder / name)
-            if any(report.trajectory for report in self.reports):
-                save_figure(trajectory_figure(self.reports), folder / "trajectory.png")
-            write_atomic(folder / MARKDOWN, self.to_markdown().encode())
-            save_reports(with_original(self.reports), folder / REPORT)
-        self.folder = folder
-
-    def to_markdown(self) -> str:
-        """The report for people."""
-        parts = [f"# {inline(self.reports[0].recipe)}\n", fenced(self.command), "## Results\n"]
-        parts += [markdown_table(self.reports), f"{LEGEND}\n"]
-        localities = locality_grid(self.reports)
-        if localities.rows:
-            parts += ["## Locality, set by set\n", localities.to_markdown()]
-        parts += [f"Elsewhere: {self.cost}.\n", "## What was run\n", markdown_list(self.facts)]
-        if self.failed:
-            named = {outcome.edit_id: outcome.failure for outcome in self.failed[:MOST_FAILED]}
-            more = len(self.failed) - len(named)
-            parts += [f"## Edits that did not take: {len(self.failed)}\n", markdown_list(named)]
-            parts += [f"… and {more} more; provenance.jsonl beside the edits has all.\n"] if more else []
-        return "\n".join(parts)
-
-    def show(self, console: Console) -> None:
-        """Tables, failures and files, on the terminal."""
-        console.print(console_table(self.reports))
-        console.print(f"{LEGEND}\n")
-        show_agreement(self.reports, console)
-        made = sum(outcome.triggered for outcome in self.outcomes)
-        line = f"{len(self.outcomes)} edits: {made} needed a change, {made - len(self.failed)} took"
-        console.print(line + (f", {len(self.failed)} did not:" if self.failed else "."))
-        for outcome in self.failed[:3]:
-            console.print(f"  {shown(outcome.edit_id)}: {shown(outcome.failure)}")
-        if len(self.failed) > 3:
-            console.print(f"  … and {len(self.failed) - 3} more")
-        console.print(in_words(self.reports))
-        if self.folder is not None:
-            console.print(f"Written to {self.folder}: {', '.join(results_in(self.folder))}", soft_wrap=True)
+def show_results(results: RunResults, console: Console) -> None:
+    """Tables, failures and files, on the terminal."""
+    console.print(console_table(results.reports))
+    console.print(f"{LEGEND}\n")
+    show_agreement(results.reports, console)
+    made = sum(outcome.triggered for outcome in results.outcomes)
+    line = f"{len(results.outcomes)} edits: {made} needed a change, {made - len(results.failed)} took"
+    console.print(line + (f", {len(results.failed)} did not:" if results.failed else "."))
+    for outcome in results.failed[:3]:
+        console.print(f"  {shown(outcome.edit_id)}: {shown(outcome.failure)}")
+    if len(results.failed) > 3:
+        console.print(f"  … and {len(results.failed) - 3} more")
+    console.print(in_words(results.reports))
+    if results.folder is not None:
+        console.print(f"Written to {results.folder}: {', '.join(results_in(results.folder))}", soft_wrap=True)
 
 
 def show_agreement(reports: Sequence[Report], console: Console) -> None:
@@ -111,41 +36,3 @@ def show_agreement(reports: Sequence[Report], console: Console) -> None:
     grid = agreement_grid(reports)
     if grid.rows:
         console.print(grid.to_console())
-
-
-def facts_of(run: Run, data: EditingData, spec: BenchSpec, used: int, width: int) -> dict[str, str]:
-    """What was run, in words."""
-    recipe = run.built().at(width)
-    measured = [lang for lang in _languages(data) if lang not in run.languages]
-    memory = {lang: len(data.memory.get(lang, ())) for lang in run.memory_languages or data.memory or ()}
-    if not run.memory_languages and data.memory:
-        source = data.edits[0].source
-        memory = {source: len(data.memory.get(source, ()))}
-    return {
-        "polypatch": __version__,
-        "model": spec.model,
-        "data": f"{spec.data}: {len(data.edits)} edits, {used} used",
-        "edit languages": ", ".join(run.languages),
-        "only measured": ", ".join(measured) or "none",
-        "memory": ", ".join(f"{lang} {count}" for lang, count in memory.items()) or "none",
-        "recipe": run.recipe,
-        "editor": described(recipe.editor),
-        "sampler": described(recipe.sampler),
-        "trigger": recipe.trigger.value,
-        "seed": str(run.seed),
-        "order": "as in the data" if run.order is None else f"shuffled with seed {run.order}",
-        "folds": str(run.folds),
-        "retries": str(run.retries),
-        "failed edits": "kept" if run.keep_failed else "taken back",
-        "only edits wrong in all languages": "yes" if run.wrong_in_all else "no",
-    }
-
-
-def described(part: Any) -> str:
-    """``TPatcher(learning_rate=0.01, …)``: a row's part with its settings."""
-    own = ", ".join(f"{field.name}={getattr(part, field.name)!r}" for field in dataclasses.fields(part))
-    return f"{type(part).__name__}({own})"
-
-
-def _languages(data: EditingData) -> list[str]:
-    return list(dict.fromkeys(lang for edit in data.edits for lang in edit.languages))

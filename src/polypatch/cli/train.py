@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from polypatch.cli.console import Bars, StoppedError, say, stdout
+from polypatch.cli.console import Bars, say, stdout
 from polypatch.cli.options import Json, Overwrite, Quiet, Seed, Threads, as_list, command_line, require_model, settings
 from polypatch.cli.prepare import prepare
-from polypatch.errors import InputError
+from polypatch.errors import InputError, StoppedError
 from polypatch.rendering.grid import labels as grid
 
 if TYPE_CHECKING:

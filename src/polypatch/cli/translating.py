@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from polypatch.cli.console import Bars, StoppedError
+from polypatch.cli.console import Bars
 from polypatch.cli.options import as_list, pairs
 from polypatch.data import EditingData
 from polypatch.data.parallel import translated
 from polypatch.data.translators import OPUS, Models
 from polypatch.edits import Lang
-from polypatch.errors import InputError
+from polypatch.errors import InputError, StoppedError
 from polypatch.runs import Run, Workbench
 
 FACT, CACHE = "machine-translated prompts", "translations.sqlite"

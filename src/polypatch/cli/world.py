@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from polypatch.cli.console import Bars, StoppedError, as_json, say, stdout
+from polypatch.cli.console import Bars, as_json, say, stdout
 from polypatch.cli.options import Json, Quiet
 from polypatch.cli.prepare import prepare
-from polypatch.errors import InputError
+from polypatch.errors import InputError, StoppedError
 from polypatch.files import writing
 from polypatch.rendering.grid import Grid, labels
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch.sites.places import pad_of
 from polypatch.sites.rows import Queries, Row
-from polypatch.sites.site import Change, FeedForwardSite
+from polypatch.sites.site import ChangeFunction, FeedForwardSite
 from polypatch.sites.tokens import Tokens
 from polypatch.sites.two_classes import two_classes
 
@@ -58,7 +58,12 @@ class Encoder:
 
     @torch.no_grad()
     def full_logits(
-        self, rows: Sequence[Row], change: Change, overrides: Mapping[str, Tensor] | None = None, *, filled: bool = True
+        self,
+        rows: Sequence[Row],
+        change: ChangeFunction,
+        overrides: Mapping[str, Tensor] | None = None,
+        *,
+        filled: bool = True,
     ) -> Tensor:
         """Eval-mode logits [n, width] of the whole model under `change`, with some parameters replaced by name."""
         parts: list[Tensor] = []
@@ -99,7 +104,7 @@ class Encoder:
                 encoder.eval()  # type: ignore[union-attr]
 
     def pass_through(
-        self, rows: Sequence[Row], change: Change | None = None, overrides: Mapping[str, Tensor] | None = None
+        self, rows: Sequence[Row], change: ChangeFunction | None = None, overrides: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """One forward pass: the queries q [n, d] it showed and its logits [n, width]."""
         seen: list[Tensor] = []

@@ -16,7 +16,7 @@ from polypatch.sites.anatomy import Anatomy
 from polypatch.sites.places import Places
 from polypatch.sites.trace import first_tensor, with_first
 
-Change = Callable[[Tensor, Tensor], Tensor]
+ChangeFunction = Callable[[Tensor, Tensor], Tensor]
 """Δ: (q [n, d], out = FFN(q) [n, d]) -> the changed out [n, d]."""
 
 _PLACING = threading.RLock()
@@ -31,11 +31,11 @@ class Here(threading.local):
         query: the last pass's, between the two hooks.
     """
 
-    def __init__(self, instead: Change | None = None) -> None:
+    def __init__(self, instead: ChangeFunction | None = None) -> None:
         self.instead = instead
         self.query: Tensor | None = None
 
-    def __reduce__(self) -> tuple[Callable[[Change | None], Here], tuple[Change | None]]:
+    def __reduce__(self) -> tuple[Callable[[ChangeFunction | None], Here], tuple[ChangeFunction | None]]:
         return Here, (self.instead,)  # a copy of the model is for all threads what the model is for this one
 
 
@@ -58,7 +58,7 @@ class Hooks:
     def __init__(self, model: nn.Module, anatomy: Anatomy) -> None:
         self.up, self.down = model.get_submodule(anatomy.reader), model.get_submodule(anatomy.writer)
         self.places = Places(model, anatomy)
-        self.attached: Change | None = None
+        self.attached: ChangeFunction | None = None
         self.here = Here()
         self.traced: Tensor | None = None
         self._holders = 0
@@ -86,7 +86,7 @@ class Hooks:
                     vars(module).pop("forward", None)
 
     @contextmanager
-    def applying(self, change: Change) -> Iterator[None]:
+    def applying(self, change: ChangeFunction) -> Iterator[None]:
         """Inside the block this thread's passes apply `change`, and nothing that is attached."""
         before = self.here.instead
         self.hold()
@@ -130,7 +130,7 @@ class Hooks:
         return q
 
 
-def follow(change: Change, device: torch.device) -> None:
+def follow(change: ChangeFunction, device: torch.device) -> None:
     """Move a change to where the model is now: pipelines and Trainer move models, and know of no edits."""
     if isinstance(change, nn.Module):
         first = next(itertools.chain(change.buffers(), change.parameters()), None)

@@ -24,7 +24,7 @@ from torch.utils.hooks import RemovableHandle
 from polypatch.errors import InputError
 from polypatch.sites.anatomy import Anatomy
 from polypatch.sites.discover import discover
-from polypatch.sites.hooks import Change as Change
+from polypatch.sites.hooks import ChangeFunction as ChangeFunction
 from polypatch.sites.hooks import Hooks, nothing
 from polypatch.sites.last_layer import LastLayer
 from polypatch.sites.lock import SiteLock
@@ -155,7 +155,7 @@ class FeedForwardSite:
         return self.lock.exclusive() if self._replaces else self.lock.shared()
 
     @contextlib.contextmanager
-    def applied(self, change: Change, *, alone: bool = False) -> Iterator[None]:
+    def applied(self, change: ChangeFunction, *, alone: bool = False) -> Iterator[None]:
         """Inside the block this thread's forward passes apply `change` at position 0, and nothing that is attached.
 
         Other threads see nothing of it; with `alone` none of them reads or changes the model meanwhile.
@@ -170,7 +170,7 @@ class FeedForwardSite:
         with held, self._originals_back(), self._hooks.applying(nothing):
             yield
 
-    def attach(self, change: Change, overrides: Mapping[str, Tensor]) -> None:
+    def attach(self, change: ChangeFunction, overrides: Mapping[str, Tensor]) -> None:
         """Apply `change`, and replace the parameters named in `overrides`, in every forward pass until `detach`.
 
         Raises:

@@ -1,24 +1,20 @@
-"""The work behind ``polypatch edit``: edit, keep the edits, measure, write everything down."""
+"""A run, recorded: every edit on disk before the next begins, then the edits, their report, and what was run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, TypeAlias
 
 from polypatch.api import folds
-from polypatch.cli.console import Bars, Stop, StoppedError
-from polypatch.cli.first_failures import FirstFailures
-from polypatch.cli.folder import clear, require_as_made
-from polypatch.cli.results import Results, facts_of
-from polypatch.cli.translating import StreamTranslation
 from polypatch.data import EditingData
 from polypatch.data.memory import Kept, read_memory, with_memory
 from polypatch.data.source import DataSource, absolute
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang
-from polypatch.errors import InputError
+from polypatch.errors import InputError, StoppedError
 from polypatch.evaluation import Report
 from polypatch.files import writing
 from polypatch.model.contradictions import find_contradictions
@@ -26,74 +22,123 @@ from polypatch.model.one_language import known_in_one
 from polypatch.model.overlooked import cut_texts
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import with_mapped
-from polypatch.runs import BenchSpec, Run, Workbench
+from polypatch.runs.results import RunResults, facts_of
+from polypatch.runs.run import Run
+from polypatch.runs.workbench import BenchSpec, Workbench
 from polypatch.store.identity import Identity
 from polypatch.store.journal import Journal
 from polypatch.store.places import EDITS
+from polypatch.store.run_folder import clear, require_as_made
 from polypatch.store.session import recorded, taken_over
 
 MOST_NAMED = 20
 
 
-def edit_and_record(
-    spec: BenchSpec,
-    run: Run,
-    folder: Path,
-    bars: Bars,
-    *,
-    measured: Sequence[Lang] = (),
-    memory: Path | None = None,
-    no_memory: bool = False,
-    probe: Path | None = None,
-    keep_memory: str | None = "texts",
-    translation: StreamTranslation | None = None,
-    command: str = "",
-    resume: bool = False,
-    overwrite: bool = False,
-) -> Results:
-    """Do `run` and write its edits and its report into `folder`; with `resume`, go on where an earlier process stopped.
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What is to be run, and where it is written down.
+
+    Attributes:
+        spec: model and data.
+        run: what is done with them.
+        folder: for its edits, its journal and its report.
+        measured: languages that are only measured.
+        memory: a file of texts to leave alone, in place of the data's; `no_memory` goes without.
+        probe: a file of texts for the guard, in place of the data's validation texts.
+        keep_memory: how the memory is kept with the edits, as for `EditedModel.save_pretrained`.
+        command: as it was typed.
+        resume: go on where an earlier process stopped.
+        overwrite: throw away what is in the folder.
+    """
+
+    spec: BenchSpec
+    run: Run
+    folder: Path
+    measured: Sequence[Lang] = ()
+    memory: Path | None = None
+    no_memory: bool = False
+    probe: Path | None = None
+    keep_memory: str | None = "texts"
+    command: str = ""
+    resume: bool = False
+    overwrite: bool = False
+
+
+class Stopping(Protocol):
+    """Whether somebody asked for an end after this edit."""
+
+    asked: bool
+
+
+class Watcher(Protocol):
+    """Who looks on, and may ask for an end."""
+
+    def opening(self, what: str, done: int, total: int) -> None:
+        """Model and data are being made ready."""
+
+    def say(self, line: str) -> None:
+        """What a careful user would want to know."""
+
+    def begins(self, run: Run, total: int, width: int) -> None:
+        """So many edits follow, on a model so wide."""
+
+    def made(self, outcome: EditOutcome) -> None:
+        """One more edit."""
+
+    def editing(self) -> AbstractContextManager[Stopping]:
+        """Inside the block an end may be asked for without cutting an edit short."""
+
+
+Translate: TypeAlias = Callable[[Workbench, Run], tuple[EditingData, dict[str, str]]]
+"""The data with prompts they lacked, and what was made, by what, for the report."""
+
+
+def record_run(request: RunRequest, watcher: Watcher, translate: Translate | None = None) -> RunResults:
+    """Do a run and write its edits and its report; with `resume`, go on where an earlier process stopped.
 
     Raises:
-        StoppedError: Ctrl-C; the edits made so far are in `folder`.
+        StoppedError: an end was asked for; the edits made so far are in the folder.
         PolypatchError: whatever is wrong with the input, before the first edit; or a disk that refuses, later.
     """
+    spec, run, folder = request.spec, request.run, request.folder
     _check(run, spec)
-    bench = spec.open(bars.opening)
-    told = {"command": command, "model": spec.model}
+    bench = spec.open(watcher.opening)
+    told = {"command": request.command, "model": spec.model}
     made_by: dict[str, str] = {}
-    if translation is not None:
-        bench.data, made_by = translation(bench, run, bars)
-    bench.data = _remembering(bench.data, memory, no_memory)
+    if translate is not None:
+        bench.data, made_by = translate(bench, run)
+    bench.data = _remembering(bench.data, request.memory, request.no_memory)
     # An English memory protects English alone, whatever the recipe.
     run = replace(run, memory_languages=run.memory_languages or tuple(bench.data.memory))
-    if probe is not None:
-        texts = read_memory(probe, bench.data.edits[0].source)
+    if request.probe is not None:
+        texts = read_memory(request.probe, bench.data.edits[0].source)
         bench.probes = [text for row in texts.values() for text in row]
-    run = _settled(run, bench.data, measured)
+    run = _settled(run, bench.data, request.measured)
     stream = bench.stream(run)
     if not stream:
         raise InputError(f"{bench.data.name}: no edit is wrong in all of {', '.join(run.languages)}; nothing to do")
     source = DataSource(absolute(spec.data), spec.languages, spec.sizes, spec.seed, absolute(spec.parallel))
     parts = folds(stream, run.folds, run.seed) if run.folds > 1 else [stream]
-    if no_memory:
-        bars.say("note: no memory, so nothing keeps other answers as they are")
-    _tell(bench, run, stream, bars)
+    if request.no_memory:
+        watcher.say("note: no memory, so nothing keeps other answers as they are")
+    _tell(bench, run, stream, watcher)
     identity = Identity({**made_by, **bench.identity(run, parts)})
-    with _giving_up(folder), Journal(folder, identity, resume=resume, overwrite=overwrite) as journal:
-        if resume:
+    with _giving_up(folder), Journal(folder, identity, resume=request.resume, overwrite=request.overwrite) as journal:
+        if request.resume:
             require_as_made(folder)
         clear(folder)
         reports, outcomes = [], []
         width = bench.tail.site.hidden_size
-        count = _Count(bars, run.name, len(stream), FirstFailures(run.recipe, run.built().at(width).editor, width))
+        watcher.begins(run, len(stream), width)
         for fold, part in enumerate(parts):
             where = folder / (f"{EDITS}-{fold}" if run.folds > 1 else EDITS)
-            report, made = _Fold(bench, run, part, fold, where, journal, source, keep_memory, memory).do(
-                count, {**told, **made_by}
-            )
+            one = _Fold(bench, request, run, part, fold, where, journal, source)
+            report, made = one.do(watcher, {**told, **made_by})
             reports.append(report)
             outcomes += made
-        results = Results(reports, command, facts_of(run, bench.data, spec, len(stream), width) | made_by, outcomes)
+        results = RunResults(
+            reports, request.command, facts_of(run, bench.data, spec, len(stream), width) | made_by, outcomes
+        )
         results.write(folder)
     return results
 
@@ -128,22 +173,22 @@ def _giving_up(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _tell(bench: Workbench, run: Run, stream: Sequence[Edit], bars: Bars) -> None:
+def _tell(bench: Workbench, run: Run, stream: Sequence[Edit], watcher: Watcher) -> None:
     """What a careful user would want to know of the edits before they are made."""
     if said := known_in_one(run.built(), [edit.only(run.languages) for edit in stream]):
-        bars.say(f"note: {said}; --translate-to makes parallel prompts, --recipe polypatch-mapped --parallel maps")
+        watcher.say(f"note: {said}; --translate-to makes parallel prompts, --recipe polypatch-mapped --parallel maps")
     for said in cut_texts(bench.tail.readout, stream):
-        bars.say(f"note: {said}")
-    _name_contradictions(bench, run, stream, bars)
+        watcher.say(f"note: {said}")
+    _name_contradictions(bench, run, stream, watcher)
 
 
-def _name_contradictions(bench: Workbench, run: Run, stream: Sequence[Edit], bars: Bars) -> None:
+def _name_contradictions(bench: Workbench, run: Run, stream: Sequence[Edit], watcher: Watcher) -> None:
     """Say which edits the model can hardly tell apart and which want different answers."""
     found = find_contradictions(bench.tail, [edit.only(run.languages) for edit in stream])
     for pair in found[:MOST_NAMED]:
-        bars.say(f"note: contradiction: {pair}")
+        watcher.say(f"note: contradiction: {pair}")
     if len(found) > MOST_NAMED:
-        bars.say(f"note: … and {len(found) - MOST_NAMED} more contradictions")
+        watcher.say(f"note: … and {len(found) - MOST_NAMED} more contradictions")
 
 
 @dataclass
@@ -151,25 +196,24 @@ class _Fold:
     """One part of the stream, edited on its own."""
 
     bench: Workbench
+    request: RunRequest
     run: Run
     edits: Sequence[Edit]
     number: int
     where: Path
     journal: Journal
     source: DataSource
-    keep_memory: str | None
-    memory_file: Path | None
 
-    def do(self, count: _Count, told: Mapping[str, str]) -> tuple[Report, list[EditOutcome]]:
+    def do(self, watcher: Watcher, told: Mapping[str, str]) -> tuple[Report, list[EditOutcome]]:
         """Take over what the journal has, make the other edits, measure, write the edits."""
         edited = self.bench.attach(self.run)
         edited.data = self.source
-        if self.memory_file is not None and isinstance(edited.kept, Kept):
-            edited.kept = replace(edited.kept, file=self.memory_file)
+        if self.request.memory is not None and isinstance(edited.kept, Kept):
+            edited.kept = replace(edited.kept, file=self.request.memory)
         try:
-            edited.artefact(memory=self.keep_memory)  # what cannot be saved is an error now
-            with Stop(count.stopping) as stop:
-                self._edit(edited, count, stop)
+            edited.artefact(memory=self.request.keep_memory)  # what cannot be saved is an error now
+            with watcher.editing() as stop:
+                self._edit(edited, watcher, stop)
                 if stop.asked:
                     self._keep(edited)
                     raise StoppedError(
@@ -183,44 +227,19 @@ class _Fold:
         finally:
             edited.unload()
 
-    def _edit(self, edited: EditedModel, count: _Count, stop: Stop) -> None:
+    def _edit(self, edited: EditedModel, watcher: Watcher, stop: Stopping) -> None:
         for outcome in taken_over(edited, self.journal, self.number):
-            count.add(outcome)
+            watcher.made(outcome)
         # A stream of no edits still says how they are made, which is written down with them.
         rest = edited.stream(self.edits[len(edited.records) :])
         for outcome in recorded(edited, self.journal, self.number, rest):
-            count.add(outcome)
+            watcher.made(outcome)
             if stop.asked:
                 break
 
     def _keep(self, edited: EditedModel, report: Report | None = None) -> None:
         with writing(self.where):
-            edited.save_pretrained(self.where, report=report, memory=self.keep_memory)
-
-
-class _Count:
-    """The bar over edits, and what it says at a Ctrl-C."""
-
-    def __init__(self, bars: Bars, name: str, total: int, first: FirstFailures) -> None:
-        self.bars, self.name, self.total, self.first = bars, name, total, first
-        self.done = self.patches = self.triggered = self.took = 0
-
-    def add(self, outcome: EditOutcome) -> None:
-        """One more edit."""
-        self.done += 1
-        self.patches += outcome.patches
-        self.triggered += outcome.triggered
-        self.took += outcome.triggered and outcome.success
-        if note := self.first.add(outcome):
-            self.bars.say(note)
-        note = "1 patch" if self.patches == 1 else f"{self.patches} patches"
-        if self.triggered:
-            note += f", {100 * self.took / self.triggered:.0f} % took"
-        self.bars.update(self.name, self.done, self.total, note)
-
-    def stopping(self) -> None:
-        """Ctrl-C was heard."""
-        self.bars.say("stopping after this edit; Ctrl-C once more gives it up")
+            edited.save_pretrained(self.where, report=report, memory=self.request.keep_memory)
 
 
 def _check(run: Run, spec: BenchSpec) -> None:

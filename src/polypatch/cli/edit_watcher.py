@@ -1,12 +1,16 @@
-"""A word at once where most of the first edits do not take, and what to do about it."""
+"""What a terminal shows while edits are made: a bar, notes, and a word at once where most of the first do not take."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from polypatch.cli.console import Bars, Stop
 from polypatch.editors.widths import settings_for
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import DEFAULT
+
+if TYPE_CHECKING:
+    from polypatch.runs import Run
 
 LOOKED_AT = 8
 TOO_MANY = 5
@@ -47,3 +51,38 @@ class FirstFailures:
         if self._recipe != DEFAULT:
             return f"--retries tries again, and --recipe {DEFAULT} computes a patch in place of training it"
         return "a memory with fewer texts leaves more room, and --retries tries again with other random numbers"
+
+
+class EditWatcher:
+    """The bar over edits, notes, and what is said at a Ctrl-C: a `polypatch.runs.record.Watcher`."""
+
+    def __init__(self, bars: Bars) -> None:
+        self.bars = bars
+        self.opening, self.say = bars.opening, bars.say
+
+    def begins(self, run: Run, total: int, width: int) -> None:
+        """So many edits follow."""
+        self.name, self.total = run.name, total
+        self.first = FirstFailures(run.recipe, run.built().at(width).editor, width)
+        self.done = self.patches = self.triggered = self.took = 0
+
+    def editing(self) -> Stop:
+        """Inside the block a Ctrl-C ends after this edit."""
+        return Stop(self.stopping)
+
+    def made(self, outcome: EditOutcome) -> None:
+        """One more edit."""
+        self.done += 1
+        self.patches += outcome.patches
+        self.triggered += outcome.triggered
+        self.took += outcome.triggered and outcome.success
+        if note := self.first.add(outcome):
+            self.bars.say(note)
+        note = "1 patch" if self.patches == 1 else f"{self.patches} patches"
+        if self.triggered:
+            note += f", {100 * self.took / self.triggered:.0f} % took"
+        self.bars.update(self.name, self.done, self.total, note)
+
+    def stopping(self) -> None:
+        """Ctrl-C was heard."""
+        self.bars.say("stopping after this edit; Ctrl-C once more gives it up")
