@@ -1,5 +1,6 @@
 """CONTRIBUTING's additions from outside the package are run as they stand there: its files, its laws, its commands."""
 
+import importlib
 import json
 import re
 import shlex
@@ -63,6 +64,14 @@ def test_the_map_has_every_room_and_no_other():
     named = {name for row in table.splitlines() for name in re.findall(r"`([\w.]+)/?`", row.split("|")[1])}
     there = {path.name for path in SOURCE.iterdir() if not path.name.startswith("_") and path.suffix in ("", ".py")}
     assert named == there
+
+
+def test_the_names_on_the_page_exist():
+    """Said at once, and not by the slow test alone."""
+    imports = re.findall(r"^from (polypatch[\w.]*) import (.*)$", "\n".join(FILES.values()), flags=re.MULTILINE)
+    assert len(imports) > 10
+    for module, names in imports:
+        assert all(hasattr(importlib.import_module(module), name) for name in names.split(", ")), (module, names)
 
 
 @pytest.mark.slow
