@@ -18,11 +18,15 @@ from polypatch.errors import UnsupportedModelError
 from polypatch.sites.anatomy import Anatomy, Place
 from polypatch.sites.modes import evaluating
 from polypatch.sites.probe import probe_of
+from polypatch.sites.record import ROWS, Function, recorded
 from polypatch.sites.shell import Forward, with_forwards
 from polypatch.sites.trace import Call, Trace, traced, with_first
 
 CLOSE = 1e-4
 """Logits that differ by less, in units of the largest, are the model's; the check of the whole tail is stricter."""
+
+_OWN = ("_given", "_shell", "_quick", "_where")
+"""What a copy makes anew."""
 
 
 class Head:
@@ -46,10 +50,14 @@ class Head:
     def _begin(self) -> None:
         self._given = threading.local()
         self._shell: nn.Module | None = None
+        self._quick: Function = self._run
+        self._where: tuple[torch.device, torch.dtype] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of the model has a head of its own."""
-        return {name: value for name, value in vars(self).items() if name not in ("_given", "_shell")}
+        return {
+            name: value for name, value in vars(self).items() if name not in ("_given", "_shell", "_quick", "_where")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -57,6 +65,13 @@ class Head:
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """Logits [n, classes] of hidden states [n, d]. In eval mode, where the caller's model is (`evaluating`)."""
+        where = hidden.device, hidden.dtype
+        if self._where != where:  # the first time, and once the model was moved
+            self._quick, self._where = recorded(self._run, _drawn(hidden)), where
+        return self._quick(hidden)
+
+    def _run(self, hidden: Tensor) -> Tensor:
+        """The same by the model's own code."""
         self._given.hidden = self._placed(hidden)
         try:
             ids = torch.tensor(self.tokens, device=hidden.device).expand(len(hidden), -1)
@@ -82,6 +97,12 @@ class Head:
             return with_first(template, self._given.hidden)
 
         return forward
+
+
+def _drawn(like: Tensor) -> Tensor:
+    """Hidden states of the same width and kind, enough to try a record on."""
+    drawn = torch.randn(max(ROWS), like.shape[-1], generator=torch.Generator().manual_seed(0))
+    return drawn.to(like.device, like.dtype)
 
 
 def resume(model: nn.Module, anatomy: Anatomy, trace: Trace | None = None) -> Head:
