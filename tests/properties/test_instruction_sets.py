@@ -55,12 +55,12 @@ def test_in_a_real_checkpoint(shared):
 def test_a_processor_on_which_it_does_not_hold_is_named(tiny, monkeypatch):
     """A kernel with an edge, played by adding a little to the last row: the look at attachment sees it and warns."""
     model, tokenizer = tiny("bert")
-    real = Encoder.pass_through
+    real = Encoder.read
 
-    def edged(self, *args, **options):
-        (q, rest), logits = real(self, *args, **options)
-        return Queries(torch.cat([q[:-1], q[-1:] * (1 + 1e-6)]), rest), logits
+    def edged(self, rows):
+        q, rest = real(self, rows)
+        return Queries(torch.cat([q[:-1], q[-1:] * (1 + 1e-6)]), rest)
 
-    monkeypatch.setattr(Encoder, "pass_through", edged)
+    monkeypatch.setattr(Encoder, "read", edged)
     with pytest.warns(PolypatchWarning, match="last bits of a query depend on its place"):
         FrozenTail(FeedForwardSite(model), tokenizer)
