@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -118,10 +119,14 @@ def test_a_reference_keeps_the_checksum_of_the_file_and_not_the_texts(saved, ope
     assert (inside / MEMORY).is_file()
 
 
-@pytest.mark.parametrize("what", ["gone", "changed"])
+@pytest.mark.parametrize("what", ["gone", "changed", "a pipe"])
 def test_a_file_that_is_not_what_it_was_is_named_when_it_is_needed(saved, opened, file, what):
     folder = saved(file, "reference")
-    file.unlink() if what == "gone" else file.write_text("another text\n", encoding="utf-8")
+    file.unlink()
+    if what == "changed":
+        file.write_text("another text\n", encoding="utf-8")
+    elif what == "a pipe":
+        os.mkfifo(file)  # opening it would wait for its writer
     edited = opened(folder)
     edited.predict("a text")
     before = edited.delta.tensors()

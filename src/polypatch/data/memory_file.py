@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from polypatch.data.memory import Kept, read_memory
 from polypatch.edits import Lang, Text, is_lang
 from polypatch.errors import ArtefactError, DataError, InputError
-from polypatch.files import sha256, strict_json
+from polypatch.files import read_plain, sha256, strict_json
 
 PARTS = ("train", "validation", "held_out")
 LEFT_OUT = "-"
@@ -75,16 +75,13 @@ class MemoryFile:
 
     @cached_property
     def _texts(self) -> Kept:
-        fix = "put it back, or pass memory= (a list, or a file) when the edits are opened"
+        fix = "the memory of these edits is in this file: put it back, or pass memory= when they are opened"
         try:
-            raw = self.path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{self.path}: the memory of these edits is in this file, which cannot be read "
-                f"({error.strerror or error}); {fix}"
-            ) from error
+            raw = read_plain(self.path, True, DataError)  # a pipe or a device need never end
+        except DataError as error:
+            raise DataError(f"{error}; {fix}") from error
         if sha256(raw) != self.digest:
-            raise DataError(f"{self.path}: the memory of these edits is in this file, which was changed since; {fix}")
+            raise DataError(f"{self.path}: was changed since; {fix}")
         return replace(_kept(self._rows()), file=self.path, parallel=self.parallel)
 
     def _rows(self) -> Iterator[MemoryRow]:
