@@ -87,10 +87,11 @@ def require_mergeable(site: FeedForwardSite) -> None:
         InputError: it is not.
     """
     if not mergeable(site):
-        why = "its layers share their weights" if site.anatomy.calls > 1 else "its answer reads several positions"
+        shared = "its layers share their weights, and edits change the last alone"
+        several = "its answer reads several positions, and edits add to all what they add to the first"
         raise InputError(
-            f"{type(site.model).__name__}: {why}, of which edits change one; merged, they would change all. Save them "
-            "beside the model (save_pretrained)"
+            f"{type(site.model).__name__}: {shared if site.anatomy.calls > 1 else several}; no stock checkpoint does. "
+            "Save them beside the model (save_pretrained)"
         )
 
 

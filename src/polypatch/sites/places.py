@@ -1,4 +1,4 @@
-"""The position of every text in a pass that the head reads: its first token, or its last.
+"""The position of every text in a pass that the head reads: its first token, or its last; the first of several.
 
 Where the last is depends on the text, so a hook on the model itself sees what is asked of it before any layer does. It
 follows the rule of transformers' own heads: the last token that is not padding by its number; without numbers, or where
@@ -39,7 +39,8 @@ class Places:
     """
 
     def __init__(self, model: nn.Module, anatomy: Anatomy) -> None:
-        self.last, self.calls = anatomy.place is Place.LAST, anatomy.calls
+        self.last, self.several = anatomy.place is Place.LAST, anatomy.place is Place.SEVERAL
+        self.calls = anatomy.calls
         self.model = model if self.last or self.calls > 1 else None
         self.padding = pad_of(model)
         names = list(inspect.signature(type(model).forward).parameters)[1:]
@@ -81,7 +82,13 @@ class Places:
         return None if last is None else sequence[torch.arange(len(last), device=sequence.device), last]
 
     def put(self, sequence: Tensor, rows: Tensor) -> Tensor:
-        """A fresh tensor with these rows [n, d]: writing in place would change a value autograd still needs."""
+        """A fresh tensor with these rows [n, d]: writing in place would change a value autograd still needs.
+
+        Where the answer reads several positions, each gets what the first one gets: of a mean over T positions one
+        alone moves a T-th, and that not far behind a norm.
+        """
+        if self.several:
+            return sequence + (rows - sequence[:, 0]).unsqueeze(1)
         last = self._found() if self.last else None
         if last is None:
             return torch.cat([rows.unsqueeze(1), sequence[:, 1:]], dim=1)
