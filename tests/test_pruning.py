@@ -20,7 +20,7 @@ from polypatch.model.guard import Guard
 from polypatch.model.kept_rows import Protected
 from polypatch.model.rules import Rules
 from polypatch.model.stream import examples_of
-from polypatch.outcomes import resting
+from polypatch.outcomes import short_of_neurons
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages, SourcePlusRandom
 from polypatch.store.artefact import read_artefact
@@ -189,7 +189,7 @@ def test_an_edit_that_rests_on_another_is_reverted_too(made):
     edited = made()
     before = {name: outcome.patches for name, outcome in edited.outcomes.items()}
     edited.prune()
-    loose = resting(edited.records.values(), edited.delta.owners)
+    loose = short_of_neurons(edited.records.values(), edited.delta.owners)
     assert loose
     name = sorted(loose)[0]
     asked = next(one for one in EDITS if one.id == name)
@@ -210,7 +210,7 @@ def test_reverting_without_the_memory_is_refused_and_changes_nothing(made, tmp_p
     loaded = EditedModel.from_pretrained(tmp_path / "edits", model=model, tokenizer=tokenizer)
     try:
         tensors, records = loaded.delta.tensors(), dict(loaded.records)
-        loose = sorted(resting(loaded.records.values(), loaded.delta.owners))
+        loose = sorted(short_of_neurons(loaded.records.values(), loaded.delta.owners))
         assert loose
         with pytest.raises(InputError, match="without its memory"):
             loaded.revert(loose[0])
@@ -255,7 +255,7 @@ def test_edits_go_on_after_it(made):
 def test_under_a_guard(made):
     edited = made(rules=Rules(guard=Guard(tiny_texts(9, seed=3), 100.0)))
     edited.prune()
-    name = sorted(resting(edited.records.values(), edited.delta.owners))[0]
+    name = sorted(short_of_neurons(edited.records.values(), edited.delta.owners))[0]
     rules, edited.rules = edited.rules, replace(edited.rules, guard=None)
     tensors = edited.delta.tensors()
     with pytest.raises(InputError, match="guard"):

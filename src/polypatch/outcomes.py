@@ -182,7 +182,7 @@ def reverted(records: Mapping[str, EditRecord], ids: Collection[str], when: str)
     return {name: replace(one, reverted=when) if name in ids else one for name, one in records.items()}
 
 
-def resting(records: Iterable[EditRecord], owners: Sequence[str]) -> set[str]:
+def short_of_neurons(records: Iterable[EditRecord], owners: Sequence[str]) -> set[str]:
     """The edits that own fewer neurons than they added, and were not reverted: since pruning, others hold them."""
     owned = Counter(owners)
     inside = (one.outcome for one in records if one.status.changed)

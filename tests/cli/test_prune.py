@@ -8,7 +8,7 @@ import pytest
 from polypatch.cli import main
 from polypatch.data import read_jsonl
 from polypatch.edited_model import EditedModel
-from polypatch.outcomes import resting
+from polypatch.outcomes import short_of_neurons
 from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_texts
 
@@ -85,7 +85,7 @@ def test_into_another_folder(prune, tmp_path):
 def test_one_of_them_is_not_taken_back_without_the_model(polypatch, prune, folder):
     assert prune().code == 0
     less = read_artefact(folder / "pruned-edits")
-    loose = sorted(resting(less.records, less.owners))
+    loose = sorted(short_of_neurons(less.records, less.owners))
     assert loose
     before = contents(folder / "pruned-edits")
     message = polypatch("revert", folder / "pruned-edits", loose[0]).refused()

@@ -88,7 +88,7 @@ def test_other_data_or_another_setting_is_another_row(spec):
 
 def test_a_field_at_its_default_is_not_part_of_a_rows_name(spec):
     # So that a field that a later version adds leaves all earlier rows where they are.
-    assert Identity.told(RUNS[0]).facts == {"recipe": "t-patcher", "settings": FAST}
+    assert Identity.of_settings(RUNS[0]).facts == {"recipe": "t-patcher", "settings": FAST}
     assert Job(spec, RUNS[0]).key == Job(replace(spec, half=False, sizes={}), replace(RUNS[0], folds=1, seed=0)).key
 
 

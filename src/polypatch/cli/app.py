@@ -14,8 +14,8 @@ from polypatch.cli import (
     evaluate,
     explain,
     fix,
-    listing,
     log,
+    ls,
     merge,
     predict,
     prune,
@@ -55,7 +55,7 @@ app.command("save", epilog=save.EXAMPLES)(save.save)
 app.command("revert", epilog=revert.EXAMPLES)(revert.revert)
 app.command("prune", epilog=prune.EXAMPLES)(prune.prune)
 app.command("merge", epilog=merge.EXAMPLES)(merge.merge)
-app.command("ls", epilog=listing.EXAMPLES)(listing.ls)
+app.command("ls", epilog=ls.EXAMPLES)(ls.ls)
 app.add_typer(world.app, name="world")
 app.add_typer(data_sets.app, name="data")
 app.command("train", epilog=train.EXAMPLES)(train.train)

@@ -18,7 +18,7 @@ from polypatch.model.one_language import known_in_one
 from polypatch.model.overlooked import overlooked
 from polypatch.model.rules import Rules
 from polypatch.model.state import State
-from polypatch.model.stream import apply, made, recipe_for
+from polypatch.model.stream import apply, edits_inside, recipe_for
 from polypatch.outcomes import EditOutcome, Status
 from polypatch.recipes import Recipe
 from polypatch.rendering.harmless import one_line
@@ -196,7 +196,7 @@ def _rules(state: State, edit: Edit) -> Rules:
 
 
 def _require_no_contradiction(state: State, edit: Edit) -> None:
-    earlier = made(state)
+    earlier = edits_inside(state)
     try:
         require_no_contradictions(state.tail, [*earlier, edit])
     except ContradictionError as error:

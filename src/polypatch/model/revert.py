@@ -32,7 +32,7 @@ from polypatch.model.kept_rows import Protected
 from polypatch.model.state import State, transaction
 from polypatch.model.step import Attempt, now
 from polypatch.model.stream import examples_of, handled, learn_maps, memory_of, remember_again, remember_one
-from polypatch.outcomes import EditOutcome, EditRecord, newest, require_active, resting, reverted
+from polypatch.outcomes import EditOutcome, EditRecord, newest, require_active, reverted, short_of_neurons
 from polypatch.recipes import Recipe
 from polypatch.sites.rows import flat
 
@@ -56,7 +56,7 @@ def _revert(edited: State, names: Sequence[str]) -> None:
     staying = [name for name, record in records.items() if not record.reverted and name not in names]
     if not delta.separable:
         _remake_all(edited, names, staying)
-    elif staying and isinstance(delta, PatchBank) and resting(records.values(), delta.owners):
+    elif staying and isinstance(delta, PatchBank) and short_of_neurons(records.values(), delta.owners):
         _cut_from_pruned(edited, delta, names, staying)
     elif not staying or newest(records.values(), delta.owners, names):
         _cut(edited, names)
@@ -119,7 +119,7 @@ def _cut_from_pruned(edited: State, bank: PatchBank, names: Sequence[str], stayi
 def _kept_neurons(edited: State, bank: PatchBank, recipe: Recipe, names: Sequence[str]) -> set[int]:
     """The neurons that stay: not of these edits, nor needed by one of them that rests on others."""
     going = [record for name, record in edited.records.items() if name in names]
-    loose = [record for record in going if record.outcome.edit_id in resting(going, bank.owners)]
+    loose = [record for record in going if record.outcome.edit_id in short_of_neurons(going, bank.owners)]
     texts = [one for record in loose for one in examples_of(edited, recipe, record)]
     needed: set[int] = set()
     if texts:

@@ -49,7 +49,7 @@ def apply(edited: State, edits: Sequence[Edit], recipe: Recipe, rules: Rules) ->
             outcome = Attempt(edited, memory_of(edited), recipe, edit, watchman).run(rules)
             edited.records.pop(edit.id, None)  # reverted before: it stands at its new place in the history
             edited.records[edit.id] = EditRecord(edit, outcome)
-            past, watch = made(edited), rules.watch
+            past, watch = edits_inside(edited), rules.watch
             if watch is not None and (len(past) % watch.every == 0 or edit is usable[-1]):
                 edited.trajectory.append(_measure(edited, past, watch))
         yield outcome
@@ -122,7 +122,7 @@ def build_memory(tail: Tail, kept: Kept) -> Memory:
     return Memory(*(MemoryRows(rows, tail.queries(rows).q) for rows in parts))
 
 
-def made(edited: State) -> list[Edit]:
+def edits_inside(edited: State) -> list[Edit]:
     """The edits handled so far that were not reverted, in order."""
     return [record.edit for record in edited.records.values() if record.edit is not None and not record.reverted]
 
@@ -209,7 +209,7 @@ def _check(edited: State, edits: Sequence[Edit], allow_contradictions: bool) -> 
         seen.add(edit.id)
     edited.ask(_examples(edits))  # answers that the model cannot give are found here
     if not allow_contradictions:
-        require_no_contradictions(edited.tail, [*made(edited), *edits])
+        require_no_contradictions(edited.tail, [*edits_inside(edited), *edits])
 
 
 def _examples(edits: Sequence[Edit]) -> list[Example]:

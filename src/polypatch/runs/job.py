@@ -24,4 +24,4 @@ class Job:
     @property
     def key(self) -> str:
         """A name for files: the same job has the same key, wherever its queries and its world are kept."""
-        return f"{self.run.key}-{Identity.told(replace(self.spec, cache_dir=None, world_dir=None)).key}"
+        return f"{self.run.key}-{Identity.of_settings(replace(self.spec, cache_dir=None, world_dir=None)).key}"

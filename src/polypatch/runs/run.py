@@ -67,7 +67,7 @@ class Run(Settings):
     @property
     def key(self) -> str:
         """A name for files: the same run has the same key, any other another."""
-        return f"{self.recipe}-seed{self.seed}-{Identity.told(self).key}"
+        return f"{self.recipe}-seed{self.seed}-{Identity.of_settings(self).key}"
 
     def built(self) -> Recipe:
         """The recipe with this run's settings.

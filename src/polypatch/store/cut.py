@@ -10,7 +10,7 @@ from pathlib import Path
 
 from polypatch.deltas.kinds import KINDS
 from polypatch.errors import ArtefactError, InputError
-from polypatch.outcomes import newest, require_active, resting, reverted
+from polypatch.outcomes import newest, require_active, reverted, short_of_neurons
 from polypatch.store.artefact import FORMAT_VERSION, Artefact, read_artefact
 from polypatch.store.folder import changing
 from polypatch.store.write import write_artefact
@@ -43,7 +43,7 @@ def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
     records, gone = {record.outcome.edit_id: record for record in artefact.records}, set(ids)
     require_active(records, ids)
     others = any(not record.reverted and record.outcome.edit_id not in gone for record in artefact.records)
-    if others and (loose := resting(artefact.records, artefact.owners)):
+    if others and (loose := short_of_neurons(artefact.records, artefact.owners)):
         raise InputError(
             f"these edits were pruned, and some ({', '.join(sorted(loose)[:3])}) rest on the neurons of others, so "
             "none can be cut out of the folder; in Python, EditedModel.from_pretrained(folder, memory=…).revert(id) "

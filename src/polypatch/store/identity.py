@@ -33,7 +33,7 @@ class Identity:
         object.__setattr__(self, "facts", json.loads(json.dumps(self.facts)))  # a tuple is a list, as in a file
 
     @classmethod
-    def told(cls, settings: Any) -> Identity:
+    def of_settings(cls, settings: Any) -> Identity:
         """That of a dataclass of plain data: the fields that differ from their defaults.
 
         So a field that a later version adds makes another identity of no older work.
