@@ -1,6 +1,7 @@
 """Folders of every format that was ever written stay readable: one of each is kept in tests/fixtures.
 
-The folders of a format were made, when it was the newest, by `make(folder)` below.
+The folders of a format were made, when it was the newest, by `make(folder)` below; those of format 4 from those of
+format 3 and the memory.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from polypatch.api import edit
+from polypatch.data.memory import parted
 from polypatch.edited_model import EditedModel
 from polypatch.editors import FineTuning, TPatcher
 from polypatch.editors.widths import PUBLISHED_WIDTH
@@ -41,7 +43,7 @@ SAID = {
 }
 """What the models said to `tiny_texts(3)` when the folders of format 1 were written."""
 
-formats = pytest.mark.parametrize("version", [1, 2, 3])
+formats = pytest.mark.parametrize("version", [1, 2, 3, 4])
 kinds = pytest.mark.parametrize("kind", list(MADE_BY))
 
 
@@ -109,6 +111,17 @@ def test_an_old_folder_is_written_as_a_new_one(loaded, tmp_path, version, kind):
     again = loaded(folder)
     assert again.records == first.records
     torch.testing.assert_close(again.probabilities(tiny_texts(3)), torch.tensor(SAID[kind]), rtol=0, atol=1e-6)
+
+
+@kinds
+def test_the_first_folder_that_knows_its_memory_goes_on(loaded, kind):
+    """With the memory that it was made with, and no other."""
+    edited = loaded(FIXTURES / "format-4" / kind)
+    assert edited.edit(tiny_edits(4)[3:])
+    assert list(edited.kept.train) == parted(MEMORY).train
+    edited.unload()
+    with pytest.raises(InputError, match="pass memory="):
+        loaded(FIXTURES / "format-3" / kind).edit(tiny_edits(4)[3:])
 
 
 def test_what_format_1_did_not_keep_is_not_guessed(loaded):
