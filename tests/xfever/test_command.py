@@ -150,7 +150,7 @@ def test_results_made_from_something_else_are_not_replaced(polypatch, argv, call
     assert polypatch(*argv(out, languages=("de",))).code == 0
     before = contents(out)
     refused = polypatch(*argv(out, "--seed", 1, languages=("de",))).refused()
-    assert "belongs to another run: seed was 0 and is 1 now; take another --out, or add --overwrite" in refused
+    assert "belongs to another run: choices seed was 0 and is 1 now; take another --out, or add --overwrite" in refused
     assert contents(out) == before
     assert polypatch(*argv(out, "--seed", 1, "--overwrite", languages=("de",))).code == 0
     assert contents(out) != before
