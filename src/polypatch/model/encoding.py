@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.cautions import caution
-from polypatch.errors import InputError, TailMismatchError
+from polypatch.errors import InputError
 from polypatch.settings import Settings, at_least
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
+from polypatch.sites.best_tail import best_tail
 from polypatch.sites.checkpoint import require_tokenizer
 from polypatch.sites.readout import CLASSES
 
@@ -50,15 +51,13 @@ class Encoding(Settings):
         if self.tail is None:
             site = FeedForwardSite(model)
             require_tokenizer(type(model).__name__, tokenizer, model)
-            if exact:
-                return FullForward(site, tokenizer, max_length=self.max_length, readout=self.readout)
             cache_dir = Path(self.cache_dir) if self.cache_dir else None
+            full = partial(FullForward, site, tokenizer, max_length=self.max_length, readout=self.readout)
+            if exact:
+                return full()
             length, readout = self.max_length, self.readout
-            try:
-                return FrozenTail(site, tokenizer, max_length=length, cache_dir=cache_dir, readout=readout)
-            except TailMismatchError as error:
-                caution(f"{str(error).partition('. Edit with')[0]}; it is edited by full forward passes, which is slow")
-                return FullForward(site, tokenizer, max_length=length, readout=readout)
+            frozen = partial(FrozenTail, site, tokenizer, max_length=length, cache_dir=cache_dir, readout=readout)
+            return best_tail(frozen, full)
         if self.tail.site.model is not model:
             raise InputError("the tail passed in belongs to another model object")
         if exact and not isinstance(self.tail, FullForward):

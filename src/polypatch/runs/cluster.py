@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from polypatch.errors import InputError, PolypatchError
+from polypatch.errors import InputError, PolypatchError, UnsupportedModelError
 from polypatch.evaluation import Report
 from polypatch.runs.events import Encoded, Event, OnEvent
 from polypatch.runs.job import Job
 from polypatch.runs.pool import LastOpened, distinct_specs, opening, runs_on, teller
 from polypatch.runs.workbench import BenchSpec, Workbench
+from polypatch.sites import FrozenTail
 
 LOCAL = "local"
 RETRIES = 5
@@ -115,7 +116,8 @@ class _Grid:
     def _published(self, spec: BenchSpec) -> _Place:
         bench = spec.open(opening(self.tell))
         self.tell(bench.encode(runs_on(spec, self.jobs.values())))
-        tail, folder = bench.tail, bench.tail.cache.directory
+        tail = _cached(bench)
+        folder = tail.cache.directory
         queries = [] if self.alone and folder is not None else [self.ray.put(tail.cache.export())]
         return _Place(Path.cwd(), tail.fingerprint, folder, queries)
 
@@ -187,15 +189,29 @@ def _work(number: int, job: Job, place: _Place, ears: Any) -> list[Report]:
     return bench.run(job.run, teller(number, job.run.name, tell))
 
 
+def _cached(bench: Workbench) -> FrozenTail:
+    """The bench's tail.
+
+    Raises:
+        UnsupportedModelError: it keeps no queries, which is what nodes share.
+    """
+    if not isinstance(bench.tail, FrozenTail):
+        raise UnsupportedModelError(
+            f"{bench.tail.site.last.why or 'this model'}: it has no queries that nodes could share"
+        )
+    return bench.tail
+
+
 def _lent(bench: Workbench, place: _Place, job: Job) -> None:
     """See to it that nothing is encoded here."""
-    if bench.tail.fingerprint != place.fingerprint:
+    tail = _cached(bench)
+    if tail.fingerprint != place.fingerprint:
         raise InputError(
             f"{bench.tail.site.model.name_or_path or 'the model'}: this node's weights or tokenizer are not those of "
             "the driver's node; put the model on shared storage, or name one revision of the hub's"
         )
-    if place.queries and bench.tail.cache.missing(bench.tail.readout.rows(bench.texts([job.run]))):
-        bench.tail.cache.lend(*_ray().get(place.queries[0]))
+    if place.queries and tail.cache.missing(tail.readout.rows(bench.texts([job.run]))):
+        tail.cache.lend(*_ray().get(place.queries[0]))
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ from polypatch.outcomes import EditOutcome
 from polypatch.runs.events import Encoded
 from polypatch.runs.run import Run
 from polypatch.samplers import SourcePlusMapped
-from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, load_checkpoint
+from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, load_checkpoint
+from polypatch.sites.best_tail import best_tail
 from polypatch.sites.device import device_named
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
 from polypatch.world import load_world
@@ -135,7 +137,8 @@ class Workbench:
     ) -> None:
         self.model, self.tokenizer, self.data, self.probes = model, tokenizer, data, probes
         site = FeedForwardSite(model)
-        self.tail = FrozenTail(site, tokenizer, cache_dir=cache_dir, half=half, progress=encoding)
+        frozen = partial(FrozenTail, site, tokenizer, cache_dir=cache_dir, half=half, progress=encoding)
+        self.tail = best_tail(frozen, partial(FullForward, site, tokenizer))
         check_labels(data.edits, self.tail.readout.answers)
         self._parallel: dict[int, Mapping[Lang, Sequence[Text]]] = {}
 

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch.errors import UnsupportedModelError
 from polypatch.sites.encoder import Encoder
+from polypatch.sites.query_cache import QueryCache
 from polypatch.sites.readout import CLASSES, Readout, readout_of
 from polypatch.sites.rows import Queries, Row
 from polypatch.sites.site import FeedForwardSite
@@ -32,6 +33,7 @@ class FullForward(Answering):
         readout: str = CLASSES,
     ) -> None:
         self.site = site
+        self.cache = QueryCache(site.kept, site.device, dtype=site.dtype)  # and stays empty
         self.encoder = Encoder(site, tokenizer, max_length=max_length)
         self.readout: Readout = readout_of(readout, site, self.encoder.tokens)
 
