@@ -44,7 +44,9 @@ def test_a_run(polypatch, edited):
     for word in ("mpn-all", "en, de", "6, of which"):
         assert word in ran.out
     (summary, *failed) = polypatch("ls", edited / "edits", "--json").json()
-    assert len(summary["rows"]) >= 8
+    said = {row["name"]: row["value"] for row in summary["rows"]}
+    assert len(said) >= 8
+    assert said["memory"].endswith(" kB")
     assert all(row["Why"] for listing in failed for row in listing["rows"])
 
 

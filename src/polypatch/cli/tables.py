@@ -35,7 +35,8 @@ class Listing:
 
     def plain(self) -> dict[str, object]:
         """For ``--json``."""
-        return {"title": self.title, "rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows]}
+        names = self.columns if any(self.columns) else ("name", "value")
+        return {"title": self.title, "rows": [dict(zip(names, row, strict=True)) for row in self.rows]}
 
     def show(self, console: Console) -> None:
         """For people."""
