@@ -71,7 +71,7 @@ PLACES = {
     "watched": (Watchman, "drop"),
     "settled": (Watchman, "settle"),
     "told": (Attempt, "_outcome"),
-    "written down": (stream, "made"),
+    "written down": (stream, "edits_inside"),
     "measured": (stream, "_measure"),
 }
 

@@ -17,7 +17,7 @@ from polypatch.errors import DataError, EditError
 from polypatch.languages import not_a_lang
 
 T = TypeVar("T")
-Record: TypeAlias = dict[str, Any]
+EditFileRow: TypeAlias = dict[str, Any]
 
 _ALIASES: Mapping[str, tuple[str, ...]] = {
     # the second names are those of KnowEdit's files (WikiBio, ZsRE) and of EasyEdit's CounterFact; of files of texts
@@ -75,9 +75,9 @@ def edit_from_record(record: object, *, default_id: str | None, source: Lang = "
         raise DataError(str(error)) from error
 
 
-def record_from_edit(edit: Edit) -> Record:
+def record_from_edit(edit: Edit) -> EditFileRow:
     """One Edit as a JSON-ready object: plain values where there is only the source language, no empty fields."""
-    record: Record = {"id": edit.id, "source": edit.source}
+    record: EditFileRow = {"id": edit.id, "source": edit.source}
     record["prompt"] = _plain(edit.prompt, edit.source, _text_json)
     record["target_new"] = _plain(edit.target, edit.source, _same)
     optional: dict[str, Any] = {
@@ -90,12 +90,12 @@ def record_from_edit(edit: Edit) -> Record:
     return record | {field: value for field, value in optional.items() if value != {}}
 
 
-def _first(record: Record, field: str) -> object:
+def _first(record: EditFileRow, field: str) -> object:
     """The value of a field under the first of its names that is present and not null."""
     return next((record[name] for name in _ALIASES[field] if record.get(name) is not None), None)
 
 
-def _require(record: Record, by_language: Mapping[Lang, object], field: str, source: Lang) -> None:
+def _require(record: EditFileRow, by_language: Mapping[Lang, object], field: str, source: Lang) -> None:
     if record.keys().isdisjoint(_ALIASES[field]):
         has = listed([str(name) for name in record]) if record else "nothing"
         raise DataError(f"field {field!r}: missing, also as {' or '.join(_ALIASES[field][1:])}; the row has {has}")
@@ -176,7 +176,7 @@ def _label(value: object, field: str) -> str | None:
     return None if answer is None else _filled(answer, field)
 
 
-def _probe_sets(record: Record, field: str, source: Lang) -> dict[str, tuple[RelatedQuestion, ...]]:
+def _probe_sets(record: EditFileRow, field: str, source: Lang) -> dict[str, tuple[RelatedQuestion, ...]]:
     value = record.get(field)
     if value is not None and not isinstance(value, dict):
         raise DataError(f"field {field!r}: expected an object of named probes, found {_short(value)}")
@@ -239,10 +239,10 @@ def _texts_json(texts: Collection[Text]) -> Any:
     return written[0] if len(written) == 1 else written
 
 
-def _probe_sets_json(sets: Mapping[str, Collection[RelatedQuestion]], source: Lang) -> Record:
+def _probe_sets_json(sets: Mapping[str, Collection[RelatedQuestion]], source: Lang) -> EditFileRow:
     return {name: [_probe_json(probe, source) for probe in probes] for name, probes in sets.items()}
 
 
-def _probe_json(probe: RelatedQuestion, source: Lang) -> Record:
+def _probe_json(probe: RelatedQuestion, source: Lang) -> EditFileRow:
     record = {"prompt": _plain(probe.prompt, source, _text_json)}
     return record | ({"ground_truth": _plain(probe.target, source, _same)} if probe.target else {})
