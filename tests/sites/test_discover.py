@@ -7,7 +7,7 @@ from transformers import AutoModelForSequenceClassification
 
 from polypatch.errors import UnsupportedModelError
 from polypatch.sites.anatomy import Anatomy, Finish, Place
-from polypatch.sites.discover import discover
+from polypatch.sites.discover import anatomy_of, discover
 from polypatch.sites.probe import probe_of
 from polypatch.sites.resume import resume
 from polypatch.sites.trace import traced
@@ -101,6 +101,18 @@ def test_a_look_leaves_the_model_as_it_was():
     assert hooks == [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()]
     assert modules == [id(module) for module in model.modules()]
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_model_is_looked_at_again_when_it_is_another():
+    """Once per build: other modules or another pooling are another model."""
+    model = built("modernbert")
+    assert anatomy_of(model) is anatomy_of(model)
+    assert anatomy_of(model).place is Place.FIRST
+    model.config.classifier_pooling = "mean"
+    assert anatomy_of(model).place is Place.SEVERAL
+    before = anatomy_of(model)
+    model.classifier = torch.nn.Linear(32, 3)
+    assert anatomy_of(model) is not before
 
 
 def test_what_cannot_be_found_is_refused_with_what_was_tried():

@@ -15,6 +15,7 @@ What is found is a proposal. A random change through the model and through what 
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,19 @@ def discover(model: nn.Module) -> Anatomy:
         f"{'; '.join(tried[:3]) or 'nothing: it calls no list of layers'}{', …' if len(tried) > 3 else ''}. "
         "Pass anatomy=Anatomy(…), if you know where it is."
     )
+
+
+_KNOWN: WeakKeyDictionary[nn.Module, tuple[object, Anatomy]] = WeakKeyDictionary()
+
+
+def anatomy_of(model: nn.Module) -> Anatomy:
+    """The same, looked for once as long as the model has the same modules and the same configuration."""
+    config: Any = model.config
+    build = [*map(id, model.modules())], config.to_json_string()
+    known = _KNOWN.get(model)
+    if known is None or known[0] != build:
+        known = _KNOWN[model] = build, discover(model)
+    return known[1]
 
 
 def _require_steady(model: nn.Module, trace: Trace) -> None:

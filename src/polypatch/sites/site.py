@@ -23,7 +23,7 @@ from torch.utils.hooks import RemovableHandle
 
 from polypatch.errors import InputError
 from polypatch.sites.anatomy import Anatomy
-from polypatch.sites.discover import discover
+from polypatch.sites.discover import anatomy_of
 from polypatch.sites.hooks import ChangeFunction as ChangeFunction
 from polypatch.sites.hooks import Hooks, nothing
 from polypatch.sites.last_layer import LastLayer
@@ -41,7 +41,7 @@ class FeedForwardSite:
 
     Args:
         model: a Hugging Face sequence classifier.
-        anatomy: where its last FFN is; found by `discover` where it is not given.
+        anatomy: where its last FFN is; found by `polypatch.sites.discover` where it is not given.
 
     Raises:
         UnsupportedModelError: no FFN was found in it, it gives a text no single class, or it keeps its numbers in half
@@ -54,7 +54,7 @@ class FeedForwardSite:
         require_classifier(model)
         require_free(model)
         require_precision(model)
-        self.anatomy = discover(model) if anatomy is None else _present(model, anatomy)
+        self.anatomy = anatomy_of(model) if anatomy is None else _present(model, anatomy)
         self.last = LastLayer(model, self.anatomy)
         self.width = len(labels_of(model))
         self._attached: _Attached | None = None
