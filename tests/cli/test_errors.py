@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from transformers import BertConfig, BertModel, GPT2Config, GPT2ForSequenceClassification
+from transformers import BertConfig, BertModel, ViTConfig, ViTForImageClassification
 
 from polypatch.data import write_jsonl
 from polypatch.testing import tiny_edits
@@ -137,9 +137,9 @@ def test_a_model_without_a_classification_head(edit, checkpoint, tmp_path):
 
 
 def test_a_model_of_another_kind(edit, tmp_path):
-    config = GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=10, n_positions=8)
-    GPT2ForSequenceClassification(config).save_pretrained(tmp_path / "gpt")
-    assert "'gpt2'" in edit(model=tmp_path / "gpt")
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    ViTForImageClassification(ViTConfig(**sizes, image_size=8, patch_size=4)).save_pretrained(tmp_path / "vit")
+    assert "'vit'" in edit(model=tmp_path / "vit")
 
 
 def test_the_world_with_other_data(edit):
