@@ -35,6 +35,12 @@ class _Step(NamedTuple):
     kwargs: dict[str, Any]
     slot: int
 
+    @property
+    def places(self) -> tuple[tuple[int, int], ...] | None:
+        """(argument, slot) of each argument that is a slot; None where slots stand deeper."""
+        found = tuple((i, arg.number) for i, arg in enumerate(self.args) if isinstance(arg, _Slot))
+        return found if len(found) == len([*_slots((self.args, self.kwargs))]) else None
+
 
 class _Recorder(TorchFunctionMode):
     """Every call of a torch function, in order, with its result; all of them are kept, so that no two have one id."""
@@ -62,12 +68,19 @@ class Record:
 
     def __init__(self, steps: Sequence[_Step], slots: int, result: int) -> None:
         self.steps, self.slots, self.result = tuple(steps), slots, result
+        self._plan = [(*step, step.places) for step in steps]
 
     def __call__(self, given: Tensor) -> Tensor:
         """What the function gives, differentiable as it is."""
         values: list[Any] = [given, *[None] * (self.slots - 1)]
-        for function, args, kwargs, slot in self.steps:
-            values[slot] = function(*_filled(args, values), **_filled(kwargs, values))
+        for function, args, kwargs, slot, places in self._plan:
+            if places is None:
+                values[slot] = function(*_filled(args, values), **_filled(kwargs, values))
+                continue
+            filled = list(args)
+            for i, number in places:
+                filled[i] = values[number]
+            values[slot] = function(*filled, **kwargs)
         found: Tensor = values[self.result]
         return found
 
