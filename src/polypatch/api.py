@@ -14,6 +14,7 @@ from polypatch.arguments import of_type
 from polypatch.cautions import caution
 from polypatch.data.given import edits_in
 from polypatch.data.memory import Given, Kept, MemoryTexts, memory_of_data, parted, require_unlabelled
+from polypatch.data.source import WORLD
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
 from polypatch.errors import InputError
@@ -27,7 +28,7 @@ from polypatch.sites import FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.device import device_named
 from polypatch.sites.readout import CLASSES
 from polypatch.store.folder import aside
-from polypatch.store.load import WORLD, on_hub
+from polypatch.store.load import on_hub
 from polypatch.store.places import find_edits, session_journal
 from polypatch.world import load_world
 

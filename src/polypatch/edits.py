@@ -109,6 +109,11 @@ class Edit:
         """The languages of the prompt, the source first, in the order given."""
         return (self.source, *(lang for lang in self.prompt if lang != self.source))
 
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """The prompt in every language with its target, the source first."""
+        return tuple(map(self.example, self.languages))
+
     def target_in(self, lang: Lang) -> str:
         """The answer wanted in `lang`: its own where given, else the source's (a class label is one string)."""
         return self.target.get(lang, self.target[self.source])

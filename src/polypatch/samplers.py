@@ -93,7 +93,7 @@ class AllLanguages(Settings):
     def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:
         """One example per language."""
         del rng
-        return tuple(edit.example(lang) for lang in edit.languages)
+        return edit.examples
 
 
 @dataclass(frozen=True)

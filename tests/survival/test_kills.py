@@ -10,10 +10,10 @@ import time
 from collections import Counter
 
 import pytest
+from polypatch.cli.stopped import StoppedError
 
 from polypatch.cli.console import Bars
 from polypatch.cli.edit_watcher import EditWatcher
-from polypatch.cli.stopped import StoppedError
 from polypatch.data import EditingData, load_data, write_jsonl
 from polypatch.edits import Labelled
 from polypatch.experiments.settings import WORLD

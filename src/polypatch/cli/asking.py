@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from polypatch.arguments import near
 from polypatch.cli.options import pairs
-from polypatch.cli.saved import WORLD, Saved
+from polypatch.cli.saved import Saved
+from polypatch.data.source import WORLD
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
 

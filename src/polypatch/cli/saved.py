@@ -14,7 +14,7 @@ from polypatch.cli.console import Bars
 from polypatch.cli.options import require_model
 from polypatch.data import EditingData, load_data
 from polypatch.data.memory import MemoryTexts
-from polypatch.data.source import DataSource
+from polypatch.data.source import WORLD, DataSource
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Lang
 from polypatch.errors import DataError, InputError
@@ -23,8 +23,6 @@ from polypatch.sites import FrozenTail, load_checkpoint
 from polypatch.sites.device import device_named
 from polypatch.store.artefact import Artefact, read_artefact
 from polypatch.world import World, is_world, load_world
-
-WORLD = "world"
 
 
 @dataclass

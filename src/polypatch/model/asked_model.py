@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,7 +19,6 @@ from polypatch.model.cost import Cost, cost_of, described
 from polypatch.model.explain import Explanation, Firing, explain, firing
 from polypatch.model.state import State
 from polypatch.rendering.harmless import one_line
-from polypatch.sites.two_classes import two_classes
 
 
 @dataclass(repr=False)
@@ -37,16 +35,12 @@ class AskedModel(State):
         ((_, wanted),) = self.readout.ask(["-"], [label])
         return wanted[0]
 
-    @torch.no_grad()
     def probabilities(self, texts: Sequence[Text]) -> Tensor:
         """Softmax of the model's own forward passes: [n, classes]."""
-        texts, encoder = texts_in(texts, "texts", empty=True), self.tail.encoder
-        logits = torch.empty(len(texts), self.readout.width, dtype=self.site.dtype)
+        rows = self.readout.rows(texts_in(texts, "texts", empty=True))
         self.site.require_type()
         with self.site.lock.shared(), self.site.evaluating():
-            for chosen, rows in encoder.tokens.batches(self.readout.rows(texts), self.site.device, filled=False):
-                logits[chosen] = two_classes(self.model(**encoder.tokens.pad(rows, self.site.device)).logits).cpu()
-        return logits.softmax(-1)
+            return self.tail.encoder.logits_of(self.model, rows).softmax(-1)
 
     def predict(self, texts: Text | Sequence[Text]) -> Any:
         """The label of one text (a string or a pair), or the list of labels of several (a list).

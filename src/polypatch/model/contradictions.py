@@ -53,7 +53,7 @@ def find_contradictions(tail: Tail, edits: Sequence[Edit], near: float = NEAR) -
     if not hasattr(tail, "queries"):
         raise InputError(f"tail is {shortened(tail)}: give an edited model's, edited.tail")
     edits = edits_in(edits)
-    rows = [(edit.id, edit.example(lang)) for edit in edits for lang in edit.languages]
+    rows = [(edit.id, example) for edit in edits for example in edit.examples]
     if not rows:
         return []
     q = tail.queries(tail.readout.rows([example.text for _, example in rows])).q
@@ -77,7 +77,7 @@ def require_no_contradictions(tail: Tail, edits: Sequence[Edit]) -> None:
     Raises:
         ContradictionError: naming both edits.
     """
-    rows = [(edit.id, edit.example(lang)) for edit in edits for lang in edit.languages]
+    rows = [(edit.id, example) for edit in edits for example in edit.examples]
     texts = [example.text for _, example in rows]
     for name, how in (
         (_folded(texts), "but for case or Unicode form"),

@@ -33,7 +33,7 @@ def cut_texts(readout: Readout, edits: Sequence[Edit]) -> list[str]:
 
 
 def _examples(edits: Sequence[Edit]) -> list[tuple[str, Example]]:
-    return [(edit.id, edit.example(lang)) for edit in edits for lang in edit.languages]
+    return [(edit.id, example) for edit in edits for example in edit.examples]
 
 
 def require_source_of_maps(edited: State, recipe: Recipe, edits: Sequence[Edit]) -> None:

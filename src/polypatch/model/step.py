@@ -17,7 +17,7 @@ from polypatch.model.rules import Rules
 from polypatch.model.state import State
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import Recipe
-from polypatch.sites.rows import by_question, flat
+from polypatch.sites.rows import answered_right, flat
 
 
 class Attempt:
@@ -102,8 +102,9 @@ class Attempt:
         if attempt:
             rng = self._rng(attempt)
         every_step = sampler.redraw == "per_step"
-        pool = tuple(self.edit.example(lang) for lang in self.edit.languages) if every_step else first
+        pool = self.edit.examples if every_step else first
         asked = self.edited.ask(pool)
+        together = flat(asked)
         first_row = list(accumulate((len(question.rows) for question in asked), initial=0))
         position = {example.lang: range(*first_row[i : i + 2]) for i, example in enumerate(pool)}
         of_row = [example for example, question in zip(pool, asked, strict=True) for _ in question.rows]
@@ -116,8 +117,8 @@ class Attempt:
 
         lesson = Lesson(
             owner=self.edit.id,
-            rows=flat(asked).rows,
-            wanted=flat(asked).wanted,
+            rows=together.rows,
+            wanted=together.wanted,
             draw=draw,
             generator=torch.Generator().manual_seed(self._rng(attempt, "torch").getrandbits(63)),
         )
@@ -133,8 +134,7 @@ class Attempt:
         asked = self.edited.ask(examples)
         rows, wanted = flat(asked)
         said = self.edited.tail.said(rows, self.edited.delta, wanted)
-        right = [one == other for one, other in zip(said.ids.tolist(), wanted, strict=True)]
-        return by_question(right, [question.rows for question in asked]), float(said.probability.min())
+        return answered_right(asked, said), float(said.probability.min())
 
     def _restore(self, before: tuple[object, tuple[int, int]]) -> None:
         self.edited.delta.restore(before[0])

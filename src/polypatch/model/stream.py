@@ -23,7 +23,7 @@ from polypatch.model.state import State, transaction
 from polypatch.model.step import Attempt, remember, right_already, rng_of
 from polypatch.outcomes import EditOutcome, EditRecord, Status, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_to_plain
-from polypatch.sites import FrozenTail, FullForward, Maps, Tail
+from polypatch.sites import FrozenTail, FullForward, Maps, Question, Tail
 from polypatch.sites.rows import flat
 
 
@@ -35,9 +35,9 @@ def apply(edited: State, edits: Sequence[Edit], recipe: Recipe, rules: Rules) ->
     edits = edits_in(edits)
     usable = [edit.only(rules.languages) if rules.languages is not None else edit for edit in edits]
     require_source_of_maps(edited, recipe, usable)
-    _check(edited, usable, rules.allow_contradictions)
+    asked = _checked(edited, usable, rules.allow_contradictions)
     # One batched pass over everything the stream can touch, instead of a small one per edit.
-    edited.tail.encode(flat(edited.ask(_examples(usable))).rows)
+    edited.tail.encode(flat(asked).rows)
     watchman = Watchman(rules.guard, edited.tail, edited.delta) if rules.guard is not None else None
     if not usable:
         with transaction(edited):
@@ -113,7 +113,7 @@ def examples_of(edited: State, recipe: Recipe, record: EditRecord) -> tuple[Exam
         return ()
     known = handled(edited, recipe, record)
     assert record.edit is not None  # else there was an error
-    return tuple(dict.fromkeys((*map(record.edit.example, record.edit.languages), *known)))
+    return tuple(dict.fromkeys((*record.edit.examples, *known)))
 
 
 def build_memory(tail: Tail, kept: Kept) -> Memory:
@@ -201,19 +201,17 @@ def _require_new(edited: State, edit: Edit) -> None:
         raise EditError(f"edit id {edit.id!r} occurs twice in the stream; ids must be unique")
 
 
-def _check(edited: State, edits: Sequence[Edit], allow_contradictions: bool) -> None:
+def _checked(edited: State, edits: Sequence[Edit], allow_contradictions: bool) -> list[Question]:
+    """What their prompts ask of the model, once they are looked at."""
     seen = {name for name, record in edited.records.items() if not record.reverted}
     for edit in edits:
         if edit.id in seen:
             raise EditError(f"edit id {edit.id!r} occurs twice in the stream; ids must be unique")
         seen.add(edit.id)
-    edited.ask(_examples(edits))  # answers that the model cannot give are found here
+    asked = edited.ask([example for edit in edits for example in edit.examples])  # which the model must be able to say
     if not allow_contradictions:
         require_no_contradictions(edited.tail, [*edits_inside(edited), *edits])
-
-
-def _examples(edits: Sequence[Edit]) -> list[Example]:
-    return [edit.example(lang) for edit in edits for lang in edit.languages]
+    return asked
 
 
 def _measure(edited: State, past: Sequence[Edit], watch: Watch) -> TrajectoryPoint:

@@ -20,6 +20,7 @@ from polypatch.data import EditingData, check_labels, load_data
 from polypatch.data.aligned import read_aligned
 from polypatch.data.memory import memory_of_data
 from polypatch.data.record import record_from_edit
+from polypatch.data.source import WORLD
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
@@ -43,8 +44,6 @@ OnStage = Callable[[str, int, int], None]
 
 OnOutcome = Callable[[EditOutcome, int, int], None]
 """Called after each edit as (outcome, edits done, edits in all)."""
-
-WORLD = "world"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,15 +66,21 @@ class Encoder:
         filled: bool = True,
     ) -> Tensor:
         """Eval-mode logits [n, width] of the whole model under `change`, with some parameters replaced by name."""
-        parts: list[Tensor] = []
+        parts = [torch.empty(0, self.site.width, dtype=self.site.dtype, device=self.site.device)]
         order: list[int] = []
         with self.site.evaluating():
             for chosen, batch in self.tokens.batches(rows, self.site.device, filled=filled):
                 parts.append(self.pass_through(batch, change, overrides)[1][: len(chosen)])
                 order += chosen
-        if not parts:
-            return torch.empty(0, 0, dtype=self.site.dtype, device=self.site.device)
         return torch.cat(parts)[torch.tensor(order).argsort()]
+
+    @torch.no_grad()
+    def logits_of(self, model: nn.Module, rows: Sequence[Row]) -> Tensor:
+        """Logits [n, width], on the CPU, of the forward passes of a model in the mode it is in, whatever it carries."""
+        logits = torch.empty(len(rows), self.site.width, dtype=self.site.dtype)
+        for chosen, batch in self.tokens.batches(rows, self.site.device, filled=False):
+            logits[chosen] = two_classes(model(**self.tokens.pad(batch, self.site.device)).logits).to(logits)
+        return logits
 
     @torch.no_grad()
     def views(self, rows: Sequence[Row], count: int, seed: int) -> Queries:

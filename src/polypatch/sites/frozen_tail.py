@@ -67,7 +67,6 @@ class FrozenTail(Answering):
             long lists are encoded twice: for the unedited and for the edited answer.
         check: compare the tail with the model on a probe batch, patched and unpatched; and warn where a query's last
             bits depend on its place in a pass, which they do on no processor we know.
-
         readout: what the model is asked, a name of `polypatch.sites.readout.READOUTS`.
 
     Raises:

@@ -55,9 +55,7 @@ class Head:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of the model has a head of its own."""
-        return {
-            name: value for name, value in vars(self).items() if name not in ("_given", "_shell", "_quick", "_where")
-        }
+        return {name: value for name, value in vars(self).items() if name not in _OWN}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

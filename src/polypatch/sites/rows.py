@@ -96,6 +96,13 @@ def flat(questions: Iterable[Question]) -> Question:
     return Question(tuple(row for row, _ in pairs), tuple(wanted for _, wanted in pairs))
 
 
+def answered_right(questions: Sequence[Question], said: Said) -> list[bool]:
+    """Which questions are answered right, all their rows having been asked one after the other: every id is said."""
+    wanted = [i for question in questions for i in question.wanted]
+    flags = [one == other for one, other in zip(said.ids.tolist(), wanted, strict=True)]
+    return by_question(flags, [question.rows for question in questions])
+
+
 def by_question(flags: Sequence[bool], parts: Iterable[Sequence[object]]) -> list[bool]:
     """Whether all flags of a part hold, per part, the flags of all parts standing one after the other."""
     rest = iter(flags)

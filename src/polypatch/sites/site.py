@@ -156,7 +156,7 @@ class FeedForwardSite:
 
     @contextlib.contextmanager
     def applied(self, change: ChangeFunction, *, alone: bool = False) -> Iterator[None]:
-        """Inside the block this thread's forward passes apply `change` at position 0, and nothing that is attached.
+        """Inside the block this thread's passes apply `change` where the head reads, and nothing that is attached.
 
         Other threads see nothing of it; with `alone` none of them reads or changes the model meanwhile.
         """

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from polypatch.sites.readout import Readout
-from polypatch.sites.rows import Queries, Question, Row, Said, by_question, flat
+from polypatch.sites.rows import Queries, Question, Row, Said, answered_right, flat
 from polypatch.sites.site import FeedForwardSite
 
 
@@ -81,11 +81,7 @@ class Answering:
 
     def right(self, questions: Sequence[Question], change: Change) -> list[bool]:
         """Which questions are answered right: all ids that are wanted are said."""
-        asked = flat(questions)
-        said = self.said(asked.rows, change).ids.tolist()
-        return by_question(
-            [one == other for one, other in zip(said, asked.wanted, strict=True)], [q.rows for q in questions]
-        )
+        return answered_right(questions, self.said(flat(questions).rows, change))
 
 
 class Asked(Protocol):

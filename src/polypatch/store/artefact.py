@@ -41,18 +41,13 @@ from polypatch.errors import ArtefactError, DataError
 from polypatch.files import read_plain, sha256, strict_json
 from polypatch.outcomes import EditOutcome, EditRecord, outcome_from_plain
 from polypatch.store.folder import aside
+from polypatch.store.places import CONFIG as CONFIG
 
 if TYPE_CHECKING:  # the history is read without waiting for torch
     from torch import Tensor
 
 FORMAT_VERSION = 4
-CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
-    "edit_config.json",
-    "edits.safetensors",
-    "provenance.jsonl",
-    "report.json",
-    "README.md",
-)
+TENSORS, PROVENANCE, REPORT, CARD = "edits.safetensors", "provenance.jsonl", "report.json", "README.md"
 MEMORY, PARALLEL = "memory.jsonl.gz", "parallel.jsonl.gz"
 
 REPLACED = 9

@@ -18,13 +18,14 @@ from polypatch._version import __version__
 from polypatch.arguments import shortened
 from polypatch.data.memory import Given, Kept, parted
 from polypatch.data.memory_file import MemoryFile
+from polypatch.data.source import WORLD
 from polypatch.deltas import Delta
 from polypatch.deltas.kinds import on_site
 from polypatch.errors import ArtefactError, InputError
 from polypatch.model.rules import Rules
 from polypatch.model.state import State, transaction
 from polypatch.model.stream import build_memory, learn_maps, remember_again
-from polypatch.recipes import recipe_from_plain
+from polypatch.recipes import Recipe, recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.device import device_named
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
@@ -35,10 +36,6 @@ from polypatch.store.card import base_name
 from polypatch.store.identity import different_field
 from polypatch.store.write import write_artefact
 from polypatch.world import is_world, load_world
-
-WORLD = "world"
-"""What the model of the embedded world is called."""
-
 
 AS_OPENED = "as opened"
 """How a memory is saved unless something else is asked for: as texts, or, where it was in a file before, as that."""
@@ -133,7 +130,7 @@ def open_artefact(
     given = None if memory is None else parted(memory)
     if given is not None:
         learn_maps(tail, given.parallel)
-    recipe = recipe_from_plain(settings["recipe"]) if isinstance(settings.get("recipe"), dict) else None
+    recipe = _recipe(settings)
     return {
         "model": model,
         "tokenizer": tokenizer,
@@ -165,7 +162,7 @@ def take_over(edited: State, artefact: Artefact, folder: Path) -> None:
         return
     _require_base(folder, edited.site, edited.tokenizer, artefact.config)
     settings = artefact.config["settings"]
-    recipe = recipe_from_plain(settings["recipe"]) if isinstance(settings.get("recipe"), dict) else None
+    recipe = _recipe(settings)
     own = edited.recipe and edited.recipe.at(edited.site.hidden_size)
     if recipe is None or recipe.at(edited.site.hidden_size) != own or edited.rules.seed != artefact.config["seed"]:
         raise InputError(f"{folder}: holds edits by another recipe or seed than the model's; open it by polypatch.open")
@@ -177,6 +174,12 @@ def take_over(edited: State, artefact: Artefact, folder: Path) -> None:
         edited.recipe_name, edited.report, edited.data = artefact.config["recipe"], artefact.report, artefact.data
         if edited.memory is not None:
             remember_again(edited, own)
+
+
+def _recipe(settings: Mapping[str, Any]) -> Recipe | None:
+    """The recipe that settings describe, if this polypatch knows it."""
+    plain = settings.get("recipe")
+    return recipe_from_plain(plain) if isinstance(plain, dict) else None
 
 
 def loaded_delta(site: FeedForwardSite, artefact: Artefact) -> Delta:

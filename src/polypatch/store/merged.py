@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Text
 from polypatch.errors import ArtefactError, InputError
+from polypatch.sites.modes import evaluating
 from polypatch.store.checkpoint import staged
 
 TOLERANCE = 1e-4
@@ -91,16 +91,9 @@ def _compared(folder: Path, edited: EditedModel, texts: Sequence[Text], attached
     return difference
 
 
-@torch.no_grad()
 def _logits(model: nn.Module, edited: EditedModel, texts: Sequence[Text]) -> Tensor:
-    encoder = edited.tail.encoder
-    logits = torch.empty(len(texts), edited.readout.width)
-    training = model.training
-    model.eval()
-    for chosen, rows in encoder.tokens.batches(edited.readout.rows(texts), edited.site.device, filled=False):
-        logits[chosen] = model(**encoder.tokens.pad(rows, edited.site.device)).logits.float().cpu()
-    model.train(training)
-    return logits
+    with evaluating(model):
+        return edited.tail.encoder.logits_of(model, edited.readout.rows(texts)).float()
 
 
 def _texts(edited: EditedModel) -> list[Text]:

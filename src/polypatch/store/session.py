@@ -36,7 +36,7 @@ from polypatch.store.write import write_artefact
 def taken_over(edited: State, journal: Journal, fold: int) -> list[EditOutcome]:
     """Take over the edits that a journal has, as if they had just been made; what became of each."""
     entries = journal.entries(fold)
-    examples = [one.record.edit.example(lang) for one in entries if one.record.edit for lang in one.record.edit.prompt]
+    examples = [example for one in entries if one.record.edit for example in one.record.edit.examples]
     edited.tail.encode(flat(edited.ask(examples)).rows)  # in one pass
     for entry in entries:
         adopt(edited, entry.record, entry.tensors, entry.point)
