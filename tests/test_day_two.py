@@ -4,7 +4,6 @@
 """
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,15 +12,12 @@ import pytest
 from transformers import pipeline
 
 import polypatch as pp
+from pages import blocks_of, require_shown
 from polypatch.store.artefact import read_artefact
 from polypatch.testing.bits import same_tensors
-from test_tutorial import masked
 from voice_commands import CALLS, LANGUAGES, write_files
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "day-two.md"
-BLOCK = re.compile(
-    r"^```(?P<how>bash|python)\n(?P<code>.*?)^```\n(?:\n```text\n(?P<shown>.*?)^```\n)?", re.MULTILINE | re.DOTALL
-)
 
 
 def run(how, code, folder):
@@ -47,30 +43,16 @@ def done(tmp_path_factory):
     """The folder in which the page was gone through, its blocks, and what each printed."""
     folder = tmp_path_factory.mktemp("day-two")
     write_files(folder)
-    text = PAGE.read_text(encoding="utf-8")
-    blocks = list(BLOCK.finditer(text))
+    blocks = blocks_of(PAGE)
     outputs = [run(block["how"], block["code"], folder) for block in blocks]
-    if os.environ.get("POLYPATCH_WRITE"):
-        write(text, blocks, outputs)
     return folder, blocks, outputs
-
-
-def write(text, blocks, outputs):
-    for block, output in reversed(list(zip(blocks, outputs, strict=True))):
-        output = re.sub(r"\n{2,}", "\n\n", output.strip("\n"))
-        shown = f"\n```text\n{output}\n```\n" if output else ""
-        text = f"{text[: block.start()]}```{block['how']}\n{block['code']}```\n{shown}{text[block.end() :]}"
-    PAGE.write_text(text, encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_what_is_printed_is_what_stands_there(done):
     _, blocks, outputs = done
     assert len(blocks) >= 12
-    if os.environ.get("POLYPATCH_WRITE"):
-        return
-    for block, output in zip(blocks, outputs, strict=True):
-        assert masked(output) == masked(block["shown"] or ""), block["code"]
+    require_shown(PAGE, blocks, outputs)
 
 
 def told(record):
