@@ -10,12 +10,11 @@ import time
 from collections import Counter
 
 import pytest
-from polypatch.cli.stopped import StoppedError
-
 from polypatch.cli.console import Bars
 from polypatch.cli.edit_watcher import EditWatcher
 from polypatch.data import EditingData, load_data, write_jsonl
 from polypatch.edits import Labelled
+from polypatch.errors import StoppedError
 from polypatch.experiments.settings import WORLD
 from polypatch.runs import Run, Workbench
 from polypatch.runs.record import RunRequest, record_run
