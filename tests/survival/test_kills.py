@@ -10,6 +10,7 @@ import time
 from collections import Counter
 
 import pytest
+
 from polypatch.cli.console import Bars
 from polypatch.cli.edit_watcher import EditWatcher
 from polypatch.data import EditingData, load_data, write_jsonl
