@@ -25,8 +25,8 @@ BERT = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
 @pytest.mark.parametrize(
     ("model", "looked_for"),
     [
-        (lambda: nn.Linear(2, 2), "Linear has no classification head"),
-        (lambda: small(transformers.BertModel, **BERT), "BertModel has no classification head"),
+        (lambda: nn.Linear(2, 2), "Linear has no head that answers"),
+        (lambda: small(transformers.BertModel, **BERT), "BertModel has no head that answers"),
         (lambda: small(transformers.BertForTokenClassification, **BERT), "head.*AutoModelForSequenceClassification"),
         (
             lambda: small(transformers.BertForSequenceClassification, **BERT, chunk_size_feed_forward=4),

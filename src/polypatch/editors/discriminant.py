@@ -31,6 +31,9 @@ from polypatch.sites import UNCHANGED, FeedForwardSite, Tail, Trainable
 BEYOND = 0.05
 """By so much, in logits, a projection aims past what is wanted, so that the next row does not undo it at once."""
 
+ROUNDS = 3
+"""So often the tokens of an answer that are still wrong get a neuron more."""
+
 FLOOR = 1e-9
 """Of the ridge, in units of the queries' mean square: a memory of one text, or of equal ones, has no covariance. Far
 above the rounding of sums in float64, far below λ times any covariance that tells texts apart."""
@@ -104,20 +107,49 @@ class DiscriminantPatch(Settings):
         """Place one neuron, or several where one cannot hold the edit and the memory apart."""
         bank, drawn = expect(PatchBank, delta, self), Drawn(lesson)
         picks = drawn()
-        steps, left = self._place(bank, lesson, tail, memory, picks)
+        steps, left = self._tokens(bank, lesson, tail, memory, picks) if lesson.written else (0, list[int]())
+        if not lesson.written:
+            steps, left = self._place(bank, lesson, tail, memory, picks)
         taken = [pick for pick in picks if pick not in left]
         reason = "" if not left else f"{len(left)} of {len(picks)} texts cannot be told from the memory by a neuron"
         return Fit(max(steps, 1), tuple(dict.fromkeys([0, *taken])), reason)
 
-    def _place(
+    def _tokens(
         self, bank: PatchBank, lesson: Lesson, tail: Tail, memory: Memory, picks: Sequence[int]
     ) -> tuple[int, list[int]]:
-        """Steps taken, and the picks that no neuron could be placed for."""
+        """Answers of several tokens: a neuron for each token that is wanted and not said, quiet where others are.
+
+        Neurons push each other's rows about, so what is wrong when all are placed gets another, a few times.
+        """
+        steps, left, q = 0, list[int](), tail.queries([lesson.rows[pick] for pick in picks]).q
+        wanted = [lesson.wanted[pick] for pick in picks]
+        for _ in range(ROUNDS):
+            said = tail.said([lesson.rows[pick] for pick in picks], bank).ids.tolist()
+            wrong = [i for i, pick in enumerate(picks) if said[i] != wanted[i] and pick not in left]
+            for token in dict.fromkeys(wanted[i] for i in wrong):
+                group = [picks[i] for i in wrong if wanted[i] == token]
+                others = q[[i for i in range(len(picks)) if wanted[i] != token]]
+                more, without = self._place(bank, lesson, tail, memory, group, others)
+                steps, left = steps + more, [*left, *without]
+            if not wrong:
+                break
+        return steps, left
+
+    def _place(
+        self,
+        bank: PatchBank,
+        lesson: Lesson,
+        tail: Tail,
+        memory: Memory,
+        picks: Sequence[int],
+        others: Tensor | None = None,
+    ) -> tuple[int, list[int]]:
+        """Steps taken, and the picks that no neuron could be placed for; it is to be quiet at `others` [m, d]."""
         rows = tail.rows([lesson.rows[pick] for pick in picks], bank, views=0, generator=lesson.generator)
         targets = torch.tensor([lesson.wanted[pick] for pick in picks], device=rows.q.device)
         if bool((rows.evaluate(UNCHANGED)[1].argmax(-1) == targets).all()):
             return 0, []  # an earlier group's neuron has mended this one as well
-        steps, look = 0, self.look(rows.q, memory)
+        steps, look = 0, self.look(rows.q, memory, others)
         for allowed in range(self.tolerance + 1) if len(picks) == 1 else (0,):
             neuron, more = self._neuron(bank, rows, targets, tail, look, allowed)
             steps += more
@@ -128,7 +160,7 @@ class DiscriminantPatch(Settings):
             return steps, list(picks)
         left: list[int] = []
         for group in _halves(rows.q, picks):
-            more, without = self._place(bank, lesson, tail, memory, group)
+            more, without = self._place(bank, lesson, tail, memory, group, others)
             steps, left = steps + more, left + without
         return steps, left
 
@@ -143,9 +175,9 @@ class DiscriminantPatch(Settings):
                 return neuron, steps
         return None, steps
 
-    def look(self, q: Tensor, memory: Memory) -> Looks:
-        """λ ↦ both memories as the key of the queries [n, d] sees them, each worked out once."""
-        return functools.cache(lambda shrinkage: Look(self._key(q, memory.train, shrinkage), memory))
+    def look(self, q: Tensor, memory: Memory, others: Tensor | None = None) -> Looks:
+        """λ ↦ both memories, and `others`, as the key of the queries [n, d] sees them, each worked out once."""
+        return functools.cache(lambda shrinkage: Look(self._key(q, memory.train, shrinkage), memory, others))
 
     def candidates(
         self, bank: PatchBank, rows: Trainable, targets: Tensor, look: Looks, allowed: int = 0

@@ -43,6 +43,7 @@ class Lesson:
         draw: the positions in `rows` to train on at the next step. Called once per step; a sampler that draws once
             returns the same positions every time.
         generator: the edit's own random numbers.
+        index: which token of its answer each row is to say, from 0; empty where every answer is one.
     """
 
     owner: str
@@ -50,6 +51,12 @@ class Lesson:
     wanted: Sequence[int]
     draw: Callable[[], Sequence[int]]
     generator: torch.Generator
+    index: Sequence[int] = ()
+
+    @property
+    def written(self) -> bool:
+        """Whether answers have several tokens, and a neuron is for one of them."""
+        return any(self.index)
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,11 @@ class GRACE(Settings):
         initial = self.radius * _spread(memory)
         drawn = Drawn(lesson)
         steps, wrong = 0, 0
-        for pick in drawn():
+        picks = drawn()
+        if lesson.written:  # a token that is said needs no entry
+            said = tail.said([lesson.rows[pick] for pick in picks], delta).ids.tolist()
+            picks = [pick for pick, one in zip(picks, said, strict=True) if one != lesson.wanted[pick]]
+        for pick in picks:
             more, right = self._write(delta, lesson, pick, tail, initial)
             steps, wrong = steps + more, wrong + (not right)
         reason = f"{wrong} of {len(drawn.seen)} values not right after {self.max_steps} steps" if wrong else ""

@@ -52,19 +52,22 @@ class Look:
     Args:
         key: [d].
         memory: rows of finished edits stand in both of its parts, and are looked at once.
+        beside: queries of the same edit [n, d] that are to say something else.
     """
 
-    def __init__(self, key: Tensor, memory: Memory) -> None:
+    def __init__(self, key: Tensor, memory: Memory, beside: Tensor | None = None) -> None:
         train, validation = memory.train, memory.validation
         self.key = key
+        self.beside = None if beside is None or not len(beside) else beside @ key
         self.parts = [
             (part, part.rows[:used] @ key) for part, used in ((train, train.used), (validation, validation.base))
         ]
 
     def loudest(self, allowed: int) -> Tensor:
-        """The largest q·k but for `allowed` rows."""
+        """The largest q·k but for `allowed` rows of the memory."""
         z = torch.cat([z for _, z in self.parts])
-        return z.topk(min(allowed + 1, len(z))).values[-1] if len(z) else z.new_tensor(0.0)
+        loud = z.topk(min(allowed + 1, len(z))).values[-1] if len(z) else z.new_tensor(0.0)
+        return loud if self.beside is None else torch.maximum(loud, self.beside.max())
 
     @torch.no_grad()
     def changes(self, neuron: Placed, bank: PatchBank, tail: Tail) -> int:

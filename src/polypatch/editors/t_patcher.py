@@ -7,8 +7,9 @@ Adam on (k, b, v, α); the patch is ``act(q·k + b) · (α ⊙ v)``; afterwards 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Annotated, TypeAlias
 
@@ -24,6 +25,9 @@ from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.editors.widths import BY_WIDTH
 from polypatch.settings import Settings, above, at_least, between
 from polypatch.sites import FeedForwardSite, Tail, Trainable
+
+DRAWS = 20
+"""So often a step draws until a language comes up whose answer is as long as that."""
 
 Margin: TypeAlias = Annotated[float, between(-80, 80)]
 """It stands in an exponent, and float32 ends at exp(88)."""
@@ -83,6 +87,8 @@ class TPatcher(Settings):
         memory_copies: how often each row of a finished edit counts in the memory of the next ones; 0 leaves past
             edits unprotected.
 
+        max_tokens: of an answer that get a neuron, at most: the first ones.
+
     **Deviates:** with a language drawn anew at every step, "right" means right on every text drawn so far. Repeats
     without views are identical, so they are computed once and counted `example_repeat` times.
     Source: github.com/ZeroYuHuang/Transformer-Patcher, commit 93ff458, read as facts; `docs/deviations.md`.
@@ -110,6 +116,7 @@ class TPatcher(Settings):
     edit_margin: Margin = 3.0
     memory_margin: Margin = 3.0
     memory_copies: Copies = BY_WIDTH
+    max_tokens: Annotated[int, at_least(1)] = 5
 
     exact = False
     protects_right = False
@@ -119,8 +126,27 @@ class TPatcher(Settings):
         return PatchBank(site.hidden_size, site.activation_name, site.device, site.dtype)
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
-        """Train one neuron on the lesson and append it to the bank."""
+        """Train one neuron on the lesson and append it to the bank; one per token where answers have several."""
         bank = expect(PatchBank, delta, self)
+        return self._one(bank, lesson, tail, memory) if not lesson.written else self._each(bank, lesson, tail, memory)
+
+    def _each(self, bank: PatchBank, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
+        """A neuron for each token of the answers that is not said, those of all languages at one place together."""
+        steps, drawn, reasons = 0, dict[int, None](), list[str]()
+        for place in sorted(set(lesson.index)):
+            numbers = [i for i, one in enumerate(lesson.index) if one == place]
+            rows, wanted = [lesson.rows[i] for i in numbers], [lesson.wanted[i] for i in numbers]
+            wrong = tail.said(rows, bank).ids.tolist() != wanted
+            if wrong and place < self.max_tokens:
+                part = replace(lesson, rows=rows, wanted=wanted, draw=partial(_drawn_of, lesson, numbers), index=())
+                fit = self._one(bank, part, tail, memory)
+                steps, reasons = steps + fit.steps, [*reasons, *([fit.reason] if fit.reason else [])]
+                drawn.update(dict.fromkeys(numbers[i] for i in fit.drawn))
+        examples = {i - lesson.index[i] for i in drawn}  # whole answers: the tokens that were said already, too
+        whole = [i for i in range(len(lesson.rows)) if i - lesson.index[i] in examples | {0}]
+        return Fit(max(steps, 1), tuple(whole), "; ".join(dict.fromkeys(reasons)))
+
+    def _one(self, bank: PatchBank, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         rows = tail.rows(lesson.rows, bank, views=self.views, generator=lesson.generator)
         neuron = TrainedNeuron(rows.q[0], bank, self.amplification, lesson.generator)
         drawn = Drawn(lesson)
@@ -173,6 +199,16 @@ class TPatcher(Settings):
 
     def _loudest(self, rows: MemoryRows) -> Loudest | None:
         return Loudest(rows, self.memory_top) if rows.used and self.memory_weight else None
+
+
+def _drawn_of(lesson: Lesson, numbers: Sequence[int]) -> list[int]:
+    """What was drawn, of the rows of these numbers, by their places among them."""
+    places = {number: i for i, number in enumerate(numbers)}
+    for _ in range(DRAWS):
+        drawn = [places[number] for number in lesson.draw() if number in places]
+        if drawn:
+            return drawn
+    return [0]  # the languages that were drawn all have shorter answers
 
 
 class _Watch:

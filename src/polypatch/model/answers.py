@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypatch.edits import Text
-from polypatch.sites import UNCHANGED, Asked, Change, Said
+from polypatch.sites import UNCHANGED, Asked, Change
 
 
 class Answered(NamedTuple):
@@ -36,10 +36,9 @@ def answered(tail: Asked, change: Change, texts: Sequence[Text]) -> Answered:
 
 
 def _answered(tail: Asked, change: Change, texts: Sequence[Text]) -> Answered:
-    rows = tail.readout.rows(texts)
-    before, after = tail.said(rows, UNCHANGED), tail.said(rows, change)
-    return Answered(_answers(tail, before), _answers(tail, after), after.probability.numpy())
+    before, after = (tail.predict(texts, one) for one in (UNCHANGED, change))
+    return Answered(_array(before.answers), _array(after.answers), after.probability.numpy())
 
 
-def _answers(tail: Asked, said: Said) -> NDArray[np.object_]:
-    return np.array([tail.readout.answer([i]) for i in said.ids.tolist()], dtype=object)
+def _array(answers: Sequence[str]) -> NDArray[np.object_]:
+    return np.array(answers, dtype=object).reshape(len(answers))

@@ -15,7 +15,6 @@ from polypatch.settings import Settings, at_least
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.best_tail import best_tail
 from polypatch.sites.checkpoint import require_tokenizer
-from polypatch.sites.readout import CLASSES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +23,14 @@ class Encoding(Settings):
 
     Attributes:
         exact: full forward passes instead of the frozen tail (slow).
-        readout: what the model is asked, a name of `polypatch.sites.readout.READOUTS`.
+        readout: what the model is asked, a name of `polypatch.sites.readout.READOUTS`; None for what its kind is.
         max_length: longest input in tokens; None for the tokenizer's or the model's.
         cache_dir: keep queries on disk.
         tail: a tail of the same model to share its query cache with; its other settings hold then.
     """
 
     exact: bool = False
-    readout: str = CLASSES
+    readout: str | None = None
     max_length: Annotated[int, at_least(1)] | None = None
     cache_dir: str | Path | None = None
     tail: FrozenTail | FullForward | None = None

@@ -107,7 +107,7 @@ class Attempt:
         together = flat(asked)
         first_row = list(accumulate((len(question.rows) for question in asked), initial=0))
         position = {example.lang: range(*first_row[i : i + 2]) for i, example in enumerate(pool)}
-        of_row = [example for example, question in zip(pool, asked, strict=True) for _ in question.rows]
+        places = [(example, i) for example, one in zip(pool, asked, strict=True) for i in range(len(one.rows))]
         pending = [first]
 
         def draw() -> list[int]:
@@ -121,9 +121,12 @@ class Attempt:
             wanted=together.wanted,
             draw=draw,
             generator=torch.Generator().manual_seed(self._rng(attempt, "torch").getrandbits(63)),
+            index=[index for _, index in places],
         )
         fit = self.recipe.editor.learn(self.edited.delta, lesson, self.edited.tail, self.memory)
-        trained = tuple(dict.fromkeys(of_row[i] for i in fit.drawn))
+        drawn = set(fit.drawn)
+        whole = (places[i][0] for i in fit.drawn)  # an example of which a row was given up is none that was learned
+        trained = tuple(one for one in dict.fromkeys(whole) if one == pool[0] or drawn.issuperset(position[one.lang]))
         remember(self.edited, self.memory, self.recipe, trained)
         return fit, trained
 

@@ -1,4 +1,4 @@
-"""What discovery finds in a model: where its last feed-forward layer reads and writes, and what the answer reads.
+"""What discovery finds in a model: where a feed-forward layer of it reads and writes, and what the answer reads.
 
 Plain data. It may also be written by hand, for a model in which discovery finds nothing::
 
@@ -21,19 +21,21 @@ class Finish(StrEnum):
 
 
 class Place(StrEnum):
-    """Which positions of the layer's output the answer reads."""
+    """Which positions of the last layer's output the answer reads."""
 
     FIRST = "first"
     LAST = "last"  # the last token that is not padding
     SEVERAL = "several"  # a mean, or anything else over more than one
+    EVERY = "every"  # a language model's: at each position it answers from that position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anatomy:
-    """The names inside one classifier, as paths from the model.
+    """The names inside one model, as paths from it.
 
     Attributes:
         layer: the module whose output h is all that the rest of the model reads of the layers below.
+        top: the last layer of the stack, where `layer` is a lower one; None where it is the last itself.
         stack: the list that the layer is in.
         reader: the module that is given the query q, the input of the feed-forward layer.
         writer: the module whose output is ``out = FFN(q)``: ``writer(act(reader(q)))``. Where one module computes the
@@ -44,7 +46,7 @@ class Anatomy:
         scale: the number s of `finish`.
         dropout: the module that drops out ``out`` in training.
         residual: False where r is q itself, so that q is all that has to be kept.
-        place: which positions of h the answer reads.
+        place: which positions of the last layer's output the answer reads.
         calls: how often the layer is called in a pass, where layers share their weights; the last call is the one.
     """
 
@@ -60,3 +62,9 @@ class Anatomy:
     dropout: str | None = None
     residual: bool = True
     calls: int = 1
+    top: str | None = None
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether patches work at every position: each may be answered from, or the layers above read it."""
+        return self.place is Place.EVERY or self.top is not None

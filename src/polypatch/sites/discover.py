@@ -1,9 +1,10 @@
-"""Finds where a classifier can be edited: by structure, and by nudging it.
+"""Finds where a model can be edited: by structure, and by nudging it.
 
 No table of families. One pass shows which modules are called on what. Then numbers decide:
 
 * **the layer**: the last member of a list of modules to finish, whose output, nudged, moves the logits;
-* **the place**: nudging that output at one position after the other shows which of them the answer reads;
+* **the place**: nudging that output at one position after the other shows which of them the answer reads; a language
+  model answers at every position, and from that position alone;
 * **the writer**: the last module with weights whose output, nudged by δ, moves the layer's output by s·δ, or the input
   of a norm behind it: ``h = r + s·out``, ``N(r + s·out)`` or ``r + s·N(out)``, and r does not move;
 * **the reader**: the map before the activation before the writer, or the module that computes ``out`` from its input
@@ -14,26 +15,34 @@ What is found is a proposal. A random change through the model and through what 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from polypatch.errors import UnsupportedModelError
+from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.sites.anatomy import Anatomy, Place
 from polypatch.sites.layer import CLOSE, Layer, same
+from polypatch.sites.model_kind import kind_of
 from polypatch.sites.modes import evaluating
 from polypatch.sites.probe import PADDED, Probe, probe_of
 from polypatch.sites.shell import Forward, with_forwards
 from polypatch.sites.trace import Call, Trace, each_tensor, first_tensor, traced, with_first
 
 
-def discover(model: nn.Module) -> Anatomy:
-    """Where the last feed-forward layer of a classifier is, and what is behind it.
+def discover(model: nn.Module, number: int | None = None) -> Anatomy:
+    """Where a feed-forward layer of a model is, and what is behind it.
+
+    Args:
+        model: the model.
+        number: of the layer in its stack, from 0; from the end where it is negative; None for the last.
 
     Raises:
         UnsupportedModelError: nothing was found that fits; the message lists what was tried.
+        InputError: there is no such layer.
     """
     probe, device = probe_of(model), next(model.parameters()).device
     with evaluating(model):
@@ -42,7 +51,7 @@ def discover(model: nn.Module) -> Anatomy:
         padded = traced(model, probe.batch(device, right=PADDED)) if probe.pad is not None else trace
         tried: list[str] = []
         for layer in _layers(model, trace):
-            found = _looked_at(model, probe, (trace, padded), layer)
+            found = _looked_at(model, probe, (trace, padded), layer, number)
             if isinstance(found, Anatomy):
                 return found
             tried.append(f"{layer.path}: {found}")
@@ -53,17 +62,19 @@ def discover(model: nn.Module) -> Anatomy:
     )
 
 
-_KNOWN: WeakKeyDictionary[nn.Module, tuple[object, Anatomy]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[nn.Module, tuple[object, dict[int | None, Anatomy]]] = WeakKeyDictionary()
 
 
-def anatomy_of(model: nn.Module) -> Anatomy:
+def anatomy_of(model: nn.Module, number: int | None = None) -> Anatomy:
     """The same, looked for once as long as the model has the same modules and the same configuration."""
     config: Any = model.config
     build = [*map(id, model.modules())], config.to_json_string()
     known = _KNOWN.get(model)
     if known is None or known[0] != build:
-        known = _KNOWN[model] = build, discover(model)
-    return known[1]
+        known = _KNOWN[model] = build, {}
+    if number not in known[1]:
+        known[1][number] = discover(model, number)
+    return known[1][number]
 
 
 def _require_steady(model: nn.Module, trace: Trace) -> None:
@@ -73,25 +84,56 @@ def _require_steady(model: nn.Module, trace: Trace) -> None:
         raise UnsupportedModelError(f"{type(model).__name__} answers the same text differently at every pass")
 
 
-def _looked_at(model: nn.Module, probe: Probe, traces: tuple[Trace, Trace], layer: Call) -> Anatomy | str:
+def _looked_at(
+    model: nn.Module, probe: Probe, traces: tuple[Trace, Trace], layer: Call, number: int | None
+) -> Anatomy | str:
     """The anatomy with this layer as the last, or why it is not."""
     shorts = [_short(model, trace, layer) for trace in traces]
-    alone = _positions(shorts[0], probe, layer, right=0)
-    padded = alone if traces[0] is traces[1] else _positions(shorts[1], probe, layer, right=PADDED)
+    place = _every(shorts[0], probe, layer) if kind_of(model).writes else _one(shorts, probe, layer)
+    if not isinstance(place, Place):
+        return place
+    members = _members(model, traces[0], layer)
+    chosen = layer if number is None else _numbered(members, number)
+    before = [call.ended for call in members if call.ended < chosen.begun]
+    batch = probe.batch(next(model.parameters()).device)
+    found = Layer(shorts[0] if chosen is layer else model, batch, traces[0], chosen, max(before, default=0)).anatomy(
+        place
+    )
+    return found if chosen is layer or isinstance(found, str) else replace(found, top=layer.path)
+
+
+def _numbered(members: Sequence[Call], number: int) -> Call:
+    """The layer of that number."""
+    if not -len(members) <= number < len(members):
+        raise InputError(f"layer is {number}, and the model has {len(members)} layers: 0 to {len(members) - 1}")
+    return members[number]
+
+
+def _every(short: nn.Module, probe: Probe, layer: Call) -> Place | str:
+    """`Place.EVERY`, or why the answer at each position is none of what the layer gives there."""
+    moved = _moved(short, probe, layer, right=0)
+    if not moved:
+        return "the answer does not read its output"
+    wrong = [i for i, positions in moved.items() if positions != {i}]
+    if wrong or len(moved) < len(probe.tokens):
+        return f"position {wrong[0] if wrong else 0} of its output moves the answers at {sorted(moved.get(0, ()))}"
+    return Place.EVERY
+
+
+def _one(shorts: Sequence[nn.Module], probe: Probe, layer: Call) -> Place | str:
+    """The position of a text that the one answer reads."""
+    alone = set(_moved(shorts[0], probe, layer, right=0))
+    padded = alone if shorts[0] is shorts[1] else set(_moved(shorts[1], probe, layer, right=PADDED))
     if not alone:
         return "the answer does not read its output"
     last = {len(probe.tokens) - 1}
     if alone == padded == {0}:
-        place = Place.FIRST
-    elif alone == padded == last:
-        place = Place.LAST
-    elif 0 in alone & padded:
-        place = Place.SEVERAL
-    else:
-        return f"the answer reads position {min(alone)} of a text, and {min(padded)} of the same with padding"
-    before = [call.ended for call in _members(model, traces[0], layer) if call is not layer]
-    batch = probe.batch(next(model.parameters()).device)
-    return Layer(shorts[0], batch, traces[0], layer, max(before, default=0)).anatomy(place)
+        return Place.FIRST
+    if alone == padded == last:
+        return Place.LAST
+    if 0 in alone & padded:
+        return Place.SEVERAL
+    return f"the answer reads position {min(alone)} of a text, and {min(padded)} of the same with padding"
 
 
 def _layers(model: nn.Module, trace: Trace) -> list[Call]:
@@ -145,8 +187,11 @@ def _rows(tensor: Tensor, rows: int) -> Tensor:
     return tensor.repeat(rows, *[1] * (tensor.dim() - 1)) if len(tensor) == 1 else tensor
 
 
-def _positions(model: nn.Module, probe: Probe, layer: Call, right: int) -> set[int]:
-    """The positions of the layer's output that the answer reads: a row for each, nudged there, and one that is not."""
+def _moved(model: nn.Module, probe: Probe, layer: Call, right: int) -> dict[int, set[int]]:
+    """The positions of the layer's output that an answer reads, and the positions of the answers that each moves.
+
+    A row for each position, nudged there, and one that is not; the only answer of a classifier is at position 0.
+    """
     rows = len(probe.tokens) + right + 1
 
     def nudge(hidden: Tensor) -> Tensor:
@@ -164,7 +209,8 @@ def _positions(model: nn.Module, probe: Probe, layer: Call, right: int) -> set[i
             f"{type(model).__name__} does not take two texts at once ({error}); set model.config.pad_token_id to the "
             "tokenizer's"
         ) from error
-    moved = (logits[:-1] - logits[-1]).abs().flatten(1).amax(-1)
+    moved = (logits[:-1] - logits[-1]).abs().amax(-1).reshape(len(logits) - 1, -1)
     if not float(moved.max()) > CLOSE * float(logits[-1].abs().max()):
-        return set()
-    return {i for i, by in enumerate(moved.tolist()) if by > CLOSE * float(moved.max())}
+        return {}
+    read = (moved > CLOSE * moved.max()).tolist()
+    return {i: {j for j, by in enumerate(row) if by} for i, row in enumerate(read) if any(row)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedTokenizerBase
 
+from polypatch.sites.enough import EnoughSeen
+from polypatch.sites.model_kind import ModelKind, settled
+from polypatch.sites.passes import Passes
 from polypatch.sites.places import pad_of
 from polypatch.sites.rows import Queries, Row
 from polypatch.sites.site import ChangeFunction, FeedForwardSite
@@ -34,17 +38,20 @@ class Encoder:
         self, site: FeedForwardSite, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None = None
     ) -> None:
         self.site = site
-        self.tokens = Tokens(tokenizer, max_length, _places(site.model), pad_of(site.model))
+        about = site.kind is ModelKind.SEQ2SEQ
+        self.tokens = Tokens(tokenizer, max_length, _places(site.model), pad_of(site.model), about=about)
+        self.settled = settled(site.model)
 
     @torch.no_grad()
     def queries(self, rows: Sequence[Row], progress: Callable[[int, int], None] | None = None) -> Queries:
         """Eval-mode queries [n, d] in the order of `rows`."""
         kept = torch.empty(len(rows), self.site.kept, dtype=self.site.dtype, device=self.site.device)
-        done = 0
+        passes, done = self._passes(rows), 0
         with self.site.evaluating():
-            for chosen, batch in self.tokens.batches(rows, self.site.device):
-                kept[chosen] = self.site.packed(self.read(batch))[: len(chosen)].to(kept)
-                done += len(chosen)
+            for chosen, batch in self.tokens.batches(passes.texts, self.site.device):
+                numbers = passes.numbers(chosen)
+                kept[numbers] = passes.read(chosen, self.site.packed(self._read(batch)), len(batch)).to(kept)
+                done += len(numbers)
                 if progress is not None:
                     progress(done, len(rows))
         return self.site.unpacked(kept)
@@ -55,6 +62,9 @@ class Encoder:
         with self.site.evaluating():
             ((_, batch),) = self.tokens.batches([row], self.site.device)
             return self.read(batch)
+
+    def _passes(self, rows: Sequence[Row]) -> Passes:
+        return Passes(rows, every=self.site.anatomy.everywhere)
 
     @torch.no_grad()
     def full_logits(
@@ -67,20 +77,27 @@ class Encoder:
     ) -> Tensor:
         """Eval-mode logits [n, width] of the whole model under `change`, with some parameters replaced by name."""
         parts = [torch.empty(0, self.site.width, dtype=self.site.dtype, device=self.site.device)]
-        order: list[int] = []
+        passes, order = self._passes(rows), list[int]()
         with self.site.evaluating():
-            for chosen, batch in self.tokens.batches(rows, self.site.device, filled=filled):
-                parts.append(self.pass_through(batch, change, overrides)[1][: len(chosen)])
-                order += chosen
+            for chosen, batch in self.tokens.batches(passes.texts, self.site.device, filled=filled):
+                parts.append(self._answered(passes, chosen, self._pass(batch, change, overrides)[1]))
+                order += passes.numbers(chosen)
         return torch.cat(parts)[torch.tensor(order).argsort()]
 
     @torch.no_grad()
     def logits_of(self, model: nn.Module, rows: Sequence[Row]) -> Tensor:
         """Logits [n, width], on the CPU, of the forward passes of a model in the mode it is in, whatever it carries."""
-        logits = torch.empty(len(rows), self.site.width, dtype=self.site.dtype)
-        for chosen, batch in self.tokens.batches(rows, self.site.device, filled=False):
-            logits[chosen] = two_classes(model(**self.tokens.pad(batch, self.site.device)).logits).to(logits)
+        logits, passes = torch.empty(len(rows), self.site.width, dtype=self.site.dtype), self._passes(rows)
+        for chosen, batch in self.tokens.batches(passes.texts, self.site.device, filled=False):
+            found = two_classes(model(**self.tokens.pad(batch, self.site.device), **self.settled).logits)
+            logits[passes.numbers(chosen)] = self._answered(passes, chosen, found).to(logits)
         return logits
+
+    def _answered(self, passes: Passes, chosen: Sequence[int], logits: Tensor) -> Tensor:
+        """The logits [rows, width] of the rows that are read of some passes, of those of a pass."""
+        if logits.dim() == 3:
+            return passes.read(chosen, logits.flatten(0, 1), len(logits))
+        return logits[[j for j, number in enumerate(chosen) for _ in passes.members[number]]]
 
     @torch.no_grad()
     def views(self, rows: Sequence[Row], count: int, seed: int) -> Queries:
@@ -112,7 +129,21 @@ class Encoder:
     def pass_through(
         self, rows: Sequence[Row], change: ChangeFunction | None = None, overrides: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """One forward pass: the queries q [n, d] it showed and its logits [n, width]."""
+        """One forward pass: the queries q [n, d] it showed and its logits [n, width], of each row in its own place."""
+        q, logits = self._pass(rows, change, overrides)
+        return self._at(rows, q), self._at(rows, logits.flatten(0, 1)) if logits.dim() == 3 else logits
+
+    def _at(self, rows: Sequence[Row], shown: Tensor) -> Tensor:
+        """[n · T, d] -> [n, d], the rows' places; as it is where a pass shows one position of each text."""
+        if not self.site.anatomy.everywhere:
+            return shown
+        length = len(shown) // len(rows)
+        return shown[torch.tensor([i * length + row.place for i, row in enumerate(rows)], device=shown.device)]
+
+    def _pass(
+        self, rows: Sequence[Row], change: ChangeFunction | None, overrides: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """One forward pass: the queries that it showed, of every position where it shows all, and its logits."""
         seen: list[Tensor] = []
 
         def look(q: Tensor, out: Tensor) -> Tensor:
@@ -120,7 +151,7 @@ class Encoder:
             return out if change is None else change(q, out)
 
         model, replaced = self.site.model, dict(overrides or {})
-        batch = self.tokens.pad(rows, self.site.device)
+        batch = {**self.tokens.pad(rows, self.site.device), **self.settled}
         learning = torch.is_grad_enabled()
         # What is replaced stands, for the length of the pass, in the model that everybody sees.
         with self.site.applied(look, alone=learning or bool(replaced)):
@@ -131,9 +162,15 @@ class Encoder:
         return seen[0], two_classes(logits)
 
     def read(self, rows: Sequence[Row]) -> Queries:
-        """One forward pass of the unedited model, for what the site reads of it [n, d]."""
-        with self.site.looking() as seen:
-            self.site.model(**self.tokens.pad(rows, self.site.device))
+        """One forward pass of the unedited model, for what the site reads of it [n, d], of each row in its place."""
+        shown = self._read(rows)
+        rest = None if shown.rest is None else self._at(rows, shown.rest)
+        return Queries(self._at(rows, shown.q), rest)
+
+    def _read(self, rows: Sequence[Row]) -> Queries:
+        """The same of every position that a pass shows: [n, d] or [n · T, d]."""
+        with self.site.looking() as seen, contextlib.suppress(EnoughSeen):
+            self.site.model(**self.tokens.pad(rows, self.site.device), **self.settled)
         return seen[-1]
 
     @contextmanager

@@ -28,7 +28,7 @@ from polypatch.sites.fingerprint import encoder_fingerprint
 from polypatch.sites.guests import Guests
 from polypatch.sites.maps import Maps
 from polypatch.sites.query_cache import QueryCache
-from polypatch.sites.readout import CLASSES, Readout, readout_of
+from polypatch.sites.readout import Readout, readout_of
 from polypatch.sites.rows import Queries, Row
 from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tail import UNCHANGED, Answering, Asked, Change
@@ -67,7 +67,7 @@ class FrozenTail(Answering):
             long lists are encoded twice: for the unedited and for the edited answer.
         check: compare the tail with the model on a probe batch, patched and unpatched; and warn where a query's last
             bits depend on its place in a pass, which they do on no processor we know.
-        readout: what the model is asked, a name of `polypatch.sites.readout.READOUTS`.
+        readout: what the model is asked, a name of `polypatch.sites.readout.READOUTS`; None for the usual of its kind.
 
     Raises:
         TailMismatchError: model and tail disagree on the probe batch.
@@ -85,7 +85,7 @@ class FrozenTail(Answering):
         progress: Progress | None = None,
         guests: int = GUESTS,
         check: bool = True,
-        readout: str = CLASSES,
+        readout: str | None = None,
     ) -> None:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length)

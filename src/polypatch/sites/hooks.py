@@ -17,7 +17,7 @@ from polypatch.sites.places import Places
 from polypatch.sites.trace import first_tensor, with_first
 
 ChangeFunction = Callable[[Tensor, Tensor], Tensor]
-"""Δ: (q [n, d], out = FFN(q) [n, d]) -> the changed out [n, d]."""
+"""Δ: (q [n, d], out = FFN(q) [n, d]) -> the changed out [n, d]; n is the texts, or all their positions."""
 
 _PLACING = threading.RLock()
 """Held while hooks are put on and taken off."""

@@ -24,6 +24,7 @@ class LastLayer:
 
     Attributes:
         hidden_size: the length d of q, of r and of ``out``.
+        width: how many logits the head gives.
         why: why there is no head that runs on one position alone; empty where there is one.
     """
 
@@ -37,7 +38,7 @@ class LastLayer:
             trace = traced(model, probe_of(model).batch(next(model.parameters()).device))
             query = trace.last(anatomy.reader).given
             assert query is not None
-            self.hidden_size, self.why = query.shape[-1], ""
+            self.hidden_size, self.width, self.why = query.shape[-1], trace.answer.shape[-1], ""
             self._head: Head | None = None
             try:
                 self._head = resume(model, anatomy, trace)

@@ -1,5 +1,7 @@
 """The position of every text in a pass that the head reads: its first token, or its last; the first of several.
 
+Or all of them, where each may be answered from, or layers above read them: then the rows of a pass are its positions.
+
 Where the last is depends on the text, so a hook on the model itself sees what is asked of it before any layer does. It
 follows the rule of transformers' own heads: the last token that is not padding by its number; without numbers, or where
 the configuration names no padding, the last position.
@@ -39,7 +41,9 @@ class Places:
     """
 
     def __init__(self, model: nn.Module, anatomy: Anatomy) -> None:
-        self.last, self.several = anatomy.place is Place.LAST, anatomy.place is Place.SEVERAL
+        self.every = anatomy.everywhere
+        self.last = anatomy.place is Place.LAST and not self.every
+        self.several = anatomy.place is Place.SEVERAL and not self.every
         self.calls = anatomy.calls
         self.model = model if self.last or self.calls > 1 else None
         self.padding = pad_of(model)
@@ -75,18 +79,22 @@ class Places:
         return self._here.calls % self.calls == 0
 
     def of(self, sequence: Tensor) -> Tensor | None:
-        """[n, T, d] -> [n, d]; None in a pass that began before the hooks came."""
+        """[n, T, d] -> [n, d], or [n·T, d] where every position is; None in a pass begun before the hooks came."""
+        if self.every:
+            return sequence.reshape(-1, sequence.shape[-1])
         if not self.last:
             return sequence[:, 0]
         last = self._found()
         return None if last is None else sequence[torch.arange(len(last), device=sequence.device), last]
 
     def put(self, sequence: Tensor, rows: Tensor) -> Tensor:
-        """A fresh tensor with these rows [n, d]: writing in place would change a value autograd still needs.
+        """A fresh tensor with these rows: writing in place would change a value autograd still needs.
 
         Where the answer reads several positions, each gets what the first one gets: of a mean over T positions one
         alone moves a T-th, and that not far behind a norm.
         """
+        if self.every:
+            return rows.reshape(sequence.shape)
         if self.several:
             return sequence + (rows - sequence[:, 0]).unsqueeze(1)
         last = self._found() if self.last else None

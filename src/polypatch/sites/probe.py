@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from polypatch.sites.model_kind import ModelKind, kind_of
+
 LENGTH, PADDED = 12, 4
 """Tokens of a probe, and how much padding it gets. Multiples of 4: some models read characters in fours."""
 
@@ -23,20 +25,24 @@ class Probe:
     Attributes:
         tokens: its tokens, without padding.
         pad: the padding's token; None where the model names none.
+        context: what a model that writes about another text reads, and `tokens` is then what it has written.
     """
 
     tokens: tuple[int, ...]
     pad: int | None
+    context: tuple[int, ...] = ()
 
     def batch(self, device: torch.device, *, rows: int = 1, left: int = 0, right: int = 0) -> dict[str, Tensor]:
         """The text in `rows` equal rows, with so much padding."""
         pad = self.pad or 0
         row = [pad] * left + list(self.tokens) + [pad] * right
         mask = [0] * left + [1] * len(self.tokens) + [0] * right
-        return {
-            "input_ids": torch.tensor([row] * rows, device=device),
-            "attention_mask": torch.tensor([mask] * rows, device=device),
-        }
+        batch = {"input_ids": [row] * rows, "attention_mask": [mask] * rows}
+        if self.context:
+            batch = {f"decoder_{name}": numbers for name, numbers in batch.items()}
+            batch["input_ids"] = [list(self.context)] * rows
+            batch["attention_mask"] = [[1] * len(self.context)] * rows
+        return {name: torch.tensor(numbers, device=device) for name, numbers in batch.items()}
 
 
 def probe_of(model: nn.Module, seed: int = 0, length: int = LENGTH) -> Probe:
@@ -57,7 +63,8 @@ def probe_of(model: nn.Module, seed: int = 0, length: int = LENGTH) -> Probe:
     ends = [one for one in (begin, end) if one is not None and one < entries and one != special["pad"]]
     inner = drawn[: length - len(ends)]
     tokens = [*ends[:1], *inner, *ends[1:]] if begin in ends else [*inner, *ends]
-    return Probe(tuple(tokens), special["pad"])
+    context = tuple(drawn[length : 2 * length]) if kind_of(model) is ModelKind.SEQ2SEQ else ()
+    return Probe(tuple(tokens), special["pad"], context)
 
 
 def _entry(model: nn.Module, name: str) -> int | None:

@@ -6,14 +6,17 @@ Everything below it knows rows and ids, and not what an id means.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
 
 from polypatch.arguments import shortened, unknown_label
 from polypatch.edits import Text
-from polypatch.errors import InputError, UnknownLabelError
+from polypatch.errors import InputError, UnknownLabelError, UnsupportedModelError
 from polypatch.sites.anatomy import Place
-from polypatch.sites.rows import Question, Row
+from polypatch.sites.model_kind import ModelKind
+from polypatch.sites.next_tokens import NEXT_TOKENS, NextTokens
+from polypatch.sites.rows import Question, Row, Said, Spoken
 from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tokens import Tokens
 from polypatch.sites.two_classes import labels_of
@@ -62,6 +65,18 @@ class Readout(Protocol):
 
     def answer(self, ids: Sequence[int]) -> str:
         """What the ids said to a question mean."""
+        ...
+
+    def predict(
+        self, texts: Sequence[Text], said: Callable[[Sequence[Row]], Said], edited: AbstractContextManager[object]
+    ) -> Spoken:
+        """What the model answers to texts.
+
+        Args:
+            texts: n of them.
+            said: what it says to rows.
+            edited: inside, the model itself is the one that is asked.
+        """
         ...
 
 
@@ -126,17 +141,35 @@ class ClassLabel:
         (label,) = ids
         return self.labels[int(label)]
 
+    def predict(
+        self, texts: Sequence[Text], said: Callable[[Sequence[Row]], Said], edited: AbstractContextManager[object]
+    ) -> Spoken:
+        """The likeliest class of each."""
+        del edited
+        found = said(self.rows(texts))
+        return Spoken([self.answer([i]) for i in found.ids.tolist()], found.probability)
 
-READOUTS: dict[str, Callable[[FeedForwardSite, Tokens], Readout]] = {CLASSES: ClassLabel.of}
+
+READOUTS: dict[str, Callable[[FeedForwardSite, Tokens], Readout]] = {
+    CLASSES: ClassLabel.of,
+    NEXT_TOKENS: NextTokens,
+}
 """THE TABLE of readouts, the only place that lists them: name -> how one is made, of a site and its `Tokens`."""
 
+USUAL = {ModelKind.CLASSIFIER: CLASSES, ModelKind.CAUSAL: NEXT_TOKENS}
+"""What a model is asked unless told otherwise."""
 
-def readout_of(kind: str, site: FeedForwardSite, tokens: Tokens) -> Readout:
-    """The readout of that name, for a site.
+
+def readout_of(kind: str | None, site: FeedForwardSite, tokens: Tokens) -> Readout:
+    """The readout of that name, for a site; None for the usual one of its kind of model.
 
     Raises:
         InputError: the table has none.
+        UnsupportedModelError: nor has it one for the kind.
     """
+    if kind is None and site.kind not in USUAL:
+        raise UnsupportedModelError(f"{type(site.model).__name__}: a {site.kind} model cannot be asked anything yet")
+    kind = USUAL[site.kind] if kind is None else kind
     if kind not in READOUTS:
         raise InputError(f"no readout is called {shortened(kind)}; the table has {', '.join(READOUTS)}")
     return READOUTS[kind](site, tokens)

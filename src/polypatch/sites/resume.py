@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from polypatch.errors import UnsupportedModelError
 from polypatch.sites.anatomy import Anatomy, Place
+from polypatch.sites.model_kind import settled
 from polypatch.sites.modes import evaluating
-from polypatch.sites.probe import probe_of
+from polypatch.sites.probe import Probe, probe_of
 from polypatch.sites.record import ROWS, Function, recorded
 from polypatch.sites.shell import Forward, with_forwards
 from polypatch.sites.trace import Call, Trace, traced, with_first
@@ -37,13 +38,23 @@ class Head:
         layer: a call of the layer whose output is given.
         below: calls of modules before it that need not run.
         tokens: the text that the model is called with, [T]; nothing is read of it but its length and its padding.
-        place: the position in it that the hidden states are put at.
+        place: the position in it that the hidden states are put at, and of a language model answered from.
+        context: what a model that writes about another text reads.
     """
 
-    def __init__(self, model: nn.Module, layer: Call, below: Sequence[Call], tokens: Sequence[int], place: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: Call,
+        below: Sequence[Call],
+        tokens: Sequence[int],
+        place: int,
+        context: Sequence[int] = (),
+    ) -> None:
         assert layer.tensor is not None
-        self.tokens, self.place = tuple(tokens), place
+        self.probe, self.place = Probe(tuple(tokens), None, tuple(context)), place
         self.length = 1 if len(tokens) == 1 else layer.tensor.shape[1]
+        self.settled = settled(model)
         self.model, self.templates = model, {call.path: call.output for call in (*below, layer)}
         self._begin()
 
@@ -62,7 +73,7 @@ class Head:
         self._begin()
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """Logits [n, classes] of hidden states [n, d]. In eval mode, where the caller's model is (`evaluating`)."""
+        """Logits [n, width] of hidden states [n, d]. In eval mode, where the caller's model is (`evaluating`)."""
         where = hidden.device, hidden.dtype
         if self._where != where:  # the first time, and once the model was moved
             self._quick, self._where = recorded(self._run, _drawn(hidden)), where
@@ -72,9 +83,9 @@ class Head:
         """The same by the model's own code."""
         self._given.hidden = self._placed(hidden)
         try:
-            ids = torch.tensor(self.tokens, device=hidden.device).expand(len(hidden), -1)
-            logits: Tensor = self._whole()(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
-            return logits
+            batch = self.probe.batch(hidden.device, rows=len(hidden))
+            logits: Tensor = self._whole()(**batch, **self.settled).logits
+            return logits if logits.dim() == 2 else logits[:, self.place]
         finally:
             del self._given.hidden
 
@@ -118,21 +129,23 @@ def resume(model: nn.Module, anatomy: Anatomy, trace: Trace | None = None) -> He
         raise UnsupportedModelError(f"{type(model).__name__}: the answer reads several positions of {anatomy.layer}")
     other = probe_of(model, seed=1)  # nothing of the text that the head is called with may show in what it says
     trace = trace or traced(model, probe_of(model).batch(next(model.parameters()).device))
-    layer = trace.last(anatomy.layer)
+    layer = trace.last(anatomy.top or anatomy.layer)
     assert layer.tensor is not None
     first = anatomy.place is Place.FIRST
-    hidden, reasons = layer.tensor[:, 0 if first else -1], []
+    hidden, answer, reasons = layer.tensor[:, 0 if first else -1], trace.answer, []
+    if anatomy.place is Place.EVERY:
+        hidden, answer = layer.tensor[0], trace.answer[0]
     for tokens in (other.tokens[:1] if first else other.tokens[-1:], other.tokens):
         place = 0 if first or len(tokens) == 1 else layer.tensor.shape[1] - 1
         for below in (_below(trace, layer), []):
             try:
-                head = Head(model, layer, below, tokens, place)
+                head = Head(model, layer, below, tokens, place, other.context)
                 with torch.no_grad(), evaluating(model):
-                    gap = float((head(hidden) - trace.answer).abs().max())
+                    gap = float((head(hidden) - answer).abs().max())
             except Exception as error:  # what is too short for a model, each says in its own way
                 reasons.append(f"{type(error).__name__}: {error}"[:100])
                 continue
-            if gap <= CLOSE * max(1.0, float(trace.answer.abs().max())):
+            if gap <= CLOSE * max(1.0, float(answer.abs().max())):
                 return head
             reasons.append(f"logits differ by {gap:.2g}")
     raise UnsupportedModelError(

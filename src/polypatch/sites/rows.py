@@ -22,7 +22,8 @@ class Row:
     Attributes:
         tokens: the pass it belongs to, without padding.
         place: the position.
-        context: segment ids of a pair, of the same length as `tokens`; empty where the model has none.
+        context: segment ids of a pair, of the same length as `tokens`, empty where the model has none; or the text that
+            `tokens` are written about.
         via: the map that its query goes through, by name; empty for none.
         key: 32 bytes that stand for all of that: two rows are one where their keys are.
     """
@@ -87,6 +88,18 @@ class Said(NamedTuple):
     """
 
     ids: Tensor
+    probability: Tensor
+
+
+class Spoken(NamedTuple):
+    """A model's answers to n texts.
+
+    Attributes:
+        answers: labels, or what it writes.
+        probability: of each [n], in float64; 0 where logits are not finite numbers.
+    """
+
+    answers: list[str]
     probability: Tensor
 
 

@@ -24,6 +24,7 @@ from torch.utils.hooks import RemovableHandle
 from polypatch.errors import InputError
 from polypatch.sites.anatomy import Anatomy
 from polypatch.sites.discover import anatomy_of
+from polypatch.sites.enough import ending_behind
 from polypatch.sites.hooks import ChangeFunction as ChangeFunction
 from polypatch.sites.hooks import Hooks, nothing
 from polypatch.sites.last_layer import LastLayer
@@ -31,32 +32,33 @@ from polypatch.sites.lock import SiteLock
 from polypatch.sites.modes import evaluating
 from polypatch.sites.residual import residuals
 from polypatch.sites.rows import Queries
-from polypatch.sites.supported import MARK, require_classifier, require_free, require_precision
+from polypatch.sites.supported import MARK, require_answering, require_free, require_precision
 from polypatch.sites.two_classes import labels_of, two_classes
-from polypatch.sites.weights import Weights
+from polypatch.sites.weights import Weights, swapped
 
 
 class FeedForwardSite:
-    """The last FFN of a classifier, and the head that reads it.
+    """An FFN of a model, and what is behind it.
 
     Args:
-        model: a Hugging Face sequence classifier.
-        anatomy: where its last FFN is; found by `polypatch.sites.discover` where it is not given.
+        model: a Hugging Face classifier or language model.
+        layer: the number of the layer, from 0, or from the end where it is negative; None for the last.
+        anatomy: where its FFN is; found by `polypatch.sites.discover` where it is not given.
 
     Raises:
-        UnsupportedModelError: no FFN was found in it, it gives a text no single class, or it keeps its numbers in half
+        UnsupportedModelError: no FFN was found in it, it gives a text no single answer, or it keeps its numbers in half
             precision; the message says what was looked for.
-        InputError: the model carries edits already, or has no module that `anatomy` names.
+        InputError: the model carries edits already, or has no such layer, or no module that `anatomy` names.
     """
 
-    def __init__(self, model: nn.Module, *, anatomy: Anatomy | None = None) -> None:
+    def __init__(self, model: nn.Module, *, layer: int | None = None, anatomy: Anatomy | None = None) -> None:
         self.model = model
-        require_classifier(model)
+        self.kind = require_answering(model)
         require_free(model)
         require_precision(model)
-        self.anatomy = anatomy_of(model) if anatomy is None else _present(model, anatomy)
+        self.anatomy = anatomy_of(model, layer) if anatomy is None else _present(model, anatomy)
         self.last = LastLayer(model, self.anatomy)
-        self.width = len(labels_of(model))
+        self.width = self.last.width if self.kind.writes else len(labels_of(model))
         self._attached: _Attached | None = None
         self._originals: dict[str, Tensor] = {}
         self._out = 0
@@ -124,6 +126,7 @@ class FeedForwardSite:
     def looking(self) -> Iterator[list[Queries]]:
         """Inside the block this thread's passes are of the unedited model, and what the site reads is put in the list.
 
+        A pass that shows every position ends behind the layer, with `EnoughSeen`.
         What the passes say is of no use: where the residual r is wanted, the FFN's output is taken out, and what then
         goes into the sum is r, whatever dropout is on.
         """
@@ -144,6 +147,8 @@ class FeedForwardSite:
             stack.enter_context(self.applied(look))
             if self.anatomy.residual:
                 stack.enter_context(residuals(self.last, self._hooks.places, rest))
+            if self.anatomy.everywhere and self.anatomy.calls == 1:
+                stack.enter_context(ending_behind(self.model.get_submodule(self.anatomy.layer)))
             yield seen
 
     def reading(self) -> AbstractContextManager[None]:
@@ -161,6 +166,15 @@ class FeedForwardSite:
         Other threads see nothing of it; with `alone` none of them reads or changes the model meanwhile.
         """
         with self.lock.exclusive() if alone else self.reading(), self._originals_back(), self._hooks.applying(change):
+            yield
+
+    @contextlib.contextmanager
+    def standing(self, change: ChangeFunction, overrides: Mapping[str, Tensor]) -> Iterator[None]:
+        """Inside the block the model is, in this thread, the one with `change`, and with these parameters replaced.
+
+        Those stand in the model that everybody sees: nobody else looks meanwhile.
+        """
+        with self.applied(change, alone=bool(overrides)), swapped(self.model, overrides):
             yield
 
     @contextlib.contextmanager

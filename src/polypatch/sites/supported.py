@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from polypatch.errors import InputError, UnsupportedModelError
+from polypatch.sites.model_kind import ModelKind, kind_of
 
 MARK = "_carries_polypatch_edits"
 """Set on a model as long as edits are attached to it."""
@@ -45,16 +46,24 @@ def require_free(model: nn.Module) -> None:
         raise InputError("the model carries edits already; call unload() on its EditedModel first")
 
 
-def require_classifier(model: nn.Module) -> None:
-    """Refuse a model that gives a text no class, several classes or a number, or that computes its FFN in chunks.
+def require_answering(model: nn.Module) -> ModelKind:
+    """The kind of a model that can be edited; refuses one that gives a text no answer, several, or a number.
 
     A head with one logit says how likely its class is, and counts as two classes (`polypatch.sites.two_classes`).
 
     Raises:
-        UnsupportedModelError: it does.
+        UnsupportedModelError: it does, or it computes its FFN in chunks.
     """
-    config = getattr(model, "config", None)
-    if not getattr(config, "id2label", None) or not type(model).__name__.endswith("ForSequenceClassification"):
+    kind, config = kind_of(model), getattr(model, "config", None)
+    if kind is ModelKind.CLASSIFIER:
+        _require_one_class(model, config)
+    if getattr(config, "chunk_size_feed_forward", 0):
+        raise UnsupportedModelError("config.chunk_size_feed_forward must be 0: the patch is applied to whole sequences")
+    return kind
+
+
+def _require_one_class(model: nn.Module, config: object) -> None:
+    if not getattr(config, "id2label", None):
         raise UnsupportedModelError(
             f"{type(model).__name__} has no classification head. Load the checkpoint with "
             "AutoModelForSequenceClassification."
@@ -65,5 +74,3 @@ def require_classifier(model: nn.Module) -> None:
             "several or a number. If the head does choose one class, set model.config.problem_type to "
             "'single_label_classification'."
         )
-    if getattr(config, "chunk_size_feed_forward", 0):
-        raise UnsupportedModelError("config.chunk_size_feed_forward must be 0: the patch is applied to whole sequences")

@@ -12,8 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from polypatch.edits import Text
 from polypatch.sites.readout import Readout
-from polypatch.sites.rows import Queries, Question, Row, Said, answered_right, flat
+from polypatch.sites.rows import Queries, Question, Row, Said, Spoken, answered_right, flat
 from polypatch.sites.site import FeedForwardSite
 
 
@@ -79,6 +80,12 @@ class Answering:
             probability.append(sure.cpu())
         return Said(torch.cat(ids), torch.cat(probability))
 
+    def predict(self, texts: Sequence[Text], change: Change) -> Spoken:
+        """What the model answers to texts under `change`."""
+        with self.site.evaluating():
+            standing = self.site.standing(change, change.overrides)
+            return self.readout.predict(texts, lambda rows: self.said(rows, change), standing)
+
     def right(self, questions: Sequence[Question], change: Change) -> list[bool]:
         """Which questions are answered right: all ids that are wanted are said."""
         return answered_right(questions, self.said(flat(questions).rows, change))
@@ -87,6 +94,7 @@ class Answering:
 class Asked(Protocol):
     """As much of a tail as a question needs."""
 
+    site: FeedForwardSite
     readout: Readout
 
     def queries(self, rows: Sequence[Row]) -> Queries:
@@ -99,6 +107,10 @@ class Asked(Protocol):
 
     def said(self, rows: Sequence[Row], change: Change, wanted: Sequence[int] = ()) -> Said:
         """What the model says to rows under `change`; see `Answering.said`."""
+        ...
+
+    def predict(self, texts: Sequence[Text], change: Change) -> Spoken:
+        """What the model answers to texts under `change`."""
         ...
 
     def right(self, questions: Sequence[Question], change: Change) -> list[bool]:

@@ -33,7 +33,7 @@ TOKENS = {"cpu": 192}
 ACCELERATED = 6144
 """The same on any other device, where a small pass takes as long as a large one."""
 
-_TOKENIZING = threading.Lock()
+TOKENIZING = threading.Lock()
 """A fast tokenizer keeps the last call's truncation and padding: two calls at once would mix them up."""
 
 KEPT = 2**17
@@ -48,6 +48,7 @@ class Tokens:
         max_length: longest input in tokens; the tokenizer's own limit by default, or the model's where that is less.
         places: positions the model has; None where that is not known, and 512 are taken for it.
         padding: the number that the model knows padding by; the tokenizer's by default.
+        about: a row's context is the text that its tokens are written about, and not their segments.
 
     Raises:
         InputError: a longer input than the model has positions for.
@@ -59,6 +60,8 @@ class Tokens:
         max_length: int | None = None,
         places: int | None = None,
         padding: int | None = None,
+        *,
+        about: bool = False,
     ) -> None:
         if max_length is not None and not 1 <= max_length <= (places or max_length):
             most = "at least 1" if places is None else f"from 1 to {places}, the model's positions"
@@ -66,7 +69,7 @@ class Tokens:
         stated = tokenizer.model_max_length
         # Tokenizers that know no limit state a huge integer.
         self.max_length = max_length or min(stated if stated < 100_000 else places or 512, places or stated)
-        self.tokenizer = tokenizer
+        self.tokenizer, self.about = tokenizer, about
         self.padding = int((tokenizer.pad_token_id if padding is None else padding) or 0)
         self._rows: dict[Text, Row] = {}
 
@@ -89,7 +92,7 @@ class Tokens:
         columns = (
             [list(column) for column in zip(*texts, strict=True)] if isinstance(texts[0], tuple) else [list(texts)]
         )
-        with _TOKENIZING:
+        with TOKENIZING:
             encoded = self.tokenizer(*columns, truncation=True, max_length=self.max_length, padding=False)
         segments = encoded["token_type_ids"] if "token_type_ids" in encoded else [()] * len(texts)
         pairs = zip(encoded["input_ids"], segments, strict=True)
@@ -101,12 +104,22 @@ class Tokens:
 
     def pad(self, rows: Sequence[Row], device: torch.device) -> dict[str, Tensor]:
         """One batch, padded on the right to the bucket of its longest row."""
-        length = self._bucket(max(len(row.tokens) for row in rows))
-        batch = {"input_ids": [[*row.tokens, *[self.padding] * (length - len(row.tokens))] for row in rows]}
-        if rows[0].context:
-            batch["token_type_ids"] = [[*row.context, *[0] * (length - len(row.context))] for row in rows]
-        batch["attention_mask"] = [[1] * len(row.tokens) + [0] * (length - len(row.tokens)) for row in rows]
+        batch = self._padded([row.tokens for row in rows])
+        if self.about:
+            batch = {f"decoder_{name}": numbers for name, numbers in batch.items()}
+            batch |= self._padded([row.context for row in rows])
+        elif rows[0].context:
+            length = len(batch["input_ids"][0])
+            segments = [[*row.context, *[0] * (length - len(row.context))] for row in rows]
+            batch = {"input_ids": batch["input_ids"], "token_type_ids": segments, **batch}
         return {name: torch.tensor(numbers).to(device) for name, numbers in batch.items()}
+
+    def _padded(self, texts: Sequence[Sequence[int]]) -> dict[str, list[list[int]]]:
+        length = self._bucket(max(map(len, texts)))
+        return {
+            "input_ids": [[*tokens, *[self.padding] * (length - len(tokens))] for tokens in texts],
+            "attention_mask": [[1] * len(tokens) + [0] * (length - len(tokens)) for tokens in texts],
+        }
 
     def batches(
         self, rows: Sequence[Row], device: torch.device, *, filled: bool = True
@@ -119,11 +132,12 @@ class Tokens:
             filled: fill the last pass of a length up with copies of its first row; its first rows are `rows`'.
                 Without, it is smaller, and the last bits of what comes of it may be others.
         """
-        buckets: dict[tuple[int, bool], list[int]] = defaultdict(list)
+        buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
         for i, row in enumerate(rows):
-            buckets[self._bucket(len(row.tokens)), bool(row.context)].append(i)
-        for length, segmented in sorted(buckets):
-            members, size = buckets[length, segmented], rows_of(length, device)
+            context = self._bucket(len(row.context)) if self.about else bool(row.context)
+            buckets[self._bucket(len(row.tokens)), context].append(i)
+        for length, context in sorted(buckets):
+            members, size = buckets[length, context], rows_of(max(length, context) if self.about else length, device)
             for start in range(0, len(members), size):
                 chosen = members[start : start + size]
                 copies = [chosen[0]] * (size - len(chosen)) if filled else []

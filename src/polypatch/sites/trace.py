@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from polypatch.sites.model_kind import settled
 from polypatch.sites.modes import evaluating
 from polypatch.sites.shell import with_forwards
 
@@ -165,5 +166,5 @@ def traced(
     recorder = _Recorder(batch, instead or {})
     shell = with_forwards(model, {})  # where the model was compiled in place, its code does not look for these hooks
     with evaluating(model), recorder.on(model):
-        recorder.trace.logits = shell(**batch).logits
+        recorder.trace.logits = shell(**batch, **settled(model)).logits
     return recorder.trace

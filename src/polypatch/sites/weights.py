@@ -7,7 +7,8 @@ themselves compared, by their sums as whole numbers: a fused optimiser counts no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,19 @@ class Weights:
                 "as it is now anew, or put the old weights back"
             )
         self._marks = marks  # moved, or written over with the same
+
+
+@contextmanager
+def swapped(model: nn.Module, overrides: Mapping[str, Tensor]) -> Iterator[None]:
+    """Inside the block the parameters of these names have other numbers."""
+    own = {name: model.get_parameter(name).data for name in overrides}
+    try:
+        for name, tensor in overrides.items():
+            model.get_parameter(name).data = tensor.data.to(own[name])
+        yield
+    finally:
+        for name, data in own.items():
+            model.get_parameter(name).data = data
 
 
 def _marks(model: nn.Module, originals: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:

@@ -1,0 +1,83 @@
+"""NextTokens: what a causal language model is asked. A row for each token of an answer, its natural end included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import torch
+
+from polypatch.edits import Text
+from polypatch.sites.greedy import greedy
+from polypatch.sites.prompts import MOST, Prompts
+from polypatch.sites.rows import Question, Row, Said, Spoken
+from polypatch.sites.tokens import Tokens
+
+if TYPE_CHECKING:
+    from polypatch.sites.site import FeedForwardSite
+
+NEXT_TOKENS = "next-tokens"
+
+
+class NextTokens:
+    """A causal language model: an answer of m tokens is m + 1 rows, the last of which has to say the end.
+
+    That every row says what is wanted *is* greedy decoding giving exactly the answer.
+
+    Args:
+        site: of the model.
+        tokens: cuts texts.
+        most: tokens of an answer, its end included.
+        chat: wrap prompts in the tokenizer's chat template.
+    """
+
+    kind = NEXT_TOKENS
+    answers = None
+
+    def __init__(self, site: FeedForwardSite, tokens: Tokens, *, most: int = MOST, chat: bool = False) -> None:
+        self.tokens, self.width, self.model = tokens, site.width, site.model
+        self.prompts = Prompts(tokens, site.model, most, chat=chat)
+
+    def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
+        """The prompt with the answer behind it, in one pass.
+
+        A mapped prompt asks for the first token alone: behind it stands what only the true prompt leads to.
+        """
+        maps = via or [""] * len(texts)
+        return [self._asked(*one) for one in zip(texts, answers, maps, strict=True)]
+
+    def _asked(self, text: Text, answer: str, via: str) -> Question:
+        prompt, wanted = self.prompts.prompt(text), self.prompts.answer(text, answer)
+        if via:
+            return Question((Row(prompt, len(prompt) - 1, via=via),), wanted[:1])
+        tokens, first = (*prompt, *wanted[:-1]), len(prompt) - 1
+        return Question(tuple(Row(tokens, first + i) for i in range(len(wanted))), wanted)
+
+    def keep(self, texts: Sequence[Text]) -> list[tuple[Row, ...]]:
+        """Every position of each text, but that of the mark for the beginning, which all texts share."""
+        whole = [self.prompts.whole(text) for text in texts]
+        return [
+            tuple(Row(ids, place) for place in range(self.prompts.begins(ids) if len(ids) > 1 else 0, len(ids)))
+            for ids in whole
+        ]
+
+    def rows(self, texts: Sequence[Text]) -> list[Row]:
+        """The last token of each prompt: the answer begins behind it."""
+        prompts = [self.prompts.prompt(text) for text in texts]
+        return [Row(prompt, len(prompt) - 1) for prompt in prompts]
+
+    def answer(self, ids: Sequence[int]) -> str:
+        """The text of some tokens."""
+        return self.prompts.text(ids)
+
+    def predict(
+        self, texts: Sequence[Text], said: Callable[[Sequence[Row]], Said], edited: AbstractContextManager[object]
+    ) -> Spoken:
+        """Greedy decoding inside `edited`; the probability is that of the least sure token."""
+        del said
+        prompts = [self.prompts.prompt(text) for text in texts]
+        with edited:
+            written = greedy(self.model, prompts, self.prompts.ends, self.prompts.most)
+        sure = torch.tensor([one.probability for one in written], dtype=torch.float64)
+        return Spoken([self.answer(one.ids) for one in written], sure)
