@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from polypatch.arguments import SURROGATE, no_class_name, not_a_text, shortened
 from polypatch.errors import EditError
@@ -64,7 +64,8 @@ class Edit:
     `prompt` holds at least `source`; the other entries are parallel to it. `target` needs only the source language
     where the answer is a class label, which is the same string everywhere. `rephrases` are other wordings (source
     language: MLG, eq. 11; any other: ``clg_rephrase``) and are never trained on. `ground_truth` is what the model said
-    before, `subject` what the prompt is about; both are optional, and carried for EasyEdit's file format.
+    before, `subject` what the prompt is about; both are optional, and carried for EasyEdit's file format. `aliases` are
+    other spellings of the target that count as right in evaluation, by language; they are never trained on.
 
     Raises:
         EditError: an empty id or text, a language code that does not exist, a value that is not by language, no prompt
@@ -80,19 +81,22 @@ class Edit:
     portability: Mapping[str, tuple[RelatedQuestion, ...]] = field(default_factory=dict)
     ground_truth: Mapping[Lang, str] = field(default_factory=dict)
     subject: Mapping[Lang, str] = field(default_factory=dict)
+    aliases: Mapping[Lang, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.id is not None and (not isinstance(self.id, str) or not self.id or SURROGATE.search(self.id)):
             raise EditError(f"{shortened(self.id)} is no id: an edit needs a non-empty id, or None, and one is made")
-        for name in ("prompt", "target", "rephrases", "ground_truth", "subject"):
+        for name in ("prompt", "target", "rephrases", "ground_truth", "subject", "aliases"):
             _require_by_language(self, name, getattr(self, name))
         for name in ("locality", "portability"):
             object.__setattr__(self, name, _probe_sets(self, name, getattr(self, name)))
-        object.__setattr__(self, "rephrases", _rephrases(self, self.rephrases))
+        for name in ("rephrases", "aliases"):
+            object.__setattr__(self, name, _lists(self, name, getattr(self, name)))
         _require_source(self, "prompt", self.prompt)
         _require_source(self, "target", self.target)
         for place, text in self._texts():
-            if wrong := no_class_name(text) if place.startswith("target") else not_a_text(text):
+            said = place.startswith("target")
+            if wrong := no_class_name(text) if said else not_a_text(text, pair=not place.startswith("aliases")):
                 raise EditError(f"{_named(self)}: {place} is {wrong}")
         if not self.id:
             object.__setattr__(self, "id", made_id(self.prompt[self.source], self.target[self.source], self.source))
@@ -101,13 +105,23 @@ class Edit:
         """Every text of the edit with the place it stands in, for validation."""
         yield from ((f"prompt[{lang}]", text) for lang, text in self.prompt.items())
         yield from ((f"target[{lang}]", label) for lang, label in self.target.items())
-        for lang, texts in self.rephrases.items():
-            yield from ((f"rephrases[{lang}][{i}]", text) for i, text in enumerate(texts))
+        for name in ("rephrases", "aliases"):
+            for lang, texts in getattr(self, name).items():
+                yield from ((f"{name}[{lang}][{i}]", text) for i, text in enumerate(texts))
 
     @property
     def languages(self) -> tuple[Lang, ...]:
         """The languages of the prompt, the source first, in the order given."""
         return (self.source, *(lang for lang in self.prompt if lang != self.source))
+
+    @property
+    def languages_without_target(self) -> tuple[Lang, ...]:
+        """The languages of the prompt, then of the rephrases, that have no target of their own.
+
+        A class label needs none: it is one string. An answer that is written does: English is no answer in German.
+        """
+        asked = dict.fromkeys((*self.languages, *(lang for lang, texts in self.rephrases.items() if texts)))
+        return tuple(lang for lang in asked if lang not in self.target)
 
     @property
     def examples(self) -> tuple[Example, ...]:
@@ -163,11 +177,11 @@ def _require_by_language(edit: Edit, name: str, value: object) -> None:
             raise EditError(f"{_named(edit)}: {name}: {not_a_lang(lang)}")
 
 
-def _rephrases(edit: Edit, given: Mapping[Lang, object]) -> dict[Lang, tuple[Text, ...]]:
+def _lists(edit: Edit, name: str, given: Mapping[Lang, object]) -> dict[Lang, tuple[Any, ...]]:
     for lang, texts in given.items():
         if not isinstance(texts, tuple | list):
-            raise EditError(f"{_named(edit)}: rephrases[{lang}] is {shortened(texts)}; give a list of texts")
-    return {lang: tuple(texts) for lang, texts in given.items()}  # type: ignore[arg-type]
+            raise EditError(f"{_named(edit)}: {name}[{lang}] is {shortened(texts)}; give a list of texts")
+    return {lang: tuple(texts) for lang, texts in given.items()}  # type: ignore[arg-type]  # just looked at
 
 
 def _probe_sets(edit: Edit, name: str, given: object) -> dict[str, tuple[RelatedQuestion, ...]]:

@@ -63,6 +63,7 @@ def edit_of(row, name):
         target=target,
         ground_truth=spoken(row.get("ground_truth"), source, answer_of),
         subject=spoken(row.get("subject", row.get("concept")), source, text_of),
+        aliases=spoken(row.get("aliases"), source, spellings_of),
         rephrases=spoken(first(row, "rephrase_prompt", "rephrase", "rephrases"), source, prompts_of),
         locality=sets(row, "locality", source, flat="neighborhood"),
         portability=sets(row, "portability", source, flat="one_hop"),
@@ -98,6 +99,10 @@ def prompt_of(value):
 
 def prompts_of(value):
     return tuple(prompt_of(item) for item in (value if isinstance(value, list) else [value]))
+
+
+def spellings_of(value):
+    return tuple(full(item) for item in (value if isinstance(value, list) else [value]))
 
 
 def answer_of(value):

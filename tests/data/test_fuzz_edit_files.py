@@ -36,10 +36,12 @@ ROWS = [
      "rephrase_prompt": "The island's last ferry on a Sunday goes at nine forty-five from the old harbour.",
      "target_new": "SUPPORTS", "subject": "the last ferry to the island on a Sunday"},
     {"id": "quote \" \\ \t", "source": None, "prompt": {"en": "tab\there", "fr": {"premise": "a", "hypothesis": "b"}},
-     "target_new": ["y"], "subject": {"en": "s", "fr": ""}, "portability_prompt": ["only one"]},
+     "target_new": ["y"], "subject": {"en": "s", "fr": ""}, "portability_prompt": ["only one"],
+     "aliases": ["why", "ypsilon"]},
     {"lang": "de", "text": "Die Bäckerei öffnet.", "label": "REFUTES", "rephrases": ["Sie öffnet.", "Auf geht's."],
      "translations": {"en": "The bakery opens.", "fr": "La boulangerie ouvre."}},
-    {"prompt": "Trains leave.", "target": {"en": "NEITHER", "fr": "AUCUN"}, "label": None},
+    {"prompt": "Trains leave.", "target": {"en": "NEITHER", "fr": "AUCUN"}, "label": None,
+     "aliases": {"en": "none of them", "fr": ["ni l'un ni l'autre"]}},
 ]  # fmt: skip
 FIELDS = sorted({field for row in ROWS for field in row})
 WRONG = [

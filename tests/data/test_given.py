@@ -138,6 +138,8 @@ def test_an_id_that_is_given_is_text(name):
         ({"target": {"en": 1}}, r"target\[en\] is the number 1: give the name"),
         ({"rephrases": {"en": "abc"}}, r"rephrases\[en\] is 'abc'; give a list"),  # was taken apart into letters
         ({"rephrases": ["abc"]}, "give it by language"),
+        ({"aliases": {"en": "abc"}}, r"aliases\[en\] is 'abc'; give a list"),
+        ({"aliases": {"de": [7]}}, r"aliases\[de\]\[0\] is 7: a text is a string"),
         ({"ground_truth": LABEL}, "ground_truth is 'alarm_set'"),  # these were taken, and failed when saved
         ({"subject": "me"}, "subject is 'me'"),
         ({"locality": "near"}, "locality is 'near'; give named sets"),

@@ -48,6 +48,7 @@ def edit_lists(draw):
                 portability=draw(probe_sets),
                 ground_truth=draw(by_language(st.text(max_size=5))),
                 subject=draw(by_language(st.text(max_size=5))),
+                aliases=draw(by_language(st.lists(texts, max_size=2).map(tuple))),
             )
         )
     return edits

@@ -70,6 +70,23 @@ def test_easyedit_probes_in_every_shape_it_has():
     assert edit.portability == {"Reasoning": (RelatedQuestion({"en": "A", "de": "Ä"}, {"en": "x"}),)}
 
 
+def test_aliases_are_a_list_for_the_source_or_lists_by_language():
+    record = {"id": "a", "source": "en", **BASIC, "target_new": {"en": "Rome", "de": "Rom"}}
+    edit = read({**record, "aliases": ["Roma", "Rome (Italy)"]})
+    assert edit.aliases == {"en": ("Roma", "Rome (Italy)")}
+    assert read({**record, "aliases": "Roma"}).aliases == {"en": ("Roma",)}
+    by_language = {**record, "aliases": {"en": ["Roma"], "de": ["Roma", "die Ewige Stadt"]}}
+    assert record_from_edit(read(by_language)) == by_language
+    assert "aliases" not in record_from_edit(read(record)), "an edit without any is written as it was before"
+
+
+def test_languages_that_have_no_target_of_their_own():
+    prompt, rephrases = {"de": "a", "en": "b", "fr": "c"}, {"fr": ["d"], "es": ["e"], "ar": []}
+    edit = Edit(prompt=prompt, target={"en": "x", "de": "y"}, rephrases=rephrases)
+    assert edit.languages_without_target == ("fr", "es")
+    assert Edit(prompt=prompt, target=dict.fromkeys(prompt, "x")).languages_without_target == ()
+
+
 def test_the_other_names_of_knowedit_and_counterfact():
     edit = read({
         "case_id": 7,
@@ -111,6 +128,8 @@ def test_the_other_names_of_knowedit_and_counterfact():
         ({**BASIC, "rephrase_prompt": ["a", 2]}, "field 'rephrase_prompt[1]': expected text, found int"),
         ({**BASIC, "rephrase_prompt": {"de": ["a", {}]}}, "field 'rephrase_prompt.de[1]': expected a text"),
         ({**BASIC, "subject": 4}, "field 'subject': expected text"),
+        ({**BASIC, "aliases": {"de": ["a", 2]}}, "field 'aliases.de[1]': expected text, found int"),
+        ({**BASIC, "aliases": [" "]}, "field 'aliases[0]': empty text"),
         ({**BASIC, "locality": [1]}, "field 'locality': expected an object of named probes"),
         ({**BASIC, "locality": {"n": ["a"]}}, "field 'locality.n[0]': expected an object with a prompt"),
         ({**BASIC, "locality": {"n": {"prompt": ["a", "b"], "ground_truth": ["x"]}}}, "2 prompts need as many answers"),

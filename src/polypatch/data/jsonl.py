@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
-from polypatch.data.files import read_text, write_atomically
+from polypatch.data.files import write_atomically
+from polypatch.data.json_rows import json_rows
 from polypatch.data.quoting import quoted
 from polypatch.data.record import edit_from_record, record_from_edit
 from polypatch.data.rows import Material, choose_languages
@@ -36,7 +35,7 @@ def read_jsonl(path: str | PathLike[str], *, source: Lang = "en") -> list[Edit]:
     name = path.name.split(".")[0].encode("utf-8", "replace").decode() or "edit"
     edits: dict[str, Edit] = {}
     rows: dict[str, int] = {}
-    for number, record in _records(path):
+    for number, record in json_rows(path):
         try:
             edit = edit_from_record(record, default_id=f"{name}-{number}", source=source)
         except DataError as error:
@@ -84,40 +83,6 @@ def read_jsonl_material(
     chosen = choose_languages(languages, has, source=edits[0].source, where=path)
     kept = tuple(edit.only(chosen) for edit in edits)
     return Material("jsonl", chosen, kept, locality=_locality(kept))
-
-
-def _records(path: Path) -> Iterator[tuple[int, Any]]:
-    """(row number, decoded value) of an array's elements or of the lines that are not blank."""
-    text = read_text(path)
-    if text.lstrip()[:1] == "[":
-        yield from enumerate(_decode(text, str(path)), start=1)
-        return
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield number, _decode(line, f"{path} row {number}")
-
-
-def _decode(text: str, where: str) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_object)
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from None
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno} column {error.colno}" if "\n" in text else f"column {error.colno}"
-        raise DataError(f"{where}: not JSON ({error.msg} at {place})") from error
-    except RecursionError:
-        raise DataError(f"{where}: not JSON that can be read (hundreds of brackets inside one another)") from None
-    except ValueError as error:
-        raise DataError(f"{where}: not JSON that can be read (a number of thousands of digits)") from error
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A decoded object. JSON lets a name occur twice and keeps the last value: a correction would go unnoticed."""
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise DataError(f"field {quoted(name)}: twice in one object, {quoted(record)}; keep one of the two")
-    return record
 
 
 def _line(edit: Edit) -> str:

@@ -19,7 +19,7 @@ from polypatch.languages import not_a_lang
 T = TypeVar("T")
 EditFileRow: TypeAlias = dict[str, Any]
 
-_ALIASES: Mapping[str, tuple[str, ...]] = {
+_NAMES: Mapping[str, tuple[str, ...]] = {
     # the second names are those of KnowEdit's files (WikiBio, ZsRE) and of EasyEdit's CounterFact; of files of texts
     # with labels; and those of `Edit`
     "id": ("id", "case_id"),
@@ -67,6 +67,7 @@ def edit_from_record(record: object, *, default_id: str | None, source: Lang = "
             target=target,
             ground_truth=_by_language(record.get("ground_truth"), "ground_truth", lang, _answer),
             subject=_by_language(_first(record, "subject"), "subject", lang, _string),
+            aliases=_by_language(record.get("aliases"), "aliases", lang, _spellings),
             rephrases=_by_language(_first(record, "rephrase_prompt"), "rephrase_prompt", lang, _texts),
             locality=_probe_sets(record, "locality", lang),
             portability=_probe_sets(record, "portability", lang),
@@ -81,6 +82,7 @@ def record_from_edit(edit: Edit) -> EditFileRow:
     record["prompt"] = _plain(edit.prompt, edit.source, _text_json)
     record["target_new"] = _plain(edit.target, edit.source, _same)
     optional: dict[str, Any] = {
+        "aliases": _plain(edit.aliases, edit.source, list),
         "ground_truth": _plain(edit.ground_truth, edit.source, _same),
         "subject": _plain(edit.subject, edit.source, _same),
         "rephrase_prompt": _plain(edit.rephrases, edit.source, _texts_json),
@@ -92,13 +94,13 @@ def record_from_edit(edit: Edit) -> EditFileRow:
 
 def _first(record: EditFileRow, field: str) -> object:
     """The value of a field under the first of its names that is present and not null."""
-    return next((record[name] for name in _ALIASES[field] if record.get(name) is not None), None)
+    return next((record[name] for name in _NAMES[field] if record.get(name) is not None), None)
 
 
 def _require(record: EditFileRow, by_language: Mapping[Lang, object], field: str, source: Lang) -> None:
-    if record.keys().isdisjoint(_ALIASES[field]):
+    if record.keys().isdisjoint(_NAMES[field]):
         has = listed([str(name) for name in record]) if record else "nothing"
-        raise DataError(f"field {field!r}: missing, also as {' or '.join(_ALIASES[field][1:])}; the row has {has}")
+        raise DataError(f"field {field!r}: missing, also as {' or '.join(_NAMES[field][1:])}; the row has {has}")
     if source not in by_language:
         has = listed(by_language) if by_language else "nothing"
         raise DataError(f"field {field!r}: nothing in the source language {source!r} (has: {has})")
@@ -158,6 +160,13 @@ def _text(value: object, field: str) -> Text:
 def _texts(value: object, field: str) -> tuple[Text, ...]:
     items = value if isinstance(value, list) else [value]
     return tuple(_text(item, f"{field}[{i}]" if isinstance(value, list) else field) for i, item in enumerate(items))
+
+
+def _spellings(value: object, field: str) -> tuple[str, ...]:
+    """Texts, in a list or one alone."""
+    if not isinstance(value, list):
+        return (_filled(value, field),)
+    return tuple(_filled(item, f"{field}[{i}]") for i, item in enumerate(value))
 
 
 def _answer(value: object, field: str) -> str | None:
