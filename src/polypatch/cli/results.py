@@ -8,8 +8,8 @@ from rich.console import Console
 
 from polypatch.cli.shown import shown
 from polypatch.evaluation import Report, console_table
-from polypatch.evaluation.in_words import LEGEND, in_words
-from polypatch.evaluation.tables import agreement_grid
+from polypatch.evaluation.in_words import in_words, legend
+from polypatch.evaluation.tables import agreement_grid, answers_grid
 from polypatch.runs.results import RunResults
 from polypatch.store.run_folder import results_in
 
@@ -17,7 +17,10 @@ from polypatch.store.run_folder import results_in
 def show_results(results: RunResults, console: Console) -> None:
     """Tables, failures and files, on the terminal."""
     console.print(console_table(results.reports))
-    console.print(f"{LEGEND}\n")
+    answers = answers_grid(results.reports)
+    if answers.rows:
+        console.print(answers.to_console())
+    console.print(f"{legend(results.reports)}\n")
     show_agreement(results.reports, console)
     made = sum(outcome.triggered for outcome in results.outcomes)
     line = f"{len(results.outcomes)} edits: {made} needed a change, {made - len(results.failed)} took"

@@ -2,12 +2,15 @@
 
 from polypatch.evaluation.aggregate import Aggregate, Stat, aggregate
 from polypatch.evaluation.cells import Cells, load_cells, save_cells
+from polypatch.evaluation.matrix import Matrix, matrix, matrix_grid
 from polypatch.evaluation.measure import evaluate
 from polypatch.evaluation.metrics import Locality
 from polypatch.evaluation.paired import Gain, gain
+from polypatch.evaluation.perplexity import perplexities, perplexity
 from polypatch.evaluation.report import Report, load_reports, save_reports
 from polypatch.evaluation.subsets import prompts, source_errors, wrong_everywhere
 from polypatch.evaluation.tables import console_table, latex_table, locality_table, markdown_table
+from polypatch.evaluation.teacher_forced import token_accuracies, token_accuracy
 from polypatch.evaluation.transfer import Transfer, transfer
 
 __all__ = [
@@ -15,6 +18,7 @@ __all__ = [
     "Cells",
     "Gain",
     "Locality",
+    "Matrix",
     "Report",
     "Stat",
     "Transfer",
@@ -27,10 +31,16 @@ __all__ = [
     "load_reports",
     "locality_table",
     "markdown_table",
+    "matrix",
+    "matrix_grid",
+    "perplexities",
+    "perplexity",
     "prompts",
     "save_cells",
     "save_reports",
     "source_errors",
+    "token_accuracies",
+    "token_accuracy",
     "transfer",
     "wrong_everywhere",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from polypatch.evaluation.metrics import Percent
+from polypatch.evaluation.metrics import Percent, mean
 from polypatch.evaluation.report_data import ReportData
 
 R = TypeVar("R", bound=ReportData)
@@ -64,16 +64,20 @@ def with_original(reports: Sequence[R]) -> list[R]:
     if any(report.recipe == "original" for report in reports):
         return list(reports)
     alike: dict[str, list[R]] = {}
-    for original in (report.original for report in reports if report.original is not None):
+    for original in (_original(report) for report in reports if report.original is not None):
         core = replace(original.without_splits(), seed=0, cells=None, original=None)
-        alike.setdefault(repr(core), []).append(original)  # type: ignore[arg-type]  # mypy: its own kind is not R
+        alike.setdefault(repr(core), []).append(original)
     return [*(_merged(group) for group in alike.values()), *reports]
 
 
 def values(report: ReportData) -> dict[str, Percent]:
     """Every number of a report under a flat name."""
     flat: dict[str, Percent] = {name: getattr(report, name) for name in _PLAIN}
-    flat |= {f"clg.{lang}": value for lang, value in report.clg.items()}
+    flat |= {f"{name}_avg": mean(getattr(report, name).values()) for name in ("f1_clg", "confusion")}
+    for name in ("clg", "f1_clg", "confusion"):
+        flat |= {f"{name}.{lang}": value for lang, value in getattr(report, name).items()}
+    for name in _TWICE:
+        flat |= {f"{name}.{lang}": after for lang, (_, after) in getattr(report, name).items()}
     for name, measured in report.locality.items():
         flat |= {f"locality.{name}.{definition}": value for definition, value in measured._asdict().items()}
     return flat
@@ -81,9 +85,19 @@ def values(report: ReportData) -> dict[str, Percent]:
 
 _PLAIN = (
     *("patches", "reliability", "mlg", "clg_avg", "clg_seen", "clg_unseen", "clg_never", "clg_rephrase"),
-    *("confidence", "below_half", "below_half_kept"),
+    *("confidence", "below_half", "below_half_kept", "f1", "repetition"),
     *("seconds_per_edit", "seconds_total", "edits", "triggered", "success_rate", "retries", "source_errors"),
 )
+
+
+def _original(report: R) -> R:
+    """The unedited model's report, with what was measured of both models in one go."""
+    was = {name: {lang: (one, one) for lang, (one, _) in getattr(report, name).items()} for name in _TWICE}
+    found: R = report.original  # type: ignore[assignment]  # mypy: its own kind is not R
+    return replace(found, **was) if any(was.values()) else found  # type: ignore[arg-type]  # names that run time knows
+
+
+_TWICE = ("perplexity", "teacher_forced")
 
 
 def _merged(originals: Sequence[R]) -> R:

@@ -10,12 +10,13 @@ import numpy as np
 
 from polypatch.data.given import edits_in, labelled_in
 from polypatch.edited_model import EditedModel
-from polypatch.edits import Edit, Labelled, Lang, is_lang
+from polypatch.edits import Edit, Labelled, Lang, Text, is_lang
 from polypatch.errors import EditError, InputError
 from polypatch.evaluation import metrics
 from polypatch.evaluation.cells import Cells, drawn_languages, masks
-from polypatch.evaluation.metrics import MISSING, Correct, Ints, Percent
-from polypatch.evaluation.questions import Answers, Questions
+from polypatch.evaluation.generated import NO_TARGET, SAME_REPHRASE, left_out, measured, same_question
+from polypatch.evaluation.metrics import MISSING, Correct, Ints, Mask, Percent
+from polypatch.evaluation.questions import Answers, Generated, Questions
 from polypatch.evaluation.report import Report
 from polypatch.evaluation.report_data import When
 from polypatch.languages import languages_in
@@ -32,6 +33,7 @@ class _Plan:
     source_rephrases: list[int]
     other_rephrases: Mapping[Lang, list[int]]
     locality: Mapping[str, list[int]]
+    left_out: Mapping[str, int]  # not asked, by the reason why
 
 
 def evaluate(
@@ -55,6 +57,11 @@ def evaluate(
             metric that would need a prediction is None.
         config: kept in the report as it is.
 
+    A model that writes freely is right where what it generates matches the target or an alias exactly, in the normal
+    form of the question's language; F1, language confusion and repetition stand beside it. Rephrases that equal their
+    prompt, and questions in a language where an edit has no target of its own, are not asked: `Report.left_out` counts
+    them.
+
     Cost columns (patches, seconds, triggered, retries, success_rate) describe the model's whole stream.
 
     Raises:
@@ -76,13 +83,15 @@ def evaluate(
         return Report(**_cost(edited, edits, config), when="immediate", reliability=_immediate(edits, edited.outcomes))
     answers = questions.answer(edited.answers_before_after)
     cells = _cells(edited, edits, plan, answers)
-    original = _original(edited, plan, answers, cells)
+    original = _original(edited, edits, plan, answers, cells)
     return Report(
         **_cost(edited, edits, config),
         **_scores(plan, cells, cells.after, answers.right_after),
         **_confidence(plan, cells, answers),
+        **_generated(edits, plan, cells, answers, answers.after),
+        left_out=plan.left_out,
         cost=_elsewhere(plan, answers, edits) if plan.locality else edited.cost,
-        locality=_localities(plan, answers, answers.after),
+        locality=_localities(plan, answers.right_before, answers.right_after, answers.after == answers.before),
         source_errors=original.source_errors,
         cells=cells,
         original=original,
@@ -100,18 +109,36 @@ def _plan(
     cells = np.full((len(edits), len(languages)), MISSING, dtype=np.int64)
     source_rephrases: list[int] = []
     other_rephrases: dict[Lang, list[int]] = {}
+    not_asked: list[str] = []
     for row, edit in enumerate(edits):
         for column, lang in enumerate(languages):
-            place = f"edit {edit.id!r}, target[{lang}]"
-            if lang in edit.prompt:
-                cells[row, column] = questions.ask(edit.prompt[lang], edit.target_in(lang), place)
-            asked = [questions.ask(text, edit.target_in(lang), place) for text in edit.rephrases.get(lang, ())]
+            prompt, rephrases = _askable(questions, edit, lang, not_asked)
+            place, aliases = f"edit {edit.id!r}, target[{lang}]", edit.aliases.get(lang, ())
+            if prompt is not None:
+                cells[row, column] = questions.ask(prompt, edit.target_in(lang), place, lang, aliases)
+            asked = [questions.ask(text, edit.target_in(lang), place, lang, aliases) for text in rephrases]
             (source_rephrases if lang == edit.source else other_rephrases.setdefault(lang, [])).extend(asked)
     sets = {
-        name: [questions.ask(text, label, f"locality[{name}][{i}]") for i, (text, label) in enumerate(rows)]
+        name: [
+            questions.ask(text, label, f"locality[{name}][{i}]", _lang_of(name, edits))
+            for i, (text, label) in enumerate(rows)
+        ]
         for name, rows in locality.items()
     }
-    return _Plan(languages, cells, source_rephrases, other_rephrases, sets)
+    return _Plan(languages, cells, source_rephrases, other_rephrases, sets, left_out(not_asked))
+
+
+def _askable(questions: Questions, edit: Edit, lang: Lang, not_asked: list[str]) -> tuple[Text | None, Sequence[Text]]:
+    """The prompt and the rephrases in `lang` that count, and why others do not: of labels all do."""
+    prompt, rephrases = edit.prompt.get(lang), edit.rephrases.get(lang, ())
+    if not questions.free:
+        return prompt, rephrases
+    if lang not in edit.target:
+        not_asked += [NO_TARGET] * ((prompt is not None) + len(rephrases))
+        return None, ()
+    other = [text for text in rephrases if not same_question(text, prompt, lang)]
+    not_asked += [SAME_REPHRASE] * (len(rephrases) - len(other))
+    return prompt, other
 
 
 def _columns(edits: Sequence[Edit], only: Sequence[Lang] | None) -> tuple[Lang, ...]:
@@ -142,14 +169,15 @@ def _spread(right: Correct, rows: Ints) -> Correct:
     return spread
 
 
-def _original(edited: EditedModel, plan: _Plan, answers: Answers, cells: Cells) -> Report:
+def _original(edited: EditedModel, edits: Sequence[Edit], plan: _Plan, answers: Answers, cells: Cells) -> Report:
     """The unedited model on the same texts; its seen and unseen are its accuracy on the edited model's cells."""
     return Report(
         recipe="original",
         seed=edited.rules.seed,
         edits=len(cells.edits),
         **_scores(plan, cells, cells.before, answers.right_before),
-        locality=_localities(plan, answers, answers.before),
+        **_generated(edits, plan, cells, answers, answers.before),
+        locality=_localities(plan, answers.right_before, answers.right_before, answers.before == answers.before),
         source_errors=int((cells.before[cells.source] == 0).sum()),
     )
 
@@ -181,21 +209,28 @@ def _confidence(plan: _Plan, cells: Cells, answers: Answers) -> dict[str, Any]:
 
 
 def _elsewhere(plan: _Plan, answers: Answers, edits: Sequence[Edit]) -> Cost:
-    """The cost on the locality sets, by language: ``test.de`` is German, ``test`` in the language of the edits."""
-    source = edits[0].source if edits else "en"
+    """The cost on the locality sets, by language."""
     changed = answers.before != answers.after
-    return counted(
-        (suffix if dot and is_lang(suffix) else source, bool(changed[row]))
-        for _, dot, suffix, rows in ((*name.rpartition("."), rows) for name, rows in plan.locality.items())
-        for row in rows
-    )
+    return counted((_lang_of(name, edits), bool(changed[row])) for name, rows in plan.locality.items() for row in rows)
 
 
-def _localities(plan: _Plan, answers: Answers, after: Ints) -> dict[str, metrics.Locality]:
-    return {
-        name: metrics.locality(answers.before[rows], after[rows], answers.gold[rows])
-        for name, rows in plan.locality.items()
-    }
+def _lang_of(name: str, edits: Sequence[Edit]) -> Lang:
+    """The language of a locality set: ``test.de`` is German, ``test`` in the language of the edits."""
+    _, dot, suffix = name.rpartition(".")
+    source = edits[0].source if edits else "en"
+    return suffix if dot and is_lang(suffix) else source
+
+
+def _localities(plan: _Plan, before: Correct, after: Correct, same: Mask) -> dict[str, metrics.Locality]:
+    agrees = same.astype(np.int8)
+    return {name: metrics.locality_of(before[rows], after[rows], agrees[rows]) for name, rows in plan.locality.items()}
+
+
+def _generated(edits: Sequence[Edit], plan: _Plan, cells: Cells, answers: Answers, said: Ints) -> dict[str, Any]:
+    """What only a model that writes freely has."""
+    if not isinstance(answers, Generated):
+        return {}
+    return measured(edits, plan.languages, plan.cells, cells.source, answers, said)
 
 
 def _cost(edited: EditedModel, edits: Sequence[Edit], config: Mapping[str, Any] | None) -> dict[str, Any]:

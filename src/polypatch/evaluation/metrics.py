@@ -102,8 +102,7 @@ def confidence(probability: Floats, where: Mask) -> tuple[Percent, Percent]:
 
 def retention(before: Ints, after: Ints, gold: Ints) -> Percent:
     """100 × accuracy after ÷ accuracy before (Transformer-Patcher's TrainR and TestR); None where before is 0."""
-    was, now = accuracy(before, gold), accuracy(after, gold)
-    return None if not was or now is None else 100.0 * now / was
+    return _ratio(accuracy(before, gold), accuracy(after, gold))
 
 
 def agreement(before: Ints, after: Ints) -> Percent:
@@ -113,7 +112,17 @@ def agreement(before: Ints, after: Ints) -> Percent:
 
 def locality(before: Ints, after: Ints, gold: Ints) -> Locality:
     """Eq. 13 and the two other definitions, on one set: classes by the unedited model, the edited one, and gold."""
-    return Locality(accuracy(after, gold), retention(before, after, gold), agreement(before, after))
+    return locality_of(_right(before, gold), _right(after, gold), _right(after, before))
+
+
+def locality_of(right_before: Correct, right_after: Correct, same: Correct) -> Locality:
+    """The same from what is right before and after, and whether both said the same, however that was judged."""
+    was, now = share(right_before), share(right_after)
+    return Locality(now, _ratio(was, now), share(same))
+
+
+def _ratio(was: Percent, now: Percent) -> Percent:
+    return None if not was or now is None else 100.0 * now / was
 
 
 def _right(predicted: Ints, gold: Ints) -> Correct:

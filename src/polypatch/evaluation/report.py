@@ -22,12 +22,12 @@ class Report(ReportData):
         return tables.html_tables([self])
 
     def to_markdown(self) -> str:
-        """Table 1 with the unedited model's row first, then the three localities of every set."""
-        return "\n".join(tables.both_tables([self], "markdown"))
+        """Table 1 with the unedited model's row first, a writing model's answers, the three localities of every set."""
+        return "\n".join(tables.all_tables([self], "markdown"))
 
     def to_latex(self) -> str:
         """The same tables in LaTeX (package booktabs)."""
-        return "\n".join(tables.both_tables([self], "latex"))
+        return "\n".join(tables.all_tables([self], "latex"))
 
 
 def save_reports(reports: Iterable[Report], path: str | Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, TypeAlias
 
@@ -15,6 +15,9 @@ from polypatch.model.cost import Cost, cost_from_plain
 from polypatch.outcomes import TrajectoryPoint
 
 When: TypeAlias = Literal["final", "immediate"]
+
+Twice: TypeAlias = tuple[float | None, float | None]
+"""A number of the unedited and of the edited model."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,6 +50,16 @@ class ReportData:
         success_rate: share of triggered edits that succeeded, right after each.
         retries: training runs beyond the first, over the stream.
         source_errors: source-language prompts the unedited model gets wrong.
+        f1: of a model that writes freely: mean token F1 over the source-language prompts, where `reliability` is exact
+            match. This and all down to `sources` are empty for a classifier.
+        f1_clg: the same over the parallel prompts, by language, as `clg`.
+        confusion: share of the answers to parallel prompts that are in another language than the prompt, by language.
+        repetition: share of the answers to prompts that end in a loop.
+        perplexity: of plain text, by language, of the unedited and of the edited model; from whoever measured it.
+        teacher_forced: token accuracy of the targets given the right tokens before them (EasyEdit's protocol), by
+            language, of the unedited and of the edited model; from whoever measured it.
+        left_out: how many questions were not asked: ``rephrase_is_prompt``, ``no_target_in_language``.
+        sources: the languages that the edits were made in.
         when: ``final`` model or ``immediate``, right after each edit.
         trajectory: the model's state along the stream.
         config: whatever describes the run.
@@ -77,6 +90,14 @@ class ReportData:
     success_rate: Percent = None
     retries: int = 0
     source_errors: int | None = None
+    f1: Percent = None
+    f1_clg: Mapping[Lang, Percent] = field(default_factory=dict)
+    confusion: Mapping[Lang, Percent] = field(default_factory=dict)
+    repetition: Percent = None
+    perplexity: Mapping[Lang, Twice] = field(default_factory=dict)
+    teacher_forced: Mapping[Lang, Twice] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    sources: tuple[Lang, ...] = ()
     when: When = "final"
     trajectory: tuple[TrajectoryPoint, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -97,6 +118,7 @@ class ReportData:
         row |= {name: plain(getattr(self, name)) for name in _EXTRAS}
         row["trajectory"] = [plain(_point_row(point)) for point in self.trajectory]
         row["cost"] = None if self.cost is None else self.cost.to_plain()
+        row |= {name: plain(value) for name in _GENERATED if (value := getattr(self, name)) not in (None, {}, ())}
         row["config"] = plain(self.config)
         row["original"] = None if self.original is None else self.original.to_row()
         return row
@@ -111,7 +133,10 @@ class ReportData:
         try:
             return cls(
                 **{name: row[name] for name in (*_NUMBERS, "seconds_per_edit")},
-                **{name: row[name] for name in _EXTRAS if name in row},
+                **{name: row[name] for name in (*_EXTRAS, *_PLAIN_GENERATED) if name in row},
+                perplexity=_twice(row.get("perplexity", {})),
+                teacher_forced=_twice(row.get("teacher_forced", {})),
+                sources=tuple(row.get("sources", ())),
                 locality={name: Locality(**measured) for name, measured in row["locality"].items()},
                 trajectory=tuple(TrajectoryPoint(**point) for point in row.get("trajectory", ())),
                 cost=None if row.get("cost") is None else cost_from_plain(row["cost"]),
@@ -138,6 +163,12 @@ _EXTRAS = (
     *("confidence", "below_half", "below_half_kept"),
     *("edits", "triggered", "success_rate", "retries", "seconds_total", "source_errors", "when"),
 )
+_PLAIN_GENERATED = ("f1", "f1_clg", "confusion", "repetition", "left_out")
+_GENERATED = (*_PLAIN_GENERATED, "perplexity", "teacher_forced", "sources")
+
+
+def _twice(by_language: Mapping[Lang, Sequence[float | None]]) -> dict[Lang, Twice]:
+    return {lang: (before, after) for lang, (before, after) in by_language.items()}
 
 
 def _point_row(point: TrajectoryPoint) -> dict[str, object]:

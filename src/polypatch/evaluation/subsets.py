@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
+from polypatch.evaluation.generated import accepted
+from polypatch.evaluation.match import exact
 
 
 def prompts(edits: Iterable[Edit], languages: Sequence[Lang] | None = None) -> list[Text]:
@@ -15,7 +17,11 @@ def prompts(edits: Iterable[Edit], languages: Sequence[Lang] | None = None) -> l
 
 
 def wrong_everywhere(
-    edits: Iterable[Edit], base_predictions: Mapping[Text, str], languages: Sequence[Lang] | None = None
+    edits: Iterable[Edit],
+    base_predictions: Mapping[Text, str],
+    languages: Sequence[Lang] | None = None,
+    *,
+    generated: bool = False,
 ) -> tuple[Edit, ...]:
     """The edits that the unedited model gets wrong in all of `languages` (Table 3's 722 of XFEVER).
 
@@ -25,24 +31,35 @@ def wrong_everywhere(
         edits: the stream; its order is kept.
         base_predictions: prompt -> label of the unedited model, as in ``dict(zip(prompts(edits), labels))``.
         languages: where an edit must be wrong.
+        generated: the predictions are no labels but generated answers: right is an exact match of normal forms.
 
     Raises:
         InputError: a prompt without a prediction.
     """
-    return tuple(edit for edit in edits if _wrong_in_all(edit, base_predictions, languages or edit.languages))
+    judge = _wrong_answer if generated else _wrong
+    return tuple(
+        edit
+        for edit in edits
+        if all(lang in edit.prompt and judge(edit, lang, base_predictions) for lang in languages or edit.languages)
+    )
 
 
-def source_errors(edits: Iterable[Edit], base_predictions: Mapping[Text, str]) -> int:
-    """How many edits the unedited model gets wrong in their source language."""
-    return sum(_wrong(edit, edit.source, base_predictions) for edit in edits)
-
-
-def _wrong_in_all(edit: Edit, predicted: Mapping[Text, str], languages: Sequence[Lang]) -> bool:
-    return all(lang in edit.prompt and _wrong(edit, lang, predicted) for lang in languages)
+def source_errors(edits: Iterable[Edit], base_predictions: Mapping[Text, str], *, generated: bool = False) -> int:
+    """How many edits the unedited model gets wrong in their source language; `generated` as above."""
+    judge = _wrong_answer if generated else _wrong
+    return sum(judge(edit, edit.source, base_predictions) for edit in edits)
 
 
 def _wrong(edit: Edit, lang: Lang, predicted: Mapping[Text, str]) -> bool:
+    return _predicted(edit, lang, predicted) != edit.target_in(lang)
+
+
+def _wrong_answer(edit: Edit, lang: Lang, predicted: Mapping[Text, str]) -> bool:
+    return not exact(_predicted(edit, lang, predicted), accepted(edit, lang), lang)
+
+
+def _predicted(edit: Edit, lang: Lang, predicted: Mapping[Text, str]) -> str:
     text = edit.prompt[lang]
     if text not in predicted:
         raise InputError(f"edit {edit.id!r}: no base prediction for its prompt in {lang!r}; predict prompts(edits)")
-    return predicted[text] != edit.target_in(lang)
+    return predicted[text]

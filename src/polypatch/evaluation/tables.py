@@ -18,9 +18,10 @@ BLANK = "–"
 def results_grid(reports: Sequence[ReportData], *, decimals: int = 1, original: bool = True) -> Grid:
     """Table 1: one row per recipe; columns for which no report has a value are dropped.
 
-    Recipe | Patches | Reliability | MLG | CLG de … Avg seen unseen never rephrase | Confidence | Locality train test |
-    s/edit. Confidence is the mean probability of the mended answers. Locality is the accuracy, on the sets without a
-    language in their name; `locality_grid` has the rest.
+    Recipe | Patches | Reliability | MLG | CLG de … Avg seen unseen never rephrase | F1 source CLG | Confusion |
+    Repetition | Confidence | Locality train test | s/edit. F1, confusion and repetition are a writing model's;
+    `answers_grid` has them by language. Confidence is the mean probability of the mended answers. Locality is the
+    accuracy, on the sets without a language in their name; `locality_grid` has the rest.
 
     Args:
         reports: several of one recipe are averaged, mean ± sample standard deviation.
@@ -46,6 +47,28 @@ def locality_grid(reports: Sequence[ReportData], *, decimals: int = 1, original:
                 body.append((name, row.title, *(_cell(row, key, show) for key in keys)))
         breaks.add(len(body) - 1)
     columns = (Column("", "Locality set"), Column("", "Recipe"), *(Column("", name) for name in _DEFINITIONS.values()))
+    return Grid(columns, tuple(body), stubs=2, breaks=frozenset(breaks))
+
+
+def answers_grid(reports: Sequence[ReportData], *, decimals: int = 1, original: bool = True) -> Grid:
+    """What a model that writes is measured by, language by language, the recipes below each other; else without rows.
+
+    Language | Recipe | EM | F1 | Teacher-forced | Confusion | Perplexity. EM is exact match: CLG, and reliability in
+    the source language of reports that have one and the same.
+    """
+    names = {name: heading for name, heading in _WRITTEN.items() if any(getattr(report, name) for report in reports)}
+    if names.keys() <= {"clg"}:
+        names = {}  # a classifier: Table 1 has all of it
+    sources = {lang for report in reports for lang in report.sources}
+    own = sources if len(sources) == 1 else set()
+    found = (lang for report in reports for name in names for lang in getattr(report, name))
+    rows, show = aggregate(with_original(reports) if original else reports), _fixed(decimals)
+    body, breaks = [], set()
+    for lang in _distinct((*own, *found)) if names else ():
+        keys = [_SOURCE[name] if lang in own and name in _SOURCE else f"{name}.{lang}" for name in names]
+        body += [(lang, row.title, *(_cell(row, key, show) for key in keys)) for row in rows]
+        breaks.add(len(body) - 1)
+    columns = (Column("", "Language"), Column("", "Recipe"), *(Column("", heading) for heading in names.values()))
     return Grid(columns, tuple(body), stubs=2, breaks=frozenset(breaks))
 
 
@@ -120,16 +143,28 @@ def locality_table(reports: Sequence[ReportData], *, decimals: int = 1, original
 
 def html_tables(reports: Sequence[ReportData]) -> str:
     """The same for a notebook."""
-    return "".join(grid.to_html() for grid in (results_grid(reports), locality_grid(reports)) if grid.rows)
+    return "".join(grid.to_html() for grid in _grids(reports))
 
 
-def both_tables(reports: Sequence[ReportData], how: TableFormat) -> list[str]:
-    """Table 1, and the localities where there are any."""
-    grids = [results_grid(reports), locality_grid(reports)]
-    return [grid.render(how) for grid in grids if grid.rows]
+def all_tables(reports: Sequence[ReportData], how: TableFormat) -> list[str]:
+    """Table 1, a writing model's answers by language, and the localities, where there are any."""
+    return [grid.render(how) for grid in _grids(reports)]
+
+
+def _grids(reports: Sequence[ReportData]) -> list[Grid]:
+    return [grid for grid in (results_grid(reports), answers_grid(reports), locality_grid(reports)) if grid.rows]
 
 
 _DEFINITIONS = {"accuracy": "Accuracy", "retention": "Retention", "agreement": "Agreement"}
+
+_WRITTEN = {
+    "clg": "EM",
+    "f1_clg": "F1",
+    "teacher_forced": "Teacher-forced",
+    "confusion": "Confusion",
+    "perplexity": "Perplexity",
+}
+_SOURCE = {"clg": "reliability", "f1_clg": "f1"}
 
 
 def _layout(reports: Sequence[ReportData], decimals: int) -> list[tuple[Column, str, Show]]:
@@ -145,6 +180,10 @@ def _layout(reports: Sequence[ReportData], decimals: int) -> list[tuple[Column, 
         *((Column("CLG", lang), f"clg.{lang}", percent) for lang in languages),
         (Column("CLG", "Avg"), "clg_avg", percent),
         *((Column("CLG", split), f"clg_{split}", percent) for split in splits),
+        (Column("F1", "source"), "f1", percent),
+        (Column("F1", "CLG"), "f1_clg_avg", percent),
+        (Column("", "Confusion"), "confusion_avg", percent),
+        (Column("", "Repetition"), "repetition", percent),
         (Column("", "Confidence"), "confidence", percent),
         *((Column("Locality", name), f"locality.{name}.accuracy", percent) for name in sets),
         (Column("", "s/edit"), "seconds_per_edit", _seconds),

@@ -13,9 +13,9 @@ from polypatch.data import EditingData
 from polypatch.evaluation import Report, markdown_table, save_cells, save_reports
 from polypatch.evaluation.aggregate import with_original
 from polypatch.evaluation.figures import save_figure, trajectory_figure
-from polypatch.evaluation.in_words import LEGEND
+from polypatch.evaluation.in_words import legend
 from polypatch.evaluation.strict_json import to_json
-from polypatch.evaluation.tables import locality_grid
+from polypatch.evaluation.tables import answers_grid, locality_grid
 from polypatch.files import write_atomic, writing
 from polypatch.model.cost import Cost, together
 from polypatch.outcomes import EditOutcome
@@ -75,7 +75,10 @@ class RunResults:
     def to_markdown(self) -> str:
         """The report for people."""
         parts = [f"# {inline(self.reports[0].recipe)}\n", fenced(self.command), "## Results\n"]
-        parts += [markdown_table(self.reports), f"{LEGEND}\n"]
+        parts += [markdown_table(self.reports), f"{legend(self.reports)}\n"]
+        answers = answers_grid(self.reports)
+        if answers.rows:
+            parts += ["## Answers, language by language\n", answers.to_markdown()]
         localities = locality_grid(self.reports)
         if localities.rows:
             parts += ["## Locality, set by set\n", localities.to_markdown()]
