@@ -6,16 +6,17 @@ import random
 from collections.abc import Sequence
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedTokenizerFast
+from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerFast
 
 from polypatch.edits import Edit, Lang
-from polypatch.testing.tiny_config import tiny_config
+from polypatch.sites.model_kind import ModelKind
+from polypatch.testing.tiny_config import head_entries, marks_of, model_class, tiny_config
 
 _SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprst" for vowel in "aeiou"]
 _PIECES = [*"abcdefghijklmnopqrstuvwxyz0123456789", *_SYLLABLES]
@@ -29,30 +30,41 @@ FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "distilbert")
 
 
 def tiny_model(
-    family: str, *, hidden: int = 32, layers: int = 2, classes: int = 3, seed: int = 0
+    family: str, head: str = "classifier", *, hidden: int = 32, layers: int = 2, classes: int = 3, seed: int = 0
 ) -> tuple[nn.Module, PreTrainedTokenizerFast]:
-    """A random classifier of any model type, in eval mode, and a tokenizer for it. No network.
+    """A random model of any type with any head, in eval mode, and a tokenizer for it. No network.
 
     Every parameter is random, those of layer norms and biases too, so that one forgotten anywhere shows. The labels
-    are ``class-0``, ``class-1``, …
+    of a classifier are ``class-0``, ``class-1``, …; a language model ends its answers with the tokenizer's end.
 
     Args:
         family: a model type of transformers.
+        head: ``"classifier"``, ``"causal"``, ``"seq2seq"`` or ``"masked"``.
         hidden: width d, a multiple of 4; for `FAMILIES`, the others have 32.
         layers: encoder layers; likewise, the others have two.
-        classes: labels.
+        classes: labels of a classifier.
         seed: of the weights; the caller's random state stays as it was.
     """
-    tokenizer = _tiny_tokenizer(family)
-    config = _encoder_config(family, hidden, layers) if family in FAMILIES else tiny_config(family, tokenizer)
+    kind = ModelKind(head)
+    tokenizer = _tiny_tokenizer(family, kind)
+    encoder = family in FAMILIES
+    config = _encoder_config(family, hidden, layers) if encoder else tiny_config(family, tokenizer, head)
     config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
-    config.id2label = {i: f"class-{i}" for i in range(classes)}
-    config.label2id = {label: i for i, label in config.id2label.items()}
+    if encoder and kind.writes:
+        known = {name: number for name, number in marks_of(tokenizer).entries().items() if hasattr(config, name)}
+        config.update({**known, **head_entries(config, head)})
+    if kind is ModelKind.CLASSIFIER:
+        config.id2label = {i: f"class-{i}" for i in range(classes)}
+        config.label2id = {label: i for i, label in config.id2label.items()}
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        model = AutoModelForSequenceClassification._model_mapping[type(config)](config)
+        model = model_class(config, head)(config)
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
+    if (generation := getattr(model, "generation_config", None)) is not None:
+        generation.bos_token_id, generation.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
+        generation.pad_token_id = tokenizer.pad_token_id
+        generation.decoder_start_token_id = getattr(config, "decoder_start_token_id", None)
     return model.eval(), tokenizer
 
 
@@ -65,26 +77,33 @@ def _encoder_config(family: str, hidden: int, layers: int) -> PretrainedConfig:
     return config
 
 
-def _tiny_tokenizer(family: str) -> PreTrainedTokenizerFast:
+def _tiny_tokenizer(family: str, kind: ModelKind) -> PreTrainedTokenizerFast:
     """Syllables and single characters as word pieces, with the family's special tokens and templates."""
     roberta = "roberta" in family
-    marks = _ROBERTA_MARKS if roberta else _BERT_MARKS
+    marks = dict(_ROBERTA_MARKS if roberta else _BERT_MARKS)
     pieces = [*marks.values(), *_PIECES, *(f"##{piece}" for piece in _PIECES)]
     core = Tokenizer(WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token=marks["unk"]))
     core.normalizer, core.pre_tokenizer = BertNormalizer(lowercase=True), BertPreTokenizer()
     cls, sep = marks["cls"], marks["sep"]
+    single = {ModelKind.CAUSAL: f"{cls} $A", ModelKind.SEQ2SEQ: f"$A {sep}"}.get(kind, f"{cls} $A {sep}")
     core.post_processor = TemplateProcessing(
-        single=f"{cls} $A {sep}",
+        single=single,
         pair=f"{cls} $A {sep} {sep} $B {sep}" if roberta else f"{cls} $A {sep} $B:1 {sep}:1",
         special_tokens=[(mark, core.token_to_id(mark)) for mark in (cls, sep)],
     )
-    typed = ["token_type_ids"] if family in ("bert", "electra") else []
+    typed = ["token_type_ids"] if family in ("bert", "electra") and kind in _TYPED else []
+    if kind.writes:
+        core.decoder = decoders.WordPiece(cleanup=False)
+        marks |= {"bos": cls, "eos": sep}
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         model_max_length=_MAX_LENGTH,
         model_input_names=["input_ids", *typed, "attention_mask"],
         **{f"{name}_token": mark for name, mark in marks.items()},
     )
+
+
+_TYPED = (ModelKind.CLASSIFIER, ModelKind.MASKED)
 
 
 def tiny_texts(n: int, seed: int = 0) -> list[str]:

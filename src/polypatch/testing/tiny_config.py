@@ -1,4 +1,4 @@
-"""A small configuration of any sequence classifier that transformers knows.
+"""A small configuration of any sequence classifier or language model that transformers knows.
 
 Sizes have usual names, and each name one small size; they fit together in nearly all models. Where they do not, the few
 that have to be others are in `AGREEING`.
@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedTokenizerBase
+import transformers
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+from polypatch.sites.model_kind import AUTO_CLASSES, ModelKind
 
 WIDTH = 32
 
@@ -64,22 +68,56 @@ AGREEING: dict[str, dict[str, Any]] = {
 """What else a model type needs for its sizes to fit together."""
 
 
-def tiny_config(model_type: str, tokenizer: PreTrainedTokenizerBase | None = None) -> PreTrainedConfig:
-    """A small configuration of a sequence classifier of three classes.
+def model_types(head: str = "classifier") -> dict[str, type[PreTrainedConfig]]:
+    """Every model type that transformers has this head for, and the class of its configuration.
+
+    Args:
+        head: ``"classifier"``, ``"causal"``, ``"seq2seq"`` or ``"masked"``.
+    """
+    return {kind.model_type: kind for kind in _classes(head)}
+
+
+def model_class(config: PreTrainedConfig, head: str) -> type[nn.Module]:
+    """The class of a model with this configuration and head; the first where there are several."""
+    found: Any = _classes(head)[type(config)]
+    first: type[nn.Module] = found[0] if isinstance(found, tuple) else found
+    return first
+
+
+def _classes(head: str) -> Any:
+    """Transformers' table of a head: configuration class -> model class."""
+    return getattr(transformers, AUTO_CLASSES[ModelKind(head)])._model_mapping
+
+
+def tiny_config(
+    model_type: str, tokenizer: PreTrainedTokenizerBase | None = None, head: str = "classifier"
+) -> PreTrainedConfig:
+    """A small configuration; of a sequence classifier, one of three classes.
 
     Args:
         model_type: transformers' name for it.
         tokenizer: whose vocabulary and special tokens it is to have; without one, `MARKS`.
+        head: ``"classifier"``, ``"causal"``, ``"seq2seq"`` or ``"masked"``.
 
     Raises:
-        KeyError: transformers has no sequence classifier of this type.
+        KeyError: transformers has no such head for this type.
     """
-    kinds = {kind.model_type: kind for kind in AutoModelForSequenceClassification._model_mapping}
-    kind = kinds[model_type]
-    marks = (
-        MARKS if tokenizer is None else Marks(len(tokenizer), *(getattr(tokenizer, f"{name}_token_id") for name in _OF))
-    )
-    return kind(**_entries(kind(), marks), num_labels=3)
+    kind = model_types(head)[model_type]
+    usual = kind()
+    entries = _entries(usual, MARKS if tokenizer is None else marks_of(tokenizer))
+    return kind(**{**entries, **head_entries(usual, head)})
+
+
+def head_entries(config: PreTrainedConfig, head: str) -> dict[str, Any]:
+    """What a configuration says of the head: three classes; or that each position reads those before it alone."""
+    kind = ModelKind(head)
+    if kind is ModelKind.CLASSIFIER:
+        return {"num_labels": 3}
+    said = {"forced_eos_token_id": None, **(dict.fromkeys(_DECODING, True) if kind is ModelKind.CAUSAL else {})}
+    return {name: value for name, value in said.items() if hasattr(config, name)}
+
+
+_DECODING = ("is_decoder", "causal")
 
 
 class Marks(NamedTuple):
@@ -106,7 +144,12 @@ class Marks(NamedTuple):
 
 
 MARKS = Marks(128, 0, 1, 2, 3)
-_OF = ("pad", "cls", "sep", "mask")
+
+
+def marks_of(tokenizer: PreTrainedTokenizerBase) -> Marks:
+    """Those of a tokenizer."""
+    pad, first, last, mask = (getattr(tokenizer, f"{name}_token_id") for name in ("pad", "cls", "sep", "mask"))
+    return Marks(len(tokenizer), pad, first, last, mask)
 
 
 def _entries(usual: PreTrainedConfig, marks: Marks) -> dict[str, Any]:
