@@ -63,6 +63,10 @@ class Encoder:
             ((_, batch),) = self.tokens.batches([row], self.site.device)
             return self.read(batch)
 
+    def texts_of(self, rows: Sequence[Row]) -> list[Row]:
+        """One row of each pass that rows are read of."""
+        return self._passes(rows).texts
+
     def _passes(self, rows: Sequence[Row]) -> Passes:
         return Passes(rows, every=self.site.anatomy.everywhere)
 

@@ -56,7 +56,8 @@ def encoder_fingerprint(site: FeedForwardSite, tokens: Tokens) -> str:
     digest = hashlib.sha256(model_fingerprint(site).encode())
     # Kernels of attention differ in the last bits.
     kernels = getattr(site.model.config, "_attn_implementation", None)
-    digest.update(json.dumps([configuration(site), kernels, tokens.max_length], sort_keys=True).encode())
+    layer = [site.layer_path] if site.anatomy.top is not None else []
+    digest.update(json.dumps([configuration(site), kernels, tokens.max_length, *layer], sort_keys=True).encode())
     digest.update(tokenizer_fingerprint(tokens.tokenizer).encode())
     return f"encoding-{ENCODING}-{digest.hexdigest()[:32]}"
 

@@ -13,7 +13,7 @@ drawn afresh at every step, as there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -23,15 +23,18 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.cautions import caution
 from polypatch.edits import Text
 from polypatch.errors import InputError, TailMismatchError, UnsupportedModelError
-from polypatch.sites.encoder import Encoder, joined
+from polypatch.sites.above import Above, above
+from polypatch.sites.encoder import Encoder
 from polypatch.sites.fingerprint import encoder_fingerprint
+from polypatch.sites.frozen_rows import FrozenRows, SequenceRows
 from polypatch.sites.guests import Guests
 from polypatch.sites.maps import Maps
 from polypatch.sites.query_cache import QueryCache
 from polypatch.sites.readout import Readout, readout_of
 from polypatch.sites.rows import Queries, Row
+from polypatch.sites.sequences import Sequences
 from polypatch.sites.site import FeedForwardSite
-from polypatch.sites.tail import UNCHANGED, Answering, Asked, Change
+from polypatch.sites.tail import UNCHANGED, Answering, Asked, Change, Trainable
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
 """Largest difference of logits, in units of the largest logit, that still counts as agreement."""
@@ -96,6 +99,13 @@ class FrozenTail(Answering):
         directory = cache_dir / (self.fingerprint + ("-half" if half else "")) if cache_dir else None
         dtype = torch.float16 if half else site.dtype
         self.cache = QueryCache(site.kept, site.device, directory, dtype=dtype, taken_as=site.dtype)
+        self.upper: Above | None = None
+        self.why = site.last.why
+        if site.anatomy.top is not None and not self.why:
+            try:
+                self.upper = above(site.model, site.anatomy)
+            except UnsupportedModelError as error:
+                self.why = str(error)
         if check:
             self.check()
 
@@ -113,8 +123,8 @@ class FrozenTail(Answering):
             TailMismatchError: the difference exceeds `TOLERANCE` relative to the largest logit, or the answer is no
                 function of what the site reads.
         """
-        if self.site.last.why:
-            raise TailMismatchError(f"{self.site.last.why}. Edit with exact=True (slow, full forward passes) instead.")
+        if self.why:
+            raise TailMismatchError(f"{self.why}. Edit with exact=True (slow, full forward passes) instead.")
         rows = [row for kept in self.readout.keep(texts) for row in kept]
         generator = torch.Generator().manual_seed(0)
         probe = torch.randn(self.site.hidden_size, generator=generator).to(self.site.device, self.site.dtype)
@@ -124,12 +134,11 @@ class FrozenTail(Answering):
 
         worst = 0.0
         with torch.no_grad():
-            passes = [self.encoder.everywhere(row) for row in rows]
+            passes = [self.encoder.everywhere(row) for row in self.encoder.texts_of(rows)]
             if not all(bool((queries.q == queries.q[0]).all()) for queries in passes):
                 caution(UNSTEADY)
-            queries = joined([queries.at(slice(1)) for queries in passes])
             for change in (UNCHANGED, nudge):
-                tail = self.site.logits(queries, change(queries.q, self.site.ffn(queries.q)))
+                tail = self._behind(rows, change, self.encoder.queries)
                 full = self.encoder.full_logits(rows, change, filled=False)
                 gap = float((tail - full).abs().max())
                 # Not `gap <= limit` turned round: a NaN must fail as well.
@@ -209,9 +218,16 @@ class FrozenTail(Answering):
         parts = [torch.empty(0, self.readout.width, dtype=self.site.dtype, device=self.site.device)]
         with self.site.reading():
             for start in range(0, len(rows), 2048):
-                queries = self.queries(rows[start : start + 2048], keep=keep)
-                parts.append(self.site.logits(queries, change(queries.q, self.site.ffn(queries.q))))
+                parts.append(self._behind(rows[start : start + 2048], change, partial(self.queries, keep=keep)))
         return torch.cat(parts)
+
+    def _behind(self, rows: Sequence[Row], change: Change, take: Callable[[Sequence[Row]], Queries]) -> Tensor:
+        """Logits [n, width] of rows under `change`, from the queries that `take` gives."""
+        if self.upper is not None:
+            some = Sequences(self.encoder, self.upper, rows, take)
+            return some.logits(range(len(rows)), change, self.site.ffn(some.queries.q))
+        queries = take(rows)
+        return self.site.logits(queries, change(queries.q, self.site.ffn(queries.q)))
 
     @torch.no_grad()
     def rounding(self, texts: Sequence[Text] = PROBES) -> float:
@@ -220,15 +236,22 @@ class FrozenTail(Answering):
         0 in full precision; the same of the queries, over everything in the cache, is in `cache.summary()`.
         """
         rows = [row for kept in self.readout.keep(texts) for row in kept]
-        both = self.encoder.queries(rows), self.queries(rows)
-        exact, rounded = (self.site.logits(queries, self.site.ffn(queries.q)) for queries in both)
+        exact, rounded = (self._behind(rows, UNCHANGED, take) for take in (self.encoder.queries, self.queries))
         return float((exact - rounded).abs().max()) if rows else 0.0
 
     @torch.no_grad()
-    def rows(self, rows: Sequence[Row], change: Change, *, views: int, generator: torch.Generator) -> FrozenRows:
-        """Rows ready for training; their `views` train-mode queries are encoded here, once."""
+    def rows(self, rows: Sequence[Row], change: Change, *, views: int, generator: torch.Generator) -> Trainable:
+        """Rows ready for training; their `views` train-mode queries are encoded here, once.
+
+        Raises:
+            InputError: dropout views of mapped queries, or of a lower layer.
+        """
         _within_ffn(change)
         bank = None
+        if self.upper is not None:
+            if views:
+                raise InputError("a lower layer is trained without dropout views: edit with views=0")
+            return SequenceRows(Sequences(self.encoder, self.upper, rows, self.queries), change)
         if views and any(row.via for row in rows):
             raise InputError("queries mapped to other languages have no dropout views: edit with views=0")
         if views:
@@ -250,43 +273,6 @@ class _Asked(Answering):
     def logits(self, rows: Sequence[Row], change: Change) -> Tensor:
         """Logits."""
         return self.tail.logits(rows, change, keep=False)
-
-
-class FrozenRows:
-    """A few rows as queries, with the FFN output of everything edited so far already added up. `Trainable`."""
-
-    def __init__(
-        self,
-        site: FeedForwardSite,
-        queries: Queries,
-        bank: Queries | None,
-        views: int,
-        change: Change,
-        generator: torch.Generator,
-    ) -> None:
-        self.site = site
-        self.queries, self.q = queries, queries.q
-        self.out = change(self.q, site.ffn(self.q))
-        self.views = 0 if bank is None else views
-        if bank is not None:
-            self.bank = bank  # [n · V, d]
-            self.bank_out = change(bank.q, site.ffn(bank.q))
-        self.generator = generator
-        self.keep = 1.0 - float(getattr(site.last.dropout, "p", 0.0))
-
-    def forward(self, picks: Tensor, change: Change) -> tuple[Tensor, Tensor]:
-        """One drawn view per pick; the dropout after the FFN is drawn afresh."""
-        if not self.views:
-            queries, out = self.queries.at(picks), self.out[picks]
-            return queries.q, self.site.logits(queries, change(queries.q, out))
-        drawn = picks * self.views + torch.randint(self.views, picks.shape, generator=self.generator).to(picks.device)
-        queries, out = self.bank.at(drawn), self.bank_out.index_select(0, drawn)
-        mask = torch.empty(out.shape, dtype=out.dtype).bernoulli_(self.keep, generator=self.generator).div_(self.keep)
-        return queries.q, self.site.logits(queries, change(queries.q, out) * mask.to(out.device))
-
-    def evaluate(self, change: Change) -> tuple[Tensor, Tensor]:
-        """All rows without dropout."""
-        return self.q, self.site.logits(self.queries, change(self.q, self.out))
 
 
 def _within_ffn(change: Change) -> None:

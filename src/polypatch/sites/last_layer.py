@@ -82,9 +82,13 @@ class LastLayer:
         Raises:
             UnsupportedModelError: the answer is no function of one position.
         """
+        return self.head(self.hidden(queries, out))
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """The head's logits [n, width] for the last layer's output [n, d]; errors as for `logits`."""
         if self._head is None:
             raise UnsupportedModelError(f"{self.why}. Edit with exact=True (full forward passes)")
-        return self._head(self.hidden(queries, out))
+        return self._head(hidden)
 
     def matrices(self, scope: str) -> dict[str, nn.Parameter]:
         """The weight matrices by full parameter name: of the feed-forward layer (``"ffn"``) or the ``"layer"``."""

@@ -137,7 +137,7 @@ def resume(model: nn.Module, anatomy: Anatomy, trace: Trace | None = None) -> He
         hidden, answer = layer.tensor[0], trace.answer[0]
     for tokens in (other.tokens[:1] if first else other.tokens[-1:], other.tokens):
         place = 0 if first or len(tokens) == 1 else layer.tensor.shape[1] - 1
-        for below in (_below(trace, layer), []):
+        for below in (below_of(trace, layer), []):
             try:
                 head = Head(model, layer, below, tokens, place, other.context)
                 with torch.no_grad(), evaluating(model):
@@ -154,7 +154,7 @@ def resume(model: nn.Module, anatomy: Anatomy, trace: Trace | None = None) -> He
     )
 
 
-def _below(trace: Trace, layer: Call) -> list[Call]:
+def below_of(trace: Trace, layer: Call) -> list[Call]:
     """What ended before the layer began and gave a tensor of the same shape as it; the outermost, once each."""
     assert layer.tensor is not None
     found: dict[str, Call] = {}

@@ -73,6 +73,11 @@ class Tokens:
         self.padding = int((tokenizer.pad_token_id if padding is None else padding) or 0)
         self._rows: dict[Text, Row] = {}
 
+    @property
+    def read_by_rows(self) -> str:
+        """What a pass calls the tokens that rows are read of."""
+        return "decoder_input_ids" if self.about else "input_ids"
+
     def rows(self, texts: Sequence[Text], *, last: bool = False) -> list[Row]:
         """The row that is read of each text: at its first token, or its last; cut to the longest input, not padded."""
         known = self._rows  # another thread may begin a new one meanwhile
