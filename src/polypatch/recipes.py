@@ -28,12 +28,14 @@ class Recipe:
         sampler: from which inputs.
         trigger: when a change is needed.
         paper: where the combination was published.
+        layer: the number of the layer that is edited, from 0, or from the end where it is negative; None for the last.
     """
 
     editor: Editor
     sampler: Sampler = field(default_factory=SourceOnly)
     trigger: Trigger = Trigger.SOURCE
     paper: str = ""
+    layer: int | None = None
 
     def __post_init__(self) -> None:
         for name, verb, such in (("editor", "learn", "TPatcher()"), ("sampler", "__call__", "SourcePlusRandom()")):
@@ -201,11 +203,13 @@ def recipe_to_plain(recipe: Recipe) -> dict[str, Any]:
     def described(part: Any) -> dict[str, Any]:
         return {"name": type(part).__name__, **dataclasses.asdict(part)}
 
+    layer = {} if recipe.layer is None else {"layer": recipe.layer}
     return {
         "editor": described(recipe.editor),
         "sampler": described(recipe.sampler),
         "trigger": recipe.trigger.value,
         "paper": recipe.paper,
+        **layer,
     }
 
 
@@ -219,6 +223,6 @@ def recipe_from_plain(plain: Mapping[str, Any]) -> Recipe | None:
 
     try:
         editor, sampler = built(plain["editor"], editor_kind), built(plain["sampler"], SAMPLERS.__getitem__)
-        return Recipe(editor, sampler, Trigger(plain["trigger"]), plain["paper"])
+        return Recipe(editor, sampler, Trigger(plain["trigger"]), plain["paper"], plain.get("layer"))
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -107,9 +107,8 @@ class DiscriminantPatch(Settings):
         """Place one neuron, or several where one cannot hold the edit and the memory apart."""
         bank, drawn = expect(PatchBank, delta, self), Drawn(lesson)
         picks = drawn()
-        steps, left = self._tokens(bank, lesson, tail, memory, picks) if lesson.written else (0, list[int]())
-        if not lesson.written:
-            steps, left = self._place(bank, lesson, tail, memory, picks)
+        by_token = lesson.written and not tail.site.lower
+        steps, left = (self._tokens if by_token else self._place)(bank, lesson, tail, memory, picks)
         taken = [pick for pick in picks if pick not in left]
         reason = "" if not left else f"{len(left)} of {len(picks)} texts cannot be told from the memory by a neuron"
         return Fit(max(steps, 1), tuple(dict.fromkeys([0, *taken])), reason)
@@ -149,27 +148,30 @@ class DiscriminantPatch(Settings):
         targets = torch.tensor([lesson.wanted[pick] for pick in picks], device=rows.q.device)
         if bool((rows.evaluate(UNCHANGED)[1].argmax(-1) == targets).all()):
             return 0, []  # an earlier group's neuron has mended this one as well
-        steps, look = 0, self.look(rows.q, memory, others)
-        for allowed in range(self.tolerance + 1) if len(picks) == 1 else (0,):
-            neuron, more = self._neuron(bank, rows, targets, tail, look, allowed)
+        heads = lesson.firsts(picks) if tail.site.lower else list(range(len(picks)))
+        steps, q = 0, rows.q[heads]
+        look = self.look(q, memory, others)
+        for allowed in range(self.tolerance + 1) if len(heads) == 1 else (0,):
+            neuron, more = self._neuron(bank, rows, targets, tail, look, allowed, q)
             steps += more
             if neuron is not None:
                 bank.append(lesson.owner, neuron.key, neuron.bias, neuron.value)
                 return steps, []
-        if len(picks) == 1:
+        if len(heads) == 1:
             return steps, list(picks)
         left: list[int] = []
-        for group in _halves(rows.q, picks):
-            more, without = self._place(bank, lesson, tail, memory, group, others)
+        for group in _halves(q, [picks[i] for i in heads]):
+            whole = lesson.whole(group, picks) if tail.site.lower else group
+            more, without = self._place(bank, lesson, tail, memory, whole, others)
             steps, left = steps + more, left + without
         return steps, left
 
     def _neuron(
-        self, bank: PatchBank, rows: Trainable, targets: Tensor, tail: Tail, look: Looks, allowed: int
+        self, bank: PatchBank, rows: Trainable, targets: Tensor, tail: Tail, look: Looks, allowed: int, q: Tensor
     ) -> tuple[Placed | None, int]:
         """The first neuron along λ and γ under which no more than `allowed` memory rows change; None for none."""
         steps = 0
-        for neuron, more, looked in self.candidates(bank, rows, targets, look, allowed):
+        for neuron, more, looked in self.candidates(bank, rows, targets, look, allowed, q):
             steps += more
             if neuron is not None and looked.changes(neuron, bank, tail) <= allowed:
                 return neuron, steps
@@ -180,7 +182,13 @@ class DiscriminantPatch(Settings):
         return functools.cache(lambda shrinkage: Look(self._key(q, memory.train, shrinkage), memory, others))
 
     def candidates(
-        self, bank: PatchBank, rows: Trainable, targets: Tensor, look: Looks, allowed: int = 0
+        self,
+        bank: PatchBank,
+        rows: Trainable,
+        targets: Tensor,
+        look: Looks,
+        allowed: int = 0,
+        q: Tensor | None = None,
     ) -> Iterator[Candidate]:
         """Along λ and γ: neurons under which all rows have their classes.
 
@@ -190,10 +198,11 @@ class DiscriminantPatch(Settings):
             targets: their classes [n].
             look: at what the key tells the rows from.
             allowed: so many of its rows may be louder than the quietest of `rows`.
+            q: queries that it is to fire at, where those are not all of `rows`.
         """
         for shrinkage in self.shrinkages:
             looked = look(shrinkage)
-            key, z = looked.key, rows.q @ looked.key
+            key, z = looked.key, (rows.q if q is None else q) @ looked.key
             loud, quiet, middle = looked.loudest(allowed), z.min(), z.mean()
             if not float(quiet - loud) > self.separation:
                 continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Protocol, TypeAlias, TypeVar
 
@@ -55,8 +55,16 @@ class Lesson:
 
     @property
     def written(self) -> bool:
-        """Whether answers have several tokens, and a neuron is for one of them."""
+        """Whether answers have several tokens."""
         return any(self.index)
+
+    def firsts(self, picks: Sequence[int]) -> list[int]:
+        """Where among some rows those stand that begin an answer."""
+        return [i for i, pick in enumerate(picks) if not self.index or self.index[pick] == 0]
+
+    def whole(self, firsts: Collection[int], picks: Sequence[int]) -> list[int]:
+        """Those of some rows that are of the answers that begin with `firsts`."""
+        return [pick for pick in picks if pick - (self.index[pick] if self.index else 0) in firsts]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ entry, and both are halved where it does not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Annotated
 
@@ -29,17 +30,19 @@ SLACK = 1e-3
 
 
 class Written:
-    """A value that stands in for the layer's output, whatever the query. A `Change`."""
+    """A value that stands in for the layer's output, whatever the query, or near a key alone. A `Change`."""
 
     overrides: Mapping[str, Tensor] = MappingProxyType({})
 
-    def __init__(self, value: Tensor) -> None:
-        self.value = value
+    def __init__(self, value: Tensor, key: Tensor | None = None, radius: float = 0.0) -> None:
+        self.value, self.key, self.radius = value, key, radius
 
     def __call__(self, q: Tensor, out: Tensor) -> Tensor:
-        """The value, once per row."""
-        del q
-        return self.value.to(out.dtype).expand_as(out)
+        """The value, once per row that it is for."""
+        value = self.value.to(out.dtype).expand_as(out)
+        if self.key is None:
+            return value
+        return torch.where(((q - self.key).norm(dim=-1) <= self.radius).unsqueeze(-1), value, out)
 
 
 @dataclass(frozen=True)
@@ -117,25 +120,29 @@ class GRACE(Settings):
         drawn = Drawn(lesson)
         steps, wrong = 0, 0
         picks = drawn()
-        if lesson.written:  # a token that is said needs no entry
+        if lesson.written and not tail.site.lower:  # a token that is said needs no entry
             said = tail.said([lesson.rows[pick] for pick in picks], delta).ids.tolist()
             picks = [pick for pick, one in zip(picks, said, strict=True) if one != lesson.wanted[pick]]
-        for pick in picks:
-            more, right = self._write(delta, lesson, pick, tail, initial)
+        answers = [lesson.whole([pick], picks) for pick in picks] if tail.site.lower else [[pick] for pick in picks]
+        for answer in filter(None, answers):
+            more, right = self._write(delta, lesson, answer, tail, initial)
             steps, wrong = steps + more, wrong + (not right)
         reason = f"{wrong} of {len(drawn.seen)} values not right after {self.max_steps} steps" if wrong else ""
         return Fit(steps, drawn.seen, reason)
 
-    def _write(self, book: Codebook, lesson: Lesson, pick: int, tail: Tail, initial: float) -> tuple[int, bool]:
-        """One text: the steps taken, and whether its value is right."""
-        rows = tail.rows([lesson.rows[pick]], UNCHANGED, views=0, generator=lesson.generator)
-        target = torch.tensor([lesson.wanted[pick]], device=rows.q.device)
+    def _write(
+        self, book: Codebook, lesson: Lesson, picks: Sequence[int], tail: Tail, initial: float
+    ) -> tuple[int, bool]:
+        """One text, or the rows of one answer, the first of which gets the entry: the steps, and whether it is right."""
+        rows = tail.rows([lesson.rows[pick] for pick in picks], UNCHANGED, views=0, generator=lesson.generator)
+        target = torch.tensor([lesson.wanted[pick] for pick in picks], device=rows.q.device)
         own: float | None = initial
         if book.patches:
-            nearest, apart = book.nearest(rows.q)
+            nearest, apart = book.nearest(rows.q[:1])
             entry, distance = int(nearest), float(apart)
-            radius, same = float(book.radii[entry]), bool(book.classes[entry] == target)
-            does = same and bool(rows.evaluate(Written(book.values[entry]))[1].argmax(-1) == target)
+            radius, same = float(book.radii[entry]), bool(book.classes[entry] == target[0])
+            written = Written(book.values[entry], book.keys[entry] if tail.site.lower else None, max(radius, distance))
+            does = same and bool((rows.evaluate(written)[1].argmax(-1) == target).all())
             if does or not same:
                 after = deferral(distance, radius, initial, agrees=same)
                 own = after.own
@@ -143,23 +150,26 @@ class GRACE(Settings):
                     book.resize(entry, after.nearest)
         if own is None:
             return 0, True
-        value, steps, right = self._value(rows, target, tail.site)
-        book.append(lesson.owner, rows.q[0], value, own, lesson.wanted[pick])
+        near = partial(Written, key=rows.q[0], radius=own) if tail.site.lower else Written
+        value, steps, right = self._value(rows, target, tail.site, near)
+        book.append(lesson.owner, rows.q[0], value, own, lesson.wanted[picks[0]])
         return steps, right
 
-    def _value(self, rows: Trainable, target: Tensor, site: FeedForwardSite) -> tuple[Tensor, int, bool]:
+    def _value(
+        self, rows: Trainable, target: Tensor, site: FeedForwardSite, written: Callable[[Tensor], Written]
+    ) -> tuple[Tensor, int, bool]:
         """v, the steps it took, and whether it gives its text the class."""
         value = site.ffn(rows.q)[0].detach().requires_grad_()
         optimiser = torch.optim.Adam([value], lr=self.learning_rate)
-        pick = torch.zeros(1, dtype=torch.long, device=target.device)
+        picks = torch.arange(len(target), device=target.device)
         for step in range(self.max_steps + 1):
-            logits = rows.forward(pick, Written(value))[1]
+            logits = rows.forward(picks, written(value))[1]
             loss = functional.cross_entropy(logits, target)
             if float(loss.detach().neg().exp()) >= self.confidence or step == self.max_steps:
                 break
             (value.grad,) = torch.autograd.grad(loss, [value])
             optimiser.step()
-        return value.detach(), step, bool(logits.argmax(-1) == target)
+        return value.detach(), step, bool((logits.argmax(-1) == target).all())
 
 
 def _spread(memory: Memory) -> float:

@@ -34,7 +34,12 @@ Margin: TypeAlias = Annotated[float, between(-80, 80)]
 
 
 class TrainedNeuron:
-    """The patch in training: k, b, v and the amplifier α, all trained. A `Change`."""
+    """The patch in training: k, b, v and the amplifier α, all trained. A `Change`.
+
+    Attributes:
+        heads: which of the lesson's rows it is to fire at [n]; None for all. Below the last layer those are the ones
+            that begin an answer, and the layers above do the rest.
+    """
 
     overrides: Mapping[str, Tensor] = MappingProxyType({})
 
@@ -48,6 +53,7 @@ class TrainedNeuron:
             part.detach().requires_grad_() for part in (key, bias.squeeze(), value, alpha)
         )
         self.activation = bank.activation
+        self.heads: Tensor | None = None
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -128,7 +134,9 @@ class TPatcher(Settings):
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Train one neuron on the lesson and append it to the bank; one per token where answers have several."""
         bank = expect(PatchBank, delta, self)
-        return self._one(bank, lesson, tail, memory) if not lesson.written else self._each(bank, lesson, tail, memory)
+        if tail.site.lower:  # of which there are no dropout views
+            return replace(self, views=0)._one(bank, lesson, tail, memory)
+        return (self._each if lesson.written else self._one)(bank, lesson, tail, memory)
 
     def _each(self, bank: PatchBank, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """A neuron for each token of the answers that is not said, those of all languages at one place together."""
@@ -150,7 +158,10 @@ class TPatcher(Settings):
         rows = tail.rows(lesson.rows, bank, views=self.views, generator=lesson.generator)
         neuron = TrainedNeuron(rows.q[0], bank, self.amplification, lesson.generator)
         drawn = Drawn(lesson)
-        steps, reason = self._train(neuron, rows, drawn, torch.tensor(lesson.wanted, device=rows.q.device), memory)
+        targets = torch.tensor(lesson.wanted, device=rows.q.device)
+        if lesson.written:
+            neuron.heads = torch.tensor([not place for place in lesson.index], device=targets.device)
+        steps, reason = self._train(neuron, rows, drawn, targets, memory)
         bank.append(lesson.owner, neuron.key, neuron.bias, neuron.alpha * neuron.value)
         return Fit(steps, drawn.seen, reason)
 
@@ -181,7 +192,7 @@ class TPatcher(Settings):
         repeat = self.example_repeat if self.views else 1
         batch = torch.tensor([pick for pick in picks for _ in range(repeat)], device=targets.device)
         q, logits = rows.forward(batch, neuron)
-        z = neuron.before_activation(q)
+        z = neuron.before_activation(q if neuron.heads is None else q[neuron.heads[batch]])
         loss = edit_loss(logits, targets[batch], self.entropy_weight)
         return loss + self.pull(neuron, z if self.views else z.repeat_interleave(self.example_repeat), loudest)
 
@@ -229,7 +240,8 @@ class _Watch:
             return False
         if not editor.use_validation or self.loudest is None:
             return True
-        z = neuron.before_activation(q[picked]).repeat_interleave(editor.example_repeat)
+        heads = picked if neuron.heads is None else [i for i in picked if neuron.heads[i]]
+        z = neuron.before_activation(q[heads]).repeat_interleave(editor.example_repeat)
         value = float(editor.memory(neuron, z, self.loudest))
         if self.best is not None and value >= self.best - editor.min_gain:
             return True

@@ -15,6 +15,7 @@ from polypatch.settings import Settings, at_least
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.best_tail import best_tail
 from polypatch.sites.checkpoint import require_tokenizer
+from polypatch.sites.discover import anatomy_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +37,11 @@ class Encoding(Settings):
     tail: FrozenTail | FullForward | None = None
 
     def tail_of(
-        self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, exact: bool = False
+        self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, exact: bool = False, layer: int | None = None
     ) -> FrozenTail | FullForward:
         """The tail of a model, a new one or the one that was given; `exact` where the recipe needs full passes.
+
+        `layer` is the number of the layer that is edited; None for the last.
 
         Raises:
             InputError: the one that was given belongs to another model, or the tokenizer does.
@@ -48,7 +51,7 @@ class Encoding(Settings):
             raise InputError(f"model is {str(model)!r}: load it, by polypatch.open, or polypatch.load_checkpoint")
         exact = exact or self.exact
         if self.tail is None:
-            site = FeedForwardSite(model)
+            site = FeedForwardSite(model, layer=layer)
             require_tokenizer(type(model).__name__, tokenizer, model)
             cache_dir = Path(self.cache_dir) if self.cache_dir else None
             full = partial(FullForward, site, tokenizer, max_length=self.max_length, readout=self.readout)
@@ -59,6 +62,8 @@ class Encoding(Settings):
             return best_tail(frozen, full)
         if self.tail.site.model is not model:
             raise InputError("the tail passed in belongs to another model object")
+        if self.tail.site.layer_path != anatomy_of(model, layer).layer:
+            raise InputError(f"the tail passed in is of {self.tail.site.layer_path}, and the recipe edits another layer")
         if exact and not isinstance(self.tail, FullForward):
             length, kind = self.tail.encoder.tokens.max_length, self.tail.readout.kind
             return FullForward(self.tail.site, tokenizer, max_length=length, readout=kind)

@@ -68,8 +68,13 @@ class FeedForwardSite:
 
     @property
     def layer_path(self) -> str:
-        """The last layer, from the model."""
+        """The layer, from the model."""
         return self.anatomy.layer
+
+    @property
+    def lower(self) -> bool:
+        """Whether layers follow, which read every position and still choose the words."""
+        return self.anatomy.top is not None
 
     @property
     def hidden_size(self) -> int:

@@ -116,7 +116,8 @@ def open_artefact(
             loaded.double()  # as the model was when it was edited; its fingerprint says whether it is that one
         loaded.to(device_named(device))
         model, tokenizer = model or loaded, tokenizer or its_tokenizer
-    site = FeedForwardSite(model)
+    recipe = _recipe(config["settings"])
+    site = FeedForwardSite(model, layer=recipe.layer if recipe else None)
     _require_base(folder, site, tokenizer, config)
     delta = loaded_delta(site, artefact)
     settings, length = config["settings"], config["max_length"]
@@ -130,7 +131,6 @@ def open_artefact(
     given = None if memory is None else parted(memory)
     if given is not None:
         learn_maps(tail, given.parallel)
-    recipe = _recipe(settings)
     return {
         "model": model,
         "tokenizer": tokenizer,
