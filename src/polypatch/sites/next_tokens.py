@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
 
 from polypatch.edits import Text
-from polypatch.sites.greedy import greedy
+from polypatch.sites.greedy import Continuation, greedy
 from polypatch.sites.prompts import MOST, Prompts
-from polypatch.sites.rows import Question, Row, Said, Spoken
-from polypatch.sites.tokens import Tokens
+from polypatch.sites.rows import Question, Row, Spoken, Standpoint, by_question, flat
+from polypatch.sites.tokens import KEPT, Tokens
 
 if TYPE_CHECKING:
     from polypatch.sites.site import FeedForwardSite
@@ -38,6 +38,7 @@ class NextTokens:
     def __init__(self, site: FeedForwardSite, tokens: Tokens, *, most: int = MOST, chat: bool = False) -> None:
         self.tokens, self.width, self.model = tokens, site.width, site.model
         self.prompts = Prompts(tokens, site.model, most, chat=chat)
+        self._known: dict[tuple[int, ...], Continuation] = {}
 
     def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
         """The prompt with the answer behind it, in one pass.
@@ -51,8 +52,7 @@ class NextTokens:
         prompt, wanted = self.prompts.prompt(text), self.prompts.answer(text, answer)
         if via:
             return Question((Row(prompt, len(prompt) - 1, via=via),), wanted[:1])
-        tokens, first = (*prompt, *wanted[:-1]), len(prompt) - 1
-        return Question(tuple(Row(tokens, first + i) for i in range(len(wanted))), wanted)
+        return self._said(prompt, wanted)
 
     def keep(self, texts: Sequence[Text]) -> list[tuple[Row, ...]]:
         """Every position of each text, but that of the mark for the beginning, which all texts share."""
@@ -71,13 +71,53 @@ class NextTokens:
         """The text of some tokens."""
         return self.prompts.text(ids)
 
-    def predict(
-        self, texts: Sequence[Text], said: Callable[[Sequence[Row]], Said], edited: AbstractContextManager[object]
-    ) -> Spoken:
-        """Greedy decoding inside `edited`; the probability is that of the least sure token."""
-        del said
+    def predict(self, texts: Sequence[Text], model: Standpoint) -> Spoken:
+        """Greedy decoding; the probability is that of the least sure token.
+
+        What the unedited model writes is remembered. Where the edited one says the same tokens to the same rows, it
+        writes the same; only the other prompts are decoded again.
+        """
         prompts = [self.prompts.prompt(text) for text in texts]
-        with edited:
-            written = greedy(self.model, prompts, self.prompts.ends, self.prompts.most)
+        written = self._unedited(prompts, model)
+        if model.changed:
+            written = self._edited(prompts, written, model)
         sure = torch.tensor([one.probability for one in written], dtype=torch.float64)
         return Spoken([self.answer(one.ids) for one in written], sure)
+
+    def _unedited(self, prompts: Sequence[tuple[int, ...]], model: Standpoint) -> list[Continuation]:
+        known = self._known
+        fresh = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
+        if len(known) + len(fresh) > KEPT:
+            self._known, known = {}, {}
+            fresh = list(dict.fromkeys(prompts))
+        if fresh:
+            with model.bare():
+                known.update(zip(fresh, self._greedy(fresh), strict=True))
+        return [known[prompt] for prompt in prompts]
+
+    def _edited(
+        self, prompts: Sequence[tuple[int, ...]], before: Sequence[Continuation], model: Standpoint
+    ) -> list[Continuation]:
+        asked = [self._said(prompt, one.ids) for prompt, one in zip(prompts, before, strict=True)]
+        rows, wanted = flat(asked)
+        said = model.said(rows)
+        same = by_question(
+            [one == other for one, other in zip(said.ids.tolist(), wanted, strict=True)], [one.rows for one in asked]
+        )
+        sure = iter(said.probability.tolist())
+        found = [Continuation(one.ids, min(islice(sure, len(one.ids)))) for one in before]
+        other = list(dict.fromkeys(prompt for prompt, kept in zip(prompts, same, strict=True) if not kept))
+        if other:
+            with model.edited():
+                anew = dict(zip(other, self._greedy(other), strict=True))
+            found = [one if kept else anew[prompt] for prompt, one, kept in zip(prompts, found, same, strict=True)]
+        return found
+
+    def _greedy(self, prompts: Sequence[tuple[int, ...]]) -> list[Continuation]:
+        return greedy(self.model, prompts, self.prompts.ends, self.prompts.most)
+
+    @staticmethod
+    def _said(prompt: tuple[int, ...], ids: tuple[int, ...]) -> Question:
+        """What has to be said for these tokens to be written behind a prompt."""
+        tokens, first = (*prompt, *ids[:-1]), len(prompt) - 1
+        return Question(tuple(Row(tokens, first + i) for i in range(len(ids))), ids)

@@ -6,7 +6,6 @@ Everything below it knows rows and ids, and not what an id means.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
 
@@ -16,7 +15,7 @@ from polypatch.errors import InputError, UnknownLabelError, UnsupportedModelErro
 from polypatch.sites.anatomy import Place
 from polypatch.sites.model_kind import ModelKind
 from polypatch.sites.next_tokens import NEXT_TOKENS, NextTokens
-from polypatch.sites.rows import Question, Row, Said, Spoken
+from polypatch.sites.rows import Question, Row, Spoken, Standpoint
 from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tokens import Tokens
 from polypatch.sites.two_classes import labels_of
@@ -67,16 +66,8 @@ class Readout(Protocol):
         """What the ids said to a question mean."""
         ...
 
-    def predict(
-        self, texts: Sequence[Text], said: Callable[[Sequence[Row]], Said], edited: AbstractContextManager[object]
-    ) -> Spoken:
-        """What the model answers to texts.
-
-        Args:
-            texts: n of them.
-            said: what it says to rows.
-            edited: inside, the model itself is the one that is asked.
-        """
+    def predict(self, texts: Sequence[Text], model: Standpoint) -> Spoken:
+        """What the model answers to texts."""
         ...
 
 
@@ -141,12 +132,9 @@ class ClassLabel:
         (label,) = ids
         return self.labels[int(label)]
 
-    def predict(
-        self, texts: Sequence[Text], said: Callable[[Sequence[Row]], Said], edited: AbstractContextManager[object]
-    ) -> Spoken:
+    def predict(self, texts: Sequence[Text], model: Standpoint) -> Spoken:
         """The likeliest class of each."""
-        del edited
-        found = said(self.rows(texts))
+        found = model.said(self.rows(texts))
         return Spoken([self.answer([i]) for i in found.ids.tolist()], found.probability)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple
@@ -101,6 +102,22 @@ class Spoken(NamedTuple):
 
     answers: list[str]
     probability: Tensor
+
+
+class Standpoint(NamedTuple):
+    """A model with some change, as a readout asks it.
+
+    Attributes:
+        said: what it says to rows.
+        edited: inside, the model itself is the one with the change.
+        bare: inside, it is the one without.
+        changed: whether there is any change.
+    """
+
+    said: Callable[[Sequence[Row]], Said]
+    edited: Callable[[], AbstractContextManager[None]]
+    bare: Callable[[], AbstractContextManager[None]]
+    changed: bool
 
 
 def flat(questions: Iterable[Question]) -> Question:

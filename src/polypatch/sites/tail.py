@@ -14,7 +14,7 @@ from torch import Tensor
 
 from polypatch.edits import Text
 from polypatch.sites.readout import Readout
-from polypatch.sites.rows import Queries, Question, Row, Said, Spoken, answered_right, flat
+from polypatch.sites.rows import Queries, Question, Row, Said, Spoken, Standpoint, answered_right, flat
 from polypatch.sites.site import FeedForwardSite
 
 
@@ -83,8 +83,15 @@ class Answering:
     def predict(self, texts: Sequence[Text], change: Change) -> Spoken:
         """What the model answers to texts under `change`."""
         with self.site.evaluating():
-            standing = self.site.standing(change, change.overrides)
-            return self.readout.predict(texts, lambda rows: self.said(rows, change), standing)
+            return self.readout.predict(
+                texts,
+                Standpoint(
+                    said=lambda rows: self.said(rows, change),
+                    edited=lambda: self.site.standing(change, change.overrides),
+                    bare=self.site.bare,
+                    changed=change is not UNCHANGED,
+                ),
+            )
 
     def right(self, questions: Sequence[Question], change: Change) -> list[bool]:
         """Which questions are answered right: all ids that are wanted are said."""
