@@ -133,7 +133,7 @@ class GRACE(Settings):
     def _write(
         self, book: Codebook, lesson: Lesson, picks: Sequence[int], tail: Tail, initial: float
     ) -> tuple[int, bool]:
-        """One text, or the rows of one answer, the first of which gets the entry: the steps, and whether it is right."""
+        """One text, or the rows of one answer, the first of which gets the entry: steps, and whether it is right."""
         rows = tail.rows([lesson.rows[pick] for pick in picks], UNCHANGED, views=0, generator=lesson.generator)
         target = torch.tensor([lesson.wanted[pick] for pick in picks], device=rows.q.device)
         own: float | None = initial

@@ -63,9 +63,7 @@ class Encoding(Settings):
         if self.tail.site.model is not model:
             raise InputError("the tail passed in belongs to another model object")
         if self.tail.site.layer_path != anatomy_of(model, layer).layer:
-            raise InputError(
-                f"the tail passed in is of {self.tail.site.layer_path}, and the recipe edits another layer"
-            )
+            raise InputError(f"the tail passed in is of {self.tail.site.layer_path}; the recipe edits another layer")
         if exact and not isinstance(self.tail, FullForward):
             length, kind = self.tail.encoder.tokens.max_length, self.tail.readout.kind
             return FullForward(self.tail.site, tokenizer, max_length=length, readout=kind)

@@ -33,7 +33,7 @@ from polypatch.sites.query_cache import QueryCache
 from polypatch.sites.readout import Readout, readout_of
 from polypatch.sites.rows import Queries, Row
 from polypatch.sites.sequences import Sequences
-from polypatch.sites.site import FeedForwardSite
+from polypatch.sites.site import ChangeFunction, FeedForwardSite
 from polypatch.sites.tail import UNCHANGED, Answering, Asked, Change, Trainable
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
@@ -221,7 +221,7 @@ class FrozenTail(Answering):
                 parts.append(self._behind(rows[start : start + 2048], change, partial(self.queries, keep=keep)))
         return torch.cat(parts)
 
-    def _behind(self, rows: Sequence[Row], change: Change, take: Callable[[Sequence[Row]], Queries]) -> Tensor:
+    def _behind(self, rows: Sequence[Row], change: ChangeFunction, take: Callable[[Sequence[Row]], Queries]) -> Tensor:
         """Logits [n, width] of rows under `change`, from the queries that `take` gives."""
         if self.upper is not None:
             some = Sequences(self.encoder, self.upper, rows, take)

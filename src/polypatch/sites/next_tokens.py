@@ -11,7 +11,7 @@ import torch
 from polypatch.edits import Text
 from polypatch.sites.greedy import Continuation, greedy
 from polypatch.sites.prompts import MOST, Prompts
-from polypatch.sites.rows import Question, Row, Spoken, Standpoint, by_question, flat
+from polypatch.sites.rows import Question, Row, Spoken, Standpoint, answered_right, flat
 from polypatch.sites.tokens import KEPT, Tokens
 
 if TYPE_CHECKING:
@@ -99,11 +99,8 @@ class NextTokens:
         self, prompts: Sequence[tuple[int, ...]], before: Sequence[Continuation], model: Standpoint
     ) -> list[Continuation]:
         asked = [self._said(prompt, one.ids) for prompt, one in zip(prompts, before, strict=True)]
-        rows, wanted = flat(asked)
-        said = model.said(rows)
-        same = by_question(
-            [one == other for one, other in zip(said.ids.tolist(), wanted, strict=True)], [one.rows for one in asked]
-        )
+        said = model.said(flat(asked).rows)
+        same = answered_right(asked, said)
         sure = iter(said.probability.tolist())
         found = [Continuation(one.ids, min(islice(sure, len(one.ids)))) for one in before]
         other = list(dict.fromkeys(prompt for prompt, kept in zip(prompts, same, strict=True) if not kept))

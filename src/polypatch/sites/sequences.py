@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from polypatch.sites.above import Above
 from polypatch.sites.encoder import Encoder
 from polypatch.sites.rows import Queries, Row
-from polypatch.sites.tail import Change
+from polypatch.sites.site import ChangeFunction
 
 
 class Sequences:
@@ -43,7 +43,7 @@ class Sequences:
         places = [start + row.place for start, row in zip(starts, rows, strict=True)]
         self.positions = torch.tensor(places, dtype=torch.long, device=self.site.device)
 
-    def logits(self, picks: Sequence[int], change: Change, out: Tensor) -> Tensor:
+    def logits(self, picks: Sequence[int], change: ChangeFunction, out: Tensor) -> Tensor:
         """Logits [m, width] of picked rows under `change`, on top of the layer's output `out` at every position."""
         wanted = {text: i for i, text in enumerate(dict.fromkeys(self.of_row[pick] for pick in picks))}
         batch = self.encoder.tokens.pad([self.texts[text] for text in wanted], self.site.device)
@@ -52,7 +52,7 @@ class Sequences:
         rows = [wanted[self.of_row[pick]] for pick in picks]
         return self.site.last.head(above[rows, [self.rows[pick].place for pick in picks]])
 
-    def _hidden(self, text: int, length: int, change: Change, out: Tensor) -> Tensor:
+    def _hidden(self, text: int, length: int, change: ChangeFunction, out: Tensor) -> Tensor:
         """The layer's output [length, d] under `change`, padded with zeros."""
         part = slice(self.starts[text], self.starts[text + 1])
         queries = self.queries.at(part)
