@@ -1,15 +1,24 @@
 """The examples in docs/data-format.md are read, written and read again; the errors it shows are the real ones."""
 
+import itertools
 import json
 import re
 from pathlib import Path
 
 import pytest
 
+from polypatch.data import FORMATS, load_data
 from polypatch.data.record import edit_from_record, record_from_edit
 from polypatch.errors import DataError
 
+from .fact_sets import SETS
+
 DOC = (Path(__file__).resolve().parents[2] / "docs" / "data-format.md").read_text(encoding="utf-8")
+PARTS = DOC.split("```jsonl\n")
+ROWS = [
+    (re.findall(r"^`(\w+)`", before, flags=re.MULTILINE)[-1], after.split("```")[0])
+    for before, after in itertools.pairwise(PARTS)
+]
 EXAMPLES = re.findall(r"```json\n(.*?)```", DOC, flags=re.DOTALL)
 
 
@@ -29,6 +38,20 @@ def test_every_example_is_read_and_written(text):
 
 def test_the_full_example_is_written_as_it_stands():
     assert record_from_edit(read(EXAMPLES[1])) == json.loads(EXAMPLES[1])
+
+
+def test_there_is_a_row_of_every_data_set_of_facts():
+    assert {name for name, _ in ROWS} == SETS.keys() - {"mpararel"}
+
+
+@pytest.mark.parametrize(("name", "text"), ROWS)
+def test_the_rows_of_the_data_sets_are_read(name, text, tmp_path):
+    (path := tmp_path / "en" / "en.jsonl").parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    data = load_data(f"{name}:{path if 'FILE' in FORMATS[name].places else path.parent}")
+    assert len(data.edits) == 1
+    assert data.edits[0].target["en"] in ("Vistula", "Höje")
+    assert not data.edits[0].languages_without_target
 
 
 def test_the_errors_shown_are_the_real_ones():

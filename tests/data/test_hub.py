@@ -1,9 +1,11 @@
 """Hub rows give what the files give; nothing here touches a network."""
 
+import json
+
 import datasets
 import pytest
 
-from polypatch.data import assemble
+from polypatch.data import assemble, load_edits
 from polypatch.data.hub import (
     HUB,
     load_hub,
@@ -12,12 +14,14 @@ from polypatch.data.hub import (
     xnli_from_all_languages,
     xnli_from_datasets,
 )
+from polypatch.data.hub_facts import knowedit_from_datasets, wikibigedit_from_datasets
 from polypatch.data.massive import read_massive
 from polypatch.data.rows import Sizes
 from polypatch.data.xnli import LABELS, read_xnli
 from polypatch.errors import DataError
 
 from .conftest import LANGUAGES, LOCALES, PHRASES, XNLI_PHRASES, XNLI_PREMISES, massive_rows, xnli_pairs
+from .fact_sets import counterfact_file, wikibigedit_folder, write_json
 
 INTENTS = datasets.ClassLabel(names=sorted(PHRASES))
 SPLITS = {"train": "train", "validation": "dev", "test": "test"}
@@ -143,6 +147,44 @@ def test_the_loader_reads_a_local_folder_in_the_layout_of_the_hub(tmp_path, mass
     same(massive, read_massive(massive_folder, ["de", "fr"]))
     xnli = read_hub("xnli", ["de", "sw"], repository=repository / "xnli", cache_dir=cache)
     assert xnli == read_xnli(xnli_folder, ["de", "sw"])
+
+
+@pytest.mark.usefixtures("quiet_datasets")
+def test_data_sets_of_facts_are_read_as_their_files_are(tmp_path):
+    """The Parquet copy of one, and the JSON files of the two others."""
+    counterfact = counterfact_file(tmp_path)
+    rows = json.loads(counterfact.read_text(encoding="utf-8"))[:-1]
+    folder, cache = tmp_path / "counterfact", tmp_path / "cache"
+    for split, part in (("train", rows[:3]), ("test", rows[3:])):
+        (folder / "default" / split).mkdir(parents=True)
+        datasets.Dataset.from_list(part).to_parquet(folder / "default" / split / "0000.parquet")
+    found = read_hub("counterfact", repository=folder, cache_dir=cache)
+    assert found.edits == tuple(load_edits("counterfact", counterfact)[:-1])
+    assert len(found.locality["neighborhood"]) == 10
+
+    place = wikibigedit_folder(tmp_path)
+    found = read_hub("wikibigedit", repository=place, cache_dir=cache)
+    expected = load_edits("wikibigedit", place)
+    assert [edit.prompt for edit in found.edits] == [edit.prompt for edit in expected]
+    assert [edit.portability for edit in found.edits] == [edit.portability for edit in expected]
+
+    near = {"Relation_Specificity": [{"prompt": "The train goes to", "ground_truth": "Malmö"}], "Forgetfulness": None}
+    row = {"subject": "ferry", "prompt": "The ferry goes to", "target_new": "Aarhus", "ground_truth": ["Grenaa"],
+           "portability": {"Hop": [{"prompt": "Off to Aarhus", "ground_truth": [["x", "y"]]}]},
+           "locality": near}  # fmt: skip
+    write_json(tmp_path / "knowedit" / "benchmark" / "ZsRE" / "ZsRE-test-all.json", [row, {**row, "locality": {}}])
+    found = read_hub("zsre", repository=tmp_path / "knowedit", cache_dir=cache)
+    assert [edit.id for edit in found.edits] == ["zsre-1", "zsre-2"]
+    assert list(found.edits[0].portability) == ["Hop (holds the answer)"]
+    assert [row.label for row in found.locality["Relation_Specificity"]] == ["Malmö"]
+
+
+def test_a_broken_row_of_facts_is_named():
+    rows = datasets.Dataset.from_list([{"update": "Who?", "ans": "me"}, {"update": "Who?", "ans": " "}])
+    with pytest.raises(DataError, match=r"WikiBigEdit row 2: field 'ans': empty"):
+        wikibigedit_from_datasets({"en": rows})
+    with pytest.raises(DataError, match=r"KnowEdit train row 1: field 'target_new': missing"):
+        knowedit_from_datasets({"en": {"train": rows.rename_column("update", "prompt")}})
 
 
 def test_what_cannot_be_loaded_is_one_line(tmp_path):

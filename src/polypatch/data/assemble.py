@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from polypatch.data.base import EditingData
-from polypatch.data.rows import CorpusRow, Material, Sizes
-from polypatch.edits import Edit, Labelled, Lang, Text
+from polypatch.data.known import around_facts
+from polypatch.data.rows import CorpusRow, Material, Sizes, edit_texts
+from polypatch.edits import Labelled, Lang, Text
 from polypatch.errors import DataError
 
 Groups = list[list[CorpusRow]]
@@ -21,7 +22,7 @@ def assemble(material: Material, *, sizes: Sizes | Mapping[str, int] | None = No
     `train` rows give the learning memory and the locality set ``train``; `held_out` rows give the stopping memory and
     the locality set ``test``. A corpus without `train` rows gives everything from `held_out`, and no set ``train``.
     No text of an edit is in a set and no text is in two sets, whatever its language: "taxi" is one text. A larger
-    memory holds the smaller one and leaves the locality sets as they were.
+    memory holds the smaller one and leaves the locality sets as they were. A corpus of facts: see `around_facts`.
 
     Args:
         material: the corpus.
@@ -33,6 +34,8 @@ def assemble(material: Material, *, sizes: Sizes | Mapping[str, int] | None = No
     """
     if not isinstance(sizes, Sizes):
         sizes = _changed(material.sizes, sizes or {})
+    if material.facts:
+        return around_facts(material, sizes, seed)
     source = material.languages[0]
     edited = {_key(edit.prompt[edit.source]) for edit in material.edits}
     trained = {_key(row.text[source]) for row in material.train}
@@ -52,7 +55,9 @@ def assemble(material: Material, *, sizes: Sizes | Mapping[str, int] | None = No
     parallel = draw.parallel(learned, sizes.parallel)
     memory = draw.memory("memory", learned, sizes.memory, sizes.memory_other)
     locality = {**material.locality, **near, **far}
-    return EditingData(material.name, material.edits, memory, validation, locality, parallel)
+    return EditingData(
+        material.name, material.edits, memory, validation, locality, parallel, notes=dict(material.notes)
+    )
 
 
 def _changed(own: Sizes, given: Mapping[str, int]) -> Sizes:
@@ -73,7 +78,7 @@ class _Draw:
         self.source = material.languages[0]
         self.others = material.languages[1:]
         self.seed = seed
-        self.taken: set[Text] = {text for edit in material.edits for text in _texts(edit)}
+        self.taken: set[Text] = {text for edit in material.edits for text in edit_texts(edit)}
 
     def locality(self, name: str, groups: Groups, size: int) -> tuple[dict[str, list[Labelled]], Groups]:
         """The set `name` in the source language and, the same rows, ``{name}.{lang}`` in every other; what is left."""
@@ -133,12 +138,6 @@ class _Draw:
             raise DataError(
                 f"{self.name}: {size} rows asked for {what}, but only {len(have)} are left for it; pass smaller Sizes"
             )
-
-
-def _texts(edit: Edit) -> Iterable[Text]:
-    yield from edit.prompt.values()
-    for rephrases in edit.rephrases.values():
-        yield from rephrases
 
 
 def _key(text: Text) -> str:

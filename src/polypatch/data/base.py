@@ -16,14 +16,16 @@ class EditingData:
     """A stream of edits and the texts around it.
 
     Attributes:
-        name: short name of the source (``world``, ``massive``, ``xnli``, ``jsonl``).
+        name: short name of the source (``world``, ``massive``, ``facts``, ``jsonl``).
         edits: the stream, in file order; each edit holds every language that was asked for.
         memory: unlabelled texts by language that an edit must leave alone, to *train* with (the learning memory).
         validation: the same, held out: the stopping rule watches these (the stopping memory).
         parallel: unlabelled texts by language, the source first; the i-th texts of all languages say the same.
         locality: named sets of labelled texts for the locality metrics: ``train``, ``test`` (source language) and,
-            where text exists, ``train.de``, ``test.de``, … Disjoint from `memory`, `validation` and `edits`.
+            where text exists, ``train.de``, ``test.de``, …; of facts ``known``, ``known.de``, … . Disjoint from
+            `memory`, `validation` and `edits`.
         held_out: unlabelled texts by language that are in no memory either, where there are no locality sets.
+        notes: what a reader of results must know, and how often: ``{"rows left out": 3}``.
     """
 
     name: str
@@ -33,6 +35,7 @@ class EditingData:
     locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
     parallel: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
     held_out: Mapping[Lang, Sequence[Text]] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "edits", edits_in(self.edits))

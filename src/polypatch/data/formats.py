@@ -10,13 +10,20 @@ from typing import TypeAlias
 
 from polypatch.data.assemble import assemble
 from polypatch.data.base import EditingData
+from polypatch.data.counterfact import read_counterfact
 from polypatch.data.csv_file import read_csv_material
-from polypatch.data.hub import read_hub
+from polypatch.data.facts import read_facts, read_facts_once
+from polypatch.data.hub import HUB, read_hub
 from polypatch.data.jsonl import read_jsonl_material
+from polypatch.data.klar import read_klar
 from polypatch.data.massive import read_massive, read_massive_all, read_massive_dev
+from polypatch.data.mlake import read_mlake
+from polypatch.data.mpararel import read_mpararel
 from polypatch.data.rows import Material, Sizes
+from polypatch.data.wikibigedit import read_wikibigedit
 from polypatch.data.xfever import read_xfever_data
 from polypatch.data.xnli import read_xnli
+from polypatch.data.zsre import read_bmike53, read_mzsre, read_zsre
 from polypatch.edits import Edit, Lang
 from polypatch.errors import DataError
 
@@ -42,6 +49,7 @@ class DataFormat:
 
 
 _LINES = "your own edits, one JSON object per line; EasyEdit's and KnowEdit's files as they are"
+_EITHER = ("FOLDER", "FILE")
 _TABLE = "your own edits as a table with the columns text, label, lang and id; commas, semicolons or tabs"
 
 FORMATS: dict[str, DataFormat] = {
@@ -52,7 +60,25 @@ FORMATS: dict[str, DataFormat] = {
     "massive-dev": DataFormat(read_massive_dev, "the same, half of its dev rows as edits, for choosing settings"),
     "xnli": DataFormat(read_xnli, "XNLI: inference in 15 languages, a .tsv(.gz) per split and language"),
     "xfever-edit": DataFormat(read_xfever_data, "what polypatch data xfever-edit wrote, its sets as they were drawn"),
-    "hub": DataFormat(read_hub, "MASSIVE or XNLI from the Hugging Face hub", ("massive", "xnli")),
+    "facts": DataFormat(
+        read_facts, "facts a model was taught: wrong and unknown ones as edits, the others around them", ("FILE",)
+    ),
+    "facts-once": DataFormat(
+        read_facts_once, "the same, the first answer alone where a question has several", ("FILE",)
+    ),
+    "mzsre": DataFormat(read_mzsre, "MzsRE and Bi-ZsRE: questions in 12 languages, and in two"),
+    "bmike53": DataFormat(
+        read_bmike53, "one set of BMIKE-53 (zsRE, CounterFact, WikiFactDiff) in up to 53 languages", _EITHER
+    ),
+    "mlake": DataFormat(read_mlake, "MLaKE: questions in five languages, with other spellings of the answers"),
+    "mpararel": DataFormat(read_mpararel, "mParaRel: facts in many wordings and languages; half of them edits"),
+    "klar": DataFormat(read_klar, "KLAR: facts in 17 languages; half of them edits", _EITHER),
+    "zsre": DataFormat(read_zsre, "zsRE (English) in EasyEdit's fields", _EITHER),
+    "counterfact": DataFormat(read_counterfact, "CounterFact (English) in ROME's or EasyEdit's fields", ("FILE",)),
+    "wikibigedit": DataFormat(
+        read_wikibigedit, "WikiBigEdit (English): changes of Wikidata in the order of time", _EITHER
+    ),
+    "hub": DataFormat(read_hub, "these, from the Hugging Face hub", tuple(HUB)),
 }
 
 
@@ -68,8 +94,8 @@ def load_data(
 
     Args:
         spec: ``format:place``: ``massive:FOLDER``, ``massive-all:FOLDER``, ``massive-dev:FOLDER``, ``xnli:FOLDER``,
-            ``jsonl:FILE``, ``csv:FILE``, ``hub:massive``, ``hub:xnli``, ``xfever-edit:FOLDER``; or a file alone, by its
-            suffix (``edits.csv``).
+            ``jsonl:FILE``, ``csv:FILE``, ``facts:FILE``, ``hub:massive``, and what else is in `FORMATS`; or a file
+            alone, by its suffix (``edits.csv``).
         languages: those to keep, None for all that the source has; `source` is always among them. ``de?`` is kept where
             the source has it.
         source: the language of the edits.

@@ -1,4 +1,4 @@
-"""MASSIVE and XNLI as `datasets` hub rows; `massive` and `xnli` align and assemble them as they do their own files.
+"""Data sets of the hub: their rows are read as those of their own files are.
 
 ``*_from_datasets`` take what `datasets.load_dataset` returns, loaded from anywhere; `load_hub` loads it.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 from polypatch.data.assemble import assemble
 from polypatch.data.base import EditingData
+from polypatch.data.hub_facts import counterfact_from_datasets, knowedit_from_datasets, wikibigedit_from_datasets
 from polypatch.data.massive import LOCALES, massive_material
 from polypatch.data.rows import Material, Sizes, choose_languages
 from polypatch.data.xnli import LANGUAGES, TextPair, xnli_material
@@ -93,6 +94,10 @@ def xnli_from_all_languages(
     return xnli_material(labels, pairs, where=where)
 
 
+REVISION = "refs/convert/parquet"
+"""The hub's own Parquet copy of every data set: MASSIVE's main branch is a script, which `datasets` 4 does not run."""
+
+
 @dataclass(frozen=True, slots=True)
 class HubSet:
     """Where a data set is on the hub, and who reads its rows.
@@ -102,21 +107,31 @@ class HubSet:
         configs: language to the name of its configuration, which is a folder.
         splits: the splits to download; XNLI's 392,702 training rows per language are left alone.
         read: the function for the rows.
+        files: where the files of a split are.
+        revision: the branch they are on.
     """
 
     repository: str
     configs: Mapping[Lang, str]
     splits: tuple[str, ...]
     read: Callable[..., Material]
+    files: str = "{config}/{split}/*.parquet"
+    revision: str = REVISION
 
+
+_ENGLISH = {"en": "default"}
 
 HUB: Mapping[str, HubSet] = {
     "massive": HubSet("AmazonScience/massive", LOCALES, ("train", "validation", "test"), massive_from_datasets),
     "xnli": HubSet("facebook/xnli", {lang: lang for lang in LANGUAGES}, ("validation", "test"), xnli_from_datasets),
+    "counterfact": HubSet("azhx/counterfact", _ENGLISH, ("train", "test"), counterfact_from_datasets),
+    "wikibigedit": HubSet(
+        "lukasthede/WikiBigEdit", _ENGLISH, ("train",), wikibigedit_from_datasets, "wiki_big_edit_*.json", "main"
+    ),
+    "zsre": HubSet(
+        "zjunlp/KnowEdit", _ENGLISH, ("test",), knowedit_from_datasets, "benchmark/ZsRE/ZsRE-test-all.json", "main"
+    ),
 }
-
-REVISION = "refs/convert/parquet"
-"""The hub's own Parquet copy of every data set: MASSIVE's main branch is a script, which `datasets` 4 does not run."""
 
 
 def load_hub(
@@ -127,7 +142,7 @@ def load_hub(
     sizes: Sizes | Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> EditingData:
-    """``massive`` or ``xnli`` from the hub, sampled as in `assemble`. Needs a network, or a filled `datasets` cache.
+    """A data set of `HUB` from the hub, sampled as in `assemble`. Needs a network, or a filled `datasets` cache.
 
     Raises:
         DataError: an unknown name or language, or a download that failed.
@@ -157,20 +172,21 @@ def read_hub(
     hub = HUB[name]
     repository = str(repository or hub.repository)
     chosen = choose_languages(languages, hub.configs, source=source, where=f"hub:{name}")
-    loaded = {lang: _load(repository, hub.configs[lang], hub.splits, cache_dir) for lang in chosen}
+    loaded = {lang: _load(hub, repository, lang, cache_dir) for lang in chosen}
     return hub.read(loaded, where=f"hub:{name}")
 
 
-def _load(repository: str, config: str, splits: Iterable[str], cache_dir: str | PathLike[str] | None) -> Any:
+def _load(hub: HubSet, repository: str, lang: Lang, cache_dir: str | PathLike[str] | None) -> Any:
     # Imported here, because it takes a second that only this function needs.
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
-    files = {split: f"{config}/{split}/*.parquet" for split in splits}
+    config = hub.configs[lang]
+    files = {split: hub.files.format(config=config, split=split) for split in hub.splits}
     cache = None if cache_dir is None else str(cache_dir)
     try:
         return load_dataset(
-            repository, data_files=files, revision=REVISION, cache_dir=cache, verification_mode="no_checks"
+            repository, data_files=files, revision=hub.revision, cache_dir=cache, verification_mode="no_checks"
         )
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -82,7 +82,7 @@ def read_jsonl_material(
     has = dict.fromkeys(lang for edit in edits for lang in edit.languages)
     chosen = choose_languages(languages, has, source=edits[0].source, where=path)
     kept = tuple(edit.only(chosen) for edit in edits)
-    return Material("jsonl", chosen, kept, locality=_locality(kept))
+    return Material("jsonl", chosen, kept, locality=locality_of(kept))
 
 
 def _line(edit: Edit) -> str:
@@ -99,7 +99,7 @@ def _line(edit: Edit) -> str:
     return line
 
 
-def _locality(edits: Iterable[Edit]) -> dict[str, list[Labelled]]:
+def locality_of(edits: Iterable[Edit]) -> dict[str, list[Labelled]]:
     """The locality probes that have an answer, by name in their source language and by ``{name}.{lang}`` in others."""
     sets: dict[str, list[Labelled]] = {}
     for edit in edits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,12 +21,27 @@ class CorpusRow(NamedTuple):
     label: str
 
 
+class KnownFact(NamedTuple):
+    """A fact that edits must leave alone: how it is asked for and its answer, in the languages that have it.
+
+    Attributes:
+        id: decides which set it goes to, so that this does not depend on the order of a file.
+        wordings: language -> prompts; the first ones of all languages say the same.
+        answer: language -> the right answer; a language may lack it.
+    """
+
+    id: str
+    wordings: Mapping[Lang, tuple[str, ...]]
+    answer: Mapping[Lang, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How many rows each sampled set gets.
 
     The sizes of the source language are exact, and a DataError where the corpus cannot fill them. Those of every other
-    language are upper bounds: a row whose text in that language is already in another set is left out.
+    language are upper bounds: a row whose text in that language is already in another set is left out. Of a corpus of
+    facts, `memory`, `validation`, `locality_test` and `parallel` are numbers of facts, each in all its languages.
 
     Attributes:
         memory: learning memory in the source language.
@@ -64,6 +79,8 @@ class Material:
         held_out: rows that are neither trained on nor edited. Where `train` is empty, the memory comes from here too.
         locality: locality sets that the file itself names; the sampled ones are added to them.
         sizes: the sizes that suit this corpus, used where the caller names none.
+        facts: in place of `train` and `held_out` where answers are written and differ by language.
+        notes: what a reader of results must know, and how often: ``{"rows left out": 3}``.
     """
 
     name: str
@@ -73,6 +90,8 @@ class Material:
     held_out: Sequence[CorpusRow] = ()
     locality: Mapping[str, Sequence[Labelled]] = field(default_factory=dict)
     sizes: Sizes = Sizes()
+    facts: Sequence[KnownFact] = ()
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 def choose_languages(
@@ -116,3 +135,10 @@ def to_edits(name: str, rows: Iterable[CorpusRow], languages: Sequence[Lang]) ->
     return tuple(
         Edit(id=f"{name}-{row.id}", prompt=row.text, target={source: row.label}, source=source) for row in rows
     )
+
+
+def edit_texts(edit: Edit) -> Iterator[Text]:
+    """The prompts of an edit, then its rephrases, in every language."""
+    yield from edit.prompt.values()
+    for rephrases in edit.rephrases.values():
+        yield from rephrases

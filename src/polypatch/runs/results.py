@@ -102,7 +102,7 @@ def facts_of(run: Run, data: EditingData, spec: BenchSpec, used: int, width: int
     return {
         "polypatch": __version__,
         "model": spec.model,
-        "data": f"{spec.data}: {len(data.edits)} edits, {used} used",
+        "data": "; ".join([f"{spec.data}: {len(data.edits)} edits, {used} used", *_noted(data)]),
         "edit languages": ", ".join(run.languages),
         "only measured": ", ".join(measured) or "none",
         "memory": ", ".join(f"{lang} {count}" for lang, count in memory.items()) or "none",
@@ -123,6 +123,11 @@ def described(part: Any) -> str:
     """``TPatcher(learning_rate=0.01, …)``: a row's part with its settings."""
     own = ", ".join(f"{field.name}={getattr(part, field.name)!r}" for field in dataclasses.fields(part))
     return f"{type(part).__name__}({own})"
+
+
+def _noted(data: EditingData) -> list[str]:
+    """What a reader of the results must know of the data, and how often."""
+    return [f"{count} {what}" for what, count in data.notes.items()]
 
 
 def _languages(data: EditingData) -> list[str]:
