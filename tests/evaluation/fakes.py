@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from polypatch.edits import Edit, Labelled, Text
+from polypatch.errors import InputError
 from polypatch.model.cost import Cost
 from polypatch.model.rules import Rules
 from polypatch.outcomes import EditOutcome, TrajectoryPoint
+from polypatch.sites.rows import Question
 
 LABELS = {0: "no", 1: "yes"}
 
 
+class FakeReadout:
+    """Of a model that writes freely, with a token for each character; case and accents are lost, and length is not."""
+
+    answers = None
+
+    def ask(self, texts, answers, via=()):
+        if any(len(answer) > 40 for answer in answers):
+            raise InputError("too long")
+        bare = (unicodedata.normalize("NFD", answer.lower()) for answer in answers)
+        return [Question((), tuple(ord(c) for c in one if not unicodedata.combining(c))) for one in bare]
+
+    def answer(self, ids):
+        return "".join(map(chr, ids))
+
+
 @dataclass
 class FakeEdited:
-    """Text -> (label before, label after)."""
+    """Text -> (label before, label after); without labels it writes freely."""
 
     answers: Mapping[Text, tuple[str, str]]
     outcomes: Mapping[str, EditOutcome] = field(default_factory=dict)
@@ -29,6 +47,7 @@ class FakeEdited:
     labels: Mapping[int, str] = field(default_factory=lambda: dict(LABELS))
     confidence: Mapping[Text, float] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
+    readout: FakeReadout = field(default_factory=FakeReadout)
     asked: list[list[Text]] = field(default_factory=list)
 
     def answers_before_after(self, texts):

@@ -13,7 +13,7 @@ from polypatch.evaluation import Report, evaluate, matrix, matrix_grid, source_e
 from polypatch.evaluation.in_words import LEGEND, in_words, legend
 from polypatch.evaluation.tables import answers_grid, locality_grid, results_grid
 
-from .fakes import EDITS, LOCALITY, FakeEdited, golden, outcome
+from .fakes import EDITS, LOCALITY, FakeEdited, FakeReadout, golden, outcome
 
 SEA = Edit(
     "sea",
@@ -116,6 +116,16 @@ def test_aliases_are_right_too():
     assert found.confusion == {"de": 100}
 
 
+def test_what_the_tokenizer_cannot_write_is_no_error():
+    """A target with accents, of a model that can write none; and one longer than its answers."""
+    edit = Edit("a", {"es": "¿?", "de": "?"}, {"es": "Perú", "de": "x" * 41}, source="es")
+    said = {"¿?": ("perú!", "PERU"), "?": ("peru", "x" * 41)}
+    found = evaluate(FakeEdited(said, labels={}), [edit], {"known.es": [Labelled("¿?", "Perú")]})
+    assert (found.reliability, found.original.reliability, found.f1) == (100, 100, 100)
+    assert (found.clg, found.original.confusion) == ({"de": 100}, {"de": 100})
+    assert found.locality["known.es"] == (100, 100, 0)
+
+
 def test_a_report_round_trips(report):
     full = replace(report, teacher_forced={"en": (10.0, None)})
     again = Report.from_row(json.loads(full.to_json()))
@@ -193,6 +203,6 @@ def test_the_matrix_is_by_source(report):
 
 def test_subsets_of_generated_answers():
     said = {text: before for text, (before, _) in SAID.items()} | {"what year?": "1912."}
-    assert wrong_everywhere(STREAM, said, ["en", "de"], generated=True) == (SEA,)
-    assert source_errors(STREAM, said, generated=True) == 2
+    assert wrong_everywhere(STREAM, said, ["en", "de"], readout=FakeReadout()) == (SEA,)
+    assert source_errors(STREAM, said, readout=FakeReadout()) == 2
     assert source_errors(STREAM, said) == 3

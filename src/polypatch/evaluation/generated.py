@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -12,14 +12,19 @@ from polypatch.evaluation.confusion import in_wrong_language, runs_in_circles
 from polypatch.evaluation.metrics import MISSING, Floats, Ints, Mask, Percent, mean, share
 from polypatch.evaluation.normal import normal
 from polypatch.evaluation.questions import Generated
+from polypatch.evaluation.spelling import Spelling
 
 SAME_REPHRASE, NO_TARGET = "rephrase_is_prompt", "no_target_in_language"
 """Why a question does not count."""
 
 
-def accepted(edit: Edit, lang: Lang) -> tuple[str, ...]:
-    """The answers that are right in `lang`, the target first; none where the edit has no target of its own there."""
-    return (edit.target[lang], *edit.aliases.get(lang, ())) if lang in edit.target else ()
+Names: TypeAlias = Mapping[Lang, tuple[str, ...]]
+"""By language, all answers to an edit's prompts that are right, the target first."""
+
+
+def names_of(edit: Edit, spelling: Spelling) -> Names:
+    """Targets and aliases, and how the model spells them, in the languages where the edit has a target of its own."""
+    return {lang: spelling((target, *edit.aliases.get(lang, ()))) for lang, target in edit.target.items()}
 
 
 def same_question(text: Text, prompt: Text | None, lang: Lang) -> bool:
@@ -30,7 +35,7 @@ def same_question(text: Text, prompt: Text | None, lang: Lang) -> bool:
 
 
 def measured(
-    edits: Sequence[Edit], languages: Sequence[Lang], rows: Ints, source: Mask, answers: Generated, said: Ints
+    names: Sequence[Names], languages: Sequence[Lang], rows: Ints, source: Mask, answers: Generated, said: Ints
 ) -> dict[str, Any]:
     """The fields of a report that only generated answers have, of whichever model said `said`.
 
@@ -38,7 +43,7 @@ def measured(
     repetition over all prompts.
 
     Args:
-        edits: E of them.
+        names: of E edits.
         languages: L columns.
         rows: (E, L) question numbers, `MISSING` where there is none.
         source: (E, L) True in each edit's source cell.
@@ -48,10 +53,9 @@ def measured(
     texts, f1 = answers.written(said), answers.f1(said)
     there = rows != MISSING
     confused = np.full(rows.shape, MISSING, dtype=np.int8)
-    for edit, row, column in _cells(edits, there & ~source):
-        names = {lang: accepted(edit, lang) for lang in edit.target}
-        confused[row, column] = in_wrong_language(texts[rows[row, column]], languages[column], names)
-    loops = [runs_in_circles(texts[rows[row, column]], languages[column]) for _, row, column in _cells(edits, there)]
+    for row, column in np.argwhere(there & ~source).tolist():
+        confused[row, column] = in_wrong_language(texts[rows[row, column]], languages[column], names[row])
+    loops = [runs_in_circles(texts[rows[row, i]], languages[i]) for row, i in np.argwhere(there).tolist()]
     by_language = {lang: f1[rows[:, i][(there & ~source)[:, i]]] for i, lang in enumerate(languages)}
     confusion = {lang: share(confused[:, i]) for i, lang in enumerate(languages)}
     return {
@@ -59,12 +63,7 @@ def measured(
         "f1_clg": {lang: _percent(values) for lang, values in by_language.items() if values.size},
         "confusion": {lang: value for lang, value in confusion.items() if value is not None},
         "repetition": share(np.array(loops, dtype=np.int8)),
-        "sources": tuple(dict.fromkeys(edit.source for edit in edits)),
     }
-
-
-def _cells(edits: Sequence[Edit], where: Mask) -> Iterator[tuple[Edit, int, int]]:
-    return ((edits[row], int(row), int(column)) for row, column in np.argwhere(where))
 
 
 def left_out(found: Sequence[str]) -> Mapping[str, int]:

@@ -14,11 +14,20 @@ from polypatch.edits import Edit, Labelled, Lang, Text, is_lang
 from polypatch.errors import EditError, InputError
 from polypatch.evaluation import metrics
 from polypatch.evaluation.cells import Cells, drawn_languages, masks
-from polypatch.evaluation.generated import NO_TARGET, SAME_REPHRASE, left_out, measured, same_question
+from polypatch.evaluation.generated import (
+    NO_TARGET,
+    SAME_REPHRASE,
+    Names,
+    left_out,
+    measured,
+    names_of,
+    same_question,
+)
 from polypatch.evaluation.metrics import MISSING, Correct, Ints, Mask, Percent
 from polypatch.evaluation.questions import Answers, Generated, Questions
 from polypatch.evaluation.report import Report
 from polypatch.evaluation.report_data import When
+from polypatch.evaluation.spelling import Spelling
 from polypatch.languages import languages_in
 from polypatch.model.cost import Cost, counted
 from polypatch.outcomes import EditOutcome
@@ -34,6 +43,8 @@ class _Plan:
     other_rephrases: Mapping[Lang, list[int]]
     locality: Mapping[str, list[int]]
     left_out: Mapping[str, int]  # not asked, by the reason why
+    names: tuple[Names, ...]  # of each edit, where the model writes freely
+    sources: tuple[Lang, ...]
 
 
 def evaluate(
@@ -77,18 +88,19 @@ def evaluate(
         raise InputError(f"when is one of {', '.join(get_args(When))}, not {when!r}")
     languages = None if languages is None else languages_in(languages)
     _require_distinct(edits)
-    questions = Questions(edited.labels.values())
+    known = edited.labels.values()
+    questions = Questions(known, Spelling(None if known else edited.readout))
     plan = _plan(questions, edits, {} if locality is None else locality, languages)
     if when == "immediate":
         return Report(**_cost(edited, edits, config), when="immediate", reliability=_immediate(edits, edited.outcomes))
     answers = questions.answer(edited.answers_before_after)
     cells = _cells(edited, edits, plan, answers)
-    original = _original(edited, edits, plan, answers, cells)
+    original = _original(edited, plan, answers, cells)
     return Report(
         **_cost(edited, edits, config),
         **_scores(plan, cells, cells.after, answers.right_after),
         **_confidence(plan, cells, answers),
-        **_generated(edits, plan, cells, answers, answers.after),
+        **_generated(plan, cells, answers, answers.after),
         left_out=plan.left_out,
         cost=_elsewhere(plan, answers, edits) if plan.locality else edited.cost,
         locality=_localities(plan, answers.right_before, answers.right_after, answers.after == answers.before),
@@ -125,7 +137,9 @@ def _plan(
         ]
         for name, rows in locality.items()
     }
-    return _Plan(languages, cells, source_rephrases, other_rephrases, sets, left_out(not_asked))
+    names = tuple(names_of(edit, questions.spelling) for edit in edits) if questions.free else ()
+    sources = tuple(dict.fromkeys(edit.source for edit in edits))
+    return _Plan(languages, cells, source_rephrases, other_rephrases, sets, left_out(not_asked), names, sources)
 
 
 def _askable(questions: Questions, edit: Edit, lang: Lang, not_asked: list[str]) -> tuple[Text | None, Sequence[Text]]:
@@ -169,14 +183,14 @@ def _spread(right: Correct, rows: Ints) -> Correct:
     return spread
 
 
-def _original(edited: EditedModel, edits: Sequence[Edit], plan: _Plan, answers: Answers, cells: Cells) -> Report:
+def _original(edited: EditedModel, plan: _Plan, answers: Answers, cells: Cells) -> Report:
     """The unedited model on the same texts; its seen and unseen are its accuracy on the edited model's cells."""
     return Report(
         recipe="original",
         seed=edited.rules.seed,
         edits=len(cells.edits),
         **_scores(plan, cells, cells.before, answers.right_before),
-        **_generated(edits, plan, cells, answers, answers.before),
+        **_generated(plan, cells, answers, answers.before),
         locality=_localities(plan, answers.right_before, answers.right_before, answers.before == answers.before),
         source_errors=int((cells.before[cells.source] == 0).sum()),
     )
@@ -226,11 +240,12 @@ def _localities(plan: _Plan, before: Correct, after: Correct, same: Mask) -> dic
     return {name: metrics.locality_of(before[rows], after[rows], agrees[rows]) for name, rows in plan.locality.items()}
 
 
-def _generated(edits: Sequence[Edit], plan: _Plan, cells: Cells, answers: Answers, said: Ints) -> dict[str, Any]:
+def _generated(plan: _Plan, cells: Cells, answers: Answers, said: Ints) -> dict[str, Any]:
     """What only a model that writes freely has."""
     if not isinstance(answers, Generated):
         return {}
-    return measured(edits, plan.languages, plan.cells, cells.source, answers, said)
+    found = measured(plan.names, plan.languages, plan.cells, cells.source, answers, said)
+    return {**found, "sources": plan.sources}
 
 
 def _cost(edited: EditedModel, edits: Sequence[Edit], config: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from polypatch.edits import Lang, Text
 from polypatch.errors import UnknownLabelError
 from polypatch.evaluation.match import exact, token_f1
 from polypatch.evaluation.metrics import Correct, Floats, Ints
+from polypatch.evaluation.spelling import Spelling
 
 Predict: TypeAlias = Callable[[Sequence[Text]], tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]]
 """Texts -> answers (n,) of the unedited and of the edited model, and the latter's probability (n,) of its answer."""
@@ -83,10 +84,11 @@ class Questions:
 
     Args:
         known: all that the model can answer; empty where it writes freely.
+        spelling: how it spells what it writes.
     """
 
-    def __init__(self, known: Iterable[str]) -> None:
-        self._known = frozenset(known)
+    def __init__(self, known: Iterable[str], spelling: Spelling) -> None:
+        self._known, self.spelling = frozenset(known), spelling
         self._numbers: dict[str, int] = {}
         self._texts: dict[Text, int] = {}
         self._rows: list[tuple[int, int]] = []
@@ -107,7 +109,7 @@ class Questions:
             advice = unknown_label(label, sorted(self._known))
             raise UnknownLabelError(f"{where}: {label!r} is not a label of the model; {advice}")
         self._rows.append((self._texts.setdefault(text, len(self._texts)), self._number(label)))
-        self._wanted.append(Wanted(lang, (label, *aliases)))
+        self._wanted.append(Wanted(lang, self.spelling((label, *aliases))))
         return len(self._rows) - 1
 
     def answer(self, predict: Predict) -> Answers:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
-from polypatch.evaluation.generated import accepted
+from polypatch.evaluation.generated import names_of
 from polypatch.evaluation.match import exact
+from polypatch.evaluation.spelling import Spelling
+from polypatch.sites.readout import Readout
 
 
 def prompts(edits: Iterable[Edit], languages: Sequence[Lang] | None = None) -> list[Text]:
@@ -21,7 +23,7 @@ def wrong_everywhere(
     base_predictions: Mapping[Text, str],
     languages: Sequence[Lang] | None = None,
     *,
-    generated: bool = False,
+    readout: Readout | None = None,
 ) -> tuple[Edit, ...]:
     """The edits that the unedited model gets wrong in all of `languages` (Table 3's 722 of XFEVER).
 
@@ -31,31 +33,31 @@ def wrong_everywhere(
         edits: the stream; its order is kept.
         base_predictions: prompt -> label of the unedited model, as in ``dict(zip(prompts(edits), labels))``.
         languages: where an edit must be wrong.
-        generated: the predictions are no labels but generated answers: right is an exact match of normal forms.
+        readout: of a model that writes freely: right is an exact match of normal forms, as in `evaluate`.
 
     Raises:
         InputError: a prompt without a prediction.
     """
-    judge = _wrong_answer if generated else _wrong
+    wrong = _judge(base_predictions, readout)
     return tuple(
-        edit
-        for edit in edits
-        if all(lang in edit.prompt and judge(edit, lang, base_predictions) for lang in languages or edit.languages)
+        edit for edit in edits if all(lang in edit.prompt and wrong(edit, lang) for lang in languages or edit.languages)
     )
 
 
-def source_errors(edits: Iterable[Edit], base_predictions: Mapping[Text, str], *, generated: bool = False) -> int:
-    """How many edits the unedited model gets wrong in their source language; `generated` as above."""
-    judge = _wrong_answer if generated else _wrong
-    return sum(judge(edit, edit.source, base_predictions) for edit in edits)
+def source_errors(
+    edits: Iterable[Edit], base_predictions: Mapping[Text, str], *, readout: Readout | None = None
+) -> int:
+    """How many edits the unedited model gets wrong in their source language; `readout` as above."""
+    wrong = _judge(base_predictions, readout)
+    return sum(wrong(edit, edit.source) for edit in edits)
 
 
-def _wrong(edit: Edit, lang: Lang, predicted: Mapping[Text, str]) -> bool:
-    return _predicted(edit, lang, predicted) != edit.target_in(lang)
-
-
-def _wrong_answer(edit: Edit, lang: Lang, predicted: Mapping[Text, str]) -> bool:
-    return not exact(_predicted(edit, lang, predicted), accepted(edit, lang), lang)
+def _judge(predicted: Mapping[Text, str], readout: Readout | None) -> Callable[[Edit, Lang], bool]:
+    """Whether the prediction for an edit's prompt in a language is wrong."""
+    if readout is None:
+        return lambda edit, lang: _predicted(edit, lang, predicted) != edit.target_in(lang)
+    spelling = Spelling(readout)
+    return lambda edit, lang: not exact(_predicted(edit, lang, predicted), names_of(edit, spelling).get(lang, ()), lang)
 
 
 def _predicted(edit: Edit, lang: Lang, predicted: Mapping[Text, str]) -> str:
