@@ -2,6 +2,7 @@
 
 from polypatch.evaluation.aggregate import Aggregate, Stat, aggregate
 from polypatch.evaluation.cells import Cells, load_cells, save_cells
+from polypatch.evaluation.given_tokens import plain_text_perplexity, target_accuracy
 from polypatch.evaluation.matrix import Matrix, matrix, matrix_grid
 from polypatch.evaluation.measure import evaluate
 from polypatch.evaluation.metrics import Locality
@@ -35,10 +36,12 @@ __all__ = [
     "matrix_grid",
     "perplexities",
     "perplexity",
+    "plain_text_perplexity",
     "prompts",
     "save_cells",
     "save_reports",
     "source_errors",
+    "target_accuracy",
     "token_accuracies",
     "token_accuracy",
     "transfer",

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from polypatch.errors import InputError
 from polypatch.languages import Lang
 
+PlainTexts: TypeAlias = Mapping[Lang, Sequence[str]]
+"""By language, texts that nobody asks anything."""
+
 LogProbs: TypeAlias = Callable[[Sequence[str]], Sequence[NDArray[Any]]]
 """Texts -> of each the natural log-probabilities of its tokens, each given those before it: (tokens that have one,)."""
 
 
-def perplexity(texts: Mapping[Lang, Sequence[str]], logprobs: LogProbs) -> dict[Lang, float]:
+def perplexity(texts: PlainTexts, logprobs: LogProbs) -> dict[Lang, float]:
     """exp(−Σ log p(token | those before it) ÷ tokens) in each language, over all tokens of all its texts.
 
     It compares a model with itself, not models with different tokenizers. A language without a token is not there.
@@ -37,9 +40,7 @@ def perplexity(texts: Mapping[Lang, Sequence[str]], logprobs: LogProbs) -> dict[
     return found
 
 
-def perplexities(
-    texts: Mapping[Lang, Sequence[str]], before: LogProbs, after: LogProbs
-) -> dict[Lang, tuple[float, float]]:
+def perplexities(texts: PlainTexts, before: LogProbs, after: LogProbs) -> dict[Lang, tuple[float, float]]:
     """The perplexity of the unedited and of the edited model, as `Report.perplexity` takes it.
 
     Raises:

@@ -1,0 +1,72 @@
+"""Perplexity and teacher-forced accuracy of an edited language model, against its own forward passes."""
+
+import pytest
+import torch
+
+import polypatch as pp
+from polypatch.edits import Edit
+from polypatch.errors import InputError
+from polypatch.evaluation import evaluate, plain_text_perplexity, target_accuracy
+from polypatch.testing.tiny import tiny_model, tiny_texts
+
+EDITS = [
+    Edit("a", {"en": "ba be bi", "de": "du da di", "fr": "lo"}, {"en": "ko ka ke", "de": "ki"}),
+    Edit("b", {"en": "ra re"}, {"en": "to"}),
+]
+TEXTS = {"en": ["ba be bi ko ka", "mo mi"], "de": ["du da di ki ko"]}
+
+
+@pytest.fixture(scope="module")
+def edited():
+    model, tokenizer = tiny_model("llama", "causal")
+    made = pp.attach(model, tokenizer=tokenizer, memory={"en": tiny_texts(20), "de": tiny_texts(20, seed=1)})
+    made.edit([Edit("a", {"en": "ba be bi", "de": "du da di"}, EDITS[0].target)])
+    return made
+
+
+def own_logits(edited, text):
+    ids = torch.tensor([edited.tokenizer(text).input_ids])
+    with torch.no_grad():
+        return ids[0], edited.model(ids).logits[0].double().log_softmax(-1)
+
+
+def own_perplexity(edited, texts):
+    total = count = 0
+    for text in texts:
+        ids, logprobs = own_logits(edited, text)
+        total += logprobs[:-1].gather(1, ids[1:, None]).sum().item()
+        count += len(ids) - 1
+    return torch.tensor(-total / count).exp().item()
+
+
+def test_perplexity_is_that_of_the_models_own_passes(edited):
+    found = plain_text_perplexity(edited, TEXTS)
+    for lang, texts in TEXTS.items():
+        with edited.disabled():
+            before = own_perplexity(edited, texts)
+        assert found[lang] == pytest.approx((before, own_perplexity(edited, texts)), rel=1e-4)
+    assert found["en"][0] != found["en"][1]
+
+
+def test_token_accuracy_is_that_of_the_models_own_passes(edited):
+    found = target_accuracy(edited, EDITS)
+    assert found.keys() == {"en", "de"}  # in French there is no target
+    ids, logprobs = own_logits(edited, "du da di ki")
+    assert found["de"][1] == 100.0 * (logprobs[-2].argmax() == ids[-1])
+    assert found["en"][0] == 0
+    assert found["en"][1] in (50, 100)  # of edit a all, whatever of b, which was not made
+
+
+def test_what_is_right_when_generated_is_right_when_forced(edited):
+    report = evaluate(edited, EDITS[:1])
+    assert report.reliability == report.clg["de"] == 100
+    assert {after for _, after in target_accuracy(edited, EDITS[:1]).values()} == {100}
+    assert report.left_out == {"no_target_in_language": 1}
+
+
+def test_a_classifier_is_refused():
+    model, tokenizer = tiny_model("bert")
+    classifier = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(5))
+    for measure, given in ((plain_text_perplexity, TEXTS), (target_accuracy, EDITS)):
+        with pytest.raises(InputError, match="does not write from left to right"):
+            measure(classifier, given)
