@@ -109,6 +109,19 @@ def test_any_edit_id_survives_the_disk(bert, tmp_path_factory, names):
     assert loaded.delta.owners == edited.delta.owners
 
 
+def test_aliases_survive_the_disk_and_are_not_written_where_there_are_none(bert, tmp_path):
+    model, tokenizer = bert
+    plain, named = tiny_edits(2)
+    named = dataclasses.replace(named, aliases={"en": ("a", "b"), "de": ("c",)})
+    quick = Recipe(TPatcher(max_steps=1, views=0))
+    edited = edit(model, [plain, named], tokenizer=tokenizer, memory=MemoryTexts(), recipe=quick)
+    edited.unload()
+    loaded = load(bert, saved := edited.save_pretrained(tmp_path / "saved"))
+    assert loaded.records[named.id].edit == named
+    lines = (saved / PROVENANCE).read_text(encoding="utf-8").splitlines()
+    assert ["aliases" in json.loads(line)["request"] for line in lines] == [False, True]
+
+
 def test_another_base_model_is_refused(folder):
     """One weight differs: the edits were not made for this model."""
     model, tokenizer = tiny_model("bert")

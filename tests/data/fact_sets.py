@@ -94,8 +94,12 @@ def mzsre_folder(folder: Path) -> Path:
     return folder / "mzsre"
 
 
+def asked(lang: str, i: int) -> dict:
+    return {"src": f"{lang}: and {i}?", "alt": "x", "old": river(lang, i)}
+
+
 def bmike53_folder(folder: Path) -> Path:
-    """Rows of two languages each, with the former answer; of row 2 there is no Chinese."""
+    """Rows of two languages each, with the former answer; row 2 lacks Chinese; training rows have one inside."""
     for lang in ("de", "zh"):
         rows = [
             {one: {"case_id": 10 + i, **question(one, i, old=river(one, i + 1))} for one in ("en", lang)}
@@ -105,8 +109,7 @@ def bmike53_folder(folder: Path) -> Path:
             rows[2]["zh"] = {"case_id": 12}
         write_json(folder / "bmike" / f"wfd_test_{lang}.json", rows)
         write_json(folder / "bmike" / f"wfd-train_{lang}.json", [
-            {one: {"case_id": i, "src": f"{one}: and {i}?", "alt": "x", "old": river(one, i)} for one in ("en", lang)}
-            for i in range(16)
+            {"case_id": i, **asked("en", i), lang: asked(lang, i)} for i in range(16)
         ])  # fmt: skip
     return folder / "bmike"
 

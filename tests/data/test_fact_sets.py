@@ -7,6 +7,9 @@ import pytest
 from polypatch.data import load_data, load_edits
 from polypatch.edits import Labelled, RelatedQuestion
 from polypatch.errors import DataError
+from polypatch.runs.results import facts_of
+from polypatch.runs.run import Run
+from polypatch.runs.workbench import BenchSpec
 
 from .fact_sets import (
     OTHERS,
@@ -162,6 +165,7 @@ def test_rows_of_two_languages_are_put_together_by_their_ids(tmp_path):
     assert data.edits[2].languages == ("en", "de")
     assert data.notes["gaps in the files, left out"] == 1
     assert {lang: len(texts) for lang, texts in data.memory.items()} == {"en": 8, "de": 8, "zh": 8}
+    assert all(text.startswith(f"{lang}: and ") for lang, texts in data.memory.items() for text in texts)
     assert data.locality["known"][0].label in ("Blue River", "Green River", "Old River")
     one = load_edits("bmike53", tmp_path / "bmike" / "wfd_test_zh.json")
     assert one[0].languages == ("en", "zh")
@@ -171,6 +175,15 @@ def test_rows_of_two_languages_are_put_together_by_their_ids(tmp_path):
     again = load_data(f"bmike53:{tmp_path / 'bmike'}")
     assert again.edits[0].languages == ("en", "de"), "that row is another fact"
     assert again.notes["rows left out that ask something else than the row of their id in another file"] == 1
+
+
+def test_the_results_say_what_was_left_out(tmp_path):
+    data = load("mzsre", tmp_path)
+    facts = facts_of(Run(recipe="mpn-all", languages=("en", "de")), data, BenchSpec(data="mzsre:here"), 5, 256)
+    assert facts["data"] == (
+        "mzsre:here: 8 edits, 5 used; 6 rephrases left out that equal their prompt; "
+        "9 portability questions that hold the new answer"
+    )
 
 
 def test_bi_zsre_is_one_file_with_both_languages(tmp_path):

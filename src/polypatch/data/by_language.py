@@ -1,7 +1,8 @@
 """Rows of one data set in several languages, however its files hold them; a row of one language is `Fields`.
 
-Two layouts, which one folder may mix: a file with rows of one language, which its name says (``de.jsonl.gz``,
-``en_qa.json``), and files whose rows are ``{"en": {…}, "de": {…}}``, one language or more beside the source.
+Layouts, which one folder may mix: files with rows of one language, which their names say (``de.jsonl.gz``,
+``en_qa.json``); files whose rows are ``{"en": {…}, "de": {…}}``; files whose rows are English and have other languages
+inside them, ``{"src": …, "de": {…}}``.
 """
 
 from __future__ import annotations
@@ -98,11 +99,13 @@ def language_of(path: Path) -> Lang | None:
 
 
 def by_language(row: Fields, lang: Lang) -> Mapping[Lang, Fields]:
-    """A row of one language, or the rows that it has by language."""
-    inner = {name: value for name, value in row.row.items() if name not in IDS}
-    if inner and all(isinstance(value, dict) for value in inner.values()):
-        return {_primary(name): row.inside(name) for name in inner}
-    return {lang: row}
+    """A row of one language, or the rows that it has by language; what stands beside those is English."""
+    inner = [name for name, value in row.row.items() if isinstance(value, dict) and is_lang(_primary(name))]
+    found = {_primary(name): row.inside(name) for name in inner}
+    beside = {name: value for name, value in row.row.items() if name not in inner}
+    if not inner or beside.keys() - IDS:
+        found = {"en" if inner else lang: Fields(beside, row.where), **found}
+    return found
 
 
 def _primary(name: str) -> Lang:
