@@ -19,9 +19,10 @@ from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from polypatch.deltas import Delta, PatchBank
-from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Steps, Weight, expect
+from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Rate, Steps, Weight, expect
 from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.editors.placed import Look, Placed
 from polypatch.errors import InputError
@@ -78,6 +79,7 @@ class DiscriminantPatch(Settings):
         separation: least distance of the quietest edit row from the loudest memory row, in units of the distance of the
             edit's mean from the memory's; nearer ones are not held apart by one neuron.
         memory_copies: how often each row of a finished edit counts in the memory; 0 leaves past edits unprotected.
+        learning_rate: of Adam on a value below the last layer, in units of the queries' root mean square.
     """
 
     shrinkages: Annotated[tuple[Annotated[float, above(0)], ...], at_least(1)] = (0.03, 0.003, 0.0003, 0.00003)
@@ -90,6 +92,7 @@ class DiscriminantPatch(Settings):
     max_steps: Steps = 40
     separation: Weight = 0.02
     memory_copies: Copies = 1
+    learning_rate: Rate = 0.05
 
     exact = False
     protects_right = True
@@ -152,7 +155,7 @@ class DiscriminantPatch(Settings):
         steps, q = 0, rows.q[heads]
         look = self.look(q, memory, others)
         for allowed in range(self.tolerance + 1) if len(heads) == 1 else (0,):
-            neuron, more = self._neuron(bank, rows, targets, tail, look, allowed, q)
+            neuron, more = self._neuron(bank, rows, targets, tail, look, allowed, q if tail.site.lower else None)
             steps += more
             if neuron is not None:
                 bank.append(lesson.owner, neuron.key, neuron.bias, neuron.value)
@@ -167,7 +170,7 @@ class DiscriminantPatch(Settings):
         return steps, left
 
     def _neuron(
-        self, bank: PatchBank, rows: Trainable, targets: Tensor, tail: Tail, look: Looks, allowed: int, q: Tensor
+        self, bank: PatchBank, rows: Trainable, targets: Tensor, tail: Tail, look: Looks, allowed: int, q: Tensor | None
     ) -> tuple[Placed | None, int]:
         """The first neuron along λ and γ under which no more than `allowed` memory rows change; None for none."""
         steps = 0
@@ -198,7 +201,7 @@ class DiscriminantPatch(Settings):
             targets: their classes [n].
             look: at what the key tells the rows from.
             allowed: so many of its rows may be louder than the quietest of `rows`.
-            q: queries that it is to fire at, where those are not all of `rows`.
+            q: below the last layer, the queries that it is to fire at; None for those of all `rows`.
         """
         for shrinkage in self.shrinkages:
             looked = look(shrinkage)
@@ -210,8 +213,10 @@ class DiscriminantPatch(Settings):
                 edge = loud + place * (quiet - loud)
                 scale = self.loudness / (middle - edge)
                 neuron = Placed(key, scale, -edge * scale, torch.zeros_like(key), bank.activation)
-                value, steps, held = self._value(neuron, rows, targets)
+                value, steps, held = (self._value if q is None else self._trained)(neuron, rows, targets)
                 yield Candidate(dataclasses.replace(neuron, value=value) if held else None, steps, looked)
+                if q is not None and not held:
+                    return  # what one value cannot say along this key, it cannot along another
 
     def _key(self, q: Tensor, rows: MemoryRows, shrinkage: float) -> Tensor:
         """The discriminant direction, scaled so that the edit's mean is at 1 from the memory's. [n, d] -> [d].
@@ -256,6 +261,21 @@ class DiscriminantPatch(Settings):
             if not bool(length.isfinite()) or float(length) == 0.0:
                 return value.detach(), step, False
             value = value + (BEYOND - room[worst].detach()) * slope / length
+        return value.detach(), step, bool((lead > 0).all())
+
+    def _trained(self, neuron: Placed, rows: Trainable, targets: Tensor) -> tuple[Tensor, int, bool]:
+        """V below the last layer, by Adam on the cross-entropy of all rows through the layers above."""
+        picks = torch.arange(len(targets), device=targets.device)
+        value = neuron.value.clone().requires_grad_()
+        optimiser = torch.optim.Adam([value], lr=self.learning_rate * float(rows.q.square().mean().sqrt()))
+        for step in range(self.max_steps + 1):
+            logits = rows.forward(picks, dataclasses.replace(neuron, value=value))[1]
+            wanted, others = _parted(logits.detach(), targets)
+            lead, odds = wanted - others.max(1).values, wanted - others.logsumexp(1)
+            if step == self.max_steps or bool(((lead >= self.margin) & (odds >= self._log_odds)).all()):
+                break
+            (value.grad,) = torch.autograd.grad(functional.cross_entropy(logits, targets), [value])
+            optimiser.step()
         return value.detach(), step, bool((lead > 0).all())
 
 
