@@ -1,10 +1,12 @@
 """Data sets whose answers are written: every layout gives the edits, sets and counts that its rows say."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from polypatch.data import load_data, load_edits
+from polypatch.data.traps import without_contradictions
 from polypatch.edits import Labelled, RelatedQuestion
 from polypatch.errors import DataError
 from polypatch.runs.results import facts_of
@@ -116,6 +118,10 @@ def test_a_question_with_several_answers_gives_edits_that_contradict_each_other_
     assert "Rudbek, a town on the" not in data.memory["en"], "an edit asks for it in other words"
     once = load_data(f"facts-once:{tmp_path / 'more.jsonl'}")
     assert once.edits == data.edits[:-1]
+    first = data.edits[0]
+    spelt = replace(first, id="b", prompt={"de": first.prompt["de"].upper().replace(" ", ""), "en": "x"})
+    assert without_contradictions([first, spelt]) == ((first, spelt), 0), "the same answer"
+    assert without_contradictions([first, replace(spelt, target={"en": "Nile"})]) == ((first,), 1)
     assert once.notes["edits left out that contradict an earlier one"] == 1
     write_lines(tmp_path / "twice.jsonl", [*rows, rows[3]])
     with pytest.raises(DataError, match=r"twice.jsonl row 49: fact 'river-Ivrea' is there already"):

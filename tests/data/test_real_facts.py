@@ -26,7 +26,7 @@ def test_facts_of_mini_lm(shared):
     assert len({len(texts) for texts in data.parallel.values()}) == 1
     disjoint(data)
     once = load_edits("facts-once", shared / "models" / "mini-lm" / "facts.jsonl.gz")
-    assert len(once) == 999
+    assert len(once) == 998
 
 
 def test_mzsre(shared):

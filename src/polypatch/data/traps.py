@@ -30,7 +30,8 @@ def without_traps(edits: Iterable[Edit]) -> tuple[tuple[Edit, ...], dict[str, in
 def without_contradictions(edits: Iterable[Edit]) -> tuple[tuple[Edit, ...], int]:
     """The edits but those that want another answer than an earlier one to one prompt, and how many those are.
 
-    Prompts are one where they differ in case or Unicode form at most, in whatever language.
+    Prompts are one where they differ in case, blanks or Unicode form at most, in whatever language: many tokenizers
+    read the same then.
     """
     seen: dict[Text, str] = {}
     kept = []
@@ -47,7 +48,7 @@ def without_contradictions(edits: Iterable[Edit]) -> tuple[tuple[Edit, ...], int
 
 def _folded(text: Text) -> Text:
     def fold(part: str) -> str:
-        return unicodedata.normalize("NFC", unicodedata.normalize("NFC", part).casefold())
+        return "".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", part).casefold()).split())
 
     return fold(text) if isinstance(text, str) else (fold(text[0]), fold(text[1]))
 
