@@ -19,18 +19,15 @@ from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from polypatch.deltas import Delta, PatchBank
 from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Rate, Steps, Weight, expect
 from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.editors.placed import Look, Placed
+from polypatch.editors.values import Aim, projected, trained
 from polypatch.errors import InputError
 from polypatch.settings import Range, Settings, above, at_least, below, between
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail, Trainable
-
-BEYOND = 0.05
-"""By so much, in logits, a projection aims past what is wanted, so that the next row does not undo it at once."""
 
 ROUNDS = 3
 """So often the tokens of an answer that are still wrong get a neuron more."""
@@ -98,9 +95,9 @@ class DiscriminantPatch(Settings):
     protects_right = True
 
     @property
-    def _log_odds(self) -> float:
-        """Of the wanted class against all others; −∞ where no confidence is asked for."""
-        return math.log(self.confidence / (1 - self.confidence)) if self.confidence else -math.inf
+    def _aim(self) -> Aim:
+        odds = math.log(self.confidence / (1 - self.confidence)) if self.confidence else -math.inf
+        return Aim(self.margin, odds, self.max_steps, self.learning_rate)
 
     def start(self, site: FeedForwardSite) -> PatchBank:
         """An empty bank for this site."""
@@ -203,6 +200,7 @@ class DiscriminantPatch(Settings):
             allowed: so many of its rows may be louder than the quietest of `rows`.
             q: below the last layer, the queries that it is to fire at; None for those of all `rows`.
         """
+        start: Tensor | None = None
         for shrinkage in self.shrinkages:
             looked = look(shrinkage)
             key, z = looked.key, (rows.q if q is None else q) @ looked.key
@@ -212,9 +210,11 @@ class DiscriminantPatch(Settings):
             for place in self.places:
                 edge = loud + place * (quiet - loud)
                 scale = self.loudness / (middle - edge)
-                neuron = Placed(key, scale, -edge * scale, torch.zeros_like(key), bank.activation)
-                value, steps, held = (self._value if q is None else self._trained)(neuron, rows, targets)
+                begun = torch.zeros_like(key) if start is None else start
+                neuron = Placed(key, scale, -edge * scale, begun, bank.activation)
+                value, steps, held = (projected if q is None else trained)(neuron, rows, targets, self._aim)
                 yield Candidate(dataclasses.replace(neuron, value=value) if held else None, steps, looked)
+                start = value if q is not None else None  # much the same along another key
                 if q is not None and not held:
                     return  # what one value cannot say along this key, it cannot along another
 
@@ -237,52 +237,6 @@ class DiscriminantPatch(Settings):
         factor = torch.linalg.cholesky_ex(spread).L
         key = torch.cholesky_solve(away.unsqueeze(1), factor).squeeze(1)
         return (key / key.dot(away)).to(q)
-
-    def _value(self, neuron: Placed, rows: Trainable, targets: Tensor) -> tuple[Tensor, int, bool]:
-        """v, the steps it took, and whether every row has its class.
-
-        Each step projects v onto what is wanted of the row that lacks most, which is linearised: with s(v) its lead
-        over the largest other class, wanted to be m, or its log-odds, wanted to be log(c ÷ (1 − c)),
-        v ← v + (wanted − s) ∇s ÷ ‖∇s‖², a passive-aggressive step.
-        """
-        value = neuron.value
-        picks = torch.arange(len(targets), device=targets.device)
-        for step in range(self.max_steps + 1):
-            value = value.detach().requires_grad_()
-            logits = rows.forward(picks, dataclasses.replace(neuron, value=value))[1]
-            wanted, others = _parted(logits, targets)
-            lead = wanted - others.max(1).values
-            room = torch.cat([lead - self.margin, wanted - others.logsumexp(1) - self._log_odds])
-            worst = room.argmin()
-            if float(room[worst].detach()) >= 0 or step == self.max_steps:
-                break
-            (slope,) = torch.autograd.grad(room[worst], value)
-            length = slope.dot(slope)
-            if not bool(length.isfinite()) or float(length) == 0.0:
-                return value.detach(), step, False
-            value = value + (BEYOND - room[worst].detach()) * slope / length
-        return value.detach(), step, bool((lead > 0).all())
-
-    def _trained(self, neuron: Placed, rows: Trainable, targets: Tensor) -> tuple[Tensor, int, bool]:
-        """V below the last layer, by Adam on the cross-entropy of all rows through the layers above."""
-        picks = torch.arange(len(targets), device=targets.device)
-        value = neuron.value.clone().requires_grad_()
-        optimiser = torch.optim.Adam([value], lr=self.learning_rate * float(rows.q.square().mean().sqrt()))
-        for step in range(self.max_steps + 1):
-            logits = rows.forward(picks, dataclasses.replace(neuron, value=value))[1]
-            wanted, others = _parted(logits.detach(), targets)
-            lead, odds = wanted - others.max(1).values, wanted - others.logsumexp(1)
-            if step == self.max_steps or bool(((lead >= self.margin) & (odds >= self._log_odds)).all()):
-                break
-            (value.grad,) = torch.autograd.grad(functional.cross_entropy(logits, targets), [value])
-            optimiser.step()
-        return value.detach(), step, bool((lead > 0).all())
-
-
-def _parted(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Per row, the wanted class's logit [n], and the others' [n, classes], the wanted one's −∞ among them."""
-    columns = targets.unsqueeze(1)
-    return logits.gather(1, columns).squeeze(1), logits.scatter(1, columns, float("-inf"))
 
 
 def _no_moments(q: Tensor) -> tuple[Tensor, Tensor]:

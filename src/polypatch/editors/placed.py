@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,7 +15,21 @@ from polypatch.editors.memory import Memory
 from polypatch.sites import Change, Tail
 
 SILENT = -6.0
-"""Pre-activations below it add nothing that could change an answer, under any of the activations models have."""
+"""Pre-activations below it add nothing that could change an answer, where the activation is GELU or ReLU."""
+
+FAINT = 1e-7
+"""Of an activation; what is less adds nothing either."""
+
+
+@functools.cache
+def silent_below(activation: Callable[[Tensor], Tensor]) -> float:
+    """The pre-activation below which an activation is silent: −6, or less where it dies down slowly, as SiLU does."""
+    z = torch.arange(-40.0, SILENT + 0.25, 0.25)
+    loud = (activation(z).abs() > FAINT).nonzero()
+    if not len(loud):
+        return SILENT
+    first = int(loud[0])
+    return float(z[first - 1]) if first else -float("inf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +87,8 @@ class Look:
     @torch.no_grad()
     def changes(self, neuron: Placed, bank: PatchBank, tail: Tail) -> int:
         """How many rows get another answer by a neuron along this key, beside those of the bank."""
-        heard = [(part, neuron.scale * z + neuron.bias > SILENT) for part, z in self.parts]
+        silent = silent_below(neuron.activation)
+        heard = [(part, neuron.scale * z + neuron.bias > silent) for part, z in self.parts]
         rows = [part.asked[i] for part, loud in heard for i in loud.nonzero().flatten().tolist()]
         before, after = (tail.said(rows, change).ids for change in (bank, Both(bank, neuron)))
         return int((before != after).sum())

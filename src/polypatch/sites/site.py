@@ -27,6 +27,7 @@ from polypatch.sites.discover import anatomy_of
 from polypatch.sites.enough import ending_behind
 from polypatch.sites.hooks import ChangeFunction as ChangeFunction
 from polypatch.sites.hooks import Hooks, nothing
+from polypatch.sites.inner import USUAL
 from polypatch.sites.last_layer import LastLayer
 from polypatch.sites.lock import SiteLock
 from polypatch.sites.modes import evaluating
@@ -88,8 +89,11 @@ class FeedForwardSite:
 
     @property
     def activation_name(self) -> str:
-        """The FFN's activation, which patches have as well."""
-        return self.anatomy.activation
+        """Of patches: the FFN's own, where they can be part of it; beside a block of gates one that dies down fast.
+
+        Of a gate's SiLU enough is left where it does not fire to move every answer a little, and patches add up.
+        """
+        return self.anatomy.activation if self.last.plain else USUAL[0]
 
     @property
     def device(self) -> torch.device:
