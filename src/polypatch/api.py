@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def open(  # noqa: A001
     revision: str | None = None,
     cache_dir: Path | None = None,
     device: str = "cpu",
+    encoding: Encoding | None = None,
 ) -> EditedModel:
     """Saved edits on their model, or a model that has none yet.
 
@@ -88,15 +90,17 @@ def open(  # noqa: A001
         revision: branch, tag or commit, for hub names.
         cache_dir: keep queries on disk.
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
+        encoding: how a checkpoint reads and writes; saved edits know it.
 
     Raises:
-        InputError: a checkpoint and no word about its memory; edits and a recipe; no such device.
+        InputError: a checkpoint and no word about its memory; edits, and a recipe or an encoding; no such device.
         PolypatchError: as for `EditedModel.from_pretrained`, `load_checkpoint` and `attach`.
     """
     edits = _edits_at(str(place), revision)
     if edits is not None:
-        if recipe is not None:
-            raise InputError(f"{place}: saved edits have their recipe; leave recipe out")
+        for name, given_too in (("recipe", recipe), ("encoding", encoding)):
+            if given_too is not None:
+                raise InputError(f"{place}: saved edits have their {name}; leave {name} out")
         if isinstance(edits, Path) and session_journal(edits).exists():
             caution(
                 f"{edits}: a session on these edits was cut short, or goes on: polypatch.Session takes over its edits"
@@ -110,7 +114,8 @@ def open(  # noqa: A001
     else:
         model, tokenizer = load_checkpoint(place, revision=revision)
         model = model.to(device_named(device))
-    encoding = Encoding(cache_dir=cache_dir)
+    encoding = of_type(encoding, Encoding, "encoding") or Encoding()
+    encoding = replace(encoding, cache_dir=cache_dir or encoding.cache_dir)
     return attach(model, tokenizer=tokenizer, memory=memory, recipe=recipe or DEFAULT, encoding=encoding)
 
 
@@ -160,10 +165,10 @@ def edit(
     rules: Rules | None = None,
     encoding: Encoding | None = None,
 ) -> EditedModel:
-    """Edit a classifier: one call for the whole stream.
+    """Edit a model: one call for the whole stream.
 
     Args:
-        model: a Hugging Face sequence classifier; its weights are never written.
+        model: a Hugging Face sequence classifier or causal language model; its weights are never written.
         edits: the corrections, in order.
         tokenizer: the model's tokenizer.
         memory: unlabelled texts that edits must leave alone, best in every language that is served: a list of texts,
@@ -173,7 +178,7 @@ def edit(
             goes without, and warns.
         recipe: row of the table, or a `Recipe`.
         rules: how edits are made and judged: retries, a guard, the languages, the seed.
-        encoding: how texts are read: the longest input, where queries are kept.
+        encoding: how texts are read and answers written: the longest of both, where queries are kept, a chat template.
 
     Raises:
         InputError: nothing is said about the memory.
@@ -205,8 +210,11 @@ def shuffled(edits: Sequence[Edit], seed: int) -> list[Edit]:
 
 
 def _settings(recipe: Recipe, tail: FrozenTail | FullForward) -> dict[str, Any]:
-    """What is written beside saved edits of how they are made; of the readout only where it is not the classes."""
-    asked = {} if tail.readout.kind == CLASSES else {"readout": tail.readout.kind}
+    """What is written beside saved edits of how they are made; of the readout only where it is not the classes.
+
+    `polypatch.store.load.readout_in` reads that back.
+    """
+    asked = {} if tail.readout.kind == CLASSES else {"readout": tail.readout.kind, **tail.readout.settings}
     return {"recipe": recipe_to_plain(recipe), "exact": isinstance(tail, FullForward), **asked}
 
 

@@ -71,7 +71,7 @@ class EditedModel(AskedModel):
     def fix(
         self,
         text: Text,
-        label: str,
+        label: str | Mapping[Lang, str],
         *,
         translations: Mapping[Lang, Text] | None = None,
         source: Lang = "en",
@@ -81,7 +81,7 @@ class EditedModel(AskedModel):
 
         Args:
             text: what is answered wrong; a pair is a tuple.
-            label: the answer that is wanted.
+            label: the answer that is wanted; of a language model in each language, ``{"en": …, "de": …}``.
             translations: the same text in other languages, by their codes; without any, other languages hardly follow.
             source: the language of `text`.
             id: what `revert` calls it; None makes one from the text.

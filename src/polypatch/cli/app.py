@@ -31,7 +31,7 @@ from polypatch.cli.console import stdout
 
 app = typer.Typer(
     name="polypatch",
-    help="One fix, every language: correct a multilingual classifier once, and the correction holds in all languages.",
+    help="One fix, every language: correct a multilingual model once, and the correction holds in all languages.",
     epilog=(
         "Start here: [bold]polypatch demo[/] edits the model of a small six-language world in five ways, offline, "
         "in a minute.\n\nYour own: "

@@ -12,7 +12,9 @@ import typer
 
 from polypatch.cli.console import Bars, say, stdout
 from polypatch.cli.options import (
+    AnswerTokens,
     Cache,
+    Chat,
     Data,
     Device,
     EvalLanguages,
@@ -162,6 +164,8 @@ def edit(
     size: SizeOptions = None,
     seed: Seed = 0,
     cache: Cache = None,
+    chat: Chat = False,
+    answer_tokens: AnswerTokens = None,
     keep_memory: KeepMemory = None,
     device: Device = "auto",
     threads: Threads = 1,
@@ -172,7 +176,7 @@ def edit(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Edit a classifier, measure what the edits did in every language, and keep both in a folder.
+    """Edit a model, measure what the edits did in every language, and keep both in a folder.
 
     With --add, make the edits of a file in saved edits, which keep their recipe
     and memory; after a kill the same command goes on.
@@ -202,7 +206,8 @@ def edit(
     from polypatch.runs.record import RunRequest, record_run
 
     spec = BenchSpec(model=model, data=data or "world", languages=read, sizes=sizes(size), seed=seed, device=device)
-    spec = replace(spec, parallel=str(parallel or ""), cache_dir=str(cache) if cache else None)
+    spec = replace(spec, parallel=str(parallel or ""), cache_dir=str(cache) if cache else None, chat=chat)
+    spec = spec if answer_tokens is None else replace(spec, most=answer_tokens)
     request = RunRequest(
         spec=spec,
         run=_run_of(ctx.params, edited),

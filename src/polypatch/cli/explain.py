@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from polypatch.cli.asking import Prompt
     from polypatch.model.explain import Cause, Explanation
 
+LOUDEST = 3
+"""Patches that are named per token."""
+
 EXAMPLES = """[bold]Examples[/]
 
 polypatch explain my-edits "wake me up at nine"
@@ -64,7 +67,8 @@ def explain(
 
     For every text: the answer, what the unedited model says, and for each firing
     patch its edit and that edit's request, its activation, its push on the logit
-    of the answer, and the answer if it alone were absent.
+    of the answer, and the answer if it alone were absent. What a language model
+    writes is explained token by token.
     """
     folder = find_edits(edits)
     prepare(threads, quiet=quiet)
@@ -92,6 +96,8 @@ def _show(found: Sequence[tuple[Prompt, Explanation]], console: Console, *, patc
         console.print(Shown.assemble((lang, "dim"), (shown(prompt.text), "bold")), soft_wrap=True)
         console.print(_answers(prompt, why, patches))
         if why.causes:
+            if why.tokens:
+                console.print(_tokens(why).to_console())
             console.print(_causes(why).to_console())
             if (more := why.firing - len(why.causes)) > 0:
                 console.print(f"  … and {more} more patches that fire, each weaker than these")
@@ -107,6 +113,17 @@ def _answers(prompt: Prompt, why: Explanation, patches: bool) -> Shown:
     elif not why.causes:
         line.append("   no patch fires")
     return line
+
+
+def _tokens(why: Explanation) -> Grid:
+    """Each token of what a language model writes, and the patches that fire where it is said."""
+    rows = []
+    for token in why.tokens:
+        named = [f"{shown(one.edit_id, 30)} {one.activation:.2f}" for one in token.firing[:LOUDEST]]
+        more = len(token.firing) - LOUDEST
+        said = ", ".join(named) + (f", … {more} more" if more > 0 else "")
+        rows.append((Shown(shown(token.token.strip() or repr(token.token))), Shown(said or "–")))
+    return labels(("Token", "Patches that fire"), rows)
 
 
 def _causes(why: Explanation) -> Grid:
@@ -132,11 +149,12 @@ def _plain(prompt: Prompt, why: Explanation) -> dict[str, Any]:
         "answer": asdict(why.answer),
         "unedited": asdict(why.unedited),
         "firing": why.firing,
-        "causes": [_cause(cause) for cause in why.causes],
+        "causes": [_cause(cause, why) for cause in why.causes],
+        **({"tokens": [asdict(token) for token in why.tokens]} if why.tokens else {}),
     }
 
 
-def _cause(cause: Cause) -> dict[str, Any]:
+def _cause(cause: Cause, why: Explanation) -> dict[str, Any]:
     edit = None if cause.record is None else cause.record.edit
     request = None
     if edit is not None:
@@ -147,5 +165,6 @@ def _cause(cause: Cause) -> dict[str, Any]:
         "status": None if cause.record is None else cause.record.status,
         "activation": cause.activation,
         "push": cause.push,
+        **({"token": cause.token} if why.tokens else {}),
         "without": asdict(cause.without),
     }

@@ -12,6 +12,8 @@ import typer
 from polypatch.cli.console import Bars, as_json, say
 from polypatch.cli.options import (
     TRANSLATION,
+    AnswerTokens,
+    Chat,
     Device,
     Json,
     KeepMemory,
@@ -40,6 +42,9 @@ polypatch fix my-edits "wake me up at nine" class-1 --de "weck mich um neun" --f
 polypatch fix my-model "wake me up at nine" class-1 --de "weck mich um neun" --memory texts.jsonl --out new-edits
 
 polypatch fix my-edits "play some jazz" class-2 --translate-to de,fr
+
+polypatch fix my-llm "The capital of Benin is" Porto-Novo --de "Die Hauptstadt von Benin ist" --answer de=Porto-Novo \
+--memory texts.jsonl --out new-edits
 """
 
 
@@ -66,6 +71,13 @@ def fix(
     edit_id: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="What the edit is called. Default: made from the text.")
     ] = None,
+    answer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LANG=TEXT",
+            help="Of a language model: LABEL in the words of another language; one for each sentence.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of a MODEL: where its edits are kept.")] = None,
     memory: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Of a MODEL: texts to leave alone, as for polypatch edit.")
@@ -74,6 +86,8 @@ def fix(
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of a MODEL: a row of [bold]polypatch ls recipes[/].")
     ] = None,
+    chat: Chat = False,
+    answer_tokens: AnswerTokens = None,
     keep_memory: KeepMemory = None,
     model: Model = None,
     translate_to: Annotated[
@@ -92,6 +106,9 @@ def fix(
 ) -> None:
     """Correct one sentence, and say what that did.
 
+    LABEL is a class, or what a language model should write; then --answer says it
+    in the words of every other language.
+
     For every language the answer before and after, with its probability, and the
     patches that fire; and how many of the held-out texts of the memory have a new
     answer. The fix joins the edits in the folder in one step, or leaves it as it
@@ -104,14 +121,16 @@ def fix(
 
     codes = pairs(translator_code, "--translator-code")
     translating = TranslationOptions(as_list(translate_to), translator, codes, translation_cache)
-    place = EditsOrModel(sentence.place, out, model, memory, no_memory, recipe, device)
+    place = EditsOrModel(sentence.place, out, model, memory, no_memory, recipe, device, answer_tokens, chat)
     folder = place.folder
     prepare(threads, quiet=quiet)
     from polypatch.data.given import correction
     from polypatch.store.session import Session
 
     text = sentence.text if second is None else (sentence.text, second)
-    edit = correction(text, sentence.label, sentence.translations, source, edit_id)
+    answers = pairs(answer, "--answer")
+    label = {**answers, source: sentence.label} if answers else sentence.label
+    edit = correction(text, label, sentence.translations, source, edit_id)
     with Bars(quiet) as bars:
         (edit,) = translating([edit], bars)
         edited = place.open(bars)

@@ -25,6 +25,19 @@ SizeOptions = Annotated[
     list[str] | None,
     typer.Option("--size", metavar="NAME=N", help="Size of a sampled set, such as memory=500; repeat for more."),
 ]
+AnswerTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--answer-tokens",
+        min=2,
+        metavar="N",
+        help="Of a language MODEL: tokens of an answer at most, its end included. Default: 32.",
+    ),
+]
+Chat = Annotated[
+    bool,
+    typer.Option("--chat", help="Of a language MODEL: texts are what a user says, in the tokenizer's chat template."),
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of everything random; of the world, too.")]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of torch; one is fastest on small machines.")]
 Cache = Annotated[

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polypatch.cli.console import Bars, as_json, say, stdout
-from polypatch.cli.options import Device, Json, Model, Quiet, Threads
+from polypatch.cli.options import AnswerTokens, Chat, Device, Json, Model, Quiet, Threads
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 
@@ -35,7 +35,7 @@ polypatch predict my-model texts.txt --all-classes --out answers.jsonl
 
 @dataclass(frozen=True)
 class Predicted:
-    """One text, its answer, and the probabilities of all classes."""
+    """One text, its answer, and the probabilities of all classes, where there are any."""
 
     probe: ProbeText
     label: str
@@ -63,6 +63,8 @@ def predict(
         bool, typer.Option("--all-classes", help="With the probability of every class, in .jsonl and --json.")
     ] = False,
     source: Annotated[str, typer.Option(metavar="L", help="The language of a text that names none.")] = "en",
+    chat: Chat = False,
+    answer_tokens: AnswerTokens = None,
     model: Model = None,
     device: Device = "auto",
     threads: Threads = 1,
@@ -71,7 +73,8 @@ def predict(
 ) -> None:
     """Answer every text of a file: its label, and the probability of that.
 
-    The answers are in the order of the file. Where its rows have labels, the
+    A language model writes its answer; the probability is that of its least sure
+    token. The answers are in the order of the file. Where its rows have labels, the
     share that is answered so is said.
     """
     if out is not None and out.suffix not in SUFFIXES:
@@ -80,13 +83,16 @@ def predict(
         raise InputError("--all-classes needs room: add --json, or --out with a .jsonl file")
     from polypatch.cli.session import EditsOrModel
 
-    asked = EditsOrModel(place, base=model, device=device)
+    asked = EditsOrModel(place, base=model, device=device, answer_tokens=answer_tokens, chat=chat)
     prepare(threads, quiet=quiet)
     from polypatch.data.memory import read_texts
 
     with Bars(quiet) as bars:
         probes = read_texts(file, source)
-        found = answers(asked.open_to_ask(bars), probes)
+        edited = asked.open_to_ask(bars)
+        if all_classes and edited.readout.answers is None:
+            raise InputError(f"--all-classes: {place} is a language model, and has none")
+        found = answers(edited, probes)
     if out is not None:
         from polypatch.files import write_atomic
 
@@ -101,6 +107,10 @@ def predict(
 
 def answers(edited: EditedModel, probes: Sequence[ProbeText]) -> list[Predicted]:
     """What the model says to each text."""
+    if edited.readout.answers is None:
+        spoken = edited.spoken([probe.text for probe in probes])
+        shares = spoken.probability.tolist()
+        return [Predicted(*one, {}) for one in zip(probes, spoken.answers, shares, strict=True)]
     names = list(edited.labels.values())
     rows = edited.predict_proba([probe.text for probe in probes]).tolist()
     found = []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polypatch.cli.console import Bars
 from polypatch.cli.options import require_model
@@ -18,6 +18,7 @@ from polypatch.store.places import find_edits, holds_edits
 if TYPE_CHECKING:  # torch is waited for once it is needed
     from polypatch.edited_model import EditedModel
     from polypatch.edits import Edit
+    from polypatch.model.encoding import Encoding
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class EditsOrModel:
         memory: a file of texts for a model.
         no_memory: go without.
         recipe: for a model.
+        answer_tokens, chat: for a language model, as `polypatch.Encoding` has them.
         device: where it computes.
     """
 
@@ -41,6 +43,8 @@ class EditsOrModel:
     no_memory: bool = False
     recipe: str | None = None
     device: str = "auto"
+    answer_tokens: int | None = None
+    chat: bool = False
 
     @property
     def folder(self) -> Path:
@@ -57,9 +61,22 @@ class EditsOrModel:
                 raise InputError(f"{self.out} holds edits: to go on with them give that folder, not their model")
             return self.out
         given = {"--out": self.out, "--memory": self.memory, "--no-memory": self.no_memory, "--recipe": self.recipe}
+        given |= self._asked
         if wrong := [name for name, value in given.items() if value]:
             raise InputError(f"{', '.join(wrong)}: saved edits have their own, and are changed in place; leave it out")
         return edits
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        """How a model is asked, by option."""
+        return {"--answer-tokens": self.answer_tokens, "--chat": self.chat}
+
+    @property
+    def _encoding(self) -> Encoding:
+        from polypatch.model.encoding import Encoding
+
+        encoding = Encoding(chat=self.chat)
+        return encoding if self.answer_tokens is None else replace(encoding, most=self.answer_tokens)
 
     @property
     def edits(self) -> Path | None:
@@ -89,17 +106,26 @@ class EditsOrModel:
             )
         memory = None if self.no_memory else NOT_SAID if self.memory is None else self.memory
         with noting(bars):
-            return open_place(require_model(self.name), memory=memory, recipe=self.recipe, device=self.device)
+            return open_place(
+                require_model(self.name),
+                memory=memory,
+                recipe=self.recipe,
+                device=self.device,
+                encoding=self._encoding,
+            )
 
     def open_to_ask(self, bars: Bars) -> EditedModel:
         """The same for who only asks: a model needs no memory then."""
         from polypatch.api import open as open_place
 
         if self.edits is not None:
+            if wrong := [name for name, value in self._asked.items() if value]:
+                raise InputError(f"{', '.join(wrong)}: saved edits have their own; leave it out")
             return self.open(bars)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PolypatchWarning)
-            return open_place(require_model(self.name), memory=None, device=self.device)
+            name, encoding = require_model(self.name), self._encoding
+            return open_place(name, memory=None, device=self.device, encoding=encoding)
 
 
 @dataclass(frozen=True)

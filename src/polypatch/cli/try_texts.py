@@ -161,9 +161,8 @@ def _plain(one: BeforeAfter) -> dict[str, Any]:
 
 
 def _said(edited: EditedModel, texts: Sequence[Text]) -> list[tuple[str, float]]:
-    best = edited.probabilities(texts).max(-1)
-    said = [edited.readout.answer([i]) for i in best.indices.tolist()]
-    return list(zip(said, best.values.tolist(), strict=True))
+    spoken = edited.spoken(texts)
+    return list(zip(spoken.answers, spoken.probability.tolist(), strict=True))
 
 
 def _label(said: tuple[str, float], style: str = "") -> Shown:

@@ -56,7 +56,7 @@ def _of_table(rows: list[dict[str, Any]], source: Lang) -> list[dict[str, Any]]:
 
 def correction(
     text: Text,
-    label: str,
+    label: str | Mapping[Lang, str],
     translations: Mapping[Lang, Text] | None = None,
     source: Lang = "en",
     id: str | None = None,  # noqa: A002
@@ -68,7 +68,8 @@ def correction(
     if source in others:
         raise InputError(f"translations has {source!r}, the language of the text itself: leave it out, or say source=")
     prompt = {source: text, **others}
-    return Edit(id=id, prompt=prompt, target={source: label}, source=source)  # type: ignore[arg-type]
+    target = label if isinstance(label, Mapping) else {source: label}
+    return Edit(id=id, prompt=prompt, target=target, source=source)  # type: ignore[arg-type]
 
 
 def labelled_in(given: Any, name: str = "locality") -> dict[str, list[Labelled]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,11 +14,14 @@ from torch import Tensor
 
 from polypatch.arguments import text_in, texts_in
 from polypatch.edits import Text
+from polypatch.errors import InputError
 from polypatch.model.answers import Answered, answered
 from polypatch.model.cost import Cost, cost_of, described
 from polypatch.model.explain import Explanation, Firing, explain, firing
 from polypatch.model.state import State
 from polypatch.rendering.harmless import one_line
+from polypatch.sites import Row, Said
+from polypatch.sites.rows import Spoken, Standpoint
 
 
 @dataclass(repr=False)
@@ -31,35 +34,75 @@ class AskedModel(State):
         return dict(enumerate(self.readout.answers or ()))
 
     def class_of(self, label: str) -> int:
-        """The class index of a label; UnknownLabelError where the model has no such class."""
+        """The class index of a label.
+
+        Raises:
+            UnknownLabelError: the model has no such class.
+            InputError: it has none at all.
+        """
+        self._require_classes()
         ((_, wanted),) = self.readout.ask(["-"], [label])
         return wanted[0]
 
     def probabilities(self, texts: Sequence[Text]) -> Tensor:
-        """Softmax of the model's own forward passes: [n, classes]."""
+        """Softmax of the model's own forward passes: [n, classes].
+
+        Of a language model [n, vocabulary], for the token that its answer begins with.
+        """
         rows = self.readout.rows(texts_in(texts, "texts", empty=True))
         self.site.require_type()
         with self.site.lock.shared(), self.site.evaluating():
             return self.tail.encoder.logits_of(self.model, rows).softmax(-1)
 
-    def predict(self, texts: Text | Sequence[Text]) -> Any:
-        """The label of one text (a string or a pair), or the list of labels of several (a list).
+    def spoken(self, texts: Sequence[Text]) -> Spoken:
+        """The answers of the model itself to a list of texts, and how probable each is.
 
-        Runs the model itself, with its edits unless inside ``disabled()``.
+        Of an answer in words that is the probability of its least sure token.
+        """
+        texts = texts_in(texts, "texts", empty=True)
+        if self.readout.answers is not None:
+            best = self.probabilities(texts).max(-1)
+            return Spoken([self.readout.answer([i]) for i in best.indices.tolist()], best.values.double())
+        self.site.require_type()
+        with self.site.reading(), self.site.evaluating():
+            return self.readout.predict(texts, Standpoint(self._said, nullcontext, self.site.bare, changed=True))
+
+    def _said(self, rows: Sequence[Row]) -> Said:
+        """What the model itself says to rows, as it stands."""
+        sure, ids = self.tail.encoder.logits_of(self.model, rows).double().softmax(-1).max(-1)
+        return Said(ids, sure)
+
+    def predict(self, texts: Text | Sequence[Text]) -> Any:
+        """The answer to one text (a string or a pair), or the list of answers to several (a list): labels, or words.
+
+        Runs the model itself, with its edits unless inside ``disabled()``. A language model writes the likeliest token,
+        and the next, up to its end.
         """
         if isinstance(texts, str | tuple):
             return self.predict([texts])[0]
-        return [self.readout.answer([i]) for i in self.probabilities(texts).argmax(-1).tolist()]
+        return self.spoken(texts).answers
 
     __call__ = predict
 
     def predict_proba(self, texts: Text | Sequence[Text]) -> NDArray[np.float64]:
-        """The probability of every class, in the order of `labels`: [classes] of one text, [n, classes] of a list."""
+        """The probability of every class, in the order of `labels`: [classes] of one text, [n, classes] of a list.
+
+        Raises:
+            InputError: a language model, which has no classes.
+        """
+        self._require_classes()
         if isinstance(texts, str | tuple):
             texts = [texts]
             return self.predict_proba(texts).reshape(-1)
         shares: NDArray[np.float64] = self.probabilities(texts).double().numpy()
         return shares
+
+    def _require_classes(self) -> None:
+        if self.readout.answers is None:
+            raise InputError(
+                f"{type(self.model).__name__} writes its answers and has no classes: predict gives them, "
+                "answers_before_after how probable they are as well"
+            )
 
     def predict_before_after(self, texts: Sequence[Text]) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
         """Answers of the unedited and of the edited model, from the tail: [n], [n]."""

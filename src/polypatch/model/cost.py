@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,10 +12,13 @@ from polypatch.errors import DataError
 from polypatch.model.answers import answered
 from polypatch.model.state import State
 from polypatch.outcomes import EditRecord
-from polypatch.sites import Change, Tail
 
 NAMED = 4
 """So many languages are named in a sentence, those with the largest share of changed answers first."""
+
+
+MOST_WRITTEN = 64
+"""Held-out texts of a language behind which a language model writes."""
 
 
 class Changed(NamedTuple):
@@ -105,14 +108,18 @@ def counted(answers: Iterable[tuple[Lang, bool]]) -> Cost:
     return Cost({lang: Changed(len(flags), sum(flags)) for lang, flags in found.items()})
 
 
-def measured(tail: Tail, change: Change, held_out: Mapping[Lang, Sequence[Text]]) -> Cost:
-    """The cost of a change on held-out texts, by language."""
-    rows = [(lang, text) for lang, texts in held_out.items() for text in texts]
-    if not rows:
-        return Cost()
-    answers = answered(tail, change, [text for _, text in rows])
-    changed = (answers.before != answers.after).tolist()
-    return counted((lang, one) for (lang, _), one in zip(rows, changed, strict=True))
+def held_out_of(edited: State, about: Collection[Text]) -> list[tuple[Lang, Text]]:
+    """The held-out texts that the cost is measured on, each with its language, but those that edits are `about`.
+
+    What a language model writes behind a text takes it as many passes as there are tokens: of each of its languages
+    there are `MOST_WRITTEN` at most, from the whole list.
+    """
+    found: list[tuple[Lang, Text]] = []
+    for lang, texts in edited.held_out.items():
+        others = [text for text in texts if text not in about]
+        step = 1 if edited.readout.answers is not None else max(1, -(-len(others) // MOST_WRITTEN))
+        found += [(lang, text) for text in others[::step]]
+    return found
 
 
 class Measured(NamedTuple):
@@ -127,8 +134,11 @@ def cost_of(edited: State) -> Cost:
     state = _state(edited)
     if edited.measured is None or edited.measured.state != state:
         about = {text for record in edited.records.values() if not record.reverted for text in _texts(record)}
-        others = {lang: [text for text in texts if text not in about] for lang, texts in edited.held_out.items()}
-        edited.measured = Measured(state, measured(edited.tail, edited.delta, others))
+        held = held_out_of(edited, about)
+        answers = answered(edited.tail, edited.delta, [text for _, text in held])
+        changed = (answers.before != answers.after).tolist()
+        cost = counted((lang, one) for (lang, _), one in zip(held, changed, strict=True))
+        edited.measured = Measured(state, cost)
     known: Cost = edited.measured.cost
     return known
 

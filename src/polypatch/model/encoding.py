@@ -16,6 +16,8 @@ from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.best_tail import best_tail
 from polypatch.sites.checkpoint import require_tokenizer
 from polypatch.sites.discover import anatomy_of
+from polypatch.sites.prompts import MOST
+from polypatch.sites.readout import ReadoutSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class Encoding(Settings):
     Attributes:
         exact: full forward passes instead of the frozen tail (slow).
         readout: what the model is asked, a name of `polypatch.sites.readout.READOUTS`; None for what its kind is.
+        most: tokens of an answer of a language model, its end included.
+        chat: wrap the prompts of a language model in its tokenizer's chat template, as what a user says.
         max_length: longest input in tokens; None for the tokenizer's or the model's.
         cache_dir: keep queries on disk.
         tail: a tail of the same model to share its query cache with; its other settings hold then.
@@ -32,6 +36,8 @@ class Encoding(Settings):
 
     exact: bool = False
     readout: str | None = None
+    most: Annotated[int, at_least(2)] = MOST
+    chat: bool = False
     max_length: Annotated[int, at_least(1)] | None = None
     cache_dir: str | Path | None = None
     tail: FrozenTail | FullForward | None = None
@@ -54,10 +60,10 @@ class Encoding(Settings):
             site = FeedForwardSite(model, layer=layer)
             require_tokenizer(type(model).__name__, tokenizer, model)
             cache_dir = Path(self.cache_dir) if self.cache_dir else None
-            full = partial(FullForward, site, tokenizer, max_length=self.max_length, readout=self.readout)
+            length, readout = self.max_length, ReadoutSettings(self.readout, self.most, self.chat)
+            full = partial(FullForward, site, tokenizer, max_length=length, readout=readout)
             if exact:
                 return full()
-            length, readout = self.max_length, self.readout
             frozen = partial(FrozenTail, site, tokenizer, max_length=length, cache_dir=cache_dir, readout=readout)
             return best_tail(frozen, full)
         if self.tail.site.model is not model:
@@ -65,6 +71,7 @@ class Encoding(Settings):
         if self.tail.site.layer_path != anatomy_of(model, layer).layer:
             raise InputError(f"the tail passed in is of {self.tail.site.layer_path}; the recipe edits another layer")
         if exact and not isinstance(self.tail, FullForward):
-            length, kind = self.tail.encoder.tokens.max_length, self.tail.readout.kind
-            return FullForward(self.tail.site, tokenizer, max_length=length, readout=kind)
+            length, own = self.tail.encoder.tokens.max_length, self.tail.readout
+            readout = ReadoutSettings(own.kind, **own.settings)
+            return FullForward(self.tail.site, tokenizer, max_length=length, readout=readout)
         return self.tail

@@ -14,7 +14,7 @@ from polypatch.deltas import Delta, Pieces
 from polypatch.edits import Text
 from polypatch.outcomes import EditRecord
 from polypatch.rendering.harmless import one_line
-from polypatch.sites import UNCHANGED, Asked
+from polypatch.sites import UNCHANGED, Asked, Change, Row
 
 SEVERAL = 10
 """Firing patches for which the answer without each is worked out."""
@@ -22,7 +22,7 @@ SEVERAL = 10
 
 @dataclass(frozen=True)
 class Answer:
-    """A label and its probability."""
+    """A label, or what a language model writes, and its probability: that of its least sure token."""
 
     label: str
     probability: float
@@ -35,11 +35,23 @@ class Answer:
 class Firing:
     """One patch at work in one text: the edit it belongs to, and how strongly it acts.
 
-    That is act(q·k + b) of a neuron, and 1 − ‖q − k‖ ÷ r of an entry of a codebook.
+    That is act(q·k + b) of a neuron, and 1 − ‖q − k‖ ÷ r of an entry of a codebook; in a language model the most that
+    it comes to at a token of the answer.
     """
 
     edit_id: str
     activation: float
+
+
+@dataclass(frozen=True)
+class TokenFiring:
+    """One token of an answer, and the patches at work where it is said, the loudest first."""
+
+    token: str
+    firing: tuple[Firing, ...]
+
+    def __str__(self) -> str:
+        return f"{self.token!r}: {', '.join(f'{one.edit_id} {one.activation:.2f}' for one in self.firing)}"
 
 
 @dataclass(frozen=True)
@@ -49,9 +61,11 @@ class Cause:
     Attributes:
         edit_id: the edit it belongs to.
         activation: how strongly it acts, as in `Firing`.
-        push: what the patch adds to the logit of the answer given, beside everything else that fires.
+        push: what the patch adds to the logit of the answer given, beside everything else that fires; of an answer of
+            several tokens, to that of the token where it acts the strongest.
         without: the answer if this patch alone were absent.
         record: what was asked for then, and what became of it.
+        token: that token; empty where answers are classes.
     """
 
     edit_id: str
@@ -59,9 +73,12 @@ class Cause:
     push: float
     without: Answer
     record: EditRecord | None
+    token: str = ""
 
     def __str__(self) -> str:
-        return f"{self.edit_id}: activation {self.activation:.2f}, push {self.push:+.2f}; without it {self.without}"
+        at = f" at {self.token!r}" if self.token else ""
+        acts = f"activation {self.activation:.2f}, push {self.push:+.2f}"
+        return f"{self.edit_id}: {acts}{at}; without it {self.without}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,6 +91,7 @@ class Explanation:
         unedited: what the model would say without its edits.
         causes: the loudest patches that fire, loudest first; none for editors that change weights.
         firing: how many patches fire in all.
+        tokens: of a language model, each token of the answer, its end included, and what fires there.
     """
 
     text: Text
@@ -81,12 +99,14 @@ class Explanation:
     unedited: Answer
     causes: Sequence[Cause]
     firing: int
+    tokens: Sequence[TokenFiring] = ()
 
     def __repr__(self) -> str:
         return f"<Explanation of {shortened(self.text)}: {one_line(self._answers())}; {self._patches()}>"
 
     def __str__(self) -> str:
         lines = [shortened(self.text), f"  {one_line(self._answers())}; {self._patches()}"]
+        lines += [f"  {one_line(str(token))}" for token in self.tokens if token.firing]
         return "\n".join([*lines, *(f"  {one_line(str(cause))}" for cause in self.causes)])
 
     def _repr_html_(self) -> str:
@@ -102,24 +122,26 @@ class Explanation:
 
 @torch.no_grad()
 def explain(text: Text, tail: Asked, delta: Delta, records: Mapping[str, EditRecord]) -> Explanation:
-    """Why the model answers as it does in `text`, from the tail: one query, and one head pass per cause."""
+    """Why the model answers as it does in `text`: from the tail, one query and one head pass per cause.
 
-    def answer(logits: Tensor) -> Answer:
-        share, said = logits.softmax(-1).max(-1)
-        return Answer(tail.readout.answer([int(said)]), float(share))
-
-    rows = tail.readout.rows([text])
-    logits, plain = tail.logits(rows, delta)[0], tail.logits(rows, UNCHANGED)[0]
-    given = int(logits.argmax())
-    fired = firing(text, tail, delta)
+    What a language model writes is explained token by token, and written anew without each cause.
+    """
+    (rows,) = tail.answer_rows([text], delta)
+    acting = _activations(rows, tail, delta)
+    said = tail.said(rows, delta).ids.tolist()
+    writes = tail.readout.answers is None
+    names = [tail.readout.token(one) if writes else "" for one in said]
+    fired = _loudest(acting)
     causes = []
     for i, activation in fired[:SEVERAL]:
         assert isinstance(delta, Pieces)  # else nothing fires
-        without = tail.logits(rows, delta.without(i))[0]
-        owner = delta.owners[i]
-        push = float(logits[given] - without[given])
-        causes.append(Cause(owner, activation, push, answer(without), records.get(owner)))
-    return Explanation(text, answer(logits), answer(plain), tuple(causes), len(fired))
+        without, at = delta.without(i), int(acting[:, i].argmax())
+        logits, other = (tail.logits(rows[at : at + 1], change)[0] for change in (delta, without))
+        push, owner = float(logits[said[at]] - other[said[at]]), delta.owners[i]
+        causes.append(Cause(owner, activation, push, _answer(text, tail, without), records.get(owner), names[at]))
+    answers = _answer(text, tail, delta), _answer(text, tail, UNCHANGED)
+    tokens = [TokenFiring(name, _named(row, delta)) for name, row in zip(names, acting, strict=True)] if writes else []
+    return Explanation(text, *answers, tuple(causes), len(fired), tuple(tokens))
 
 
 @torch.no_grad()
@@ -127,5 +149,30 @@ def firing(text: Text, tail: Asked, delta: Delta, threshold: float = 0.0) -> lis
     """(neuron, activation) of every neuron above `threshold`, the loudest first."""
     if not isinstance(delta, Pieces) or not delta.patches:
         return []
-    activations = delta.activations(tail.queries(tail.readout.rows([text])).q)[0].tolist()
-    return sorted(((i, a) for i, a in enumerate(activations) if a > threshold), key=lambda pair: -pair[1])
+    (rows,) = tail.answer_rows([text], delta)
+    return _loudest(_activations(rows, tail, delta), threshold)
+
+
+def _activations(rows: Sequence[Row], tail: Asked, delta: Delta) -> Tensor:
+    """How strongly every patch acts in every row: [rows, patches]."""
+    if not isinstance(delta, Pieces) or not delta.patches:
+        return torch.zeros(len(rows), 0)
+    return delta.activations(tail.queries(rows).q)
+
+
+def _loudest(acting: Tensor, threshold: float = 0.0) -> list[tuple[int, float]]:
+    """(patch, its largest activation) where that is above `threshold`, the loudest first."""
+    most = acting.max(0).values.tolist()
+    return sorted(((i, a) for i, a in enumerate(most) if a > threshold), key=lambda pair: -pair[1])
+
+
+def _named(acting: Tensor, delta: Delta) -> tuple[Firing, ...]:
+    return tuple(Firing(delta.owners[i], a) for i, a in _loudest(acting.unsqueeze(0)))
+
+
+def _answer(text: Text, tail: Asked, change: Change) -> Answer:
+    if tail.readout.answers is None:
+        spoken = tail.predict([text], change)
+        return Answer(spoken.answers[0], float(spoken.probability[0]))
+    share, said = tail.logits(tail.readout.rows([text]), change)[0].softmax(-1).max(-1)
+    return Answer(tail.readout.answer([int(said)]), float(share))

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from polypatch.edits import Edit, Lang, Text
+from polypatch.edits import Edit, Example, Lang, Text
 from polypatch.errors import ContradictionError
 from polypatch.model.contradictions import require_no_contradictions
-from polypatch.model.cost import Cost, counted
+from polypatch.model.cost import Cost, counted, held_out_of
 from polypatch.model.explain import Answer, Firing, firing
 from polypatch.model.one_language import known_in_one
 from polypatch.model.overlooked import overlooked
@@ -22,7 +22,6 @@ from polypatch.model.stream import apply, edits_inside, recipe_for
 from polypatch.outcomes import EditOutcome, Status
 from polypatch.recipes import Recipe
 from polypatch.rendering.harmless import one_line
-from polypatch.sites import Said
 
 WIDTH = 80
 """Columns of a terminal that a printed fix fits."""
@@ -42,6 +41,7 @@ class FixedText(NamedTuple):
         before: the answer just before the fix, with the edits made earlier.
         after: the answer now.
         firing: the patches at work in it now, the loudest first.
+        wanted: the answer that is wanted, as the model writes it.
     """
 
     lang: Lang
@@ -49,6 +49,12 @@ class FixedText(NamedTuple):
     before: Answer
     after: Answer
     firing: tuple[Firing, ...]
+    wanted: str
+
+    @property
+    def right(self) -> bool:
+        """Whether it is given now."""
+        return self.after.label == self.wanted
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,10 @@ class Fix:
     @property
     def holds(self) -> bool:
         """The answer is the wanted one in every language that the fix has."""
-        return all(one.after.label == self.wanted(one.lang) for one in self.texts)
+        return all(one.right for one in self.texts)
 
     def wanted(self, lang: Lang) -> str:
-        """The label that is wanted in a language."""
+        """The answer that is wanted in a language."""
         return self.edit.target_in(lang)
 
     @property
@@ -110,7 +116,7 @@ class Fix:
                 _shown(one.text),
                 _answer(one.before),
                 _answer(one.after),
-                "" if one.after.label == self.wanted(one.lang) else f"wanted: {self.wanted(one.lang)}",
+                "" if one.right else f"wanted: {self.wanted(one.lang)}",
                 _fired(one, self.id),
             )
             for one in self.texts
@@ -136,7 +142,7 @@ class Fix:
     def _changed(self, one: FixedText) -> str:
         same = one.before.label == one.after.label
         line = f"{_answer(one.before)} -> {_answer(one.after)}" + (" (as before)" if same else "")
-        if one.after.label != self.wanted(one.lang):
+        if not one.right:
             line += f", wanted: {one_line(self.wanted(one.lang))}"
         return f"{line}; fires: {_fired(one, self.id)}" if one.firing else line
 
@@ -165,17 +171,15 @@ def made_fix(state: State, edit: Edit, editing: Editing | None = None) -> Fix:
     recipe = recipe_for(state, None)
     edit = _named_apart(edit, state)
     _require_no_contradiction(state, edit)
-    before, held = _answers(state, edit), _held_out(state, edit)
-    said = _said(state, [text for _, text in held]).ids.tolist()
+    held = held_out_of(state, set(edit.prompt.values()))
+    others = [text for _, text in held]
+    before, said = _answers(state, edit), state.tail.predict(others, state.delta).answers
     rules = _rules(state, edit)
     (outcome,) = apply(state, [edit], recipe, rules) if editing is None else editing([edit], rules)
     after = _answers(state, edit)
-    texts = tuple(
-        FixedText(lang, edit.prompt[lang], before[lang], after[lang], _firing(state, edit.prompt[lang]))
-        for lang in edit.languages
-    )
-    changed = zip(held, said, _said(state, [text for _, text in held]).ids.tolist(), strict=True)
-    elsewhere = counted((lang, one != other) for (lang, _), one, other in changed)
+    texts = tuple(_fixed(state, one, before[one.lang], after[one.lang]) for one in edit.examples)
+    now = state.tail.predict(others, state.delta).answers
+    elsewhere = counted((lang, one != other) for (lang, _), one, other in zip(held, said, now, strict=True))
     return Fix(edit, outcome, texts, elsewhere, _note(state, recipe, edit, outcome))
 
 
@@ -211,22 +215,15 @@ def _require_no_contradiction(state: State, edit: Edit) -> None:
 
 
 def _answers(state: State, edit: Edit) -> dict[Lang, Answer]:
-    said = _said(state, list(edit.prompt.values()))
-    answers = zip(edit.prompt, said.ids.tolist(), said.probability.tolist(), strict=True)
-    return {lang: Answer(state.readout.answer([one]), share) for lang, one, share in answers}
+    spoken = state.tail.predict(list(edit.prompt.values()), state.delta)
+    return dict(zip(edit.prompt, map(Answer, spoken.answers, spoken.probability.tolist()), strict=True))
 
 
-def _held_out(state: State, edit: Edit) -> list[tuple[Lang, Text]]:
-    own = set(edit.prompt.values())
-    return [(lang, text) for lang, texts in state.held_out.items() for text in texts if text not in own]
-
-
-def _said(state: State, texts: Sequence[Text]) -> Said:
-    return state.tail.said(state.readout.rows(texts), state.delta)
-
-
-def _firing(state: State, text: Text) -> tuple[Firing, ...]:
-    return tuple(Firing(state.delta.owners[i], loud) for i, loud in firing(text, state.tail, state.delta))
+def _fixed(state: State, example: Example, before: Answer, after: Answer) -> FixedText:
+    (question,) = state.ask([example])
+    fired = firing(example.text, state.tail, state.delta)
+    named = tuple(Firing(state.delta.owners[i], loud) for i, loud in fired)
+    return FixedText(example.lang, example.text, before, after, named, state.readout.answer(question.wanted))
 
 
 def _note(state: State, recipe: Recipe, edit: Edit, outcome: EditOutcome) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from statistics import fmean
 from typing import Annotated, Any
 
@@ -156,7 +157,11 @@ def _requested(verdict: Verdict, edited: AskedModel, edits: Sequence[Edit], limi
     if limits.min_clg is None:
         rows = [(edit, example) for edit, example in rows if example.lang == edit.source]
     said = _answers(edited, [example.text for _, example in rows])
-    right = {(edit.id, example.lang): said[example.text] == example.target for edit, example in rows}
+    # The target as the model writes it: a tokenizer may have changed its case or its spaces.
+    wanted = [edited.readout.answer(question.wanted) for question in edited.ask([example for _, example in rows])]
+    right = {
+        (edit.id, one.lang): said[one.text] == as_written for (edit, one), as_written in zip(rows, wanted, strict=True)
+    }
     verdict.wrong = [_wrong(edit, one, said[one.text]) for edit, one in rows if not right[edit.id, one.lang]]
     at_source = [right[edit.id, edit.source] for edit in edits]
     value = _share(at_source)
@@ -177,8 +182,10 @@ def _confident(verdict: Verdict, edited: AskedModel, edits: Sequence[Edit], leas
     if not rows:
         verdict.checks.append(Check("confidence", None, f">= {least:g}", True, "no prompts"))
         return
-    asked, wanted = flat(edited.ask([one for _, one in rows]))
-    sure = [100.0 * p for p in edited.tail.said(asked, edited.delta, wanted).probability.tolist()]
+    questions = edited.ask([one for _, one in rows])
+    asked, wanted = flat(questions)
+    shares = iter(edited.tail.said(asked, edited.delta, wanted).probability.tolist())
+    sure = [100.0 * min(islice(shares, len(question.rows))) for question in questions]  # of its least sure token
     below = [(edit, one, value) for (edit, one), value in zip(rows, sure, strict=True) if value < least - 1e-9]
     verdict.unsure = [
         {"edit": edit.id, "lang": one.lang, "text": one.text, "target": one.target, "confidence": value}

@@ -23,6 +23,9 @@ SLACK = 1e-4
 FAINT = 1e-6
 """Activations below it are no activations."""
 
+WIDEST = 2**26
+"""Numbers that logits may have at a time: those of a classifier are there at once, those of a vocabulary are not."""
+
 
 @dataclass(frozen=True, eq=False)
 class FiringNeuron:
@@ -112,11 +115,12 @@ class Protected:
 
     def kept(self, rows: Tensor, out: Tensor) -> Tensor:
         """Per row, whether it has an answer it may have: [m]."""
-        logits = self.site.logits(self.queries.at(rows), out)
-        top = logits.topk(2, dim=1)
-        found = top.indices[:, 0]
+        size = max(1, WIDEST // self.site.width)
+        parts = [slice(i, i + size) for i in range(0, max(len(rows), 1), size)]
+        tops = [self.site.logits(self.queries.at(rows[part]), out[part]).topk(2, dim=1) for part in parts]
+        values, found = torch.cat([top.values for top in tops]), torch.cat([top.indices[:, 0] for top in tops])
         allowed = (found == self.answer[rows]) | (found == self.other[rows])
-        return (allowed & (top.values[:, 0] - top.values[:, 1] > SLACK)) | self.free[rows]
+        return (allowed & (values[:, 0] - values[:, 1] > SLACK)) | self.free[rows]
 
     def needed(self, gone: Sequence[FiringNeuron]) -> Tensor:
         """The texts of edits that were wrong without these neurons: [m]."""

@@ -10,7 +10,6 @@ from polypatch.model.state import State
 from polypatch.recipes import Recipe
 from polypatch.samplers import SourcePlusMapped
 from polypatch.sites import FrozenTail, Readout, Row
-from polypatch.sites.tokens import Tokens
 
 
 def overlooked(edited: State, edits: Sequence[Edit]) -> list[str]:
@@ -25,10 +24,9 @@ def overlooked(edited: State, edits: Sequence[Edit]) -> list[str]:
 
 def cut_texts(readout: Readout, edits: Sequence[Edit]) -> list[str]:
     """What to say of texts that are longer than the model reads."""
-    examples, tokens = _examples(edits), readout.tokens
-    rows = readout.rows([example.text for _, example in examples])
-    cut = [one for one, row in zip(examples, rows, strict=True) if _is_cut(tokens, one[1], row)]
-    said = f"{_counted(cut)} longer than the {tokens.max_length} tokens that are read: the edit is of these alone"
+    examples = _examples(edits)
+    cut = [one for one in examples if readout.is_cut(one[1].text)]
+    said = f"{_counted(cut)} longer than the {readout.longest} tokens that are read: the edit is of these alone"
     return [said] if cut else []
 
 
@@ -50,13 +48,6 @@ def require_source_of_maps(edited: State, recipe: Recipe, edits: Sequence[Edit])
         if edit.source != source:
             order = f"{source!r}, the first language of the parallel text: put the edits' own first there"
             raise InputError(f"edit {edit.id!r} is in {edit.source!r}, and queries are mapped from {order}")
-
-
-def _is_cut(tokens: Tokens, example: Example, row: Row) -> bool:
-    if len(row.tokens) < tokens.max_length:
-        return False
-    parts = example.text if isinstance(example.text, tuple) else (example.text,)
-    return len(tokens.tokenizer(*parts, truncation=False, verbose=False)["input_ids"]) > tokens.max_length
 
 
 def _among_memory(edited: State, rows: Sequence[Row]) -> set[Row]:

@@ -32,7 +32,7 @@ class State:
     """A model with edits, as data.
 
     Attributes:
-        model: the Hugging Face classifier, as it was passed in.
+        model: the Hugging Face model, as it was passed in.
         tokenizer: its tokenizer.
         tail: what editing and evaluation compute from.
         delta: what the edits left in the model.

@@ -21,6 +21,7 @@ from polypatch.model.overlooked import require_source_of_maps
 from polypatch.model.rules import Rules, Watch
 from polypatch.model.state import State, transaction
 from polypatch.model.step import Attempt, remember, right_already, rng_of
+from polypatch.model.wanted import require_answers
 from polypatch.outcomes import EditOutcome, EditRecord, Status, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_to_plain
 from polypatch.sites import FrozenTail, FullForward, Maps, Question, Tail
@@ -35,6 +36,7 @@ def apply(edited: State, edits: Sequence[Edit], recipe: Recipe, rules: Rules) ->
     edits = edits_in(edits)
     usable = [edit.only(rules.languages) if rules.languages is not None else edit for edit in edits]
     require_source_of_maps(edited, recipe, usable)
+    require_answers(edited.readout, usable, recipe)
     asked = _checked(edited, usable, rules.allow_contradictions)
     # One batched pass over everything the stream can touch, instead of a small one per edit.
     edited.tail.encode(flat(asked).rows)

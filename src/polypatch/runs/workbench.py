@@ -37,6 +37,8 @@ from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward,
 from polypatch.sites.best_tail import best_tail
 from polypatch.sites.device import device_named
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
+from polypatch.sites.prompts import MOST
+from polypatch.sites.readout import ReadoutSettings
 from polypatch.world import load_world
 
 OnStage = Callable[[str, int, int], None]
@@ -62,6 +64,7 @@ class BenchSpec:
         half: keep queries in half precision.
         double: compute in double precision.
         device: where to compute: ``cpu``, ``cuda``, ``auto``.
+        most, chat: how a language model writes, as `polypatch.Encoding` has them.
     """
 
     model: str = WORLD
@@ -75,6 +78,8 @@ class BenchSpec:
     half: bool = False
     double: bool = False
     device: str = "cpu"
+    most: int = MOST
+    chat: bool = False
 
     def open(self, progress: OnStage | None = None) -> Workbench:
         """Load model and data; builds the world where it is not there yet."""
@@ -104,7 +109,9 @@ class BenchSpec:
         if self.double:
             model = model.double()
         model = model.to(device_named(self.device))
-        return Workbench(model, tokenizer, data, cache_dir=cache, half=self.half, encoding=stage("encoding"))
+        readout = ReadoutSettings(None, self.most, self.chat)
+        encoding = stage("encoding")
+        return Workbench(model, tokenizer, data, cache_dir=cache, half=self.half, encoding=encoding, readout=readout)
 
 
 class Workbench:
@@ -118,6 +125,7 @@ class Workbench:
         half: keep them in half precision.
         encoding: told how many texts are encoded, as (done, in all).
         probes: held-out texts for a guard.
+        readout: what the model is asked; None for the usual of its kind.
 
     Raises:
         UnknownLabelError: a label of the data that the model has no class for.
@@ -133,11 +141,14 @@ class Workbench:
         half: bool = False,
         encoding: Callable[[int, int], None] | None = None,
         probes: Sequence[Text] = (),
+        readout: ReadoutSettings | None = None,
     ) -> None:
         self.model, self.tokenizer, self.data, self.probes = model, tokenizer, data, probes
         site = FeedForwardSite(model)
-        frozen = partial(FrozenTail, site, tokenizer, cache_dir=cache_dir, half=half, progress=encoding)
-        self.tail = best_tail(frozen, partial(FullForward, site, tokenizer))
+        frozen = partial(
+            FrozenTail, site, tokenizer, cache_dir=cache_dir, half=half, progress=encoding, readout=readout
+        )
+        self.tail = best_tail(frozen, partial(FullForward, site, tokenizer, readout=readout))
         check_labels(data.edits, self.tail.readout.answers)
         self._parallel: dict[int, Mapping[Lang, Sequence[Text]]] = {}
 
@@ -169,9 +180,7 @@ class Workbench:
         edits = shuffled(self.data.edits, run.order) if run.order is not None else list(self.data.edits)
         if run.wrong_in_all:
             texts = prompts(edits, run.languages or None)
-            readout = self.tail.readout
-            said = self.tail.said(readout.rows(texts), UNCHANGED).ids.tolist()
-            labels = [readout.answer([i]) for i in said]
+            labels = self.tail.predict(texts, UNCHANGED).answers
             edits = list(wrong_everywhere(edits, dict(zip(texts, labels, strict=True)), run.languages or None))
         return edits[: run.limit]
 
@@ -220,6 +229,7 @@ class Workbench:
             "configuration": configuration(site),
             "tokenizer": tokenizer_fingerprint(tokens.tokenizer),
             "longest input": tokens.max_length,
+            **self.tail.readout.settings,
             **dataclasses.asdict(run),  # one by one, so that what differs is named
             "edits": _digest([[record_from_edit(edit) for edit in part] for part in parts]),
             "memory and probe texts": _digest(texts),

@@ -1,24 +1,27 @@
-"""Loads a checkpoint from a folder or a hub, and refuses one that is not a trained, sound classifier."""
+"""Loads a checkpoint from a folder or a hub, and refuses one that is no trained, sound classifier or language model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from polypatch.arguments import shortened
 from polypatch.errors import DataError, InputError, PolypatchError, UnsupportedModelError
+from polypatch.sites.model_kind import AUTO_CLASSES, ModelKind, kind_of_class
 
 
 def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[nn.Module, PreTrainedTokenizerBase]:
-    """The classifier and its tokenizer, in eval mode and float32.
+    """The model and its tokenizer, in eval mode and float32.
 
-    No code that comes with a checkpoint is run or asked about; weights in pickles (``.bin``) are read as weights only.
+    It is a language model where the ``architectures`` of its configuration say so, and a classifier else. No code that
+    comes with a checkpoint is run or asked about; weights in pickles (``.bin``) are read as weights only.
 
     Args:
         name: a folder with a Hugging Face checkpoint, or a hub name.
@@ -27,16 +30,18 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
     Raises:
         DataError: the folder is absent or its files cannot be read as a checkpoint, or the hub has no such model; two
             classes have one name; a weight is NaN or infinite.
-        UnsupportedModelError: another architecture, or no trained classification head.
+        UnsupportedModelError: another architecture, or no trained head.
     """
     path = Path(name)
     if path.exists() and not (path / "config.json").is_file():
         raise DataError(f"{name}: no config.json in this folder; give a folder written by save_pretrained")
     try:
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
-        _require_known(str(name), type(config))
-        _require_labels(str(name), config.id2label, config.label2id or {})
-        model, report = AutoModelForSequenceClassification.from_pretrained(
+        kind = _kind(config)
+        _require_known(str(name), type(config), kind)
+        if kind is ModelKind.CLASSIFIER:
+            _require_labels(str(name), config.id2label, config.label2id or {})
+        model, report = auto_class(kind).from_pretrained(
             name,
             config=config,
             revision=revision,
@@ -53,16 +58,31 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
         # A damaged file raises whatever its parser stumbles over, KeyError and ZeroDivisionError included.
         reason = _first_words(error)
         raise DataError(f"{name}: neither a checkpoint folder nor a model the hub can give ({reason})") from error
-    _require_trained(str(name), report)
+    _require_trained(str(name), report, kind)
     require_tokenizer(str(name), tokenizer, model)
     _require_finite(str(name), model)
     return model.eval(), tokenizer
 
 
-def _require_known(name: str, kind: type[object]) -> None:
-    if kind not in AutoModelForSequenceClassification._model_mapping:
+def auto_class(kind: ModelKind) -> Any:
+    """What transformers loads models of a kind with."""
+    return getattr(transformers, AUTO_CLASSES[kind])
+
+
+def _kind(config: Any) -> ModelKind:
+    """What the checkpoint was saved as; a classifier where it does not say, or names a model without a head."""
+    named = config.architectures if isinstance(config.architectures, list) else []
+    for name in named:
+        with suppress(UnsupportedModelError):
+            return kind_of_class(str(name))
+    return ModelKind.CLASSIFIER
+
+
+def _require_known(name: str, config: type[object], kind: ModelKind) -> None:
+    if config not in auto_class(kind)._model_mapping:
+        what = "sequence classifier" if kind is ModelKind.CLASSIFIER else f"{kind} language model"
         raise UnsupportedModelError(
-            f"{name}: transformers has no sequence classifier of model_type {getattr(kind, 'model_type', '')!r}"
+            f"{name}: transformers has no {what} of model_type {getattr(config, 'model_type', '')!r}"
         )
 
 
@@ -99,13 +119,15 @@ def _require_finite(name: str, model: nn.Module) -> None:
             )
 
 
-def _require_trained(name: str, report: dict[str, Any]) -> None:
-    """Refuse missing weights: transformers fills them weights with noise and only logs that."""
+def _require_trained(name: str, report: dict[str, Any], kind: ModelKind) -> None:
+    """Refuse missing weights: transformers fills them with noise and only logs that. Tied ones are none."""
     missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if missing:
+        what, how = "no whole language model", "Save it whole, with save_pretrained."
+        if kind is ModelKind.CLASSIFIER:
+            what, how = "no trained classification head", "Fine-tune it as a sequence classifier first."
         raise UnsupportedModelError(
-            f"{name}: no trained classification head: the checkpoint lacks {', '.join(missing[:4])}"
-            f"{', …' if len(missing) > 4 else ''}. Fine-tune it as a sequence classifier first."
+            f"{name}: {what}: the checkpoint lacks {', '.join(missing[:4])}{', …' if len(missing) > 4 else ''}. {how}"
         )
 
 

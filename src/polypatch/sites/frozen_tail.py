@@ -30,7 +30,7 @@ from polypatch.sites.frozen_rows import FrozenRows, SequenceRows
 from polypatch.sites.guests import Guests
 from polypatch.sites.maps import Maps
 from polypatch.sites.query_cache import QueryCache
-from polypatch.sites.readout import Readout, readout_of
+from polypatch.sites.readout import Readout, ReadoutSettings, readout_of
 from polypatch.sites.rows import Queries, Row
 from polypatch.sites.sequences import Sequences
 from polypatch.sites.site import ChangeFunction, FeedForwardSite
@@ -70,7 +70,7 @@ class FrozenTail(Answering):
             long lists are encoded twice: for the unedited and for the edited answer.
         check: compare the tail with the model on a probe batch, patched and unpatched; and warn where a query's last
             bits depend on its place in a pass, which they do on no processor we know.
-        readout: what the model is asked, a name of `polypatch.sites.readout.READOUTS`; None for the usual of its kind.
+        readout: what the model is asked, and how; or its name in `polypatch.sites.readout.READOUTS`.
 
     Raises:
         TailMismatchError: model and tail disagree on the probe batch.
@@ -88,7 +88,7 @@ class FrozenTail(Answering):
         progress: Progress | None = None,
         guests: int = GUESTS,
         check: bool = True,
-        readout: str | None = None,
+        readout: str | ReadoutSettings | None = None,
     ) -> None:
         self.site = site
         self.encoder = Encoder(site, tokenizer, max_length=max_length)

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.errors import UnsupportedModelError
 from polypatch.sites.encoder import Encoder
 from polypatch.sites.query_cache import QueryCache
-from polypatch.sites.readout import Readout, readout_of
+from polypatch.sites.readout import Readout, ReadoutSettings, readout_of
 from polypatch.sites.rows import Queries, Row
 from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tail import Answering, Asked, Change
@@ -30,7 +30,7 @@ class FullForward(Answering):
         tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int | None = None,
-        readout: str | None = None,
+        readout: str | ReadoutSettings | None = None,
     ) -> None:
         self.site = site
         self.cache = QueryCache(site.kept, site.device, dtype=site.dtype)  # and stays empty

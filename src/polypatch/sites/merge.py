@@ -178,5 +178,7 @@ def _built(site: FeedForwardSite, config: object, state: Mapping[str, Tensor]) -
     # Initialising draws numbers that are overwritten at once; the caller's random state must not see it.
     with torch.random.fork_rng(devices=[]):
         model: nn.Module = type(site.model)(config)
+    if hasattr(site.model, "generation_config"):  # what ends an answer is in it
+        model.generation_config = copy.deepcopy(site.model.generation_config)
     model.to(site.dtype).load_state_dict(state)
     return model.to(site.device).train(site.model.training)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -40,6 +40,11 @@ class NextTokens:
         self.prompts = Prompts(tokens, site.model, most, chat=chat)
         self._known: dict[tuple[int, ...], Continuation] = {}
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The longest answer, and whether prompts are what a user says in a chat."""
+        return {"most": self.prompts.most, "chat": self.prompts.chat}
+
     def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
         """The prompt with the answer behind it, in one pass.
 
@@ -67,9 +72,22 @@ class NextTokens:
         prompts = [self.prompts.prompt(text) for text in texts]
         return [Row(prompt, len(prompt) - 1) for prompt in prompts]
 
+    @property
+    def longest(self) -> int:
+        """Tokens of a prompt: the answer needs the others."""
+        return self.prompts.room
+
+    def is_cut(self, text: Text) -> bool:
+        """Whether a prompt is longer, of which the last tokens are read then."""
+        return self.prompts.is_cut(text)
+
     def answer(self, ids: Sequence[int]) -> str:
         """The text of some tokens."""
         return self.prompts.text(ids)
+
+    def token(self, one: int) -> str:
+        """The token, with the blank before it; a mark by its name."""
+        return str(self.prompts.tokenizer.decode([one]))
 
     def predict(self, texts: Sequence[Text], model: Standpoint) -> Spoken:
         """Greedy decoding; the probability is that of the least sure token.
@@ -77,12 +95,19 @@ class NextTokens:
         What the unedited model writes is remembered. Where the edited one says the same tokens to the same rows, it
         writes the same; only the other prompts are decoded again.
         """
-        prompts = [self.prompts.prompt(text) for text in texts]
-        written = self._unedited(prompts, model)
-        if model.changed:
-            written = self._edited(prompts, written, model)
+        written = self._written([self.prompts.prompt(text) for text in texts], model)
         sure = torch.tensor([one.probability for one in written], dtype=torch.float64)
         return Spoken([self.answer(one.ids) for one in written], sure)
+
+    def answer_rows(self, texts: Sequence[Text], model: Standpoint) -> list[tuple[Row, ...]]:
+        """The rows of what the model writes, one for each token, the end included where it comes."""
+        prompts = [self.prompts.prompt(text) for text in texts]
+        written = self._written(prompts, model)
+        return [self._said(prompt, one.ids).rows for prompt, one in zip(prompts, written, strict=True)]
+
+    def _written(self, prompts: Sequence[tuple[int, ...]], model: Standpoint) -> list[Continuation]:
+        written = self._unedited(prompts, model)
+        return self._edited(prompts, written, model) if model.changed else written
 
     def _unedited(self, prompts: Sequence[tuple[int, ...]], model: Standpoint) -> list[Continuation]:
         known = self._known

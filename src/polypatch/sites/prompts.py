@@ -47,7 +47,16 @@ class Prompts:
 
     def prompt(self, text: Text) -> tuple[int, ...]:
         """The tokens of a prompt, its end cut off; of one too long the last, behind the mark for the beginning."""
-        return self._cut(self._ids(self._wrapped(text)), self.tokens.max_length - self.most)
+        return self._cut(self._ids(self._wrapped(text)), self.room)
+
+    @property
+    def room(self) -> int:
+        """Tokens of a prompt."""
+        return self.tokens.max_length - self.most
+
+    def is_cut(self, text: Text) -> bool:
+        """Whether a prompt is longer than there is room."""
+        return len(self._ids(self._wrapped(text))) > self.room
 
     def whole(self, text: Text) -> tuple[int, ...]:
         """The tokens of a text that nothing is to follow; of one too long the first."""
@@ -57,7 +66,7 @@ class Prompts:
         """The tokens that have to follow the prompt, the end included.
 
         Raises:
-            InputError: they are more than `most`, or there are none.
+            InputError: they are more than `most`, or there are none; or the tokenizer does not know a character.
         """
         prompt, wrapped = self._ids(self._wrapped(text)), self._wrapped(text)
         written = ("" if self.chat else blank_between(wrapped, answer)) + answer
@@ -72,7 +81,26 @@ class Prompts:
                 f"answer {shortened(answer)} is {len(own)} tokens long, and an answer has 1 to {self.most - 1} "
                 "(Encoding(most=…))"
             )
+        self._require_known(answer, own)
         return (*own, self.ends[0])
+
+    def _require_known(self, answer: str, own: Sequence[int]) -> None:
+        """Refuse an answer of which a part is the unknown token: whatever it stands for, the model cannot write it."""
+        unknown = self.tokenizer.unk_token_id
+        if unknown is None or unknown not in own:
+            return
+
+        def is_unknown(part: str) -> bool:
+            with TOKENIZING:
+                return unknown in self.tokenizer(part, add_special_tokens=False)["input_ids"]
+
+        word = next((word for word in answer.split() if is_unknown(word)), answer)
+        signs = [sign for sign in word if is_unknown(sign)]
+        found = signs[0] if 0 < len(signs) < len(word) else word
+        raise InputError(
+            f"answer {shortened(answer)} has {shortened(found)} in it, which the tokenizer does not know, so that the "
+            "model cannot write it; give an answer without"
+        )
 
     def text(self, ids: Sequence[int]) -> str:
         """What the tokens of an answer say, up to its end."""

@@ -5,9 +5,9 @@ Everything below it knows rows and ids, and not what an id means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from polypatch.arguments import shortened, unknown_label
 from polypatch.edits import Text
@@ -15,6 +15,7 @@ from polypatch.errors import InputError, UnknownLabelError, UnsupportedModelErro
 from polypatch.sites.anatomy import Place
 from polypatch.sites.model_kind import ModelKind
 from polypatch.sites.next_tokens import NEXT_TOKENS, NextTokens
+from polypatch.sites.prompts import MOST
 from polypatch.sites.rows import Question, Row, Spoken, Standpoint
 from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tokens import Tokens
@@ -41,6 +42,11 @@ class Readout(Protocol):
         """All that the model can answer; None where it writes freely."""
         ...
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """How answers are written, by the names of `ReadoutSettings`; nothing where they are classes."""
+        ...
+
     def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
         """What must be said for each text to be answered so: a row for a class, a row for each token of an answer.
 
@@ -62,12 +68,29 @@ class Readout(Protocol):
         """The row of each text whose query stands for it: where its answer begins."""
         ...
 
+    @property
+    def longest(self) -> int:
+        """Tokens of a text that are read, at most."""
+        ...
+
+    def is_cut(self, text: Text) -> bool:
+        """Whether a text has more tokens than that."""
+        ...
+
     def answer(self, ids: Sequence[int]) -> str:
         """What the ids said to a question mean."""
         ...
 
+    def token(self, one: int) -> str:
+        """What one id alone means."""
+        ...
+
     def predict(self, texts: Sequence[Text], model: Standpoint) -> Spoken:
         """What the model answers to texts."""
+        ...
+
+    def answer_rows(self, texts: Sequence[Text], model: Standpoint) -> list[tuple[Row, ...]]:
+        """The rows that say that answer, per text."""
         ...
 
 
@@ -81,6 +104,7 @@ class ClassLabel:
     """
 
     kind = CLASSES
+    settings: Mapping[str, Any] = {}
 
     def __init__(self, tokens: Tokens, labels: dict[int, str], *, last: bool = False) -> None:
         self.tokens, self.labels, self.last = tokens, labels, last
@@ -127,37 +151,85 @@ class ClassLabel:
         """The row that the head reads of each text."""
         return self.tokens.rows(texts, last=self.last)
 
+    @property
+    def longest(self) -> int:
+        """The longest input."""
+        return self.tokens.max_length
+
+    def is_cut(self, text: Text) -> bool:
+        """Whether a text is longer."""
+        if len(self.rows([text])[0].tokens) < self.longest:
+            return False
+        parts = text if isinstance(text, tuple) else (text,)
+        return len(self.tokens.tokenizer(*parts, truncation=False, verbose=False)["input_ids"]) > self.longest
+
     def answer(self, ids: Sequence[int]) -> str:
         """The label."""
         (label,) = ids
         return self.labels[int(label)]
+
+    def token(self, one: int) -> str:
+        """The label."""
+        return self.answer([one])
 
     def predict(self, texts: Sequence[Text], model: Standpoint) -> Spoken:
         """The likeliest class of each."""
         found = model.said(self.rows(texts))
         return Spoken([self.answer([i]) for i in found.ids.tolist()], found.probability)
 
+    def answer_rows(self, texts: Sequence[Text], model: Standpoint) -> list[tuple[Row, ...]]:
+        """The row that the head reads, whatever the model says to it."""
+        del model
+        return self.keep(texts)
 
-READOUTS: dict[str, Callable[[FeedForwardSite, Tokens], Readout]] = {
+
+@dataclass(frozen=True)
+class ReadoutSettings:
+    """What a model is asked, and how.
+
+    Attributes:
+        kind: a name of `READOUTS`; None for the usual one of its kind of model.
+        most: tokens of an answer, its end included, where it writes one.
+        chat: wrap prompts in the tokenizer's chat template.
+    """
+
+    kind: str | None = None
+    most: int = MOST
+    chat: bool = False
+
+
+READOUTS: dict[str, Callable[..., Readout]] = {
     CLASSES: ClassLabel.of,
     NEXT_TOKENS: NextTokens,
 }
-"""THE TABLE of readouts, the only place that lists them: name -> how one is made, of a site and its `Tokens`."""
+"""THE TABLE of readouts, the only place that lists them: name -> how one is made, of a site and its `Tokens`.
+
+One for a model that writes takes `most` and `chat` as well, by these names.
+"""
 
 USUAL = {ModelKind.CLASSIFIER: CLASSES, ModelKind.CAUSAL: NEXT_TOKENS}
 """What a model is asked unless told otherwise."""
 
 
-def readout_of(kind: str | None, site: FeedForwardSite, tokens: Tokens) -> Readout:
-    """The readout of that name, for a site; None for the usual one of its kind of model.
+def readout_of(asked: str | ReadoutSettings | None, site: FeedForwardSite, tokens: Tokens) -> Readout:
+    """The readout that is asked for, or of that name, for a site; None for the usual one of its kind of model.
 
     Raises:
-        InputError: the table has none.
+        InputError: the table has none, or one for another kind; or answers are classes, and are not written at all.
         UnsupportedModelError: nor has it one for the kind.
     """
-    if kind is None and site.kind not in USUAL:
+    asked = asked if isinstance(asked, ReadoutSettings) else ReadoutSettings(asked)
+    if asked.kind is None and site.kind not in USUAL:
         raise UnsupportedModelError(f"{type(site.model).__name__}: a {site.kind} model cannot be asked anything yet")
-    kind = USUAL[site.kind] if kind is None else kind
+    kind = USUAL[site.kind] if asked.kind is None else asked.kind
     if kind not in READOUTS:
         raise InputError(f"no readout is called {shortened(kind)}; the table has {', '.join(READOUTS)}")
+    if kind in USUAL.values() and kind != USUAL.get(site.kind):
+        raise InputError(f"{type(site.model).__name__} is a {site.kind} model, and cannot be asked by {kind!r}")
+    if site.kind.writes:
+        return READOUTS[kind](site, tokens, most=asked.most, chat=asked.chat)
+    if asked.chat or asked.most != MOST:
+        raise InputError(
+            f"{type(site.model).__name__} is a classifier and writes no answers: leave chat, and their tokens, out"
+        )
     return READOUTS[kind](site, tokens)

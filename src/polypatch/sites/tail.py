@@ -83,15 +83,20 @@ class Answering:
     def predict(self, texts: Sequence[Text], change: Change) -> Spoken:
         """What the model answers to texts under `change`."""
         with self.site.evaluating():
-            return self.readout.predict(
-                texts,
-                Standpoint(
-                    said=lambda rows: self.said(rows, change),
-                    edited=lambda: self.site.standing(change, change.overrides),
-                    bare=self.site.bare,
-                    changed=change is not UNCHANGED,
-                ),
-            )
+            return self.readout.predict(texts, self._standpoint(change))
+
+    def answer_rows(self, texts: Sequence[Text], change: Change) -> list[tuple[Row, ...]]:
+        """The rows that say the model's answer to each text under `change`."""
+        with self.site.evaluating():
+            return self.readout.answer_rows(texts, self._standpoint(change))
+
+    def _standpoint(self, change: Change) -> Standpoint:
+        return Standpoint(
+            said=lambda rows: self.said(rows, change),
+            edited=lambda: self.site.standing(change, change.overrides),
+            bare=self.site.bare,
+            changed=change is not UNCHANGED,
+        )
 
     def right(self, questions: Sequence[Question], change: Change) -> list[bool]:
         """Which questions are answered right: all ids that are wanted are said."""
@@ -118,6 +123,10 @@ class Asked(Protocol):
 
     def predict(self, texts: Sequence[Text], change: Change) -> Spoken:
         """What the model answers to texts under `change`."""
+        ...
+
+    def answer_rows(self, texts: Sequence[Text], change: Change) -> list[tuple[Row, ...]]:
+        """The rows that say the model's answer to each text under `change`."""
         ...
 
     def right(self, questions: Sequence[Question], change: Change) -> list[bool]:

@@ -23,19 +23,20 @@ def model_card(
 ) -> str:
     """The card: front matter for hubs, then what was edited, how to load it, what it achieved, and the edits."""
     base, recipe = one_line(base_name(config["base_model"])), one_line(config["recipe"])
+    writes = not config["labels"]
     languages = [one_line(lang) for lang in config["sampled_languages"]]
     data = ModelCardData(
         language=sorted(languages) or None,
         library_name="polypatch",
         base_model=base or None,
-        pipeline_tag="text-classification",
+        pipeline_tag="text-generation" if writes else "text-classification",
         tags=["polypatch", "model-editing", "cross-lingual", recipe],
     )
     active = [record for record in records if not record.reverted]
     taken = sum(record.outcome.triggered and record.outcome.success for record in active)
     parts = [
         f"---\n{data.to_yaml()}\n---\n",
-        f"# Edits of {inline(base) or 'a classifier'}\n",
+        f"# Edits of {inline(base) or ('a language model' if writes else 'a classifier')}\n",
         f"{len(active)} corrections by {code(recipe)} (seed {config['seed']}), made in "
         f"{inline(', '.join(languages)) or 'one language'}; {taken} of them changed the model. The folder "
         f"holds the edits, not the model; it belongs to weights with the fingerprint "

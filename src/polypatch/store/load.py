@@ -29,7 +29,8 @@ from polypatch.recipes import Recipe, recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.device import device_named
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
-from polypatch.sites.readout import CLASSES, READOUTS
+from polypatch.sites.prompts import MOST
+from polypatch.sites.readout import CLASSES, READOUTS, ReadoutSettings
 from polypatch.sites.two_classes import labels_of
 from polypatch.store.artefact import CONFIG, Artefact, read_artefact
 from polypatch.store.card import base_name
@@ -121,9 +122,7 @@ def open_artefact(
     _require_base(folder, site, tokenizer, config)
     delta = loaded_delta(site, artefact)
     settings, length = config["settings"], config["max_length"]
-    asked = str(settings.get("readout", CLASSES))
-    if asked not in READOUTS:
-        raise ArtefactError(f"{folder}: made with the readout {asked!r}, which nothing has added to the table of them")
+    asked = readout_in(folder, settings)
     if settings.get("exact") or delta.overrides:
         tail: FrozenTail | FullForward = FullForward(site, tokenizer, max_length=length, readout=asked)
     else:
@@ -147,6 +146,22 @@ def open_artefact(
         "rules": Rules(**settings.get("rules", {"keep_failed": True}), seed=config["seed"]),
         "report": artefact.report,
     }
+
+
+def readout_in(folder: str | Path, settings: Mapping[str, Any]) -> ReadoutSettings:
+    """What the model was asked when edits were made, as their settings say.
+
+    Raises:
+        ArtefactError: by a readout that is not in the table, or they say it in another way.
+    """
+    kind, most, chat = settings.get("readout", CLASSES), settings.get("most", MOST), settings.get("chat", False)
+    if not isinstance(kind, str) or kind not in READOUTS:
+        raise ArtefactError(f"{folder}: made with the readout {kind!r}, which nothing has added to the table of them")
+    if type(most) is not int or most < 1 or type(chat) is not bool:
+        raise ArtefactError(
+            f"{folder}: settings.most and settings.chat should be a number and a truth, are {most!r}, {chat!r}"
+        )
+    return ReadoutSettings(kind, most, chat)
 
 
 def take_over(edited: State, artefact: Artefact, folder: Path) -> None:
@@ -270,7 +285,7 @@ def _require_base(
 
 
 def _require_labels(folder: str | Path, site: FeedForwardSite, config: Mapping[str, Any]) -> None:
-    labels = list(labels_of(site.model).values())
+    labels = [] if site.kind.writes else list(labels_of(site.model).values())
     if labels != config.get("labels", labels):
         raise ArtefactError(
             f"{folder}: the model has the weights that were edited but other labels ({', '.join(labels[:4])}, …; "

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification
 
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Text
 from polypatch.errors import ArtefactError, InputError
+from polypatch.sites.checkpoint import auto_class
 from polypatch.sites.modes import evaluating
 from polypatch.store.checkpoint import staged
 
@@ -79,7 +79,7 @@ def _compared(folder: Path, edited: EditedModel, texts: Sequence[Text], attached
     Raises:
         ArtefactError: it is too large.
     """
-    back = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=False).eval()
+    back = auto_class(edited.site.kind).from_pretrained(folder, trust_remote_code=False).eval()
     found = _logits(back.to(edited.site.device), edited, texts)
     scale = float(attached.abs().max())
     difference = float((found - attached).abs().max()) / (scale or 1.0)

@@ -132,7 +132,7 @@ class Session:
     def fix(
         self,
         text: Text,
-        label: str,
+        label: str | Mapping[Lang, str],
         *,
         translations: Mapping[Lang, Text] | None = None,
         source: Lang = "en",
@@ -200,6 +200,7 @@ def _identity(edited: State) -> Identity:
             "configuration": configuration(edited.site),
             "tokenizer": tokenizer_fingerprint(tokens.tokenizer),
             "longest input": tokens.max_length,
+            **edited.readout.settings,
             "recipe": None if edited.recipe is None else recipe_to_plain(edited.recipe),
             "seed": edited.rules.seed,
             "edits before": _digest(edited.records.values()),

@@ -17,7 +17,7 @@ from polypatch.api import attach
 from polypatch.data.given import edits_in
 from polypatch.data.memory import MemoryTexts
 from polypatch.edited_model import EditedModel
-from polypatch.edits import Edit, Lang, Text
+from polypatch.edits import Edit, Example, Lang, Text
 from polypatch.errors import InputError
 from polypatch.model.encoding import Encoding
 from polypatch.model.rules import Rules
@@ -37,6 +37,7 @@ from polypatch.testing.bits import (
     same_tensors,
     set_random_state,
 )
+from polypatch.testing.generated import check_generated, last_tokens
 from polypatch.testing.lifecycle import Life, check_lifecycle
 
 
@@ -65,11 +66,13 @@ def check_editor(
     * **reverting the last ≡ never made** · **reverting all in random order ≡ base**, bit for bit.
     * **interrupted and resumed ≡ uninterrupted**, bit for bit. · **merged checkpoint ≡ attached patches**, or, where
       the delta says that no stock model can compute it, an `InputError` and a model that is as it was.
+    * **right ≡ generated**, of a language model: it writes the answer exactly where the tail calls it right, whichever
+      side is padded, whatever the batch.
     * **global random state untouched**: torch's, Python's and NumPy's.
 
     Args:
         recipe: the method; small hyper-parameters make a fast check.
-        model: a classifier; it comes back as it was.
+        model: a classifier or a causal language model; it comes back as it was.
         tokenizer: its tokenizer.
         edits: at least two, at least one of which the recipe's trigger finds wrong.
         memory: texts that edits should leave alone.
@@ -123,6 +126,12 @@ class _Case:
         kind = type(prompts[0])
         return [*prompts, *rephrases, *[text for text in self.memory if isinstance(text, kind)][:8]]
 
+    @property
+    def examples(self) -> list[Example]:
+        """Every prompt and rephrase with the answer that is wanted."""
+        asked = ((lang, text, edit) for edit in self.edits for lang, text in _texts(edit))
+        return [Example(lang, text, edit.target_in(lang)) for lang, text, edit in asked]
+
     @contextmanager
     def attached(self) -> Iterator[EditedModel]:
         """A fresh edited model, taken off again on the way out."""
@@ -145,13 +154,16 @@ class _Case:
 
     @torch.no_grad()
     def logits(self, model: nn.Module | None = None) -> Tensor:
-        """The model's own logits in eval mode, through nothing of polypatch's."""
+        """The model's own logits in eval mode, through nothing of polypatch's; of one that writes, behind each text."""
         model = self.model if model is None else model
         modes = [(module, module.training) for module in model.modules()]
         model.eval()
         columns = zip(*self.texts, strict=True) if isinstance(self.texts[0], tuple) else [self.texts]
-        batch = self.tokenizer(*map(list, columns), padding=True, truncation=True, return_tensors="pt")
-        logits = two_classes(model(**batch.to(next(model.parameters()).device)).logits)
+        read = {"padding": True, "padding_side": "right", "truncation": True, "return_tensors": "pt"}
+        batch = self.tokenizer(*map(list, columns), **read).to(next(model.parameters()).device)
+        logits = two_classes(model(**batch).logits)
+        if logits.dim() == 3:
+            logits = logits[torch.arange(len(logits)), last_tokens(batch, self.tokenizer)]
         for module, mode in modes:
             module.training = mode
         return logits
@@ -176,6 +188,7 @@ def _reference(case: _Case, base: Tensor, as_it_was: Photograph) -> _Run:
             run.outcomes.append(outcome)
             _honest(edited, edit, outcome, *run.tensors[-2:])
         _tail_is_full(case, edited, edited.delta, "after the edits")
+        check_generated(edited, case.examples)
         with edited.disabled():
             require(same_bits(case.logits(), base), "disabled ≡ base", "logits differ inside disabled()")
             as_it_was.compare(case.model, "inside disabled()", hooks=False)
@@ -276,6 +289,11 @@ def _equal_run(edited: EditedModel, outcomes: list[EditOutcome], reference: _Run
     require(timeless[0] == timeless[1], law, f"outcomes differ: {timeless[0]} against {timeless[1]}")
     require(list(edited.outcomes.values()) == outcomes, law, "the model's outcomes are not the ones yielded")
     require(same_tensors(_copies(edited), reference.tensors[-1]), law, "the delta's tensors differ")
+
+
+def _texts(edit: Edit) -> Iterator[tuple[Lang, Text]]:
+    yield from edit.prompt.items()
+    yield from ((lang, text) for lang, texts in edit.rephrases.items() for text in texts)
 
 
 def _copies(edited: EditedModel) -> dict[str, Tensor]:

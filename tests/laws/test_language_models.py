@@ -1,0 +1,111 @@
+"""The laws on language models: of every recipe, and of one recipe of each kind of delta on several architectures."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import polypatch as pp
+from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, TPatcher
+from polypatch.recipes import DEFAULT, RECIPES, Recipe
+from polypatch.samplers import AllLanguages, SourcePlusMapped
+from polypatch.sites import FrozenTail
+from polypatch.testing import check_editor, tiny_texts
+from polypatch.testing.generated import check_generated
+from polypatch.triggers import Trigger
+from speaking import speaker, speaking_edits
+
+SHORT = {"views": 0, "max_steps": 20, "learning_rate": 3e-3}
+PARALLEL = {lang: tiny_texts(25, seed=i) for i, lang in enumerate(("en", "de", "fr"), start=50)}
+KINDS = {
+    "patches": Recipe(DiscriminantPatch(), AllLanguages(), Trigger.ANY),
+    "codebook": Recipe(GRACE(), AllLanguages(), Trigger.ANY),
+    "low-rank": Recipe(LoRA(**SHORT), AllLanguages(), Trigger.ANY),
+    "weights": Recipe(FineTuning(**SHORT), AllLanguages(), Trigger.ANY),
+}
+QUICK = (DEFAULT, "mpn-all")
+
+
+def check(family, recipe, **arguments):
+    check_editor(recipe, *speaker(family), speaking_edits(3), tiny_texts(12, seed=9), **arguments)
+
+
+def quick(recipe):
+    if not isinstance(recipe.editor, TPatcher | FineTuning | LoRA):
+        return recipe
+    more = {"first_validation": 10, "validate_every": 5} if isinstance(recipe.editor, TPatcher) else {}
+    return dataclasses.replace(recipe, editor=dataclasses.replace(recipe.editor, **SHORT, **more))
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in RECIPES])
+def test_every_recipe_keeps_the_laws(name):
+    recipe = quick(RECIPES[name])
+    mapped = {"parallel": PARALLEL} if isinstance(recipe.sampler, SourcePlusMapped) else {}
+    check("gpt2", recipe, **mapped)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_edit_lives_its_whole_life(kind):
+    check("llama", KINDS[kind])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_full_forward_passes_keep_the_laws(kind):
+    check("gpt2", KINDS[kind], encoding=pp.Encoding(exact=True))
+
+
+@pytest.mark.slow
+def test_a_chat_keeps_the_laws():
+    model, tokenizer = speaker("llama", chat=True)
+    check_editor(KINDS["patches"], model, tokenizer, speaking_edits(3), tiny_texts(12), encoding=pp.Encoding(chat=True))
+
+
+def test_what_is_wrong_is_noticed(monkeypatch):
+    """A tail that calls everything right, and one that says other tokens than the model."""
+    model, tokenizer = speaker()
+    edited = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(12))
+    examples = [one for edit in speaking_edits(2) for one in edit.examples]
+    check_generated(edited, examples)
+    with monkeypatch.context() as patched:
+        patched.setattr(FrozenTail, "right", lambda self, questions, change: [True] * len(questions))
+        with pytest.raises(AssertionError, match="right ≡ generated"):
+            check_generated(edited, examples)
+    own = FrozenTail.logits
+    with monkeypatch.context() as patched:
+        patched.setattr(FrozenTail, "logits", lambda self, *given, **more: own(self, *given, **more).roll(1, -1))
+        with pytest.raises(AssertionError, match="right ≡ generated"):
+            check_generated(edited, examples)
+    edited.unload()
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_generate_and_pipelines_give_the_edited_answers(family):
+    """Padded, in batches, with beams and sampling; bare inside disabled()."""
+    from transformers import pipeline
+
+    model, tokenizer = speaker(family)
+    edits = speaking_edits(3)
+    edited = pp.edit(model, edits, tokenizer=tokenizer, memory=tiny_texts(12, seed=9))
+    tokenizer.padding_side = "left"
+    prompts = [text for edit in edits for text in edit.prompt.values()]
+    wanted = edited.predict(prompts)
+    assert any(edited.outcomes[edit.id].success and edit.target["en"] in wanted for edit in edits)
+    write = pipeline("text-generation", model=edited.model, tokenizer=tokenizer, batch_size=4)
+    how = {"return_full_text": False, "max_new_tokens": 32, "do_sample": False}
+    assert [made[0]["generated_text"].strip() for made in write(prompts, **how)] == wanted
+    batch = tokenizer(prompts, padding=True, return_tensors="pt")
+
+    def generated(**how):
+        torch.manual_seed(1)
+        whole = model.generate(**batch, max_new_tokens=8, **how)[:, batch["input_ids"].shape[1] :]
+        return tokenizer.batch_decode(whole, skip_special_tokens=True)
+
+    ways = {"beams": {"num_beams": 3, "do_sample": False}, "sampled": {"do_sample": True, "top_k": 3}}
+    now = {way: generated(**how) for way, how in ways.items()}
+    merged = edited.merge_and_unload() if family == "gpt2" else None
+    before = {way: generated(**how) for way, how in ways.items()}
+    assert now != before
+    if merged is not None:  # the same from a stock model
+        model = merged
+        assert {way: generated(**how) for way, how in ways.items()} == now
