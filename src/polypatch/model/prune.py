@@ -78,6 +78,8 @@ def _prune(edited: State, max_changed: int, progress: OnPruning | None) -> Prune
     bank, tail, recipe = edited.delta, edited.tail, edited.recipe
     if not isinstance(bank, PatchBank) or not isinstance(tail, FrozenTail):
         raise InputError("only patches on a frozen tail can be pruned: these edits changed weights, or are exact")
+    if tail.site.lower:
+        raise InputError(f"only patches of the last layer can be pruned, and these are in {tail.site.layer_path}")
     if recipe is None:
         raise InputError("these edits name no recipe that this polypatch knows, so what they protect is not known")
     if not is_number(max_changed) or max_changed < 0:
