@@ -57,7 +57,7 @@ def test_every_row_of_the_paper_has_one_of_ours(experiment):
 
 def test_full_scale_is_the_published_settings_on_any_model():
     for name, make in EXPERIMENTS.items():
-        if name in ("ablations", "mpn-ablations", "growth", "confidence"):  # which are about settings and lengths
+        if name in ("ablations", "mpn-ablations", "growth", "confidence", "lm"):  # which are about settings and lengths
             continue
         for table in make("full", GIVEN).tables:
             for row in table.rows:
@@ -79,7 +79,7 @@ def test_on_the_world_a_seed_is_a_stream_of_its_own_and_elsewhere_not():
         for name, e in ((name, make("small", GIVEN)) for name, make in EXPERIMENTS.items())
     }
     either = dict.fromkeys(
-        ("compare", "corpus", "editors", "ablations", "mpn-ablations", "growth", "confidence"), 1
+        ("compare", "corpus", "editors", "ablations", "mpn-ablations", "growth", "confidence", "lm"), 1
     )  # the data that are named
     assert streams == {"table1": 3, "table2": 1, "table3": 3, "massive": 1} | either
 
@@ -101,3 +101,14 @@ def test_the_demos_rows_are_those_of_table_1_on_one_seed():
     rows = [row for row in EXPERIMENTS["table1"]("small", GIVEN).tables[0].rows if row.recipe not in MPN]
     assert [replace(row, order=0, trajectory_every=0, limit=LIMIT) for row in rows] == list(ROWS[:-1])
     assert ROWS[-1].recipe == DEFAULT
+
+
+def test_the_table_of_language_models_names_its_layers_and_speaks_the_languages_of_its_data():
+    facts, mlake = (EXPERIMENTS["lm"]("small", Materials("a", f"{data}:b")) for data in ("facts-once", "mlake"))
+    (table,) = facts.tables
+    below = [row for row in table.rows if row.layer is not None]
+    assert below
+    assert all(row.built().layer == row.layer and f"layer {row.layer}" in row.name for row in below)
+    assert len({row.name for row in table.rows}) == len(table.rows)
+    assert {contrast.better for contrast in table.contrasts} <= {row.name for row in table.rows}
+    assert facts.spec.languages != mlake.spec.languages == mlake.tables[0].rows[0].memory_languages

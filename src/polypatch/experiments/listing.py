@@ -12,6 +12,7 @@ from polypatch.experiments.corpus import corpus
 from polypatch.experiments.editors import editors
 from polypatch.experiments.experiment import Experiment, Materials, Scale
 from polypatch.experiments.growth import growth
+from polypatch.experiments.language_models import language_models
 from polypatch.experiments.massive import massive
 from polypatch.experiments.table1 import table1
 from polypatch.experiments.table2 import table2
@@ -31,4 +32,5 @@ EXPERIMENTS: Mapping[str, Maker] = {
     "mpn-ablations": mpn_ablations,
     "growth": growth,
     "confidence": confidence,
+    "lm": language_models,
 }

@@ -136,6 +136,7 @@ _MAKE = {
     "table1": ("xfever-edit:FOLDER", "polypatch data xfever-edit", "polypatch train MODEL --preset xfever"),
     "table2": ("xnli:FOLDER", "the XNLI files", "polypatch train MODEL --preset xnli"),
     "massive": ("massive:FOLDER", "the MASSIVE files", "polypatch train MODEL --data massive:FOLDER"),
+    "lm": ("facts-once:FILE", "facts that a language model was taught", "training it on them"),
 }
 _MAKE |= {"table3": _MAKE["table1"], **dict.fromkeys(_EITHER, _MAKE["massive"])}
 

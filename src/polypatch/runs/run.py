@@ -22,6 +22,7 @@ class Run(Settings):
     Attributes:
         recipe: row of the table of recipes.
         settings: hyper-parameters of its editor that differ from the row's.
+        layer: the number of the layer that is edited, from 0, or from the end; None for the row's.
         k: how many languages beside the source are drawn, instead of the row's sampler's number.
         languages: what samplers and triggers may use, the source first; empty for every language of the edits.
         memory_languages: in which languages there is memory; empty for the source alone, as in the paper.
@@ -41,6 +42,7 @@ class Run(Settings):
 
     recipe: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    layer: int | None = None
     k: Annotated[int, at_least(0)] | None = None
     languages: tuple[Lang, ...] = ()
     memory_languages: tuple[Lang, ...] = ()
@@ -86,7 +88,8 @@ class Run(Settings):
         if self.fold is not None and not 0 <= self.fold < self.folds:
             raise InputError(f"fold {self.fold} of {self.folds}: they are counted from 0 to {self.folds - 1}")
         editor = replace(row.editor, **self.settings)  # type: ignore[type-var]
-        return replace(row, editor=editor, sampler=self._sampler(row.sampler))
+        layer = row.layer if self.layer is None else self.layer
+        return replace(row, editor=editor, sampler=self._sampler(row.sampler), layer=layer)
 
     def _sampler(self, sampler: Sampler) -> Sampler:
         if self.k is None:

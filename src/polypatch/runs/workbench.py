@@ -24,7 +24,14 @@ from polypatch.data.source import WORLD
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
-from polypatch.evaluation import Report, evaluate, prompts, wrong_everywhere
+from polypatch.evaluation import (
+    Report,
+    evaluate,
+    plain_text_perplexity,
+    prompts,
+    target_accuracy,
+    wrong_everywhere,
+)
 from polypatch.files import sha256
 from polypatch.model.encoding import Encoding
 from polypatch.model.guard import Guard
@@ -37,9 +44,13 @@ from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward,
 from polypatch.sites.best_tail import best_tail
 from polypatch.sites.device import device_named
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
+from polypatch.sites.next_tokens import NEXT_TOKENS
 from polypatch.sites.prompts import MOST
 from polypatch.sites.readout import ReadoutSettings
 from polypatch.world import load_world
+
+PLAIN = 200
+"""Texts of a language that a language model's perplexity is measured on."""
 
 OnStage = Callable[[str, int, int], None]
 """Called as (what is being done, done, in all)."""
@@ -144,20 +155,29 @@ class Workbench:
         readout: ReadoutSettings | None = None,
     ) -> None:
         self.model, self.tokenizer, self.data, self.probes = model, tokenizer, data, probes
-        site = FeedForwardSite(model)
-        frozen = partial(
-            FrozenTail, site, tokenizer, cache_dir=cache_dir, half=half, progress=encoding, readout=readout
+        self._frozen = partial(
+            FrozenTail, tokenizer=tokenizer, cache_dir=cache_dir, half=half, progress=encoding, readout=readout
         )
-        self.tail = best_tail(frozen, partial(FullForward, site, tokenizer, readout=readout))
+        self._full = partial(FullForward, tokenizer=tokenizer, readout=readout)
+        self._tails: dict[int | None, FrozenTail | FullForward] = {}
+        self.tail = self.tail_at(None)
         check_labels(data.edits, self.tail.readout.answers)
         self._parallel: dict[int, Mapping[Lang, Sequence[Text]]] = {}
 
+    def tail_at(self, layer: int | None) -> FrozenTail | FullForward:
+        """The tail of a layer, by its number; None for the last."""
+        if layer not in self._tails:
+            site = FeedForwardSite(self.model, layer=layer)
+            self._tails[layer] = best_tail(partial(self._frozen, site), partial(self._full, site))
+        return self._tails[layer]
+
     def encode(self, runs: Iterable[Run] = ()) -> Encoded:
         """Encode every text that these runs need, without any named all there are; says how much was not there yet."""
-        started = time.perf_counter()
-        texts = list(dict.fromkeys(self.texts(list(runs))))
-        fresh = self.tail.encode(self.tail.readout.rows(texts))
-        return Encoded(len(texts), fresh, self.tail.cache.summary(), time.perf_counter() - started)
+        started, runs = time.perf_counter(), list(runs)
+        texts = list(dict.fromkeys(self.texts(runs)))
+        tails = [self.tail_at(layer) for layer in dict.fromkeys(run.built().layer for run in runs)] or [self.tail]
+        fresh = sum(tail.encode([row for rows in tail.readout.keep(texts) for row in rows]) for tail in tails)
+        return Encoded(len(texts), fresh, tails[0].cache.summary(), time.perf_counter() - started)
 
     def texts(self, runs: Sequence[Run] = ()) -> list[Text]:
         """Every text of the data that has a query; the edits and the parallel text as far as these runs need them."""
@@ -179,9 +199,9 @@ class Workbench:
         """The edits of a run, in its order."""
         edits = shuffled(self.data.edits, run.order) if run.order is not None else list(self.data.edits)
         if run.wrong_in_all:
-            texts = prompts(edits, run.languages or None)
-            labels = self.tail.predict(texts, UNCHANGED).answers
-            edits = list(wrong_everywhere(edits, dict(zip(texts, labels, strict=True)), run.languages or None))
+            texts, only, readout = prompts(edits, run.languages or None), run.languages or None, self.tail.readout
+            said = dict(zip(texts, self.tail.predict(texts, UNCHANGED).answers, strict=True))
+            edits = list(wrong_everywhere(edits, said, only, readout=readout if readout.answers is None else None))
         return edits[: run.limit]
 
     def run(self, run: Run, on_outcome: OnOutcome | None = None) -> list[Report]:
@@ -208,13 +228,14 @@ class Workbench:
         """The model with no edit in it yet, and its memory."""
         source = self.data.edits[0].source if self.data.edits else "en"
         languages = run.memory_languages or ((source,) if self.data.memory else ())
+        recipe = run.built()
         return attach(
             self.model,
             tokenizer=self.tokenizer,
-            recipe=run.built(),
+            recipe=recipe,
             memory=memory_of_data(self.data, languages, parallel=self.parallel(run)),
             rules=self.rules(run),
-            encoding=Encoding(tail=self.tail),
+            encoding=Encoding(tail=self.tail_at(recipe.layer)),
             name=run.name,
         )
 
@@ -279,7 +300,13 @@ class Workbench:
     def report(self, edited: EditedModel, run: Run, edits: Sequence[Edit]) -> Report:
         """The metrics of an edited model on its stream and on the locality sets."""
         config = {"run": dataclasses.asdict(run), "data": self.data.name, **edited.config}
-        return evaluate(edited, edits, locality=self.data.locality, config=config)
+        report = evaluate(edited, edits, locality=self.data.locality, config=config)
+        if edited.readout.kind != NEXT_TOKENS or isinstance(edited.tail, FullForward):
+            return report
+        kept = self.data.validation.items()
+        plain = {lang: [text for text in texts if isinstance(text, str)][:PLAIN] for lang, texts in kept}
+        forced = target_accuracy(edited, edits)
+        return dataclasses.replace(report, perplexity=plain_text_perplexity(edited, plain), teacher_forced=forced)
 
 
 def _digest(plain: object) -> str:
