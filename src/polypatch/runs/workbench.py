@@ -24,33 +24,23 @@ from polypatch.data.source import WORLD
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
-from polypatch.evaluation import (
-    Report,
-    evaluate,
-    plain_text_perplexity,
-    prompts,
-    target_accuracy,
-    wrong_everywhere,
-)
+from polypatch.evaluation import Report, prompts, wrong_everywhere
 from polypatch.files import sha256
 from polypatch.model.encoding import Encoding
 from polypatch.model.guard import Guard
 from polypatch.model.rules import Rules, Watch
 from polypatch.outcomes import EditOutcome
 from polypatch.runs.events import Encoded
+from polypatch.runs.measured import measured
 from polypatch.runs.run import Run
 from polypatch.samplers import SourcePlusMapped
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.best_tail import best_tail
 from polypatch.sites.device import device_named
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
-from polypatch.sites.next_tokens import NEXT_TOKENS
 from polypatch.sites.prompts import MOST
 from polypatch.sites.readout import ReadoutSettings
 from polypatch.world import load_world
-
-PLAIN = 200
-"""Texts of a language that a language model's perplexity is measured on."""
 
 OnStage = Callable[[str, int, int], None]
 """Called as (what is being done, done, in all)."""
@@ -300,13 +290,7 @@ class Workbench:
     def report(self, edited: EditedModel, run: Run, edits: Sequence[Edit]) -> Report:
         """The metrics of an edited model on its stream and on the locality sets."""
         config = {"run": dataclasses.asdict(run), "data": self.data.name, **edited.config}
-        report = evaluate(edited, edits, locality=self.data.locality, config=config)
-        if edited.readout.kind != NEXT_TOKENS or isinstance(edited.tail, FullForward):
-            return report
-        kept = self.data.validation.items()
-        plain = {lang: [text for text in texts if isinstance(text, str)][:PLAIN] for lang, texts in kept}
-        forced = target_accuracy(edited, edits)
-        return dataclasses.replace(report, perplexity=plain_text_perplexity(edited, plain), teacher_forced=forced)
+        return measured(edited, edits, self.data, config)
 
 
 def _digest(plain: object) -> str:

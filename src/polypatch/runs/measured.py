@@ -1,0 +1,27 @@
+"""What a run's report holds: the metrics, and of a language model its perplexity and teacher-forced accuracy as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from polypatch.data import EditingData
+from polypatch.edited_model import EditedModel
+from polypatch.edits import Edit
+from polypatch.evaluation import Report, evaluate, plain_text_perplexity, target_accuracy
+from polypatch.sites.next_tokens import NEXT_TOKENS
+
+PLAIN = 200
+"""Texts of a language that a language model's perplexity is measured on."""
+
+
+def measured(edited: EditedModel, edits: Sequence[Edit], data: EditingData, config: Mapping[str, Any]) -> Report:
+    """The metrics of an edited model on its stream and on the locality sets."""
+    report = evaluate(edited, edits, locality=data.locality, config=config)
+    if edited.readout.kind != NEXT_TOKENS:
+        return report
+    kept = data.validation.items()
+    plain = {lang: [text for text in texts if isinstance(text, str)][:PLAIN] for lang, texts in kept}
+    forced = target_accuracy(edited, edits)
+    return replace(report, perplexity=plain_text_perplexity(edited, plain), teacher_forced=forced)
