@@ -1,7 +1,7 @@
 """Puts a built world of seed 0 into the package: python scripts/ship_world.py FOLDER, then run the tests.
 
-FOLDER is what ``polypatch world build --cache-dir DIR`` printed. The weights are kept in half precision; what is
-shipped is checked against the texts of the generator as it is now.
+FOLDER is what ``polypatch world build --cache-dir DIR`` printed, with ``--speaking`` or without. The weights are kept
+in half precision; what is shipped is checked against the texts of the generator as it is now.
 """
 
 import argparse
@@ -9,31 +9,40 @@ import json
 import shutil
 from pathlib import Path
 
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from polypatch.world import WorldConfig
+from polypatch.world import shipped as classifier
 from polypatch.world.cache import put
-from polypatch.world.shipped import FOLDER, SEED, TEXTS, texts_checksum
+from polypatch.world.speaking import SpeakingConfig
+from polypatch.world.speaking import shipped as speaking
+from polypatch.world.speaking.data import make_sets
 from polypatch.world.universe import make_universe
 
 
 def main(folder: Path) -> None:
     """Ship the world in `folder`."""
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32").half()
+    if "ForCausalLM" in AutoConfig.from_pretrained(folder).architectures[0]:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+        place = speaking.FOLDER
+        checksum = speaking.texts_checksum(make_sets(SpeakingConfig(), classifier.SEED))
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32")
+        place = classifier.FOLDER
+        checksum = classifier.texts_checksum(make_universe(WorldConfig(), classifier.SEED))
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    checksum = texts_checksum(make_universe(WorldConfig(), SEED))
 
     def write(path: Path) -> None:
-        model.save_pretrained(path)
+        model.half().save_pretrained(path)
         tokenizer.save_pretrained(path)
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
         # As it is used: whoever loads it gets single precision.
         config["dtype"] = "float32"
         (path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        (path / TEXTS).write_text(json.dumps({"sha256": checksum}) + "\n", encoding="utf-8")
+        (path / classifier.TEXTS).write_text(json.dumps({"sha256": checksum}) + "\n", encoding="utf-8")
 
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    put(FOLDER, write)
+    shutil.rmtree(place, ignore_errors=True)
+    put(place, write)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """The embedded default: a generated six-language world and the small BERT that knows it, built offline in minutes."""
 
-from polypatch.world.build import OnTrainingStep, build_world
+from polypatch.world.build import build_world
 from polypatch.world.cache import cache_root, world_path
 from polypatch.world.config import WorldConfig
 from polypatch.world.describe import WorldSummary, describe
 from polypatch.world.load import World, load_world
 from polypatch.world.shipped import is_world, shipped_folder
+from polypatch.world.stages import OnTrainingStep
 
 __all__ = [
     "OnTrainingStep",

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
-import torch
 from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 
-from polypatch.errors import DataError
 from polypatch.world.bert import cooccurrence, lsi, new_bert, start_embeddings, start_weights
-from polypatch.world.cache import put, verify, world_path
+from polypatch.world.cache import keep, world_path
 from polypatch.world.config import WorldConfig
 from polypatch.world.documents import Composer, Document, DocumentReader, vocabulary_sentences
 from polypatch.world.finetune import finetune, steps_of
 from polypatch.world.pretrain import Objectives, pretrain
 from polypatch.world.shipped import shipped_folder
-from polypatch.world.tokenizer import silent, train_tokenizer
+from polypatch.world.stages import OnTrainingStep, alone, save, ticker
+from polypatch.world.tokenizer import train_tokenizer
 from polypatch.world.universe import Universe, make_universe
-
-_LOG = logging.getLogger(__name__)
-
-
-class OnTrainingStep(Protocol):
-    """Called after every training step: how many steps are done, of how many, and in which stage."""
-
-    def __call__(self, done: int, total: int, stage: str) -> None:
-        """Take note of one more step."""
 
 
 def build_world(
@@ -53,74 +39,26 @@ def build_world(
     if cache_dir is None and (here := shipped_folder(seed, config)):
         return here
     folder = world_path(seed, config, cache_dir)
-    try:
-        verify(folder)
-    except DataError as damage:
-        if folder.exists():
-            _LOG.warning("the cached world is built again: %s", damage)
-        put(folder, lambda path: _make(seed, config, progress).save(path))
+    keep(folder, lambda path: save(*_make(seed, config, progress), path))
     return folder
 
 
-class _Trained:
-    """A model and its tokenizer, ready to save."""
-
-    def __init__(self, model: BertForSequenceClassification, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
-
-    def save(self, folder: Path) -> None:
-        """Write both as transformers does."""
-        with silent():
-            self.model.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
-
-
-@contextmanager
-def _alone(seed: int) -> Iterator[torch.Generator]:
-    """One torch thread and a random state of our own; both are given back to the caller afterwards.
-
-    One thread, because sums over two come out in another order, and because these matrices are too small to share.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.default_generator.manual_seed(seed)
-            yield torch.default_generator
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _ticker(progress: OnTrainingStep | None, total: int) -> Callable[[str], Callable[[], None]]:
-    done = 0
-
-    def stage(name: str) -> Callable[[], None]:
-        def tick() -> None:
-            nonlocal done
-            done += 1
-            if progress is not None:
-                progress(done, total, name)
-
-        return tick
-
-    return stage
-
-
-def _make(seed: int, config: WorldConfig, progress: OnTrainingStep | None) -> _Trained:
+def _make(
+    seed: int, config: WorldConfig, progress: OnTrainingStep | None
+) -> tuple[BertForSequenceClassification, PreTrainedTokenizerFast]:
     """The whole recipe."""
     universe = make_universe(config, seed)
     claims = universe.splits.train
-    stage = _ticker(progress, config.pretrain_steps + steps_of(len(claims), config))
+    stage = ticker(progress, config.pretrain_steps + steps_of(len(claims), config))
     tokenizer = train_tokenizer(vocabulary_sentences(universe.facts), config.vocabulary, config.max_length)
     composer = Composer(tokenizer.backend_tokenizer)
     reader = DocumentReader(universe.documents, composer, random.Random(f"reader {seed}"))
-    with _alone(seed) as generator:
+    with alone(seed) as generator:
         model = _start(universe, composer, config, len(tokenizer))
         objectives = Objectives(model)
         pretrain(objectives, reader, config, generator, stage("pre-training"))
         finetune(objectives, claims, reader, composer, config, generator, stage("fine-tuning"))
-    return _Trained(model.eval(), tokenizer)
+    return model.eval(), tokenizer
 
 
 def _start(

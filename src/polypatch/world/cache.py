@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -11,10 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polypatch._version import __version__
 from polypatch.errors import DataError
 from polypatch.world.config import WorldConfig
+
+if TYPE_CHECKING:
+    from polypatch.world.speaking.config import SpeakingConfig
+
+_LOG = logging.getLogger(__name__)
 
 CHECKSUMS = "checksums.json"
 _NOT_RECIPE = {"__init__.py", "cache.py", "load.py", "describe.py", "shipped.py"}
@@ -29,12 +36,16 @@ def cache_root() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "polypatch"
 
 
-def recipe_hash(config: WorldConfig) -> str:
-    """Ten hex digits that change with any number of the config and any line of the code or text that makes a world."""
+def recipe_hash(config: WorldConfig | SpeakingConfig, *folders: Path) -> str:
+    """Ten hex digits that change with any number of the config and any line of the code or text that makes a world.
+
+    The code is this folder's, and that of the other `folders`.
+    """
     digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        if source.name not in _NOT_RECIPE:
-            digest.update(source.name.encode() + source.read_bytes())
+    for folder in (Path(__file__).parent, *folders):
+        for source in sorted(folder.glob("*.py")):
+            if source.name not in _NOT_RECIPE:
+                digest.update(source.name.encode() + source.read_bytes())
     return digest.hexdigest()[:10]
 
 
@@ -99,6 +110,20 @@ def put(folder: Path, write: Callable[[Path], None]) -> None:
             if _place(made, folder, workshop / f"damaged-{attempt}"):
                 return
         made.rename(folder)  # says what is in the way
+
+
+def keep(folder: Path, write: Callable[[Path], None]) -> None:
+    """`put`, unless the folder is there and whole; the log names what was damaged.
+
+    Raises:
+        DataError: the cache cannot be written to.
+    """
+    try:
+        verify(folder)
+    except DataError as damage:
+        if folder.exists():
+            _LOG.warning("the cached world is built again: %s", damage)
+        put(folder, write)
 
 
 def _place(made: Path, folder: Path, aside: Path) -> bool:

@@ -18,9 +18,10 @@ from polypatch.arguments import is_number
 from polypatch.data.base import EditingData
 from polypatch.edits import Text
 from polypatch.errors import InputError
-from polypatch.world.build import OnTrainingStep, build_world
+from polypatch.world.build import build_world
 from polypatch.world.config import WorldConfig
 from polypatch.world.shipped import FOLDER, require_texts
+from polypatch.world.stages import OnTrainingStep
 from polypatch.world.tokenizer import silent
 from polypatch.world.universe import editing_data, make_universe
 

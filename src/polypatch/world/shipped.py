@@ -29,13 +29,20 @@ def shipped_folder(seed: int, config: WorldConfig) -> Path | None:
     Raises:
         DataError: a file of it is damaged or missing.
     """
-    if seed != SEED or config != _DEFAULT:
-        return None
+    return whole(FOLDER) if seed == SEED and config == _DEFAULT else None
+
+
+def whole(folder: Path) -> Path:
+    """The folder, which comes with polypatch, checked.
+
+    Raises:
+        DataError: a file of it is damaged or missing.
+    """
     try:
-        verify(FOLDER)
+        verify(folder)
     except DataError as damage:
         raise DataError(f"{damage}; it comes with polypatch, so install that again") from None
-    return FOLDER
+    return folder
 
 
 def require_texts(folder: Path, universe: Universe) -> None:
@@ -44,8 +51,17 @@ def require_texts(folder: Path, universe: Universe) -> None:
     Raises:
         DataError: they were trained on others.
     """
+    require_checksum(folder, texts_checksum(universe))
+
+
+def require_checksum(folder: Path, checksum: str) -> None:
+    """Check that the texts of a shipped folder are those of this checksum.
+
+    Raises:
+        DataError: they are others.
+    """
     known = json.loads((folder / TEXTS).read_text(encoding="utf-8"))["sha256"]
-    if known != texts_checksum(universe):
+    if known != checksum:
         raise DataError(
             f"{folder}: these weights were trained on other texts than the generator makes now; install polypatch "
             "again, or, if you changed the generator, build a world of your own (polypatch world build --cache-dir DIR)"
