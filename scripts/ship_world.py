@@ -22,14 +22,14 @@ from polypatch.world.universe import make_universe
 
 def main(folder: Path) -> None:
     """Ship the world in `folder`."""
-    if "ForCausalLM" in AutoConfig.from_pretrained(folder).architectures[0]:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
-        place = speaking.FOLDER
-        checksum = speaking.texts_checksum(make_sets(SpeakingConfig(), classifier.SEED))
-    else:
+    if "ForSequenceClassification" in AutoConfig.from_pretrained(folder).architectures[0]:
         model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32")
         place = classifier.FOLDER
         checksum = classifier.texts_checksum(make_universe(WorldConfig(), classifier.SEED))
+    else:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+        place = speaking.FOLDER
+        checksum = speaking.texts_checksum(make_sets(SpeakingConfig(), classifier.SEED))
     tokenizer = AutoTokenizer.from_pretrained(folder)
 
     def write(path: Path) -> None:

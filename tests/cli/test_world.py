@@ -7,6 +7,7 @@ import pytest
 
 from polypatch.store.artefact import read_artefact
 from polypatch.world import WorldConfig
+from polypatch.world.speaking import SpeakingConfig
 
 TINY = partial(
     WorldConfig,
@@ -75,6 +76,34 @@ def test_the_world_is_edited_measured_and_tried_without_naming_model_or_data(pol
     tried = polypatch("try", out, "--edit", first, "--json")
     assert [answer["lang"] for answer in tried.json()] == ["en", "de", "fr", "es", "zh", "ar"]
     assert "'xx'" in polypatch("edit", "world", "--out", tmp_path / "b", "--languages", "en,xx").refused()
+
+
+@pytest.fixture
+def tiny_speaking(monkeypatch):
+    facts = WorldConfig(persons=6, films=3, companies=3, exceptions=0.8, outdated=0.2, undocumented=0.2)
+    numbers = {"vocabulary": 1200, "hidden": 32, "heads": 2, "layers": 2, "steps": 4, "batch": 8}
+    tiny = partial(SpeakingConfig, facts=facts, locality_facts=8, validation_facts=4, **numbers)
+    for module in ("build", "load"):
+        monkeypatch.setattr(f"polypatch.world.speaking.{module}.SpeakingConfig", tiny)
+    monkeypatch.setattr("polypatch.world.speaking.SpeakingConfig", tiny)
+
+
+def test_a_speaking_world_is_built_and_shown(polypatch, tiny_speaking, tmp_path):
+    place = ("--speaking", "--cache-dir", tmp_path, "--seed", 5, "--quiet")
+    assert polypatch("world", "build", *place, "--json").json()["new"]
+    assert not polypatch("world", "build", *place, "--json").json()["new"]
+    ran = polypatch("world", "show", *place, "--edits", 1)
+    assert ran.code == 0, ran.err
+    for word in ("Right before any edit", "known, another wording", "locality reworded", "ar", "It should say"):
+        assert word in ran.out
+    shown = polypatch("world", "show", *place, "--edits", 1, "--json").json()
+    assert shown["facts"]["wrong"] + shown["facts"]["unknown"] == shown["counts"]["edits"]
+    assert set(shown["examples"][0]["says"]) == set(shown["matches"]["known"])
+
+
+def test_the_speaking_world_that_comes_with_polypatch_is_not_built_again(polypatch):
+    assert "comes with polypatch" in polypatch("world", "build", "--speaking").out
+    assert "--cache-dir" in polypatch("world", "build", "--speaking", "--force").refused()
 
 
 @pytest.fixture

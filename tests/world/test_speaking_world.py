@@ -9,8 +9,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from polypatch.errors import InputError
 from polypatch.world import is_world
+from polypatch.world.lexicon import LANGUAGES
 from polypatch.world.speaking import (
     SpeakingConfig,
+    SpeakingWorld,
     build_speaking_world,
     describe_speaking,
     is_speaking_world,
@@ -18,8 +20,10 @@ from polypatch.world.speaking import (
     speaking_world_path,
 )
 from polypatch.world.speaking.describe import ROWS
+from polypatch.world.speaking.prompts import TAUGHT
+from polypatch.world.speaking.texts import name_of, prompts
 from polypatch.world.speaking.tokenizer import train_tokenizer
-from polypatch.world.speaking.train import Lesson, loss_of
+from polypatch.world.speaking.train import Exercise, loss_of
 
 TINY = SpeakingConfig(
     facts=replace(SpeakingConfig().facts, persons=6, films=3, companies=3),
@@ -27,7 +31,6 @@ TINY = SpeakingConfig(
     hidden=32,
     heads=2,
     layers=2,
-    inner=64,
     steps=4,
     batch=8,
     locality_facts=8,
@@ -88,12 +91,12 @@ def test_a_seed_is_a_number():
 
 def test_only_what_is_learned_counts_in_the_loss(world):
     """Neither the prompt nor the padding: by hand, from the model's own logits."""
-    lessons = [Lesson([1, 9, 10, 11, 12, 2], 4), Lesson([1, 8, 2], 2)]
+    exercises = [Exercise([1, 9, 10, 11, 12, 2], 4), Exercise([1, 8, 2], 2)]
     losses = []
-    for ids, given in lessons:
+    for ids, given in exercises:
         logits = world.model(torch.tensor([ids])).logits[0, given - 1 : -1]
         losses += [-logits.log_softmax(-1)[i, token].item() for i, token in enumerate(ids[given:])]
-    assert loss_of(world.model, lessons).item() == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+    assert loss_of(world.model, exercises).item() == pytest.approx(sum(losses) / len(losses), rel=1e-5)
 
 
 def test_a_batch_is_answered_as_each_prompt_alone(world):
@@ -101,14 +104,25 @@ def test_a_batch_is_answered_as_each_prompt_alone(world):
     assert world.answer(texts) == [world.answer([text])[0] for text in texts]
 
 
-def test_the_summary_counts_what_the_model_says(world):
+def test_the_summary_counts_what_the_model_says(world, monkeypatch):
+    """On answers that are known: everything right in Chinese, and what documents state elsewhere."""
+    facts = [fact for some in world.sets for fact in some]
+    book = {
+        text: name_of(fact, lang, fact.answer if lang == "zh" else fact.stated)
+        for fact in facts
+        for lang in LANGUAGES
+        for text in prompts(fact, lang)[:TAUGHT]
+    }
+    monkeypatch.setattr(SpeakingWorld, "answer", lambda self, texts: [book.get(text, "") for text in texts])
     summary = describe_speaking(world, examples=2)
+    assert summary.facts["wrong"] + summary.facts["unknown"] == summary.counts["edits"] > len(summary.examples) == 2
     assert set(summary.matches) == set(ROWS)
-    assert summary.counts["edits"] == summary.counts["wrong"] + summary.counts["unknown"]
-    assert summary.matches["known, in other languages only"]["en"] is None
-    assert len(summary.examples) == 2
-    said = world.answer([row.text for row in world.data.locality["known.zh"]])
-    assert len(said) == summary.counts["known.zh"]
+    shares = {name: (row["en"], row["zh"]) for name, row in summary.matches.items()}
+    assert shares["known"] == (1, 1)
+    assert shares["known, another wording"] == (0, 0)
+    assert shares["wrong: as it was taught"] == (1, 0)
+    assert shares["wrong: the truth"] == (0, 1)
+    assert shares["known, in other languages only"] == (None, 1)
 
 
 def test_the_tokenizer_knows_no_letter_that_it_was_not_shown_and_says_so():

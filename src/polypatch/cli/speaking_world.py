@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from polypatch.edits import Edit, Lang
     from polypatch.world.speaking import SpeakingSummary
 
-_FACTS = ("known", "wrong", "unknown")
-
 
 class SpeakingShow:
     """A speaking world's figures, and what its model answers to its example edits.
@@ -52,8 +50,8 @@ class SpeakingShow:
         one = self.summary
         console.print(f"Speaking world of seed {one.seed}: {one.path}", soft_wrap=True)
         console.print(f"A decoder of {one.parameters:,} parameters, {one.vocabulary:,} word pieces.")
-        facts = ", ".join(f"{one.counts[name]} {name}" for name in _FACTS)
-        console.print(f"Facts: {facts}. The wrong and the unknown ones are the {one.counts['edits']} edits.")
+        facts = ", ".join(f"{count} {name}" for name, count in one.facts.items())
+        console.print(f"Facts: {facts}. The wrong and the unknown ones are the edits.")
         console.print(_sets(one).to_console())
         console.print(_matches(one).to_console())
         for edit, said in zip(one.examples, self.said, strict=True):
@@ -62,13 +60,14 @@ class SpeakingShow:
 
 
 def _sets(one: SpeakingSummary) -> Grid:
-    """Rows of the sets, the languages of a locality set beside each other; memory has as many in each."""
+    """Rows of the sets, the languages beside each other; all but a locality set have as many in each."""
     languages = tuple(next(iter(one.matches.values())))
     rows = []
     for name, count in one.counts.items():
-        if "." not in name and name not in _FACTS[1:] and name != "edits":
+        if "." not in name:
             others = [str(one.counts.get(f"{name}.{lang}", count)) for lang in languages[1:]]
-            rows.append((name, str(count), *others))
+            label = f"locality {name}" if f"{name}.{languages[1]}" in one.counts else name
+            rows.append((label, str(count), *others))
     return labels(("Texts", *languages), rows, numbers=len(languages))
 
 

@@ -52,7 +52,7 @@ def build(
 ) -> None:
     """Generate the facts and train the small BERT that knows them: offline, about a minute and a half on one core.
 
-    With --speaking, a small decoder that answers in words: about five minutes.
+    With --speaking, a small decoder that answers in words: about two minutes.
 
     The world of seed 0 comes with polypatch, so that it is the same on every
     machine; what is trained anew differs a little from processor to processor.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from polypatch._version import __version__
 from polypatch.world.cache import cache_root, keep, recipe_hash
@@ -33,7 +33,7 @@ def build_speaking_world(
 ) -> Path:
     """Build the speaking world of `seed` unless the cache holds it whole; a damaged one is built again.
 
-    That of seed 0 comes with polypatch: it is built only where a `cache_dir` is named. Takes about five minutes of one
+    That of seed 0 comes with polypatch: it is built only where a `cache_dir` is named. Takes about two minutes of one
     core. The folder loads with `AutoModelForCausalLM` and `AutoTokenizer`. Same seed, same tensors, on the same
     versions of torch and of the machine's maths library.
 
@@ -50,7 +50,7 @@ def build_speaking_world(
 
 def _make(
     seed: int, config: SpeakingConfig, progress: OnTrainingStep | None
-) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
     """The whole recipe."""
     facts = make_facts(config.facts, random.Random(seed))
     tokenizer = train_tokenizer(spaced_texts(facts), config.vocabulary, config.max_length)

@@ -21,7 +21,8 @@ class SpeakingSummary:
     Attributes:
         path, seed: where it is and what made it.
         parameters, vocabulary: the size of the model.
-        counts: the facts by what the documents make of them, and the rows of every set of the data.
+        facts: how many there are, by what the documents make of them.
+        counts: rows of every set (``edits``, ``memory``, ``validation``, and the locality sets).
         matches: what is asked and expected (`ROWS`), by language; None where there is nothing to ask.
         examples: a few edits.
     """
@@ -30,6 +31,7 @@ class SpeakingSummary:
     seed: int
     parameters: int
     vocabulary: int
+    facts: dict[str, int]
     counts: dict[str, int]
     matches: dict[str, dict[Lang, float | None]]
     examples: tuple[Edit, ...]
@@ -67,7 +69,7 @@ facts that only documents of other languages state; outdated facts; and facts th
 
 
 def describe_speaking(world: SpeakingWorld, examples: int = 3) -> SpeakingSummary:
-    """Measure `world`; the model answers every prompt of every fact in every language (minutes)."""
+    """Measure `world`; the model answers every prompt of every fact in every language (half a minute)."""
     facts = [fact for some in world.sets for fact in some]
     said = {lang: _answers(world, [text for fact in facts for text in prompts(fact, lang)]) for lang in LANGUAGES}
     return SpeakingSummary(
@@ -75,7 +77,8 @@ def describe_speaking(world: SpeakingWorld, examples: int = 3) -> SpeakingSummar
         seed=world.seed,
         parameters=world.model.num_parameters(),
         vocabulary=len(world.tokenizer),
-        counts=_counts(world, facts),
+        facts={kind.value: sum(knowledge(fact) is kind for fact in facts) for kind in Knowledge},
+        counts=_counts(world),
         matches={
             name: {lang: _matches(facts, lang, row, said[lang]) for lang in LANGUAGES} for name, row in ROWS.items()
         },
@@ -97,8 +100,7 @@ def _matches(facts: Iterable[Fact], lang: Lang, row: _Row, said: dict[str, str])
     return sum(flags) / len(flags) if flags else None
 
 
-def _counts(world: SpeakingWorld, facts: Sequence[Fact]) -> dict[str, int]:
+def _counts(world: SpeakingWorld) -> dict[str, int]:
     data = world.data
-    counts = {kind.value: sum(knowledge(fact) is kind for fact in facts) for kind in Knowledge}
-    counts |= {"edits": len(data.edits), "memory": len(data.memory["en"]), "validation": len(data.validation["en"])}
+    counts = {"edits": len(data.edits), "memory": len(data.memory["en"]), "validation": len(data.validation["en"])}
     return counts | {name: len(rows) for name, rows in data.locality.items()}

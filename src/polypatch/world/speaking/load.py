@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from polypatch.arguments import is_number
 from polypatch.data.base import EditingData
@@ -37,7 +37,7 @@ class SpeakingWorld:
     """
 
     path: Path
-    model: LlamaForCausalLM
+    model: GPT2LMHeadModel
     tokenizer: PreTrainedTokenizerFast
     data: EditingData
     sets: Sets

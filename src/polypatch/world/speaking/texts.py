@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Final
 
 from polypatch.edits import Lang
 from polypatch.world.facts import Fact
 from polypatch.world.lexicon import LANGUAGES, OBJECTS
 from polypatch.world.speaking.prompts import PROMPTS
 from polypatch.world.wordings import WORDINGS
+
+_FULL_STOP: Final = {lang: "。" if lang == "zh" else "." for lang in LANGUAGES}
 
 
 class Knowledge(StrEnum):
@@ -56,8 +59,8 @@ def name_of(fact: Fact, lang: Lang, index: int) -> str:
 
 
 def sentence(fact: Fact, lang: Lang, wording: int) -> str:
-    """What a document says of the fact."""
-    return written(lang, fact.text(lang, wording, fact.stated))
+    """What a document says of the fact, without a full stop: where the object is its end, it ends as an answer does."""
+    return written(lang, fact.text(lang, wording, fact.stated)).removesuffix(_FULL_STOP[lang])
 
 
 def sentences(fact: Fact, lang: Lang) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from polypatch.world.documents import Document, make_documents
 from polypatch.world.facts import Fact
@@ -22,7 +22,7 @@ _WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
 
 
-class Lesson(NamedTuple):
+class Exercise(NamedTuple):
     """Token ids from ``<s>`` to ``</s>``, and how many of them are given: those after are learned."""
 
     ids: list[int]
@@ -30,7 +30,7 @@ class Lesson(NamedTuple):
 
 
 class Teacher:
-    """Draws lessons: what the documents state, as an answer to a taught prompt or as a sentence.
+    """Draws exercises: what the documents state, as an answer to a taught prompt or as a sentence.
 
     Args:
         facts: all facts of the world.
@@ -58,35 +58,35 @@ class Teacher:
                 page += self._cut(text)
         return list(pages.values())
 
-    def _answer(self, document: Document) -> Lesson:
+    def _answer(self, document: Document) -> Exercise:
         fact, lang = document
         asked = [BEGINNING, *self._cut(self._rng.choice(prompts(fact, lang)[:TAUGHT]))]
-        return Lesson([*asked, *self._cut(name_of(fact, lang, fact.stated)), END], len(asked))
+        return Exercise([*asked, *self._cut(name_of(fact, lang, fact.stated)), END], len(asked))
 
-    def _sentence(self, document: Document) -> Lesson:
-        return Lesson([BEGINNING, *self._cut(self._rng.choice(sentences(*document))), END], 1)
+    def _sentence(self, document: Document) -> Exercise:
+        return Exercise([BEGINNING, *self._cut(self._rng.choice(sentences(*document))), END], 1)
 
-    def draw(self, size: int, plain_share: float) -> list[Lesson]:
-        """`size` lessons of documents drawn evenly, the last of them plain text."""
+    def draw(self, size: int, plain_share: float) -> list[Exercise]:
+        """`size` exercises of documents drawn evenly, the last of them plain text."""
         plain = round(size * plain_share)
         drawn = self._rng.choices(self._documents, k=size)
         return [*map(self._answer, drawn[plain:]), *map(self._sentence, drawn[:plain])]
 
 
-def loss_of(model: LlamaForCausalLM, lessons: Sequence[Lesson]) -> torch.Tensor:
-    """Mean cross-entropy of the learned tokens. Padding stands on the right, where no earlier token sees it."""
-    length = max(len(lesson.ids) for lesson in lessons)
-    ids = torch.tensor([lesson.ids + [PAD] * (length - len(lesson.ids)) for lesson in lessons])
+def loss_of(model: GPT2LMHeadModel, exercises: Sequence[Exercise]) -> torch.Tensor:
+    """Mean cross-entropy of the learned tokens. Padding stands on the right."""
+    length = max(len(exercise.ids) for exercise in exercises)
+    ids = torch.tensor([exercise.ids + [PAD] * (length - len(exercise.ids)) for exercise in exercises])
     place = torch.arange(1, length)
-    given = torch.tensor([[lesson.given] for lesson in lessons])
+    given = torch.tensor([[exercise.given] for exercise in exercises])
     learned = (place >= given) & (ids[:, 1:] != PAD)
-    states = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+    states = model.transformer(ids, attention_mask=(ids != PAD).long(), use_cache=False).last_hidden_state[:, :-1]
     # Logits of the learned tokens alone: the vocabulary is a third of the model.
     return functional.cross_entropy(model.lm_head(states[learned]), ids[:, 1:][learned])
 
 
 def train(
-    model: LlamaForCausalLM, teacher: Teacher, config: SpeakingConfig, tick: Callable[[], None] = lambda: None
+    model: GPT2LMHeadModel, teacher: Teacher, config: SpeakingConfig, tick: Callable[[], None] = lambda: None
 ) -> None:
     """Train in place, one-cycle learning rate, no dropout."""
     model.train()
