@@ -24,7 +24,7 @@ from polypatch.model.one_language import cautioned
 from polypatch.model.rules import Rules
 from polypatch.model.stream import build_memory, learn_maps
 from polypatch.outcomes import EditOutcome
-from polypatch.recipes import DEFAULT, Recipe, recipe_in, recipe_to_plain, with_mapped
+from polypatch.recipes import DEFAULT, Recipe, recipe_in, recipe_to_plain, with_mapped, with_named
 from polypatch.sites import FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.device import device_named
 from polypatch.sites.readout import CLASSES
@@ -55,6 +55,7 @@ def attach(
     require_unlabelled(kept, tail.readout.answers or ())
     learn_maps(tail, kept.parallel)
     row = row.at(tail.site.hidden_size)
+    row = with_named(row) if tail.readout.answers is None else row
     return EditedModel(
         model=model,
         tokenizer=tokenizer,

@@ -179,6 +179,13 @@ def with_mapped(recipe: Recipe, parallel: Mapping[str, Any] | None) -> Recipe:
     return dataclasses.replace(recipe, sampler=dataclasses.replace(sampler, languages=tuple(parallel)[1:]))
 
 
+def with_named(recipe: Recipe) -> Recipe:
+    """The recipe for a model that answers in words of its own: it maps to where an edit names the answer."""
+    if not isinstance(recipe.sampler, SourcePlusMapped):
+        return recipe
+    return dataclasses.replace(recipe, sampler=dataclasses.replace(recipe.sampler, named=True))
+
+
 _SAMPLERS = (SourceOnly, SourcePlusRandom, SourcePlusMapped, AllLanguages, OnlyLanguages)
 SAMPLERS: dict[str, Any] = {kind.__name__: kind for kind in _SAMPLERS}
 """The samplers that a file of settings may name; of editors it may name those of `ROWS`. Nothing else is looked up."""

@@ -65,11 +65,14 @@ class SourcePlusMapped(Settings):
         languages: those to map to; without any, `attach` fills in those of its parallel text.
         k: languages whose true parallel is drawn, which are not mapped to: with 0 no translation of the edit is needed,
             None takes all that the edit has.
+        named: map to those languages alone that the edit names an answer for; `attach` sets it where a model answers in
+            words of its own.
     """
 
     languages: tuple[Lang, ...] = ()
     k: Annotated[int, at_least(0, hint="None draws every language of the edit")] | None = 0
     redraw: Redraw = "per_edit"
+    named: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", languages_in(self.languages))
@@ -80,7 +83,8 @@ class SourcePlusMapped(Settings):
         others = edit.languages[1:]
         drawn = others if self.k is None else rng.sample(others, min(self.k, len(others)))
         true = (edit.source, *drawn)
-        mapped = (f"{MAPPED}{lang}" for lang in self.languages if lang not in true)
+        wanted = [lang for lang in self.languages if lang in edit.target] if self.named else self.languages
+        mapped = (f"{MAPPED}{lang}" for lang in wanted if lang not in true)
         return tuple(edit.example(lang) for lang in (*true, *mapped))
 
 

@@ -24,7 +24,8 @@ def require_answers(readout: Readout, edits: Iterable[Edit], recipe: Recipe | No
     Args:
         readout: what the model is asked.
         edits: the edits.
-        recipe: the method that is to make them; one that maps queries answers in the languages that it maps to, too.
+        recipe: the method that is to make them; one that maps queries maps to those languages that an edit names
+            an answer for, and there must be one.
 
     Raises:
         EditError: naming the edit and the language.
@@ -33,7 +34,8 @@ def require_answers(readout: Readout, edits: Iterable[Edit], recipe: Recipe | No
         return
     mapped = recipe.sampler.languages if recipe is not None and isinstance(recipe.sampler, SourcePlusMapped) else ()
     for edit in edits:
-        _require_targets(edit, (*edit.languages, *mapped))
+        named = [lang for lang in mapped if lang in edit.target and lang != edit.source]
+        _require_targets(edit, (*edit.languages, *(() if named else mapped)))
         for lang, text in edit.prompt.items():
             try:
                 readout.ask([text], [edit.target[lang]])

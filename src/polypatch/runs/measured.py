@@ -1,4 +1,4 @@
-"""What a run's report holds: the metrics, and of a language model its perplexity and teacher-forced accuracy as well."""
+"""What a run's report holds: the metrics, and of a language model perplexity and teacher-forced accuracy, too."""
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ from polypatch.outcomes import EditOutcome
 from polypatch.runs.events import Encoded
 from polypatch.runs.measured import measured
 from polypatch.runs.run import Run
+from polypatch.runs.writable import writable
 from polypatch.samplers import SourcePlusMapped
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.best_tail import best_tail
@@ -144,7 +145,7 @@ class Workbench:
         probes: Sequence[Text] = (),
         readout: ReadoutSettings | None = None,
     ) -> None:
-        self.model, self.tokenizer, self.data, self.probes = model, tokenizer, data, probes
+        self.model, self.tokenizer, self.probes = model, tokenizer, probes
         self._frozen = partial(
             FrozenTail, tokenizer=tokenizer, cache_dir=cache_dir, half=half, progress=encoding, readout=readout
         )
@@ -152,6 +153,7 @@ class Workbench:
         self._tails: dict[int | None, FrozenTail | FullForward] = {}
         self.tail = self.tail_at(None)
         check_labels(data.edits, self.tail.readout.answers)
+        self.data = writable(data, self.tail.readout)
         self._parallel: dict[int, Mapping[Lang, Sequence[Text]]] = {}
 
     def tail_at(self, layer: int | None) -> FrozenTail | FullForward:

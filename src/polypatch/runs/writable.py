@@ -1,0 +1,51 @@
+"""A data set's answers that a language model's tokenizer can write: the others are left out, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from polypatch.data import EditingData
+from polypatch.edits import Edit, Lang
+from polypatch.errors import PolypatchError
+from polypatch.sites import Readout
+
+LEFT_OUT = "answers left out that the model's tokenizer cannot write"
+
+
+def writable(data: EditingData, readout: Readout) -> EditingData:
+    """The data without what cannot be written, as whoever measures on somebody else's data wants it.
+
+    Of an edit the languages without a target of their own, or with one that the tokenizer cannot write or that is too
+    long, are left out; the edit itself where that is its source. A classifier's data are as they were.
+    """
+    if readout.answers is not None:
+        return data
+    edits, dropped = [], 0
+    for edit in data.edits:
+        fine = set(_writable_in(edit, readout))
+        dropped += len(edit.languages) - len(fine)
+        if edit.source in fine:
+            edits.append(_only(edit, fine))
+    notes = {**data.notes, LEFT_OUT: dropped} if dropped else data.notes
+    return replace(data, edits=tuple(edits), notes=notes)
+
+
+def _writable_in(edit: Edit, readout: Readout) -> Iterator[Lang]:
+    for lang in edit.languages:
+        if lang in edit.target:
+            try:
+                readout.ask([edit.prompt[lang]], [edit.target[lang]])
+            except PolypatchError:
+                continue
+            yield lang
+
+
+def _only(edit: Edit, languages: set[Lang]) -> Edit:
+    """The edit in these languages alone."""
+    by_language = ("prompt", "target", "rephrases", "ground_truth", "aliases")
+    kept: dict[str, Any] = {
+        name: {k: v for k, v in getattr(edit, name).items() if k in languages} for name in by_language
+    }
+    return replace(edit, **kept)
