@@ -1,6 +1,8 @@
 """A language model is opened, edited, asked, saved and opened again, as a classifier is."""
 
+import gzip
 import json
+from collections import Counter
 
 import pytest
 
@@ -118,4 +120,77 @@ def test_an_answer_that_the_tokenizer_does_not_know_is_refused_by_name():
     with pytest.raises(EditError, match=r"edit 'long' in 'en': answer .* is 40 tokens long"):
         edited.edit([long])
     assert not edited.records
+    edited.unload()
+
+
+def test_an_explanation_goes_token_by_token():
+    """And names what the answer would be without each patch; a classifier's has no tokens."""
+    model, tokenizer = speaker()
+    edit = speaking_edits(1, seed=1)[0]
+    edited = pp.edit(model, [edit], tokenizer=tokenizer, memory=MEMORY)
+    why = edited.explain(edit.prompt["en"])
+    said = tokenizer.decode([tokenizer.convert_tokens_to_ids(one.token) for one in why.tokens[:-1]])
+    assert said == why.answer.label == edit.target["en"]
+    assert why.tokens[-1].token == tokenizer.eos_token
+    assert why.firing == len(edited.firing(edit.prompt["en"])) > 0
+    acting = max(fired.activation for token in why.tokens for fired in token.firing)
+    assert why.causes[0].activation == acting == edited.firing(edit.prompt["en"])[0].activation
+    assert any(cause.without.label != why.answer.label for cause in why.causes)
+    with edited.disabled():
+        assert edited.predict(edit.prompt["en"]) == why.unedited.label
+    for refused in (edited.predict_proba, edited.class_of):
+        with pytest.raises(InputError, match="writes its answers and has no classes"):
+            refused("en ba")
+    edited.unload()
+
+
+def test_a_session_and_a_guard_are_no_other(tmp_path):
+    """An edit that costs more than it may is taken back; a session goes on where it stopped."""
+    model, tokenizer = speaker()
+    edits = speaking_edits(2, seed=1)
+    edited = pp.attach(model, tokenizer=tokenizer, memory=MEMORY)
+    with pp.Session(tmp_path / "edits", edited) as session:
+        assert session.fix(edits[0].prompt["en"], edits[0].target["en"], id="one").holds
+    edited.unload()
+    edited = pp.attach(model, tokenizer=tokenizer, memory=MEMORY)
+    guard = pp.Guard([edits[1].prompt["en"]], 0.0)  # which the edit is to change
+    with pp.Session(tmp_path / "edits", edited) as session:
+        assert list(edited.records) == ["one"]
+        (outcome,) = session.edit(edits[1:], rules=pp.Rules(guard=guard))
+    assert outcome.status is pp.Status.TAKEN_BACK
+    assert "points of locality" in outcome.reason
+    edited.revert("one")
+    assert not edited.patches
+    edited.unload()
+
+
+@pytest.mark.real
+def test_a_real_model_is_corrected_in_every_language(shared):
+    """Facts that it says wrongly, of which no other has the prompt."""
+    folder, languages = shared / "models" / "mini-lm", ("en", "de", "fr")
+    lines = gzip.decompress((folder / "facts.jsonl.gz").read_bytes()).decode().splitlines()
+    facts = [json.loads(line) for line in lines]
+    asked = Counter(fact["prompt"]["en"][0] for fact in facts)
+    facts = [
+        fact for fact in facts if asked[fact["prompt"]["en"][0]] == 1 and all(x in fact["prompt"] for x in languages)
+    ]
+    known = [fact for fact in facts if fact["kind"] == "known"][:60]
+    edits = [
+        pp.Edit(f"fact-{i}", {x: fact["prompt"][x][0] for x in languages}, {x: fact["answer"][x] for x in languages})
+        for i, fact in enumerate([fact for fact in facts if fact["kind"] == "wrong"][:3])
+    ]
+    memory = {x: [fact["prompt"][x][0] for fact in known] for x in languages}
+    edited = pp.open(folder, memory=memory)
+    texts = [text for edit in edits for text in edit.prompt.values()]
+    before = edited.predict(texts)
+    edited.edit(edits)
+    assert all(outcome.success for outcome in edited.outcomes.values())
+    said, asked = edited.predict(texts), edited.ask([one for edit in edits for one in edit.examples])
+    assert said == [edited.readout.answer(question.wanted) for question in asked]
+    assert sum(one != other for one, other in zip(said, before, strict=True)) >= len(edits)
+    assert edited.cost.known
+    with pytest.raises(InputError, match="gated"):
+        edited.merge_and_unload()
+    with edited.disabled():
+        assert edited.predict(texts) == before
     edited.unload()
