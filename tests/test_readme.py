@@ -5,7 +5,11 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
+
+import polypatch as pp
+from pages import blocks_of, require_shown
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -29,7 +33,7 @@ def test_the_first_lines_of_python_print_what_stands_below_them(capsys):
 def test_the_python_runs_and_does_what_it_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
-    (code,) = blocks("python", PYTHON)
+    code, _ = blocks("python", PYTHON)
     exec(compile(code, str(PYTHON), "exec"), names)
     edited, edits, report = names["edited"], names["edits"], names["report"]
     assert report.reliability >= 95
@@ -41,6 +45,16 @@ def test_the_python_runs_and_does_what_it_says(tmp_path, monkeypatch):
     assert edits[0].id not in edited.outcomes
     assert names["why"].answer.label == names["answer"]
     edited.unload()
+
+
+@pytest.mark.slow
+def test_the_lines_on_language_models_print_what_stands_below_them(capsys):
+    with torch.random.fork_rng():
+        block = blocks_of(PYTHON)[-1]
+        names = {"pp": pp}
+        exec(compile(block["code"], str(PYTHON), "exec"), names)
+        require_shown(PYTHON, [block], [capsys.readouterr().out])
+        names["edited"].unload()
 
 
 def test_the_verbs_and_options_exist():
