@@ -35,6 +35,7 @@ FOUND = {
     "gptj": ("transformer.h.1.mlp.fc_out", False, "gelu_new", Finish.ADD, Place.LAST, True, 1),
     "gemma2": ("model.layers.1.mlp", True, "gelu_pytorch_tanh", Finish.NORM_THEN_ADD, Place.LAST, True, 1),
     "mixtral": ("model.layers.1.mlp", True, "silu", Finish.ADD, Place.LAST, True, 1),
+    "opt": ("model.decoder.layers.1.fc2", False, "relu", Finish.ADD, Place.LAST, True, 1),
     "bart": ("model.decoder.layers.1.fc2", False, "gelu", Finish.ADD_THEN_NORM, Place.LAST, False, 1),
     "albert": (
         "albert.encoder.albert_layer_groups.0.albert_layers.0.ffn_output",
@@ -51,7 +52,7 @@ FOUND = {
 
 @pytest.mark.parametrize("model_type", FOUND)
 def test_the_parts_of_a_layer_are_found(model_type):
-    """Post-norm, pre-norm, parallel, sandwich, gated, experts, a decoder of two, shared layers, a mean."""
+    """Post-norm, pre-norm, parallel, sandwich, gated, experts, one list, a decoder of two, shared layers, a mean."""
     anatomy = discover(built(model_type))
     whole = anatomy.reader == anatomy.writer
     found = (anatomy.writer, whole, anatomy.activation, anatomy.finish, anatomy.place, anatomy.residual, anatomy.calls)

@@ -117,7 +117,7 @@ def _block(model: nn.Module, calls: Sequence[Call], writer: Call) -> Call | None
 @torch.no_grad()
 def _pointwise(model: nn.Module, call: Call) -> bool:
     q, out = call.given, call.tensor
-    if q is None or out is None or q.dim() != 3 or q.shape[:2] != out.shape[:2]:
+    if q is None or out is None or q.dim() != 3 or out.shape[:-1] not in (q.shape[:2], q.shape[1:2]):
         return False
     module = model.get_submodule(call.path)
     try:
@@ -125,7 +125,7 @@ def _pointwise(model: nn.Module, call: Call) -> bool:
             alone = first_tensor(module(q.transpose(0, 1)))
     except Exception:  # whatever a module that wants more than one argument raises
         return False
-    return alone is not None and _equal(alone.transpose(0, 1), out)
+    return alone is not None and alone.numel() == out.numel() and _equal(alone.reshape(out.shape), out)
 
 
 def _maps_before(model: nn.Module, calls: Sequence[Call], down: Call) -> Iterator[Call]:

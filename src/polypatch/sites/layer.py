@@ -63,13 +63,17 @@ class Layer:
             if inner is None:
                 why = f"what {writer.path} writes is no function of one position"
                 break
-            if inner.query.shape != self.h.shape:
+            listed = inner.query.dim() == 2 or (writer.tensor is not None and writer.tensor.dim() == 2)
+            if listed and place in (Place.FIRST, Place.SEVERAL):
+                why = f"{writer.path} has the positions of all texts in one list, and of each one is read: the {place}"
+                break
+            if self._laid_out(inner.query).shape != self.h.shape:
                 why = (
                     f"{inner.reader} reads {inner.query.shape[-1]} numbers, and {writer.path} writes {self.h.shape[-1]}"
                 )
                 break
             stack = self.layer.path.rpartition(".")[0]
-            kept = inner.query.shape == entered.rest.shape and same(inner.query, entered.rest)
+            kept = same(self._laid_out(inner.query), entered.rest)
             return Anatomy(
                 layer=self.layer.path,
                 stack=stack,
@@ -89,22 +93,28 @@ class Layer:
     def writers(self) -> Iterator[Call]:
         """Calls of modules with matrices, the last to end first."""
         for call in self.inside:
-            if call.tensor is not None and call.tensor.shape == self.h.shape and matrices(self.model, call.path):
+            tensor = None if call.tensor is None else self._laid_out(call.tensor)
+            if tensor is not None and tensor.shape == self.h.shape and matrices(self.model, call.path):
                 yield call
+
+    def _laid_out(self, tensor: Tensor) -> Tensor:
+        """[T, d] as [1, T, d]: some layers put the positions of all texts in one list."""
+        flat = tensor.dim() == 2 and tensor.numel() == self.h.numel() and tensor.shape[-1] == self.h.shape[-1]
+        return tensor.reshape(self.h.shape) if flat else tensor
 
     def entered(self, writer: Call) -> _Entered | None:
         """Nudge the writer's output, everywhere at once."""
-        out = writer.tensor
-        assert out is not None
+        assert writer.tensor is not None
+        out = self._laid_out(writer.tensor)
         nudge = self.h.std() * torch.randn(out.shape, generator=torch.Generator().manual_seed(2)).to(out)
-        after = traced(self.model, self.batch, {writer.key: lambda tensor: tensor + nudge})
+        after = traced(self.model, self.batch, {writer.key: lambda tensor: tensor + nudge.reshape(tensor.shape)})
         h = after.of(self.layer).tensor
         assert h is not None
         scale = _ratio(h - self.h, nudge)
         if scale is not None:
             return self._unless_trivial(_Entered(Finish.ADD, None, scale, self.h - scale * out))
         for call in self.inside:
-            if call.begun > writer.ended and call.given is not None and call.given.shape == out.shape:
+            if call.begun > writer.ended and call.given is not None and self._laid_out(call.given).shape == out.shape:
                 found = self._through(call, after.of(call), out, nudge, h - self.h)
                 if found is not None:
                     return self._unless_trivial(found)
@@ -112,11 +122,14 @@ class Layer:
 
     def _through(self, call: Call, after: Call, out: Tensor, nudge: Tensor, moved: Tensor) -> _Entered | None:
         """Whether the call is the norm that the writer's output goes through."""
-        given, tensor, nudged = call.given, call.tensor, after.tensor
-        assert given is not None
+        assert call.given is not None
         assert after.given is not None
-        scale = _ratio(after.given - given, nudge)
-        if scale is None or tensor is None or nudged is None or tensor.shape != self.h.shape:
+        given = self._laid_out(call.given)
+        scale = _ratio(self._laid_out(after.given) - given, nudge)
+        if scale is None or call.tensor is None or after.tensor is None:
+            return None
+        tensor, nudged = self._laid_out(call.tensor), self._laid_out(after.tensor)
+        if tensor.shape != self.h.shape:
             return None
         rest = given - scale * out
         if same(tensor, self.h):

@@ -79,13 +79,16 @@ class Places:
         return self._here.calls % self.calls == 0
 
     def of(self, sequence: Tensor) -> Tensor | None:
-        """[n, T, d] -> [n, d], or [n·T, d] where every position is; None in a pass begun before the hooks came."""
+        """[n, T, d] -> [n, d], or [n·T, d] where every position is; None in a pass begun before the hooks came.
+
+        A layer that puts the positions of all texts in one list gives [n·T, d].
+        """
         if self.every:
             return sequence.reshape(-1, sequence.shape[-1])
         if not self.last:
             return sequence[:, 0]
         last = self._found()
-        return None if last is None else sequence[torch.arange(len(last), device=sequence.device), last]
+        return None if last is None else sequence[_places(sequence, last)]
 
     def put(self, sequence: Tensor, rows: Tensor) -> Tensor:
         """A fresh tensor with these rows: writing in place would change a value autograd still needs.
@@ -100,7 +103,7 @@ class Places:
         last = self._found() if self.last else None
         if last is None:
             return torch.cat([rows.unsqueeze(1), sequence[:, 1:]], dim=1)
-        return sequence.index_put((torch.arange(len(last), device=sequence.device), last), rows)
+        return sequence.index_put(_places(sequence, last), rows)
 
     def _found(self) -> Tensor | None:
         return self.traced if torch.compiler.is_compiling() else self._here.last
@@ -113,6 +116,12 @@ class Places:
             return last
         some = ids if ids is not None else kwargs.get("inputs_embeds")
         return None if some is None else torch.full(some.shape[:1], some.shape[1] - 1, device=some.device)
+
+
+def _places(sequence: Tensor, last: Tensor) -> tuple[Tensor, ...]:
+    """The indices of one position per text in [n, T, d]; or in [n · T, d], the texts one after the other."""
+    texts = torch.arange(len(last), device=sequence.device)
+    return (texts, last) if sequence.dim() == 3 else (texts * (len(sequence) // len(last)) + last,)
 
 
 def pad_of(model: nn.Module) -> int | None:
