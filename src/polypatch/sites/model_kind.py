@@ -46,12 +46,15 @@ _NAMES = {
 
 
 def kind_of(model: nn.Module) -> ModelKind:
-    """The kind of a model, by its class.
+    """The kind of a model, by its class; one that reads and writes in one pass is causal, whatever table it is in.
 
     Raises:
         UnsupportedModelError: it has neither a classification head nor a language model's.
     """
-    return kind_of_class(type(model).__name__)
+    kind = kind_of_class(type(model).__name__)
+    config: Any = getattr(model, "config", None)
+    one_pass = kind is ModelKind.SEQ2SEQ and getattr(config, "is_encoder_decoder", None) is False
+    return ModelKind.CAUSAL if one_pass else kind
 
 
 def kind_of_class(name: str) -> ModelKind:
