@@ -1,16 +1,20 @@
-"""Which sequence classifiers of transformers can be edited, and how.
+"""Which classifiers and language models of transformers can be edited, and how.
 
 ::
 
-    python benchmarks/architectures.py --out FILE [--table docs/architectures.md] [--only TYPE ...]
+    python benchmarks/architectures.py --out FILE [--table docs/architectures.md] [--heads HEAD,…] [--only TYPE ...]
 
-Every model type that `AutoModelForSequenceClassification` knows is built from a small configuration with random weights
-(nothing is downloaded), looked at by `polypatch.sites.FeedForwardSite`, and changed at random at the position that the
-answer reads. The model's own logits are held against those computed from the query by the formula that was found.
+Every model type that transformers has a head for (`classifier`, `causal`, `seq2seq`, `masked`) is built from a small
+configuration with random weights (nothing is downloaded), looked at by `polypatch.sites.FeedForwardSite`, and changed
+at random: a classifier at the position that the answer reads, a language model at every position. The model's own
+logits are held against those computed from the query by the formula that was found.
 
 * ``exact``: they differ by at most 1e-5 of the largest logit, with the change and without, padded and not.
 * ``exact path``: the layer was found, but not how to compute the answer from it alone: full forward passes.
 * ``refused``: no layer was found, or the model cannot be built; with the reason.
+
+Of a language model's rows the model is asked in passes with others and padding, and for each text alone. It also writes
+under the change, token by token, which has to be what the rows say; and its first layer is looked at like its last.
 """
 
 from __future__ import annotations
@@ -22,39 +26,34 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
+from architectures_page import ASKED_AS, HEADS, NOT_LOWER, NOT_WRITTEN, PADDED, TOLERANCE, Verdict, table
 from polypatch.errors import UnsupportedModelError
 from polypatch.sites.anatomy import Anatomy, Finish, Place
 from polypatch.sites.last_layer import LastLayer
+from polypatch.sites.model_kind import ModelKind
 from polypatch.sites.probe import probe_of
 from polypatch.sites.rows import Queries
 from polypatch.sites.site import FeedForwardSite
+from polypatch.sites.tail import UNCHANGED
 from polypatch.sites.trace import first_tensor, with_first
-from polypatch.testing.tiny_config import tiny_config
+from polypatch.testing import tiny_model, tiny_texts
+from polypatch.testing.agreement import Neuron, agreement, shortfall
+from polypatch.testing.tiny_config import model_types, tiny_config
 
-TOLERANCE = 1e-5
-"""Largest difference of logits, in units of the largest logit, that is exact."""
+MOVED, NEAR = 1e-4, 1e-4
+"""Least change of a logit that counts, and two logits so near are as likely; in the same units."""
 
 TEXTS = ((5, 0), (6, 5), (7, 3))
 """(seed of the text, padding on its right)."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One line of the list."""
-
-    model_type: str
-    head: str
-    verdict: str
-    reason: str
 
 
 class Watch:
@@ -100,14 +99,15 @@ class Watch:
         def look(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             given = first_tensor([*args, *kwargs.values()])
             assert given is not None
-            self.seen[name] = given[:, self.place].clone()
+            self.seen[name] = _laid_out(given)[:, self.place].clone()
 
         return look
 
     def _after(self, name: str) -> Callable[..., Any]:
         def look(_: nn.Module, __: object, output: Any) -> Any:
-            tensor = first_tensor(output)
-            assert tensor is not None
+            found = first_tensor(output)
+            assert found is not None
+            tensor = _laid_out(found)
             self.seen[name] = tensor[:, self.place].clone()
             if name != "out":
                 return output
@@ -116,9 +116,14 @@ class Watch:
                 return output
             tensor = tensor.clone()
             tensor[:, self.place] = self.change(self.seen["q"], self.seen["out"])
-            return with_first(output, tensor)
+            return with_first(output, tensor.reshape(found.shape))
 
         return look
+
+
+def _laid_out(tensor: Tensor) -> Tensor:
+    """[T, d] as [1, T, d]: the one text of the pass."""
+    return tensor.unsqueeze(0) if tensor.dim() == 2 else tensor
 
 
 def compared(model: nn.Module, anatomy: Anatomy, layer: LastLayer | None) -> tuple[float, float]:
@@ -187,11 +192,58 @@ def verdict_of(model_type: str) -> Verdict:
         gap, moved = compared(model, anatomy, None if layer.why else layer)
     except Exception as error:
         return Verdict(model_type, "classifier", "refused", _short(error))
-    if not moved > 1e-4:
+    if not moved > MOVED:
         return Verdict(model_type, "classifier", "refused", f"a change of {anatomy.writer} moves no logit")
     if not layer.why and gap <= TOLERANCE:
         return Verdict(model_type, "classifier", "exact", described(anatomy))
     return Verdict(model_type, "classifier", "exact path", layer.why or f"logits differ by {gap:.1e}")
+
+
+def verdict_of_writer(model_type: str, head: str) -> Verdict:
+    """The same for a language model."""
+    try:
+        model, tokenizer = tiny_model(model_type, head)
+    except Exception as error:
+        return Verdict(model_type, head, "refused", f"not built: {_short(error)}")
+    try:
+        site = FeedForwardSite(model)
+        found = None if site.last.why else agreement(site, tokenizer)
+    except Exception as error:
+        return Verdict(model_type, head, "refused", _short(error))
+    if found is not None and not found.moved > MOVED:
+        return Verdict(model_type, head, "refused", f"a change of {site.anatomy.writer} moves no logit")
+    if found is None or not found.gap <= TOLERANCE:
+        return Verdict(model_type, head, "exact path", site.last.why or f"logits differ by {found.gap:.1e}")
+    padded = "" if found.alone <= TOLERANCE else f"{PADDED} {found.alone:.0e}"
+    words = described(site.anatomy), lower_layer(model, tokenizer), padded, written(site, tokenizer, head)
+    return Verdict(model_type, head, "exact", "; ".join(word for word in words if word))
+
+
+def lower_layer(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Whether the first layer is exact as well; empty where it is."""
+    try:
+        site = FeedForwardSite(model, layer=0)
+        gap = agreement(site, tokenizer).gap if site.lower else 0.0
+    except Exception as error:
+        return f"{NOT_LOWER} {_short(error)}"
+    return "" if gap <= TOLERANCE else f"{NOT_LOWER} logits differ by {gap:.1e}"
+
+
+def written(site: FeedForwardSite, tokenizer: PreTrainedTokenizerBase, head: str) -> str:
+    """Whether greedy decoding writes, under a change, what the rows say; empty where it does."""
+    if site.kind is not ModelKind(head):
+        return f"{ASKED_AS} {site.kind}"
+    if site.kind is ModelKind.MASKED:
+        return ""
+    try:
+        changes = UNCHANGED, Neuron(site.hidden_size, length=3.0)
+        short = [shortfall(site, tokenizer, tiny_texts(4), change) for change in changes]
+    except Exception as error:
+        return f"{NOT_WRITTEN} {_short(error)}"
+    if max(short) <= NEAR:
+        return ""
+    which = "unedited as well" if short[0] > NEAR else "under a change"
+    return f"{NOT_WRITTEN} {which}, tokens whose logits are {max(short):.0e} below the likeliest's"
 
 
 def described(anatomy: Anatomy) -> str:
@@ -206,43 +258,31 @@ def _short(error: Exception) -> str:
     return words if isinstance(error, UnsupportedModelError) else f"{type(error).__name__}: {words}"[:160]
 
 
-def table(verdicts: list[Verdict]) -> str:
-    """The list as a page."""
-    count = Counter(one.verdict for one in verdicts)
-    head = [
-        "# Which classifiers can be edited",
-        "",
-        f"Written by `benchmarks/architectures.py` (transformers {transformers.__version__}): every model type of "
-        "`AutoModelForSequenceClassification`, built small with random weights and changed at random.",
-        "",
-        f"**{count['exact']} exact**, {count['exact path']} by full forward passes (`exact=True`), {count['refused']} "
-        f"refused, of {len(verdicts)}. *Exact*: logits computed from the cached query differ from the model's by at "
-        f"most {TOLERANCE:.0e} of the largest, with a change and without. `r` is the residual, `out` what the "
-        "feed-forward layer adds, `N` a norm.",
-        "",
-        "| model type | verdict | where, or why not |",
-        "|---|---|---|",
-    ]
-    rows = [f"| {one.model_type} | {one.verdict} | {one.reason.replace('|', '/')} |" for one in verdicts]
-    return "\n".join([*head, *rows, ""])
-
-
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="JSON list")
     parser.add_argument("--table", type=Path, help="the same as a Markdown page")
+    parser.add_argument("--heads", default=",".join(HEADS), help="which heads, with commas between them")
     parser.add_argument("--only", nargs="*", default=[], help="these model types")
     args = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
-    types = dict.fromkeys(kind.model_type for kind in AutoModelForSequenceClassification._model_mapping)
-    verdicts = [verdict_of(one) for one in sorted(types) if not args.only or one in args.only]
+    heads = args.heads.split(",")
+    if unknown := [head for head in heads if head not in HEADS]:
+        parser.error(f"--heads has {unknown[0]!r}; there are {', '.join(HEADS)}")
+    verdicts = [
+        verdict_of(one) if head == "classifier" else verdict_of_writer(one, head)
+        for head in heads
+        for one in sorted(model_types(head))
+        if not args.only or one in args.only
+    ]
     args.out.write_text(json.dumps([asdict(one) for one in verdicts], indent=1) + "\n")
     if args.table:
         args.table.write_text(table(verdicts))
-    print(dict(Counter(one.verdict for one in verdicts)))
+    for head in heads:
+        print(head, dict(Counter(one.verdict for one in verdicts if one.head == head)))
     return 0
 
 

@@ -58,7 +58,7 @@ def tiny_model(
         config.label2id = {label: i for i, label in config.id2label.items()}
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        model = model_class(config, head)(config)
+        model = model_class(family, head)(config)
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
     if (generation := getattr(model, "generation_config", None)) is not None:

@@ -48,22 +48,48 @@ _HYBRID = {
 _ROPE = {"rope_type": "default", "rope_theta": 1e4}
 
 AGREEING: dict[str, dict[str, Any]] = {
+    "bailing_hybrid": {**_MIXED, "num_expert_group": 1, "num_experts": 4, "num_experts_per_token": 2},
+    "bamba": {"mamba_n_heads": 4, "mamba_d_head": 16, "attn_layer_indices": [1]},
+    "blt": {"encoder_hash_byte_group_vocab": 64},
+    "blt_local_decoder": {"hidden_size_global": WIDTH},
+    "blt_local_encoder": {"hidden_size_global": WIDTH},
     "cohere_compass_text": {
         "layer_types": ["full_attention"] * 2,
         "rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE},
     },
     "deepseek_v2": {"num_experts_per_tok": 2},
+    "dots1": {"n_shared_experts": 1, "n_routed_experts": 4, "num_experts_per_tok": 2},
+    "encoder-decoder": {"decoder": {"is_decoder": True, "add_cross_attention": True}},
     "esmc": {"num_key_value_heads": 4},
+    "gemma3n_text": {"num_kv_shared_layers": 0, "hidden_size_per_layer_input": 8},
+    "gemma4_text": {"hidden_size_per_layer_input": 8, "global_head_dim": 8},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "granitemoehybrid": {"mamba_n_heads": 4, "mamba_d_head": 16, "layer_types": ["mamba", "attention"]},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "layoutlmv3": {"coordinate_size": 5, "shape_size": 6, "visual_embed": False},
+    "kimi_linear": {
+        **_MIXED,
+        "num_experts": 4,
+        "num_experts_per_token": 2,
+        "linear_head_dim": 8,
+        "linear_num_heads": 4,
+    },
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
+    "lfm3": {"layer_types": ["conv", "full_attention"]},
     "lilt": {"hidden_size": 48},
+    "llama4_text": {"intermediate_size_mlp": 2 * WIDTH},
+    "longcat_flash": {"zero_expert_num": 4, "expert_ffn_hidden_size": 2 * WIDTH, "qk_head_dim": 16, "head_dim": 8},
+    "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 1},
+    "qwen3_5_moe_text": _MIXED,
     "qwen3_5_text": _MIXED,
     "qwen3_next": _MIXED,
+    "recurrent_gemma": {"block_types": ["recurrent", "attention"], "lru_width": 32},
     "reformer": {"axial_pos_embds_dim": [16, 16], "axial_pos_shape": [8, 16]},
+    "vibevoice_acoustic_tokenizer_encoder": {"num_filters": 1, "depths": [1] * 7},
     "xmod": {"default_language": "en_XX"},
     "zamba": _HYBRID,
     "zamba2": {**_HYBRID, "mamba_headdim": 16, "n_mamba_heads": 4, "num_mem_blocks": 1},
+    "zaya": {"num_experts_per_tok": 1},
 }
 """What else a model type needs for its sizes to fit together."""
 
@@ -77,9 +103,9 @@ def model_types(head: str = "classifier") -> dict[str, type[PreTrainedConfig]]:
     return {kind.model_type: kind for kind in _classes(head)}
 
 
-def model_class(config: PreTrainedConfig, head: str) -> type[nn.Module]:
-    """The class of a model with this configuration and head; the first where there are several."""
-    found: Any = _classes(head)[type(config)]
+def model_class(model_type: str, head: str) -> type[nn.Module]:
+    """The class of a model of this type with this head; the first where there are several."""
+    found: Any = _classes(head)[model_types(head)[model_type]]
     first: type[nn.Module] = found[0] if isinstance(found, tuple) else found
     return first
 
@@ -105,7 +131,12 @@ def tiny_config(
     kind = model_types(head)[model_type]
     usual = kind()
     entries = _entries(usual, MARKS if tokenizer is None else marks_of(tokenizer))
-    return kind(**{**entries, **head_entries(usual, head)})
+    config: PreTrainedConfig = kind(**{**entries, **head_entries(usual, head)})
+    text = config.sub_configs.get("text_config")
+    # As `from_config` does: a model of text alone has the part of the configuration that is about text.
+    own = getattr(model_class(model_type, head), "config_class", None)
+    alone = ModelKind(head).writes and text is not None and own is text
+    return config.get_text_config() if alone else config
 
 
 def head_entries(config: PreTrainedConfig, head: str) -> dict[str, Any]:
@@ -118,6 +149,9 @@ def head_entries(config: PreTrainedConfig, head: str) -> dict[str, Any]:
 
 
 _DECODING = ("is_decoder", "causal")
+
+
+_VOCABULARIES = ("vocab_size", "vocab_size_per_layer_input", "src_vocab_size", "tgt_vocab_size")
 
 
 class Marks(NamedTuple):
@@ -133,7 +167,7 @@ class Marks(NamedTuple):
         """By the names of a configuration's entries."""
         first, last = ("bos_token_id", "cls_token_id"), ("eos_token_id", "sep_token_id", "forced_eos_token_id")
         return {
-            "vocab_size": self.size,
+            **dict.fromkeys(_VOCABULARIES, self.size),
             "pad_token_id": self.pad,
             "decoder_start_token_id": self.pad,
             "mask_token_id": self.mask,
@@ -154,15 +188,18 @@ def marks_of(tokenizer: PreTrainedTokenizerBase) -> Marks:
 
 def _entries(usual: PreTrainedConfig, marks: Marks) -> dict[str, Any]:
     """What has to be said to make a configuration small; those within it as well."""
-    names = set(usual.to_dict())
-    stated = {name for name in names & set(SIZES) if getattr(usual, name) is not None}
+    said = usual.to_dict()
+    names = set(said)
+    stated = {name for name in names & set(SIZES) if said[name] is not None}
     entries: dict[str, Any] = {name: SIZES[name] for name in stated | (names & UNSTATED)}
     if "kv_lora_rank" in names:  # latent attention: its heads are of parts, and not shared
         entries["num_key_value_heads"] = 4
         entries.pop("head_dim", None)
     for name in names:
-        inner = getattr(usual, name, None)
+        inner = vars(usual).get(name)
         if isinstance(inner, PreTrainedConfig):
             entries[name] = _entries(inner, marks)
-    known = {name: number for name, number in marks.entries().items() if name != "vocab_size" or name in names}
-    return {**entries, **known, **AGREEING.get(usual.model_type, {})}
+    known = {name: number for name, number in marks.entries().items() if name not in _VOCABULARIES or name in names}
+    own = AGREEING.get(usual.model_type, {})
+    within = {name: {**entries[name], **value} for name, value in own.items() if isinstance(entries.get(name), dict)}
+    return {**entries, **known, **own, **within}
