@@ -6,7 +6,9 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from polypatch.data import write_jsonl
+from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_texts
+from polypatch.testing.bits import same_tensors
 from speaking import speaker, speaking_edits
 
 ONE, *OTHERS = speaking_edits(4, seed=1)
@@ -87,3 +89,15 @@ def test_what_does_not_go_is_refused(fixed, base, checkpoint, files, polypatch, 
     told = polypatch("predict", fixed, tmp_path / "ask.txt", "--answer-tokens", 4).refused()
     assert "--answer-tokens: saved edits" in told
     assert "classifier" in polypatch("predict", checkpoint, tmp_path / "ask.txt", "--chat", "--quiet").refused()
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(base, polypatch, cut, tmp_path):
+    def edit(out, *more):
+        how = ("--data", f"jsonl:{base / 'more.jsonl'}", "--memory", base / "memory.jsonl", "--quiet")
+        return polypatch("edit", base / "model", *how, "--out", tmp_path / out, *more)
+
+    cut(edit, KeyboardInterrupt, 1, "stopped")
+    assert edit("stopped", "--resume").code == edit("whole").code == 0
+    stopped, whole = (read_artefact(tmp_path / out / "edits") for out in ("stopped", "whole"))
+    assert same_tensors(stopped.tensors, whole.tensors)
+    assert [one.timeless() for one in stopped.outcomes] == [one.timeless() for one in whole.outcomes]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from polypatch.model.state import State
 from polypatch.rendering.harmless import one_line
 from polypatch.sites import Row, Said
 from polypatch.sites.rows import Spoken, Standpoint
+from polypatch.sites.tail import slice_of
 
 
 @dataclass(repr=False)
@@ -68,9 +70,13 @@ class AskedModel(State):
             return self.readout.predict(texts, Standpoint(self._said, nullcontext, self.site.bare, changed=True))
 
     def _said(self, rows: Sequence[Row]) -> Said:
-        """What the model itself says to rows, as it stands."""
-        sure, ids = self.tail.encoder.logits_of(self.model, rows).double().softmax(-1).max(-1)
-        return Said(ids, sure)
+        """What the model itself says to rows, as it stands; in slices, as a vocabulary is wide."""
+        size, found = slice_of(self.readout.width), [(torch.empty(0, dtype=torch.long), torch.empty(0).double())]
+        for start in range(0, len(rows), size):
+            logits = self.tail.encoder.logits_of(self.model, rows[start : start + size])
+            sure, ids = logits.double().softmax(-1).max(-1)
+            found.append((ids, sure.nan_to_num(0.0)))
+        return Said(*map(torch.cat, zip(*found, strict=True)))
 
     def predict(self, texts: Text | Sequence[Text]) -> Any:
         """The answer to one text (a string or a pair), or the list of answers to several (a list): labels, or words.

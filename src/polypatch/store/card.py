@@ -23,7 +23,7 @@ def model_card(
 ) -> str:
     """The card: front matter for hubs, then what was edited, how to load it, what it achieved, and the edits."""
     base, recipe = one_line(base_name(config["base_model"])), one_line(config["recipe"])
-    writes = not config["labels"]
+    writes = config.get("labels") == []  # format 1 kept none
     languages = [one_line(lang) for lang in config["sampled_languages"]]
     data = ModelCardData(
         language=sorted(languages) or None,
