@@ -150,7 +150,8 @@ class FeedForwardSite:
             return out
 
         def rest(residual: Tensor) -> None:
-            seen.append(Queries(q[-1], residual))
+            if q:  # else of an earlier call of a layer that is called several times
+                seen.append(Queries(q[-1], residual))
 
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.applied(look))
