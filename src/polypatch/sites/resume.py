@@ -134,9 +134,11 @@ def resume(model: nn.Module, anatomy: Anatomy, trace: Trace | None = None) -> He
     first = anatomy.place is Place.FIRST
     hidden, answer, reasons = layer.tensor[:, 0 if first else -1], trace.answer, []
     if anatomy.place is Place.EVERY:
-        hidden, answer = layer.tensor[0], trace.answer[0]
+        answer = trace.answer[0]
+        hidden = layer.tensor[0, : len(answer)]
     for tokens in (other.tokens[:1] if first else other.tokens[-1:], other.tokens):
-        place = 0 if first or len(tokens) == 1 else layer.tensor.shape[1] - 1
+        # The layer may have more positions than the text, filled up to a window, or fewer, of several characters each.
+        place = 0 if first or len(tokens) == 1 else min(layer.tensor.shape[1], len(tokens)) - 1
         for below in (below_of(trace, layer), []):
             try:
                 head = Head(model, layer, below, tokens, place, other.context)

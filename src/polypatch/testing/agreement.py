@@ -21,8 +21,8 @@ from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tail import UNCHANGED, Change
 from polypatch.sites.trace import first_tensor, with_first
 
-LENGTHS = (4, 7, 12, 19)
-"""Tokens of the texts: those of the second fill the first's pass, and the others need a longer one."""
+LENGTHS = (6, 8, 13, 19)
+"""Tokens of the texts: the second fills a pass that the first is padded for, and the others need longer ones."""
 
 
 class Agreement(NamedTuple):
