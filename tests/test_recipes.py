@@ -57,7 +57,7 @@ def test_defaults_are_the_released_code_s():
         "first_validation": 100, "min_gain": 1e-3, "use_validation": True, "plateau_factor": 0.5,
         "plateau_threshold": 0.05, "example_repeat": 8, "amplification": 10.0, "entropy_weight": 0.1,
         "activation_weight": 1.0, "activation_top": 5, "activation_margin": 0.0, "memory_weight": 5.0,
-        "memory_top": 1000, "edit_margin": 3.0, "memory_margin": 3.0, "memory_copies": 8,
+        "memory_top": 1000, "edit_margin": 3.0, "memory_margin": 3.0, "memory_copies": 8, "max_tokens": 5,
     }  # fmt: skip
     for width in (768, 1024):
         assert dataclasses.asdict(fitted(TPatcher(), width)) == {**published, "views": 16}
