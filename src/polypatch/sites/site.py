@@ -150,8 +150,7 @@ class FeedForwardSite:
             return out
 
         def rest(residual: Tensor) -> None:
-            if q:  # else of an earlier call of a layer that is called several times
-                seen.append(Queries(q[-1], residual))
+            seen.extend(Queries(query, residual) for query in q[-1:])  # none at the earlier calls of a shared layer
 
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.applied(look))
