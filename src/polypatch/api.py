@@ -15,7 +15,7 @@ from polypatch.arguments import of_type
 from polypatch.cautions import caution
 from polypatch.data.given import edits_in
 from polypatch.data.memory import Given, Kept, MemoryTexts, memory_of_data, parted, require_unlabelled
-from polypatch.data.source import WORLD
+from polypatch.data.source import WORLDS
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
 from polypatch.errors import InputError
@@ -31,7 +31,7 @@ from polypatch.sites.readout import CLASSES
 from polypatch.store.folder import aside
 from polypatch.store.load import on_hub
 from polypatch.store.places import find_edits, session_journal
-from polypatch.world import load_world
+from polypatch.world import world_named
 
 NOT_SAID: Any = object()
 """So that going without a memory is a decision: it has to be written out."""
@@ -83,8 +83,8 @@ def open(  # noqa: A001
     """Saved edits on their model, or a model that has none yet.
 
     Args:
-        place: a folder of edits, the folder of a run, or a checkpoint; on this machine or a hub; ``world`` is the
-            embedded one.
+        place: a folder of edits, the folder of a run, or a checkpoint; on this machine or a hub; ``world`` and
+            ``speaking-world`` are the embedded ones.
         memory: texts that further edits must leave alone, as for `edit`. Saved edits bring their own, and so does the
             world; a checkpoint needs one, and None goes without.
         recipe: how a checkpoint is edited; saved edits know it.
@@ -108,8 +108,8 @@ def open(  # noqa: A001
             )
         given = None if memory is NOT_SAID else () if memory is None else memory
         return EditedModel.from_pretrained(edits, memory=given, revision=revision, cache_dir=cache_dir, device=device)
-    if str(place) == WORLD:
-        world = load_world()
+    if str(place) in WORLDS:
+        world: Any = world_named(str(place))
         model, tokenizer = world.model.to(device_named(device)), world.tokenizer
         memory = memory_of_data(world.data, tuple(world.data.memory)) if memory is NOT_SAID else memory
     else:
@@ -123,7 +123,7 @@ def open(  # noqa: A001
 def _edits_at(place: str, revision: str | None) -> str | Path | None:
     """The saved edits that a place has; None where it is a checkpoint, or the world."""
     path = Path(place)
-    if place == WORLD or (path / "config.json").is_file():
+    if place in WORLDS or (path / "config.json").is_file():
         return None
     if path.exists() or aside(path).exists() or path.is_absolute() or place.count("/") != 1 or place.startswith("."):
         return find_edits(path)

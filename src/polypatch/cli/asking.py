@@ -8,7 +8,7 @@ from typing import NamedTuple
 from polypatch.arguments import near
 from polypatch.cli.options import pairs
 from polypatch.cli.saved import Saved
-from polypatch.data.source import WORLD
+from polypatch.data.source import WORLDS
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
 
@@ -51,7 +51,7 @@ def prompts_of(saved: Saved, edit_id: str, languages: Sequence[Lang]) -> list[Pr
     Raises:
         InputError: there is no such edit, or it lacks a language.
     """
-    if saved.data is not None or saved.base == WORLD:
+    if saved.data is not None or saved.base in WORLDS:
         where, edits = saved.data_spec, _by_id(saved.read((), {}).edits)
     else:
         where, edits = str(saved.folder), _by_id(record.edit for record in saved.records)

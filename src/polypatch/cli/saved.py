@@ -14,7 +14,7 @@ from polypatch.cli.console import Bars
 from polypatch.cli.options import require_model
 from polypatch.data import EditingData, load_data
 from polypatch.data.memory import MemoryTexts
-from polypatch.data.source import WORLD, DataSource
+from polypatch.data.source import WORLDS, DataSource
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Lang
 from polypatch.errors import DataError, InputError
@@ -22,7 +22,8 @@ from polypatch.outcomes import EditRecord
 from polypatch.sites import FrozenTail, load_checkpoint
 from polypatch.sites.device import device_named
 from polypatch.store.artefact import Artefact, read_artefact
-from polypatch.world import World, is_world, load_world
+from polypatch.world import World, name_of_world, world_named
+from polypatch.world.speaking import SpeakingWorld
 
 
 @dataclass
@@ -66,7 +67,7 @@ class Saved:
         name = self.model or str(self.config["base_model"])
         if not name:
             raise InputError(f"{self.folder}: these edits do not name their model; name it with --model")
-        return WORLD if name == WORLD or is_world(name) else name
+        return name_of_world(name) or name
 
     @property
     def data_spec(self) -> str:
@@ -75,9 +76,9 @@ class Saved:
             return self.data
         if self._own is not None:
             return self._own.spec
-        if self.base != WORLD:
+        if self.base not in WORLDS:
             raise InputError("--data is missing: say on what, such as --data jsonl:edits.jsonl")
-        return WORLD
+        return self.base
 
     @property
     def _own(self) -> DataSource | None:
@@ -85,9 +86,11 @@ class Saved:
         return self.artefact.data if self.data is None else None
 
     @cached_property
-    def world(self) -> World:
+    def world(self) -> World | SpeakingWorld:
         """The world, built if it is not there."""
-        return load_world(self._seed, progress=lambda done, total, what: self.bars.opening(what, done, total))
+        return world_named(
+            self.base, self._seed, progress=lambda done, total, what: self.bars.opening(what, done, total)
+        )
 
     @property
     def _seed(self) -> int:
@@ -97,7 +100,7 @@ class Saved:
 
     def read(self, languages: tuple[Lang, ...], sizes: dict[str, int]) -> EditingData:
         """The data: those named, else those of the run, as it read them."""
-        if self.data_spec == WORLD:
+        if self.data_spec in WORLDS:
             return self.world.data
         if self._own is not None:
             languages, sizes = languages or self._own.languages, {**self._own.sizes, **sizes}
@@ -118,7 +121,7 @@ class Saved:
         return edited
 
     def _checkpoint(self) -> tuple[nn.Module, PreTrainedTokenizerBase]:
-        if self.base == WORLD:
+        if self.base in WORLDS:
             return self.world.model, self.world.tokenizer
         try:
             return load_checkpoint(require_model(self.base))

@@ -10,7 +10,10 @@ from typing import Any
 from polypatch.edits import Lang
 from polypatch.errors import ArtefactError
 
-WORLD = "world"
+WORLD, SPEAKING_WORLD = "world", "speaking-world"
+
+WORLDS = (WORLD, SPEAKING_WORLD)
+"""Names that are model and data in one."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class DataSource:
     """What `load_data` was given.
 
     Attributes:
-        spec: ``format:place``, with an absolute place; or ``world``.
+        spec: ``format:place``, with an absolute place; or the name of a world.
         languages: those that were read, the source first; empty for all there are.
         sizes: of the sampled sets, where they differ from the data's own.
         seed: of the sampling; of the world.
@@ -38,7 +41,7 @@ class DataSource:
 
 def absolute(spec: str) -> str:
     """A specification that means the same in any working directory."""
-    if not spec or spec == WORLD:
+    if not spec or spec in WORLDS:
         return spec
     name, colon, place = spec.partition(":")
     if colon and Path(place).exists():

@@ -20,7 +20,7 @@ from polypatch.data import EditingData, check_labels, load_data
 from polypatch.data.aligned import read_aligned
 from polypatch.data.memory import memory_of_data
 from polypatch.data.record import record_from_edit
-from polypatch.data.source import WORLD
+from polypatch.data.source import WORLD, WORLDS
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
@@ -41,7 +41,7 @@ from polypatch.sites.device import device_named
 from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
 from polypatch.sites.prompts import MOST
 from polypatch.sites.readout import ReadoutSettings
-from polypatch.world import load_world
+from polypatch.world import world_named
 
 OnStage = Callable[[str, int, int], None]
 """Called as (what is being done, done, in all)."""
@@ -55,8 +55,8 @@ class BenchSpec:
     """Which model and which data, as plain data; `open` loads them.
 
     Attributes:
-        model: a checkpoint folder, a hub name, or ``world``.
-        data: what `load_data` takes (``massive:FOLDER``), or ``world``.
+        model: a checkpoint folder, a hub name, ``world`` or ``speaking-world``.
+        data: what `load_data` takes (``massive:FOLDER``), or that world again.
         languages: the languages to read, the source first, ``de?`` where there is one; empty for all there are.
         sizes: sizes of memory and locality sets that differ from the data's defaults.
         parallel: a file of parallel text (`read_aligned`) to map queries by, in place of the data's own.
@@ -90,11 +90,11 @@ class BenchSpec:
             return None if progress is None else lambda done, total: progress(name, done, total)
 
         cache = Path(self.cache_dir) if self.cache_dir else None
-        if WORLD in (self.model, self.data):
+        if self.model in WORLDS or self.data in WORLDS:
             if self.model != self.data:
-                raise InputError("the world's model goes with the world's data: give 'world' for both or for neither")
+                raise InputError("a world's model goes with that world's data: give its name for both or for neither")
             building = None if progress is None else lambda done, total, what: progress(what, done, total)
-            world = load_world(self.seed, self.world_dir, building)
+            world: Any = world_named(self.model, self.seed, self.world_dir, building)
             model, tokenizer, data = world.model, world.tokenizer, world.data
         else:
             data = load_data(

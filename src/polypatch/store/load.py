@@ -18,7 +18,7 @@ from polypatch._version import __version__
 from polypatch.arguments import shortened
 from polypatch.data.memory import Given, Kept, parted
 from polypatch.data.memory_file import MemoryFile
-from polypatch.data.source import WORLD
+from polypatch.data.source import WORLDS
 from polypatch.deltas import Delta
 from polypatch.deltas.kinds import on_site
 from polypatch.errors import ArtefactError, InputError
@@ -36,7 +36,7 @@ from polypatch.store.artefact import CONFIG, Artefact, read_artefact
 from polypatch.store.card import base_name
 from polypatch.store.identity import different_field
 from polypatch.store.write import write_artefact
-from polypatch.world import is_world, load_world
+from polypatch.world import name_of_world, world_named
 
 AS_OPENED = "as opened"
 """How a memory is saved unless something else is asked for: as texts, or, where it was in a file before, as that."""
@@ -85,10 +85,10 @@ def _memory_to_save(edited: State, how: str | None) -> Kept | MemoryFile | None:
 
 
 def _base_model(name: str) -> str:
-    """What a model is called in a folder: ``world`` for the embedded one, a folder by its absolute path."""
+    """What a model is called in a folder: an embedded one by its world's name, a folder by its absolute path."""
     if not name or not Path(name).is_dir():
         return name
-    return WORLD if is_world(name) else str(Path(name).resolve())
+    return name_of_world(name) or str(Path(name).resolve())
 
 
 def report_rows(report: Any) -> list[dict[str, Any]]:
@@ -248,8 +248,8 @@ def on_hub(name: str, revision: str | None) -> bool:
 def _base(folder: str | Path, config: Mapping[str, Any]) -> tuple[nn.Module, PreTrainedTokenizerBase]:
     if not config["base_model"]:
         raise InputError(f"{folder}: these edits do not name their model; pass model= and tokenizer=")
-    if config["base_model"] == WORLD:
-        world = load_world()
+    if config["base_model"] in WORLDS:
+        world = world_named(config["base_model"])
         return world.model, world.tokenizer
     return load_checkpoint(config["base_model"], revision=config.get("base_revision"))
 

@@ -5,6 +5,7 @@ from polypatch.world.cache import cache_root, world_path
 from polypatch.world.config import WorldConfig
 from polypatch.world.describe import WorldSummary, describe
 from polypatch.world.load import World, load_world
+from polypatch.world.named import name_of_world, world_named
 from polypatch.world.shipped import is_world, shipped_folder
 from polypatch.world.stages import OnTrainingStep
 
@@ -18,6 +19,8 @@ __all__ = [
     "describe",
     "is_world",
     "load_world",
+    "name_of_world",
     "shipped_folder",
+    "world_named",
     "world_path",
 ]
