@@ -73,7 +73,14 @@ def _show(demo: Demonstration, console: Console) -> None:
     from polypatch.evaluation import console_table
     from polypatch.evaluation.in_words import LEGEND, in_words
     from polypatch.evaluation.tables import agreement_grid
-    from polypatch.experiments.demo import BASELINE, COMPARED, clg_in_words, seconds_in_words, stream_in_words
+    from polypatch.experiments.demo import (
+        BASELINE,
+        COMPARED,
+        clg_in_words,
+        example_grid,
+        seconds_in_words,
+        stream_in_words,
+    )
     from polypatch.recipes import DEFAULT
 
     console.print(f"[bold]The demo[/]  {stream_in_words(demo.rows)}", markup=True)
@@ -85,6 +92,11 @@ def _show(demo: Demonstration, console: Console) -> None:
     console.print(demo.gain.to_console())
     console.print("[bold]Locality[/]  texts that should not change, in every language", markup=True)
     console.print(agreement_grid([row for row in demo.rows if row.recipe != "original"]).to_console())
+    if demo.spoken is not None:
+        console.print("[bold]The world that speaks[/]  one wrong fact, corrected; the model answers", markup=True)
+        console.print(example_grid(demo.spoken.example).to_console())
+        console.print(console_table(demo.spoken.reports))
+        console.print(f"{DEFAULT}, the world that speaks: {in_words(demo.spoken.reports[1:])}\n")
     console.print(clg_in_words(demo.rows))
     console.print(seconds_in_words(demo.rows))
     console.print(f"{DEFAULT}: {in_words([row for row in demo.rows if row.recipe == DEFAULT])}")

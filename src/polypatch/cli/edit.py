@@ -39,6 +39,7 @@ from polypatch.cli.options import (
     sizes,
 )
 from polypatch.cli.prepare import prepare
+from polypatch.data.source import WORLDS
 from polypatch.errors import InputError
 from polypatch.store.run_folder import claim
 
@@ -205,7 +206,7 @@ def edit(
     from polypatch.runs import BenchSpec
     from polypatch.runs.record import RunRequest, record_run
 
-    spec = BenchSpec(model=model, data=data or "world", languages=read, sizes=sizes(size), seed=seed, device=device)
+    spec = BenchSpec(model=model, data=data or model, languages=read, sizes=sizes(size), seed=seed, device=device)
     spec = replace(spec, parallel=str(parallel or ""), cache_dir=str(cache) if cache else None, chat=chat)
     spec = spec if answer_tokens is None else replace(spec, most=answer_tokens)
     request = RunRequest(
@@ -271,7 +272,7 @@ def _require_sense(given: Mapping[str, Any]) -> Path:
         raise InputError("--resume goes on with the run in the folder, --overwrite throws it away: give one of them")
     if given["probe"] is not None and given["max_locality_drop"] is None:
         raise InputError("--probe without --max-locality-drop: say how much an edit may cost, in percentage points")
-    if given["data"] is None and given["model"] != "world":
+    if given["data"] is None and given["model"] not in WORLDS:
         raise InputError("--data is missing: say what to edit, such as --data edits.jsonl")
     if given["no_memory"] and given["memory"] is not None:
         raise InputError("--memory and --no-memory: give one of them")

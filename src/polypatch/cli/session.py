@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from polypatch.cli.console import Bars
 from polypatch.cli.options import require_model
+from polypatch.data.source import WORLDS
 from polypatch.errors import InputError, PolypatchWarning
 from polypatch.store.artefact import read_artefact
 from polypatch.store.places import find_edits, holds_edits
@@ -99,7 +100,7 @@ class EditsOrModel:
             return Saved(edits, bars, model=self.base, device=self.device).attach()
         if self.memory is not None and self.no_memory:
             raise InputError("--memory and --no-memory: give one of them")
-        if self.memory is None and not self.no_memory and self.name != "world":
+        if self.memory is None and not self.no_memory and self.name not in WORLDS:
             raise InputError(
                 f"--memory is missing: give a file of texts that {self.name} must go on answering as it does, or say "
                 "--no-memory"

@@ -107,7 +107,8 @@ def data() -> Listing:
 
     rows = [(", ".join(f"{name}:{place}" for place in row.places), row.what) for name, row in FORMATS.items()]
     world = ("world", "the embedded six-language world, built offline")
-    return Listing("Data", ("--data", "What is read"), [*rows, world])
+    speaking = ("speaking-world", "the same as questions and answers, for its small language model")
+    return Listing("Data", ("--data", "What is read"), [*rows, world, speaking])
 
 
 def metrics() -> Listing:

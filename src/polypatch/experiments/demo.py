@@ -16,14 +16,17 @@ from typing import Any
 from polypatch.evaluation import Gain, Report, gain, markdown_table, save_reports
 from polypatch.evaluation.aggregate import with_original
 from polypatch.evaluation.figures import clg_figure, save_figure
-from polypatch.evaluation.in_words import LEGEND
+from polypatch.evaluation.in_words import LEGEND, legend
 from polypatch.evaluation.tables import locality_grid
 from polypatch.experiments.compare import compare
+from polypatch.experiments.demo_speaking import NAME as SPEAKING
+from polypatch.experiments.demo_speaking import Answer, Spoken, speaking
 from polypatch.experiments.experiment import Experiment, Materials
 from polypatch.experiments.rows import MPN
 from polypatch.experiments.table1 import table1
 from polypatch.files import write_atomic, writing
 from polypatch.recipes import DEFAULT
+from polypatch.rendering.grid import Column, Grid
 from polypatch.rendering.harmless import markdown_list
 from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Processes, Run, execute
 
@@ -49,6 +52,9 @@ def bench(seed: int) -> BenchSpec:
     return BenchSpec(seed=seed, double=True)
 
 
+SPEAKING_JOB = len(ROWS)
+"""The part on the world that speaks comes after the rows."""
+
 COMPARED, BASELINE = "mpn-all-once", "t-patcher"
 _DEAREST = ("mpn-all-once", "mpn-only-once", "t-patcher", "fine-tuning", "polypatch")
 
@@ -63,6 +69,7 @@ class Demonstration:
         folder: where the files are.
         seconds: wall-clock time of everything.
         command: as it was typed.
+        spoken: of the world that speaks.
     """
 
     rows: Sequence[Report]
@@ -70,6 +77,7 @@ class Demonstration:
     folder: Path
     seconds: float
     command: str
+    spoken: Spoken | None = None
 
     def plain(self) -> dict[str, Any]:
         """The table and the gain, as plain data."""
@@ -77,7 +85,8 @@ class Demonstration:
             name: {"cells": split.cells, COMPARED: split.a, BASELINE: split.b, "gain": split.gain}
             for name, split in self.gain.splits.items()
         }
-        return {"table": [row.to_row() for row in self.rows], "gain": splits}
+        spoken = [] if self.spoken is None else [row.to_row() for row in self.spoken.reports]
+        return {"table": [row.to_row() for row in self.rows], "gain": splits, "the world that speaks": spoken}
 
     @property
     def table(self) -> list[Report]:
@@ -100,7 +109,11 @@ class Demonstration:
             f"{seconds_in_words(self.rows)}\n",
         ]
         parts += [f"## What {COMPARED} gains over {BASELINE}\n", self.gain.to_markdown(), "![CLG](clg.png)\n"]
-        parts += ["## Locality, set by set\n", locality_grid(self.rows).to_markdown(), "## Settings\n"]
+        parts += ["## Locality, set by set\n", locality_grid(self.rows).to_markdown()]
+        if self.spoken is not None:
+            parts += ["## The world that speaks\n", example_grid(self.spoken.example).to_markdown()]
+            parts += [markdown_table(self.spoken.reports), f"{legend(self.spoken.reports)}\n"]
+        parts += ["## Settings\n"]
         parts += [markdown_list({run.name: str(dict(run.settings)) for run in ROWS})]
         return "\n".join(parts)
 
@@ -135,11 +148,20 @@ def demonstrate(
     reports = [found[order.index(number)][0] for number in range(len(runs))]
     by_name = {report.recipe: report for report in reports}
     won = gain(by_name[COMPARED], by_name[BASELINE])
-    done = Demonstration(with_original(reports), won, out, time.perf_counter() - started, command)
+    spoken = speaking(
+        seed, limit, lambda _, done, total: on_event(SPEAKING, Event(SPEAKING_JOB, SPEAKING, done, total))
+    )
+    done = Demonstration(with_original(reports), won, out, time.perf_counter() - started, command, spoken)
     done.write()
     # They are there for a demo that was interrupted; the next one computes everything anew.
     shutil.rmtree(out / "rows", ignore_errors=True)
     return done
+
+
+def example_grid(answers: Sequence[Answer]) -> Grid:
+    """One question in every language: what was said before, what is said now."""
+    columns = tuple(Column("", name) for name in ("Language", "Question", "Before", "After"))
+    return Grid(columns, tuple((one.lang, f"{one.prompt} …", one.before, one.after) for one in answers), stubs=4)
 
 
 def stream_in_words(reports: Sequence[Report]) -> str:
