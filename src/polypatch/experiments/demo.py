@@ -20,7 +20,7 @@ from polypatch.evaluation.in_words import LEGEND, legend
 from polypatch.evaluation.tables import locality_grid
 from polypatch.experiments.compare import compare
 from polypatch.experiments.demo_speaking import NAME as SPEAKING
-from polypatch.experiments.demo_speaking import Answer, Spoken, speaking
+from polypatch.experiments.demo_speaking import InLanguage, SpeakingPart, speaking
 from polypatch.experiments.experiment import Experiment, Materials
 from polypatch.experiments.rows import MPN
 from polypatch.experiments.table1 import table1
@@ -77,7 +77,7 @@ class Demonstration:
     folder: Path
     seconds: float
     command: str
-    spoken: Spoken | None = None
+    spoken: SpeakingPart | None = None
 
     def plain(self) -> dict[str, Any]:
         """The table and the gain, as plain data."""
@@ -158,7 +158,7 @@ def demonstrate(
     return done
 
 
-def example_grid(answers: Sequence[Answer]) -> Grid:
+def example_grid(answers: Sequence[InLanguage]) -> Grid:
     """One question in every language: what was said before, what is said now."""
     columns = tuple(Column("", name) for name in ("Language", "Question", "Before", "After"))
     return Grid(columns, tuple((one.lang, f"{one.prompt} …", one.before, one.after) for one in answers), stubs=4)

@@ -26,7 +26,7 @@ ASKED = 60
 
 
 @dataclass(frozen=True)
-class Answer:
+class InLanguage:
     """One question in one language, and what the model answers before and after the edits."""
 
     lang: Lang
@@ -37,7 +37,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Spoken:
+class SpeakingPart:
     """What this part found.
 
     Attributes:
@@ -46,10 +46,10 @@ class Spoken:
     """
 
     reports: Sequence[Report]
-    example: Sequence[Answer]
+    example: Sequence[InLanguage]
 
 
-def speaking(seed: int, limit: int | None, tell: Callable[[EditOutcome, int, int], None]) -> Spoken:
+def speaking(seed: int, limit: int | None, tell: Callable[[EditOutcome, int, int], None]) -> SpeakingPart:
     """Edit the speaking world of a seed.
 
     Args:
@@ -76,11 +76,11 @@ def speaking(seed: int, limit: int | None, tell: Callable[[EditOutcome, int, int
     answers = zip(taken.languages, before, after, strict=True)
     example = [_answer(taken, lang, str(was), str(now)) for lang, was, now in answers]
     edited.unload()
-    return Spoken(with_original([report]), example)
+    return SpeakingPart(with_original([report]), example)
 
 
-def _answer(edit: Edit, lang: Lang, before: str, after: str) -> Answer:
-    return Answer(lang, str(edit.prompt[lang]), before, after, edit.target_in(lang))
+def _answer(edit: Edit, lang: Lang, before: str, after: str) -> InLanguage:
+    return InLanguage(lang, str(edit.prompt[lang]), before, after, edit.target_in(lang))
 
 
 NAME = f"{DEFAULT}, the world that speaks"
