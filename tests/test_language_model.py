@@ -8,6 +8,8 @@ import pytest
 
 import polypatch as pp
 from polypatch.errors import ArtefactError, EditError, InputError, UnsupportedModelError
+from polypatch.model.guard import Watchman
+from polypatch.sites import UNCHANGED
 from polypatch.sites.next_tokens import NextTokens
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from speaking import speaker, speaking_edits
@@ -161,6 +163,19 @@ def test_a_session_and_a_guard_are_no_other(tmp_path):
     assert "points of locality" in outcome.reason
     edited.revert("one")
     assert not edited.patches
+    edited.unload()
+
+
+def test_a_guard_looks_at_what_is_written_behind_its_texts():
+    """What changes behind a text costs as much as what changes in it."""
+    model, tokenizer = speaker()
+    edited = pp.attach(model, tokenizer=tokenizer, memory=MEMORY)
+    text = tiny_texts(1, seed=5)[0]
+    (kept,) = Watchman(pp.Guard([text], 0.0), edited.tail, edited.delta).kept
+    (written,) = edited.tail.answer_rows([text], UNCHANGED)
+    assert set(written) <= set(kept)
+    assert len(written) > 1
+    assert len(kept) > len(written)
     edited.unload()
 
 

@@ -12,7 +12,7 @@ from polypatch.arguments import texts_in
 from polypatch.edits import Text
 from polypatch.errors import InputError
 from polypatch.settings import Settings, between
-from polypatch.sites import UNCHANGED, Change, Tail
+from polypatch.sites import UNCHANGED, Change, Row, Tail
 from polypatch.sites.rows import by_question
 
 
@@ -22,7 +22,8 @@ class Guard(Settings):
 
     Attributes:
         probe: held-out texts, best in every language that is served; no labels are needed.
-        max_locality_drop: percentage points of agreement with the unedited model on `probe` that one edit may cost.
+        max_locality_drop: percentage points of agreement with the unedited model on `probe` that one edit may cost. A
+            language model agrees on a text where it says the same at every position, and writes the same behind it.
 
     Raises:
         InputError: no texts, or what is no list of texts; a budget that is none.
@@ -43,7 +44,7 @@ class Watchman:
 
     def __init__(self, guard: Guard, tail: Tail, change: Change) -> None:
         self.guard, self.tail = guard, tail
-        self.kept = tail.readout.keep(guard.probe)
+        self.kept = _kept(tail, guard.probe)
         self.original = self._answers(UNCHANGED)
         self.agreement = self.latest = self._agreement(change)
 
@@ -67,3 +68,9 @@ class Watchman:
     def _agreement(self, change: Change) -> float:
         same = by_question((self._answers(change) == self.original).tolist(), self.kept)
         return 100.0 * sum(same) / len(same)
+
+
+def _kept(tail: Tail, texts: Sequence[Text]) -> list[tuple[Row, ...]]:
+    """The rows of each text and of its unedited answer: of a classifier they are the same."""
+    pairs = zip(tail.readout.keep(texts), tail.answer_rows(texts, UNCHANGED), strict=True)
+    return [tuple(dict.fromkeys((*own, *answer))) for own, answer in pairs]
