@@ -12,7 +12,7 @@ from polypatch.world.facts import Fact, make_facts
 from polypatch.world.lexicon import LANGUAGES
 from polypatch.world.speaking.config import SpeakingConfig
 from polypatch.world.speaking.prompts import TAUGHT
-from polypatch.world.speaking.texts import Knowledge, knowledge, name_of, prompts, sentence, sentences
+from polypatch.world.speaking.texts import Knowledge, knowledge, name_of, prompts, sentence
 
 
 class Sets(NamedTuple):
@@ -56,7 +56,7 @@ def editing_data(sets: Sets) -> EditingData:
         locality=_locality("known", sets.locality, slice(TAUGHT))
         | _locality("reworded", sets.locality, slice(TAUGHT, None)),
         parallel=_by_language(sets.memory, prompts),
-        held_out=_by_language(sets.locality, sentences),
+        held_out=_by_language(sets.locality, lambda fact, lang: (sentence(fact, lang, 0),)),
     )
 
 
