@@ -14,6 +14,7 @@ from polypatch.experiments.demo import Demonstration
 
 README = Path(__file__).parents[1] / "README.md"
 MARKS = re.compile(r"<!-- demo table -->\n(.*?)<!-- end of demo table -->", re.DOTALL)
+SPEAKING = re.compile(r"<!-- speaking demo -->\n(.*?)<!-- end of speaking demo -->", re.DOTALL)
 
 
 def rows(markdown):
@@ -43,3 +44,6 @@ def test_the_readmes_table_digit_for_digit(tmp_path):
     (said,) = MARKS.findall(README.read_text(encoding="utf-8"))
     demo = Demonstration(load_reports(out / "report.json"), None, out, 0.0, "")
     assert rows(said) == rows(markdown_table(demo.table))
+    (spoken,) = SPEAKING.findall(README.read_text(encoding="utf-8"))
+    _, _, report = (out / "report.md").read_text(encoding="utf-8").partition("## The world that speaks")
+    assert rows(spoken) == rows(report)[: len(rows(spoken))]
