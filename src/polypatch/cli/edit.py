@@ -106,6 +106,10 @@ def edit(
             rich_help_panel=HOW,
         ),
     ] = None,
+    layer: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Edit this layer, from 0, or -2 for the last but one.", rich_help_panel=HOW),
+    ] = None,
     retries: Annotated[
         int,
         typer.Option(min=0, metavar="N", help="Further attempts at an edit that did not take.", rich_help_panel=HOW),
@@ -234,7 +238,7 @@ def _run_of(given: Mapping[str, Any], languages: tuple[str, ...]) -> Run:
     from polypatch.runs import Run
 
     names = (
-        *("recipe", "seed", "order", "limit", "folds", "retries", "keep_failed", "max_locality_drop"),
+        *("recipe", "layer", "seed", "order", "limit", "folds", "retries", "keep_failed", "max_locality_drop"),
         *("allow_contradictions", "trajectory_every", "wrong_in_all"),
     )
     return Run(
