@@ -3,10 +3,17 @@
 import random
 
 import polypatch as pp
+from polypatch.editors import GRACE
+from polypatch.recipes import Recipe
+from polypatch.samplers import AllLanguages
 from polypatch.testing import tiny_edits, tiny_model
+from polypatch.triggers import Trigger
 
 WORDS = [consonant + vowel for consonant in "bdfgklmnprst" for vowel in "aeiou"]
 LANGUAGES = ("en", "de", "fr")
+ALL_LANGUAGES = Recipe(GRACE(), AllLanguages(), Trigger.ANY)
+"""Learns whatever is asked, also where a random model hardly tells one text from another."""
+
 CHAT = "{% for m in messages %}[CLS] user {{ m['content'] }} answer\n{% endfor %}"
 
 
@@ -25,3 +32,31 @@ def speaking_edits(n, languages=LANGUAGES, seed=0):
         rephrases = {lang: tuple(f"{lang} again {text}" for text in edit.rephrases[languages[0]]) for lang in languages}
         edits.append(pp.Edit(f"says-{i}", edit.prompt, target, source=languages[0], rephrases=rephrases))
     return edits
+
+
+def decoder(family="t5", *, seed=0):
+    """A random model that reads a text and writes another. It starts with an end, as BART's and M2M100's do."""
+    model, tokenizer = tiny_model(family, "seq2seq", seed=seed)
+    if family not in ("t5", "mt5"):
+        model.config.decoder_start_token_id = model.generation_config.decoder_start_token_id = tokenizer.eos_token_id
+    return model, tokenizer
+
+
+def with_gaps(edits, tokenizer):
+    """The same edits with a gap in every text, in the middle or at the end."""
+
+    def gap(text):
+        words = text.split()
+        place = len(text) % len(words)
+        return " ".join([*words[: place + 1], tokenizer.mask_token, *words[place + 1 :]])
+
+    return [
+        pp.Edit(
+            edit.id,
+            {lang: gap(text) for lang, text in edit.prompt.items()},
+            edit.target,
+            source=edit.source,
+            rephrases={lang: tuple(map(gap, texts)) for lang, texts in edit.rephrases.items()},
+        )
+        for edit in edits
+    ]

@@ -29,7 +29,9 @@ class Continuation(NamedTuple):
 
 
 @torch.no_grad()
-def greedy(model: nn.Module, prompts: Sequence[Sequence[int]], ends: Sequence[int], most: int) -> list[Continuation]:
+def greedy(
+    model: nn.Module, prompts: Sequence[Sequence[int]], ends: Sequence[int], most: int, begun: Sequence[int] = ()
+) -> list[Continuation]:
     """What a model writes behind each prompt, in the mode it is in and with the edits that it carries.
 
     Only prompts of one length are in a batch: nothing is padded, so no answer hangs on how.
@@ -39,6 +41,7 @@ def greedy(model: nn.Module, prompts: Sequence[Sequence[int]], ends: Sequence[in
         prompts: n lists of tokens.
         ends: the tokens that end an answer.
         most: tokens of an answer.
+        begun: the tokens that stand before every answer of a model that writes about what it reads, its start first.
     """
     found: dict[int, Continuation] = {}
     by_length: dict[int, list[int]] = defaultdict(list)
@@ -48,7 +51,7 @@ def greedy(model: nn.Module, prompts: Sequence[Sequence[int]], ends: Sequence[in
         size = max(1, TOKENS // length)
         for start in range(0, len(members), size):
             chosen = members[start : start + size]
-            written = _batch(model, [list(prompts[i]) for i in chosen], ends, most)
+            written = _batch(model, [list(prompts[i]) for i in chosen], ends, most, begun)
             found.update(zip(chosen, written, strict=True))
     return [found[i] for i in range(len(prompts))]
 
@@ -65,7 +68,9 @@ class _Sureness(LogitsProcessor):  # type: ignore[misc]  # transformers gives no
         return scores
 
 
-def _batch(model: nn.Module, prompts: list[list[int]], ends: Sequence[int], most: int) -> list[Continuation]:
+def _batch(
+    model: nn.Module, prompts: list[list[int]], ends: Sequence[int], most: int, begun: Sequence[int]
+) -> list[Continuation]:
     device = next(model.parameters()).device
     ids = torch.tensor(prompts, device=device)
     own: Any = with_forwards(model, {})
@@ -75,8 +80,9 @@ def _batch(model: nn.Module, prompts: list[list[int]], ends: Sequence[int], most
         eos_token_id=list(ends),
         pad_token_id=ends[0],
         bos_token_id=getattr(usual, "bos_token_id", None),
-        decoder_start_token_id=getattr(usual, "decoder_start_token_id", None),
+        decoder_start_token_id=begun[0] if begun else None,
     )
+    first = {"decoder_input_ids": torch.tensor([list(begun)] * len(prompts), device=device)} if begun else {}
     sure = _Sureness()
     whole = own.generate(
         ids,
@@ -85,8 +91,9 @@ def _batch(model: nn.Module, prompts: list[list[int]], ends: Sequence[int], most
         num_beams=1,
         max_new_tokens=most,
         logits_processor=LogitsProcessorList([sure]),
+        **first,
     )
-    new = whole[:, 1 if model.config.is_encoder_decoder else ids.shape[1] :].tolist()  # type: ignore[union-attr]
+    new = whole[:, len(begun) or ids.shape[1] :].tolist()
     shares = torch.stack(sure.steps, dim=1).tolist()
     return [_ended(tokens, share, ends) for tokens, share in zip(new, shares, strict=True)]
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from polypatch.edits import Text
 from polypatch.sites.greedy import Continuation, greedy
 from polypatch.sites.prompts import MOST, Prompts
-from polypatch.sites.rows import Question, Row, Spoken, Standpoint, answered_right, flat
-from polypatch.sites.tokens import KEPT, Tokens
+from polypatch.sites.rows import Question, Row
+from polypatch.sites.tokens import Tokens
+from polypatch.sites.writing import Prompt, Writing
 
 if TYPE_CHECKING:
     from polypatch.sites.site import FeedForwardSite
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 NEXT_TOKENS = "next-tokens"
 
 
-class NextTokens:
+class NextTokens(Writing):
     """A causal language model: an answer of m tokens is m + 1 rows, the last of which has to say the end.
 
     That every row says what is wanted *is* greedy decoding giving exactly the answer.
@@ -36,14 +34,18 @@ class NextTokens:
     answers = None
 
     def __init__(self, site: FeedForwardSite, tokens: Tokens, *, most: int = MOST, chat: bool = False) -> None:
+        super().__init__()
         self.tokens, self.width, self.model = tokens, site.width, site.model
         self.prompts = Prompts(tokens, site.model, most, chat=chat)
-        self._known: dict[tuple[int, ...], Continuation] = {}
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """The longest answer, and whether prompts are what a user says in a chat."""
         return {"most": self.prompts.most, "chat": self.prompts.chat}
+
+    def prompt(self, text: Text) -> Prompt:
+        """The tokens of a prompt."""
+        return self.prompts.prompt(text)
 
     def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
         """The prompt with the answer behind it, in one pass.
@@ -57,7 +59,7 @@ class NextTokens:
         prompt, wanted = self.prompts.prompt(text), self.prompts.answer(text, answer)
         if via:
             return Question((Row(prompt, len(prompt) - 1, via=via),), wanted[:1])
-        return self._said(prompt, wanted)
+        return self.said(prompt, wanted)
 
     def keep(self, texts: Sequence[Text]) -> list[tuple[Row, ...]]:
         """Every position of each text, but that of the mark for the beginning, which all texts share."""
@@ -89,57 +91,11 @@ class NextTokens:
         """The token, with the blank before it; a mark by its name."""
         return str(self.prompts.tokenizer.decode([one]))
 
-    def predict(self, texts: Sequence[Text], model: Standpoint) -> Spoken:
-        """Greedy decoding; the probability is that of the least sure token.
-
-        What the unedited model writes is remembered. Where the edited one says the same tokens to the same rows, it
-        writes the same; only the other prompts are decoded again.
-        """
-        written = self._written([self.prompts.prompt(text) for text in texts], model)
-        sure = torch.tensor([one.probability for one in written], dtype=torch.float64)
-        return Spoken([self.answer(one.ids) for one in written], sure)
-
-    def answer_rows(self, texts: Sequence[Text], model: Standpoint) -> list[tuple[Row, ...]]:
-        """The rows of what the model writes, one for each token, the end included where it comes."""
-        prompts = [self.prompts.prompt(text) for text in texts]
-        written = self._written(prompts, model)
-        return [self._said(prompt, one.ids).rows for prompt, one in zip(prompts, written, strict=True)]
-
-    def _written(self, prompts: Sequence[tuple[int, ...]], model: Standpoint) -> list[Continuation]:
-        written = self._unedited(prompts, model)
-        return self._edited(prompts, written, model) if model.changed else written
-
-    def _unedited(self, prompts: Sequence[tuple[int, ...]], model: Standpoint) -> list[Continuation]:
-        known = self._known
-        fresh = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
-        if len(known) + len(fresh) > KEPT:
-            self._known, known = {}, {}
-            fresh = list(dict.fromkeys(prompts))
-        if fresh:
-            with model.bare():
-                known.update(zip(fresh, self._greedy(fresh), strict=True))
-        return [known[prompt] for prompt in prompts]
-
-    def _edited(
-        self, prompts: Sequence[tuple[int, ...]], before: Sequence[Continuation], model: Standpoint
-    ) -> list[Continuation]:
-        asked = [self._said(prompt, one.ids) for prompt, one in zip(prompts, before, strict=True)]
-        said = model.said(flat(asked).rows)
-        same = answered_right(asked, said)
-        sure = iter(said.probability.tolist())
-        found = [Continuation(one.ids, min(islice(sure, len(one.ids)))) for one in before]
-        other = list(dict.fromkeys(prompt for prompt, kept in zip(prompts, same, strict=True) if not kept))
-        if other:
-            with model.edited():
-                anew = dict(zip(other, self._greedy(other), strict=True))
-            found = [one if kept else anew[prompt] for prompt, one, kept in zip(prompts, found, same, strict=True)]
-        return found
-
-    def _greedy(self, prompts: Sequence[tuple[int, ...]]) -> list[Continuation]:
+    def greedy(self, prompts: Sequence[Prompt]) -> list[Continuation]:
+        """What the model writes behind prompts, as it stands."""
         return greedy(self.model, prompts, self.prompts.ends, self.prompts.most)
 
-    @staticmethod
-    def _said(prompt: tuple[int, ...], ids: tuple[int, ...]) -> Question:
+    def said(self, prompt: Prompt, ids: tuple[int, ...]) -> Question:
         """What has to be said for these tokens to be written behind a prompt."""
         tokens, first = (*prompt, *ids[:-1]), len(prompt) - 1
         return Question(tuple(Row(tokens, first + i) for i in range(len(ids))), ids)

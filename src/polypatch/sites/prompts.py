@@ -40,7 +40,7 @@ class Prompts:
     def __init__(self, tokens: Tokens, model: nn.Module, most: int = MOST, *, chat: bool = False) -> None:
         self.tokens, self.tokenizer, self.chat = tokens, tokens.tokenizer, chat
         self.most = min(most, max(1, tokens.max_length // 2))
-        self.ends = _ends(model, self.tokenizer)
+        self.ends = ends_of(model, self.tokenizer)
         if chat and not getattr(self.tokenizer, "chat_template", None):
             raise InputError("chat=True, and this tokenizer has no chat template; leave chat out")
         self._known: dict[str, tuple[int, ...]] = {}
@@ -76,36 +76,13 @@ class Prompts:
         else:  # the tokenizer merges across the border, and a model that goes on from the prompt cannot
             with TOKENIZING:
                 own = tuple(self.tokenizer(written, add_special_tokens=False)["input_ids"])
-        if not own or len(own) >= self.most:
-            raise InputError(
-                f"answer {shortened(answer)} is {len(own)} tokens long, and an answer has 1 to {self.most - 1} "
-                "(Encoding(most=…))"
-            )
-        self._require_known(answer, own)
+        require_length(answer, own, self.most - 1)
+        require_known(self.tokenizer, answer, own)
         return (*own, self.ends[0])
-
-    def _require_known(self, answer: str, own: Sequence[int]) -> None:
-        """Refuse an answer of which a part is the unknown token: whatever it stands for, the model cannot write it."""
-        unknown = self.tokenizer.unk_token_id
-        if unknown is None or unknown not in own:
-            return
-
-        def is_unknown(part: str) -> bool:
-            with TOKENIZING:
-                return unknown in self.tokenizer(part, add_special_tokens=False)["input_ids"]
-
-        word = next((word for word in answer.split() if is_unknown(word)), answer)
-        signs = [sign for sign in word if is_unknown(sign)]
-        found = signs[0] if 0 < len(signs) < len(word) else word
-        raise InputError(
-            f"answer {shortened(answer)} has {shortened(found)} in it, which the tokenizer does not know, so that the "
-            "model cannot write it; give an answer without"
-        )
 
     def text(self, ids: Sequence[int]) -> str:
         """What the tokens of an answer say, up to its end."""
-        own = ids[: next((i for i, one in enumerate(ids) if one in self.ends), len(ids))]
-        return str(self.tokenizer.decode(list(own), skip_special_tokens=True)).strip()
+        return text_of(self.tokenizer, ids, self.ends)
 
     def _wrapped(self, text: Text) -> str:
         if isinstance(text, tuple):
@@ -159,8 +136,12 @@ def blank_between(before: str, after: str) -> str:
     return "" if unspaced else " "
 
 
-def _ends(model: nn.Module, tokenizer: Any) -> tuple[int, ...]:
-    """The tokens that end an answer, the usual one first."""
+def ends_of(model: nn.Module, tokenizer: Any) -> tuple[int, ...]:
+    """The tokens that end an answer, the usual one first.
+
+    Raises:
+        InputError: nothing names one.
+    """
     for place in (getattr(model, "generation_config", None), getattr(model, "config", None), tokenizer):
         named = getattr(place, "eos_token_id", None)
         if named is not None:
@@ -168,3 +149,66 @@ def _ends(model: nn.Module, tokenizer: Any) -> tuple[int, ...]:
     raise InputError(
         f"{type(model).__name__} names no token that ends an answer; set model.generation_config.eos_token_id"
     )
+
+
+def text_of(tokenizer: Any, ids: Sequence[int], ends: Sequence[int] = ()) -> str:
+    """What tokens say, up to the first that ends an answer."""
+    own = ids[: next((i for i, one in enumerate(ids) if one in ends), len(ids))]
+    return str(tokenizer.decode(list(own), skip_special_tokens=True)).strip()
+
+
+def require_length(answer: str, own: Sequence[int], most: int) -> None:
+    """Refuse an answer of no token, or of more than `most`.
+
+    Raises:
+        InputError: it is one.
+    """
+    if not 1 <= len(own) <= most:
+        raise InputError(
+            f"answer {shortened(answer)} is {len(own)} tokens long, and an answer has 1 to {most} (Encoding(most=…))"
+        )
+
+
+def require_known(tokenizer: Any, answer: str, own: Sequence[int]) -> None:
+    """Refuse an answer of which a part is the unknown token: whatever it stands for, the model cannot write it.
+
+    Raises:
+        InputError: it has one, which the message names.
+    """
+    unknown = tokenizer.unk_token_id
+    if unknown is None or unknown not in own:
+        return
+
+    def is_unknown(part: str) -> bool:
+        with TOKENIZING:
+            return unknown in tokenizer(part, add_special_tokens=False)["input_ids"]
+
+    word = next((word for word in answer.split() if is_unknown(word)), answer)
+    signs = [sign for sign in word if is_unknown(sign)]
+    found = signs[0] if 0 < len(signs) < len(word) else word
+    raise InputError(
+        f"answer {shortened(answer)} has {shortened(found)} in it, which the tokenizer does not know, so that the "
+        "model cannot write it; give an answer without"
+    )
+
+
+def require_no_marks(tokenizer: Any, answer: str, own: Sequence[int]) -> None:
+    """Refuse an answer with one of the tokenizer's own marks in it, such as that for an end.
+
+    Raises:
+        InputError: it has one.
+    """
+    marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    if found := [one for one in own if one in marks]:
+        mark = tokenizer.convert_ids_to_tokens(found[0])
+        raise InputError(f"answer {shortened(answer)} has the tokenizer's mark {mark!r} in it; give an answer without")
+
+
+def require_no_chat(model: nn.Module, chat: bool) -> None:
+    """Refuse a chat with a model that does not go on with a text.
+
+    Raises:
+        InputError: one is asked for.
+    """
+    if chat:
+        raise InputError(f"chat=True, and {type(model).__name__} does not go on with what a user says; leave chat out")

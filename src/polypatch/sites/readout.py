@@ -11,8 +11,10 @@ from typing import Any, Protocol
 
 from polypatch.arguments import shortened, unknown_label
 from polypatch.edits import Text
-from polypatch.errors import InputError, UnknownLabelError, UnsupportedModelError
+from polypatch.errors import InputError, UnknownLabelError
 from polypatch.sites.anatomy import Place
+from polypatch.sites.decoded_tokens import DECODED_TOKENS, DecodedTokens
+from polypatch.sites.masked_tokens import MASKED_TOKENS, MaskedTokens
 from polypatch.sites.model_kind import ModelKind
 from polypatch.sites.next_tokens import NEXT_TOKENS, NextTokens
 from polypatch.sites.prompts import MOST
@@ -158,10 +160,7 @@ class ClassLabel:
 
     def is_cut(self, text: Text) -> bool:
         """Whether a text is longer."""
-        if len(self.rows([text])[0].tokens) < self.longest:
-            return False
-        parts = text if isinstance(text, tuple) else (text,)
-        return len(self.tokens.tokenizer(*parts, truncation=False, verbose=False)["input_ids"]) > self.longest
+        return len(self.rows([text])[0].tokens) >= self.longest and self.tokens.is_cut(text)
 
     def answer(self, ids: Sequence[int]) -> str:
         """The label."""
@@ -201,13 +200,20 @@ class ReadoutSettings:
 READOUTS: dict[str, Callable[..., Readout]] = {
     CLASSES: ClassLabel.of,
     NEXT_TOKENS: NextTokens,
+    DECODED_TOKENS: DecodedTokens,
+    MASKED_TOKENS: MaskedTokens,
 }
 """THE TABLE of readouts, the only place that lists them: name -> how one is made, of a site and its `Tokens`.
 
 One for a model that writes takes `most` and `chat` as well, by these names.
 """
 
-USUAL = {ModelKind.CLASSIFIER: CLASSES, ModelKind.CAUSAL: NEXT_TOKENS}
+USUAL = {
+    ModelKind.CLASSIFIER: CLASSES,
+    ModelKind.CAUSAL: NEXT_TOKENS,
+    ModelKind.SEQ2SEQ: DECODED_TOKENS,
+    ModelKind.MASKED: MASKED_TOKENS,
+}
 """What a model is asked unless told otherwise."""
 
 
@@ -216,15 +222,12 @@ def readout_of(asked: str | ReadoutSettings | None, site: FeedForwardSite, token
 
     Raises:
         InputError: the table has none, or one for another kind; or answers are classes, and are not written at all.
-        UnsupportedModelError: nor has it one for the kind.
     """
     asked = asked if isinstance(asked, ReadoutSettings) else ReadoutSettings(asked)
-    if asked.kind is None and site.kind not in USUAL:
-        raise UnsupportedModelError(f"{type(site.model).__name__}: a {site.kind} model cannot be asked anything yet")
     kind = USUAL[site.kind] if asked.kind is None else asked.kind
     if kind not in READOUTS:
         raise InputError(f"no readout is called {shortened(kind)}; the table has {', '.join(READOUTS)}")
-    if kind in USUAL.values() and kind != USUAL.get(site.kind):
+    if kind in USUAL.values() and kind != USUAL[site.kind]:
         raise InputError(f"{type(site.model).__name__} is a {site.kind} model, and cannot be asked by {kind!r}")
     if site.kind.writes:
         return READOUTS[kind](site, tokens, most=asked.most, chat=asked.chat)

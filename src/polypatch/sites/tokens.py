@@ -90,6 +90,12 @@ class Tokens:
             known.update(zip(some, self._cut(some, last), strict=True))
         return [known[text] for text in texts]
 
+    def is_cut(self, text: Text) -> bool:
+        """Whether a text has more tokens than the longest input, so that the first ones alone are read."""
+        parts = text if isinstance(text, tuple) else (text,)
+        with TOKENIZING:
+            return len(self.tokenizer(*parts, truncation=False, verbose=False)["input_ids"]) > self.max_length
+
     def _cut(self, texts: Sequence[Text], last: bool) -> list[Row]:
         """Rows of texts that are all texts, or all pairs."""
         if not texts:

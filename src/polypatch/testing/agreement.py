@@ -134,7 +134,7 @@ def shortfall(
     rows, ids = list[Row](), list[int]()
     with site.evaluating():
         with site.standing(change, change.overrides):
-            written = greedy(site.model, prompts, ends, most)
+            written = greedy(site.model, prompts, ends, most, begun if about else ())
         for prompt, one in zip(prompts, written, strict=True):
             before = begun if about else prompt
             tokens, context = (*before, *one.ids[:-1]), prompt if about else ()

@@ -37,7 +37,7 @@ from polypatch.testing.bits import (
     same_tensors,
     set_random_state,
 )
-from polypatch.testing.generated import check_generated, last_tokens
+from polypatch.testing.generated import asked_at, check_generated
 from polypatch.testing.lifecycle import Life, check_lifecycle
 
 
@@ -66,13 +66,13 @@ def check_editor(
     * **reverting the last ≡ never made** · **reverting all in random order ≡ base**, bit for bit.
     * **interrupted and resumed ≡ uninterrupted**, bit for bit. · **merged checkpoint ≡ attached patches**, or, where
       the delta says that no stock model can compute it, an `InputError` and a model that is as it was.
-    * **right ≡ generated**, of a language model: it writes the answer exactly where the tail calls it right, whichever
-      side is padded, whatever the batch.
+    * **right ≡ generated**, of a language model: it writes, or fills in, the answer exactly where the tail calls it
+      right, whichever side is padded, whatever the batch.
     * **global random state untouched**: torch's, Python's and NumPy's.
 
     Args:
         recipe: the method; small hyper-parameters make a fast check.
-        model: a classifier or a causal language model; it comes back as it was.
+        model: a classifier or a language model; it comes back as it was.
         tokenizer: its tokenizer.
         edits: at least two, at least one of which the recipe's trigger finds wrong.
         memory: texts that edits should leave alone.
@@ -154,16 +154,14 @@ class _Case:
 
     @torch.no_grad()
     def logits(self, model: nn.Module | None = None) -> Tensor:
-        """The model's own logits in eval mode, through nothing of polypatch's; of one that writes, behind each text."""
+        """The model's own logits in eval mode, through nothing of polypatch's; of one that writes, where it answers."""
         model = self.model if model is None else model
         modes = [(module, module.training) for module in model.modules()]
         model.eval()
-        columns = zip(*self.texts, strict=True) if isinstance(self.texts[0], tuple) else [self.texts]
-        read = {"padding": True, "padding_side": "right", "truncation": True, "return_tensors": "pt"}
-        batch = self.tokenizer(*map(list, columns), **read).to(next(model.parameters()).device)
+        batch, places = asked_at(model, self.tokenizer, self.texts)
         logits = two_classes(model(**batch).logits)
         if logits.dim() == 3:
-            logits = logits[torch.arange(len(logits)), last_tokens(batch, self.tokenizer)]
+            logits = logits[torch.arange(len(logits)), places]
         for module, mode in modes:
             module.training = mode
         return logits
@@ -236,7 +234,7 @@ def _honest(
         (question,) = edited.ask([example])
         if example.via:  # of which there is only a query
             return edited.tail.right([question], edited.delta)[0]
-        if len(question.rows) == 1:
+        if edited.readout.answers is not None:
             return bool(edited.predict(example.text) == example.target)
         said = edited.tail.encoder.full_logits(question.rows, edited.delta, edited.delta.overrides).argmax(-1)
         return said.tolist() == list(question.wanted)
