@@ -28,8 +28,13 @@ FAMILIES = ("gpt2", "llama", "qwen3", "gemma2", "bloom", "gpt_neox", "phi", "fal
 SOON = ("gpt2", "bloom", "gemma2")
 
 
-def check(family, recipe, **arguments):
-    check_editor(recipe, *speaker(family), speaking_edits(3), tiny_texts(12, seed=9), **arguments)
+BRIEF = pp.Encoding(most=6)
+"""A random model finds no end: what it writes is cut soon."""
+
+
+def check(family, recipe, *, encoding=BRIEF, **arguments):
+    memory = tiny_texts(12, seed=9)
+    check_editor(recipe, *speaker(family), speaking_edits(3), memory, encoding=encoding, **arguments)
 
 
 def quick(recipe):
@@ -56,7 +61,7 @@ def test_right_is_generated(family):
     """Learned positions, rotated ones, distances (ALiBi); sandwich norms, experts, parallel attention; under patches
     that fire everywhere."""
     model, tokenizer = speaker(family)
-    edited = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(8), encoding=pp.Encoding(most=6))
+    edited = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(8), encoding=BRIEF)
     texts = [text for edit in speaking_edits(3) for text in edit.prompt.values()]
     before, generator = edited.predict(texts), torch.Generator().manual_seed(1)
     for owner in ("one", "two"):
@@ -67,9 +72,8 @@ def test_right_is_generated(family):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["qwen3", "bloom", "gpt_neox", "mixtral"])
-def test_patches_keep_the_laws_on_other_architectures(family):
-    check(family, KINDS["patches"])
+def test_patches_keep_the_laws_on_another_architecture():
+    check("qwen3", KINDS["patches"])
 
 
 @pytest.mark.slow
@@ -80,19 +84,21 @@ def test_below_the_last_layer_the_laws_are_the_same(kind):
     if kind == "patches":
         few = DiscriminantPatch(shrinkages=(0.03,), places=(0.6,), tolerance=1, max_steps=5)
         recipe = dataclasses.replace(recipe, editor=few)
-    check_editor(recipe, *speaker("llama"), speaking_edits(2, ("en", "de")), tiny_texts(6, seed=9))
+    check_editor(recipe, *speaker("llama"), speaking_edits(2, ("en", "de")), tiny_texts(6, seed=9), encoding=BRIEF)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_full_forward_passes_keep_the_laws(kind):
-    check("gpt2", KINDS[kind], encoding=pp.Encoding(exact=True))
+    check("gpt2", KINDS[kind], encoding=pp.Encoding(exact=True, most=6))
 
 
 @pytest.mark.slow
 def test_a_chat_keeps_the_laws():
     model, tokenizer = speaker("llama", chat=True)
-    check_editor(KINDS["patches"], model, tokenizer, speaking_edits(3), tiny_texts(12), encoding=pp.Encoding(chat=True))
+    check_editor(
+        KINDS["patches"], model, tokenizer, speaking_edits(3), tiny_texts(12), encoding=pp.Encoding(chat=True, most=6)
+    )
 
 
 def test_what_is_wrong_is_noticed(monkeypatch):
