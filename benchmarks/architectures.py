@@ -220,13 +220,21 @@ def verdict_of_writer(model_type: str, head: str) -> Verdict:
 
 
 def lower_layer(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Whether the first layer is exact as well; empty where it is."""
-    try:
-        site = FeedForwardSite(model, layer=0)
-        gap = agreement(site, tokenizer).gap if site.lower else 0.0
-    except Exception as error:
-        return f"{NOT_LOWER} {_short(error)}"
-    return "" if gap <= TOLERANCE else f"{NOT_LOWER} logits differ by {gap:.1e}"
+    """Whether the first layer is exact as well, or the first that has a feed-forward layer; empty where it is."""
+    why = ""
+    for number in range(4):
+        try:
+            site = FeedForwardSite(model, layer=number)
+            found = agreement(site, tokenizer) if site.lower else None
+        except Exception as error:
+            why = why or f"{NOT_LOWER} {_short(error)}"
+            continue
+        if found is None:  # the last one
+            return why or f"{NOT_LOWER} the only layer"
+        if found.gap <= TOLERANCE and found.moved > MOVED:
+            return ""
+        why = why or f"{NOT_LOWER} logits differ by {found.gap:.1e}"
+    return why
 
 
 def written(site: FeedForwardSite, tokenizer: PreTrainedTokenizerBase, head: str) -> str:

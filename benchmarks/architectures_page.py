@@ -11,7 +11,7 @@ TOLERANCE = 1e-5
 """Largest difference of logits, in units of the largest logit, that is exact."""
 
 NOT_LOWER, NOT_WRITTEN, PADDED, ASKED_AS = (
-    "not from layer 0:",
+    "not from a lower layer:",
     "`generate` writes otherwise:",
     "its own logits change beside padding, by",
     "its class is",
@@ -46,8 +46,8 @@ def table(verdicts: list[Verdict]) -> str:
         "",
         f"*Exact*: logits computed from the cached query differ from the model's by at most {TOLERANCE:.0e} of the "
         "largest, with a change and without. *Exact path*: by full forward passes (`exact=True`). `r` is the residual, "
-        "`out` what the feed-forward layer adds, `N` a norm. A language model is exact at every position, from its "
-        "first layer too, and `generate` writes under a change what its rows say, unless the last column has it "
+        "`out` what the feed-forward layer adds, `N` a norm. A language model is exact at every position, from a lower "
+        "layer (the first) too, and `generate` writes under a change what its rows say, unless the last column has it "
         "otherwise.",
         "",
     ]
@@ -62,10 +62,10 @@ def _summed_up(verdicts: list[Verdict]) -> str:
     count = Counter(one.verdict for one in verdicts)
     words = [f"{one.reason} " for one in verdicts if one.verdict == "exact"]
     notes = {
-        NOT_LOWER: "not from layer 0",
+        NOT_LOWER: "not from a lower layer",
         NOT_WRITTEN: "whose `generate` writes otherwise",
         PADDED: "whose own logits change beside padding",
-        ASKED_AS: "of a class that another head has too",
+        ASKED_AS: "asked as models of another kind",
     }
     found = {note: sum(key in word for word in words) for key, note in notes.items()}
     among = ", ".join(f"{n} {note}" for note, n in found.items() if n)

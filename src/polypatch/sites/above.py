@@ -117,7 +117,7 @@ def above(model: nn.Module, anatomy: Anatomy) -> Above:
         try:
             found = Above(model, anatomy, trace, whole=whole)
             with torch.no_grad(), evaluating(model):
-                gap = float((found(batch, given) - wanted).abs().max())
+                gap = float((found(batch, given.clone()) - wanted).abs().max())
         except Exception as error:  # each model in its own way
             reasons.append(f"{type(error).__name__}: {error}"[:100])
             continue

@@ -143,7 +143,7 @@ def resume(model: nn.Module, anatomy: Anatomy, trace: Trace | None = None) -> He
             try:
                 head = Head(model, layer, below, tokens, place, other.context)
                 with torch.no_grad(), evaluating(model):
-                    gap = float((head(hidden) - answer).abs().max())
+                    gap = float((head(hidden.clone()) - answer).abs().max())
             except Exception as error:  # what is too short for a model, each says in its own way
                 reasons.append(f"{type(error).__name__}: {error}"[:100])
                 continue

@@ -131,6 +131,9 @@ def tiny_config(
     kind = model_types(head)[model_type]
     usual = kind()
     entries = _entries(usual, MARKS if tokenizer is None else marks_of(tokenizer))
+    begins, ends = (getattr(usual, f"{name}_token_id", None) for name in ("decoder_start", "eos"))
+    if ModelKind(head) is ModelKind.SEQ2SEQ and begins is not None and begins == ends:  # and not with the padding
+        entries["decoder_start_token_id"] = entries["eos_token_id"]
     config: PreTrainedConfig = kind(**{**entries, **head_entries(usual, head)})
     text = config.sub_configs.get("text_config")
     # As `from_config` does: a model of text alone has the part of the configuration that is about text.
@@ -144,7 +147,9 @@ def head_entries(config: PreTrainedConfig, head: str) -> dict[str, Any]:
     kind = ModelKind(head)
     if kind is ModelKind.CLASSIFIER:
         return {"num_labels": 3}
-    said = {"forced_eos_token_id": None, **(dict.fromkeys(_DECODING, True) if kind is ModelKind.CAUSAL else {})}
+    said: dict[str, Any] = {"forced_eos_token_id": None}
+    if kind is ModelKind.CAUSAL:
+        said |= dict.fromkeys(_DECODING, True)
     return {name: value for name, value in said.items() if hasattr(config, name)}
 
 
