@@ -44,7 +44,7 @@ polypatch fix my-model "wake me up at nine" class-1 --de "weck mich um neun" --m
 polypatch fix my-edits "play some jazz" class-2 --translate-to de,fr
 
 polypatch fix my-llm "The capital of Benin is" Porto-Novo --de "Die Hauptstadt von Benin ist" --answer de=Porto-Novo \
---memory texts.jsonl --out new-edits
+--memory texts.jsonl --out llm-edits
 """
 
 

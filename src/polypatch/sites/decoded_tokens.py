@@ -22,7 +22,7 @@ from polypatch.sites.prompts import (
 )
 from polypatch.sites.rows import Question, Row
 from polypatch.sites.tokens import TOKENIZING, Tokens
-from polypatch.sites.writing import Prompt, Writing
+from polypatch.sites.writing import Begun, Writing
 
 if TYPE_CHECKING:
     from polypatch.sites.site import FeedForwardSite
@@ -68,7 +68,7 @@ class DecodedTokens(Writing):
         """The longest answer."""
         return {"most": self.most, "chat": False}
 
-    def prompt(self, text: Text) -> Prompt:
+    def prompt(self, text: Text) -> Begun:
         """What the encoder reads, as the tokenizer writes it; of a text too long the first tokens."""
         return self.tokens.rows([text])[0].tokens
 
@@ -126,15 +126,15 @@ class DecodedTokens(Writing):
         """The token; a mark by its name."""
         return str(self.tokenizer.decode([one]))
 
-    def greedy(self, prompts: Sequence[Prompt]) -> list[Continuation]:
+    def greedy(self, prompts: Sequence[Begun]) -> list[Continuation]:
         """What the model writes about prompts, as it stands."""
         return greedy(self.site.model, prompts, self.ends, self.most, self.begun)
 
-    def said(self, prompt: Prompt, ids: tuple[int, ...]) -> Question:
+    def said(self, prompt: Begun, ids: tuple[int, ...]) -> Question:
         """What has to be said for these tokens to be written about a prompt."""
         return Question(self._rows(prompt, ids, len(self.begun) - 1), ids)
 
-    def _rows(self, prompt: Prompt, ids: tuple[int, ...], first: int) -> tuple[Row, ...]:
+    def _rows(self, prompt: Begun, ids: tuple[int, ...], first: int) -> tuple[Row, ...]:
         tokens = (*self.begun, *ids[:-1])
         return tuple(Row(tokens, place, prompt) for place in range(first, len(tokens)))
 

@@ -10,7 +10,7 @@ from polypatch.sites.greedy import Continuation, greedy
 from polypatch.sites.prompts import MOST, Prompts
 from polypatch.sites.rows import Question, Row
 from polypatch.sites.tokens import Tokens
-from polypatch.sites.writing import Prompt, Writing
+from polypatch.sites.writing import Begun, Writing
 
 if TYPE_CHECKING:
     from polypatch.sites.site import FeedForwardSite
@@ -43,7 +43,7 @@ class NextTokens(Writing):
         """The longest answer, and whether prompts are what a user says in a chat."""
         return {"most": self.prompts.most, "chat": self.prompts.chat}
 
-    def prompt(self, text: Text) -> Prompt:
+    def prompt(self, text: Text) -> Begun:
         """The tokens of a prompt."""
         return self.prompts.prompt(text)
 
@@ -91,11 +91,11 @@ class NextTokens(Writing):
         """The token, with the blank before it; a mark by its name."""
         return str(self.prompts.tokenizer.decode([one]))
 
-    def greedy(self, prompts: Sequence[Prompt]) -> list[Continuation]:
+    def greedy(self, prompts: Sequence[Begun]) -> list[Continuation]:
         """What the model writes behind prompts, as it stands."""
         return greedy(self.model, prompts, self.prompts.ends, self.prompts.most)
 
-    def said(self, prompt: Prompt, ids: tuple[int, ...]) -> Question:
+    def said(self, prompt: Begun, ids: tuple[int, ...]) -> Question:
         """What has to be said for these tokens to be written behind a prompt."""
         tokens, first = (*prompt, *ids[:-1]), len(prompt) - 1
         return Question(tuple(Row(tokens, first + i) for i in range(len(ids))), ids)

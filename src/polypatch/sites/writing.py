@@ -13,7 +13,7 @@ from polypatch.sites.greedy import Continuation
 from polypatch.sites.rows import Question, Row, Spoken, Standpoint, answered_right, flat
 from polypatch.sites.tokens import KEPT
 
-Prompt = tuple[int, ...]
+Begun = tuple[int, ...]
 """What the model reads before it writes an answer."""
 
 
@@ -21,17 +21,17 @@ class Writing:
     """The part of a readout that writes: how prompts are read and answers decoded is the readout's own."""
 
     def __init__(self) -> None:
-        self._known: dict[Prompt, Continuation] = {}
+        self._known: dict[Begun, Continuation] = {}
 
-    def prompt(self, text: Text) -> Prompt:
+    def prompt(self, text: Text) -> Begun:
         """What the model reads."""
         raise NotImplementedError
 
-    def said(self, prompt: Prompt, ids: tuple[int, ...]) -> Question:
+    def said(self, prompt: Begun, ids: tuple[int, ...]) -> Question:
         """What has to be said for these tokens to be written as the answer to a prompt."""
         raise NotImplementedError
 
-    def greedy(self, prompts: Sequence[Prompt]) -> list[Continuation]:
+    def greedy(self, prompts: Sequence[Begun]) -> list[Continuation]:
         """What the model writes as it stands."""
         raise NotImplementedError
 
@@ -56,7 +56,7 @@ class Writing:
         return [self.said(prompt, one.ids).rows for prompt, one in zip(prompts, written, strict=True)]
 
     def unedited(
-        self, prompts: Sequence[Prompt], bare: Callable[[], AbstractContextManager[None]]
+        self, prompts: Sequence[Begun], bare: Callable[[], AbstractContextManager[None]]
     ) -> list[Continuation]:
         """What the unedited model writes; inside `bare` it is the unedited one."""
         known = self._known
@@ -69,12 +69,12 @@ class Writing:
                 known.update(zip(fresh, self.greedy(fresh), strict=True))
         return [known[prompt] for prompt in prompts]
 
-    def _written(self, prompts: Sequence[Prompt], model: Standpoint) -> list[Continuation]:
+    def _written(self, prompts: Sequence[Begun], model: Standpoint) -> list[Continuation]:
         written = self.unedited(prompts, model.bare)
         return self._edited(prompts, written, model) if model.changed else written
 
     def _edited(
-        self, prompts: Sequence[Prompt], before: Sequence[Continuation], model: Standpoint
+        self, prompts: Sequence[Begun], before: Sequence[Continuation], model: Standpoint
     ) -> list[Continuation]:
         asked = [self.said(prompt, one.ids) for prompt, one in zip(prompts, before, strict=True)]
         said = model.said(flat(asked).rows)
