@@ -143,7 +143,7 @@ def test_a_model_of_another_kind(edit, tmp_path):
 
 
 def test_the_world_with_other_data(edit):
-    assert "'world' for both" in edit(model="world")
+    assert "its name for both" in edit(model="world")
 
 
 def test_a_folder_that_cannot_be_written(polypatch, tmp_path):

@@ -134,7 +134,8 @@ def test_the_demo_writes_the_table_and_the_picture(polypatch, short_rows, tmp_pa
         assert word in ran.out
         assert word in (out / "report.md").read_text(encoding="utf-8")
     again = polypatch("demo", "--out", out, "--limit", 4, "--jobs", 1, "--json").json()
-    assert set(again) == {"table", "gain"}
+    assert set(again) == {"table", "gain", "the world that speaks"}
+    assert [row["recipe"] for row in again["the world that speaks"]] == ["original", "polypatch"]
     assert [row["clg"] for row in again["table"]] == [row["clg"] for row in rows]
 
 

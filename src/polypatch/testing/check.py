@@ -158,7 +158,9 @@ class _Case:
         model = self.model if model is None else model
         modes = [(module, module.training) for module in model.modules()]
         model.eval()
-        batch, places = asked_at(model, self.tokenizer, self.texts)
+        batch, places = asked_at(
+            model, self.tokenizer, self.texts, chat=self.encoding is not None and self.encoding.chat
+        )
         logits = two_classes(model(**batch).logits)
         if logits.dim() == 3:
             logits = logits[torch.arange(len(logits)), places]

@@ -63,15 +63,18 @@ def _in_batches(write: _Write, edited: EditedModel, asked: Sequence[Question], s
 
 
 def asked_at(
-    model: nn.Module, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text]
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], *, chat: bool = False
 ) -> tuple[dict[str, Tensor], Tensor]:
     """What a model's own pass over texts needs, and where it begins its answer to each [n].
 
-    That is behind the text; where a decoder starts; or at a text's mask, and its first token where it has none.
+    That is behind the text; where a decoder starts; or at a text's mask, and its first token where it has none. With
+    `chat` a text stands in the tokenizer's template, as what a user says.
     """
+    if chat:
+        texts = [_in_chat(tokenizer, text) for text in texts]
     columns = zip(*texts, strict=True) if isinstance(texts[0], tuple) else [texts]
     read: dict[str, Any] = {"padding": True, "padding_side": "right", "truncation": True, "return_tensors": "pt"}
-    batch = tokenizer(*map(list, columns), **read).to(next(model.parameters()).device)
+    batch = tokenizer(*map(list, columns), **read, add_special_tokens=not chat).to(next(model.parameters()).device)
     kind, ids = kind_of(model), batch["input_ids"]
     if kind is ModelKind.SEQ2SEQ:
         begun = list(begun_of(model, tokenizer))
@@ -82,6 +85,11 @@ def asked_at(
         masks, inside = ids == tokenizer.mask_token_id, ~torch.isin(ids, marks) | (ids == tokenizer.unk_token_id)
         return dict(batch), (2 * masks.int() + inside.int()).argmax(-1)
     return dict(batch), _last_tokens(batch, tokenizer)
+
+
+def _in_chat(tokenizer: PreTrainedTokenizerBase, text: Text) -> str:
+    said = [{"role": "user", "content": text}]
+    return str(tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True))
 
 
 def _last_tokens(batch: Mapping[str, Tensor], tokenizer: PreTrainedTokenizerBase) -> Tensor:
