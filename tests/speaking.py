@@ -2,11 +2,15 @@
 
 import random
 
+import pytest
+
 import polypatch as pp
 from polypatch.editors import GRACE
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages
+from polypatch.sites import FrozenTail
 from polypatch.testing import tiny_edits, tiny_model
+from polypatch.testing.generated import check_generated
 from polypatch.triggers import Trigger
 
 WORDS = [consonant + vowel for consonant in "bdfgklmnprst" for vowel in "aeiou"]
@@ -60,3 +64,17 @@ def with_gaps(edits, tokenizer):
         )
         for edit in edits
     ]
+
+
+def assert_lies_are_noticed(edited, examples, monkeypatch):
+    """`check_generated` holds, and notices a tail that calls everything right, and one that says other tokens."""
+    check_generated(edited, examples)
+    with monkeypatch.context() as patched:
+        patched.setattr(FrozenTail, "right", lambda self, questions, change: [True] * len(questions))
+        with pytest.raises(AssertionError, match="right ≡ generated"):
+            check_generated(edited, examples)
+    own = FrozenTail.logits
+    with monkeypatch.context() as patched:
+        patched.setattr(FrozenTail, "logits", lambda self, *given, **more: own(self, *given, **more).roll(1, -1))
+        with pytest.raises(AssertionError, match="right ≡ generated"):
+            check_generated(edited, examples)

@@ -8,11 +8,9 @@ import polypatch as pp
 from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, TPatcher
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages
-from polypatch.sites import FrozenTail
 from polypatch.testing import check_editor, tiny_model, tiny_texts
-from polypatch.testing.generated import check_generated
 from polypatch.triggers import Trigger
-from speaking import decoder, speaking_edits, with_gaps
+from speaking import assert_lies_are_noticed, decoder, speaking_edits, with_gaps
 
 SHORT = {"views": 0, "max_steps": 10, "learning_rate": 3e-3}
 FEW = DiscriminantPatch(shrinkages=(0.03,), places=(0.6,), tolerance=1, max_steps=20)
@@ -66,14 +64,5 @@ def test_what_is_wrong_is_noticed(family, head, monkeypatch):
     model, tokenizer, edits = asked(family, head)
     edited = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(5), encoding=ENCODING)
     examples = [one for edit in edits for one in edit.examples]
-    check_generated(edited, examples)
-    with monkeypatch.context() as patched:
-        patched.setattr(FrozenTail, "right", lambda self, questions, change: [True] * len(questions))
-        with pytest.raises(AssertionError, match="right ≡ generated"):
-            check_generated(edited, examples)
-    own = FrozenTail.logits
-    with monkeypatch.context() as patched:
-        patched.setattr(FrozenTail, "logits", lambda self, *given, **more: own(self, *given, **more).roll(1, -1))
-        with pytest.raises(AssertionError, match="right ≡ generated"):
-            check_generated(edited, examples)
+    assert_lies_are_noticed(edited, examples, monkeypatch)
     edited.unload()

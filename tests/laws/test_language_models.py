@@ -9,11 +9,10 @@ import polypatch as pp
 from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, TPatcher
 from polypatch.recipes import DEFAULT, RECIPES, Recipe
 from polypatch.samplers import AllLanguages, SourcePlusMapped
-from polypatch.sites import FrozenTail
 from polypatch.testing import check_editor, tiny_texts
 from polypatch.testing.generated import check_generated
 from polypatch.triggers import Trigger
-from speaking import speaker, speaking_edits
+from speaking import assert_lies_are_noticed, speaker, speaking_edits
 
 SHORT = {"views": 0, "max_steps": 20, "learning_rate": 3e-3}
 PARALLEL = {lang: tiny_texts(25, seed=i) for i, lang in enumerate(("en", "de", "fr"), start=50)}
@@ -106,16 +105,7 @@ def test_what_is_wrong_is_noticed(monkeypatch):
     model, tokenizer = speaker()
     edited = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(12))
     examples = [one for edit in speaking_edits(2) for one in edit.examples]
-    check_generated(edited, examples)
-    with monkeypatch.context() as patched:
-        patched.setattr(FrozenTail, "right", lambda self, questions, change: [True] * len(questions))
-        with pytest.raises(AssertionError, match="right ≡ generated"):
-            check_generated(edited, examples)
-    own = FrozenTail.logits
-    with monkeypatch.context() as patched:
-        patched.setattr(FrozenTail, "logits", lambda self, *given, **more: own(self, *given, **more).roll(1, -1))
-        with pytest.raises(AssertionError, match="right ≡ generated"):
-            check_generated(edited, examples)
+    assert_lies_are_noticed(edited, examples, monkeypatch)
     edited.unload()
 
 

@@ -72,18 +72,8 @@ class DecodedTokens(Writing):
         """What the encoder reads, as the tokenizer writes it; of a text too long the first tokens."""
         return self.tokens.rows([text])[0].tokens
 
-    def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
-        """The answer behind what stands before every answer, in one pass about the prompt.
-
-        A mapped prompt asks for the first token alone: behind it stands what only the true prompt leads to.
-
-        Raises:
-            InputError: an answer is too long or empty, or has a token that the model cannot write.
-        """
-        maps = via or [""] * len(texts)
-        return [self._asked(*one) for one in zip(texts, answers, maps, strict=True)]
-
-    def _asked(self, text: Text, answer: str, via: str) -> Question:
+    def question(self, text: Text, answer: str, via: str) -> Question:
+        """The answer behind what stands before every answer, in one pass about the prompt."""
         wanted = self._ids(answer)
         if via:
             row = self.rows([text])[0]

@@ -47,15 +47,8 @@ class NextTokens(Writing):
         """The tokens of a prompt."""
         return self.prompts.prompt(text)
 
-    def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
-        """The prompt with the answer behind it, in one pass.
-
-        A mapped prompt asks for the first token alone: behind it stands what only the true prompt leads to.
-        """
-        maps = via or [""] * len(texts)
-        return [self._asked(*one) for one in zip(texts, answers, maps, strict=True)]
-
-    def _asked(self, text: Text, answer: str, via: str) -> Question:
+    def question(self, text: Text, answer: str, via: str) -> Question:
+        """The prompt with the answer behind it, in one pass."""
         prompt, wanted = self.prompts.prompt(text), self.prompts.answer(text, answer)
         if via:
             return Question((Row(prompt, len(prompt) - 1, via=via),), wanted[:1])

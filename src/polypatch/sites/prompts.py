@@ -15,7 +15,7 @@ from torch import nn
 from polypatch.arguments import shortened
 from polypatch.edits import Text
 from polypatch.errors import InputError
-from polypatch.sites.tokens import TOKENIZING, Tokens
+from polypatch.sites.tokens import KEPT, TOKENIZING, Tokens
 
 MOST = 32
 """Tokens of an answer, its end included, unless told otherwise."""
@@ -97,7 +97,7 @@ class Prompts:
             with TOKENIZING:
                 # A chat template writes the mark for the beginning itself.
                 encoded = self.tokenizer(text, add_special_tokens=not self.chat, truncation=False, verbose=False)
-            if len(self._known) > _KEPT:
+            if len(self._known) > KEPT:
                 self._known = {}
             self._known[text] = self._open(encoded["input_ids"])
         return self._known[text]
@@ -123,9 +123,6 @@ class Prompts:
     def begins(self, ids: Sequence[int]) -> int:
         """1 where the first token is the mark for the beginning of every text, else 0."""
         return int(bool(ids) and ids[0] in (self.tokenizer.bos_token_id, self.tokenizer.cls_token_id))
-
-
-_KEPT = 2**17
 
 
 def blank_between(before: str, after: str) -> str:

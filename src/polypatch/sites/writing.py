@@ -39,6 +39,21 @@ class Writing:
         """The text of some tokens."""
         raise NotImplementedError
 
+    def question(self, text: Text, answer: str, via: str) -> Question:
+        """What has to be said for a text to be answered so; `via` as for `ask`, of one text."""
+        raise NotImplementedError
+
+    def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
+        """A row for each token of an answer, its end included, in one pass for each text.
+
+        A mapped prompt asks for the first token alone: behind it stands what only the true prompt leads to.
+
+        Raises:
+            InputError: an answer is too long or empty, or has a token that the model cannot write.
+        """
+        maps = via or [""] * len(texts)
+        return [self.question(*one) for one in zip(texts, answers, maps, strict=True)]
+
     def predict(self, texts: Sequence[Text], model: Standpoint) -> Spoken:
         """Greedy decoding; the probability is that of the least sure token.
 
