@@ -37,14 +37,14 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 
 from architectures_page import ASKED_AS, HEADS, NOT_LOWER, NOT_WRITTEN, PADDED, TOLERANCE, Verdict, table
 from polypatch.errors import UnsupportedModelError
-from polypatch.sites.anatomy import Anatomy, Finish, Place
-from polypatch.sites.last_layer import LastLayer
-from polypatch.sites.model_kind import ModelKind
-from polypatch.sites.probe import probe_of
+from polypatch.sites.discovery.anatomy import Anatomy, Finish, Place
+from polypatch.sites.discovery.probe import probe_of
+from polypatch.sites.discovery.trace import first_tensor, with_first
+from polypatch.sites.layers.last_layer import LastLayer
+from polypatch.sites.network.model_kind import ModelKind
 from polypatch.sites.rows import Queries
 from polypatch.sites.site import FeedForwardSite
-from polypatch.sites.tail import UNCHANGED
-from polypatch.sites.trace import first_tensor, with_first
+from polypatch.sites.tails.tail import UNCHANGED
 from polypatch.testing import tiny_model, tiny_texts
 from polypatch.testing.agreement import Neuron, agreement, shortfall
 from polypatch.testing.tiny_config import model_types, tiny_config

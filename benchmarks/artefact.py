@@ -31,7 +31,7 @@ from polypatch.model.step import now
 from polypatch.outcomes import EditOutcome, EditRecord
 from polypatch.recipes import RECIPES, recipe_to_plain
 from polypatch.sites import FeedForwardSite, FrozenTail
-from polypatch.sites.fingerprint import model_fingerprint
+from polypatch.sites.encoding.fingerprint import model_fingerprint
 from polypatch.store.artefact import read_artefact
 from polypatch.store.cut import without
 from polypatch.store.write import write_artefact

@@ -27,7 +27,7 @@ from transformers import PreTrainedTokenizerBase
 from mbert_sized import mbert_sized
 from polypatch.files import write_atomic
 from polypatch.sites import FeedForwardSite, FrozenTail
-from polypatch.sites.encoder import Encoder
+from polypatch.sites.encoding.encoder import Encoder
 from polypatch.testing import tiny_model, tiny_texts
 from polypatch.world import load_world
 from tail import processor

@@ -26,8 +26,9 @@ from safetensors.torch import load_file
 
 from mbert_sized import mbert_sized, random_text, realistic_queries
 from polypatch.files import write_atomic
-from polypatch.sites import FeedForwardSite, FrozenTail, Queries, Row, frozen_tail
-from polypatch.sites.query_cache import QueryCache
+from polypatch.sites import FeedForwardSite, FrozenTail, Queries, Row
+from polypatch.sites.encoding.query_cache import QueryCache
+from polypatch.sites.tails import frozen_tail
 from tail import processor
 
 D = 768

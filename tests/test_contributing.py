@@ -12,7 +12,7 @@ import pytest
 
 import polypatch as pp
 from polypatch.errors import ArtefactError
-from polypatch.sites.readout import READOUTS
+from polypatch.sites.readouts.readout import READOUTS
 from polypatch.testing import tiny_model
 
 PAGE = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import polypatch as pp
 from polypatch.errors import ArtefactError, EditError, InputError, UnsupportedModelError
 from polypatch.model.guard import Watchman
 from polypatch.sites import UNCHANGED
-from polypatch.sites.next_tokens import NextTokens
+from polypatch.sites.readouts.next_tokens import NextTokens
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from speaking import speaker, speaking_edits
 

@@ -26,8 +26,8 @@ from polypatch.model.stream import build_memory, learn_maps
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import DEFAULT, Recipe, recipe_in, recipe_to_plain, with_mapped, with_named
 from polypatch.sites import FrozenTail, FullForward, load_checkpoint
-from polypatch.sites.device import device_named
-from polypatch.sites.readout import CLASSES
+from polypatch.sites.network.device import device_named
+from polypatch.sites.readouts.readout import CLASSES
 from polypatch.store.folder import aside
 from polypatch.store.load import on_hub
 from polypatch.store.places import find_edits, session_journal

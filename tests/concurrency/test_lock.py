@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from polypatch.deltas import Codebook, PatchBank
-from polypatch.sites.lock import SiteLock
-from polypatch.sites.modes import evaluating
+from polypatch.sites.network.lock import SiteLock
+from polypatch.sites.network.modes import evaluating
 
 PATIENCE = 20.0
 """Seconds after which a thread is taken to hang: far more than any needs on a busy machine."""

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.sites.discover import discover
+from polypatch.sites.discovery.discover import discover
 from polypatch.sites.hooks import Hooks
 from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts

@@ -17,7 +17,7 @@ from polypatch.model.encoding import Encoding
 from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
-from polypatch.sites.discover import discover
+from polypatch.sites.discovery.discover import discover
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.testing.tiny import FAMILIES
 

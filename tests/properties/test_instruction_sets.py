@@ -14,7 +14,7 @@ import torch
 
 from polypatch.errors import PolypatchWarning
 from polypatch.sites import FeedForwardSite, FrozenTail, Queries
-from polypatch.sites.encoder import Encoder
+from polypatch.sites.encoding.encoder import Encoder
 
 from .steadiness import MODELS, SOME, TEXTS, unsteady
 

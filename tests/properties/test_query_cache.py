@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from named_rows import named
 from polypatch.errors import DataError
 from polypatch.sites import FeedForwardSite, FrozenTail, Row
-from polypatch.sites.query_cache import QueryCache
+from polypatch.sites.encoding.query_cache import QueryCache
 from polypatch.testing import tiny_texts
 from properties.strategies import texts as any_text
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polypatch.sites.tokens import ACCELERATED, BUCKET, TILE, TOKENS, Tokens, rows_of
+from polypatch.sites.encoding.tokens import ACCELERATED, BUCKET, TILE, TOKENS, Tokens, rows_of
 from polypatch.testing import tiny_model
 from polypatch.testing.tiny import FAMILIES
 

@@ -26,7 +26,7 @@ from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Run, cluste
 from polypatch.runs.cluster import Cluster
 from polypatch.runs.pool import LastOpened
 from polypatch.runs.store import Store
-from polypatch.sites.query_cache import SMALL, QueryCache
+from polypatch.sites.encoding.query_cache import SMALL, QueryCache
 
 from .test_runs import FAST, timeless
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from polypatch.sites.model_kind import ModelKind, kind_of
+from polypatch.sites.network.model_kind import ModelKind, kind_of
 from polypatch.testing import tiny_model
 from polypatch.testing.tiny_config import head_entries, model_types, tiny_config
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail
-from polypatch.sites.greedy import greedy
-from polypatch.sites.model_kind import ModelKind, kind_of
+from polypatch.sites.network.model_kind import ModelKind, kind_of
+from polypatch.sites.readouts.greedy import greedy
 from polypatch.sites.rows import Question, Row
 from polypatch.testing import tiny_model, tiny_texts
 from polypatch.testing.agreement import Neuron, agreement, shortfall

@@ -7,7 +7,7 @@ from tokenizers.processors import TemplateProcessing
 import polypatch as pp
 from polypatch.errors import EditError, InputError
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail
-from polypatch.sites.readout import ReadoutSettings
+from polypatch.sites.readouts.readout import ReadoutSettings
 from polypatch.sites.rows import Question
 from polypatch.testing import tiny_texts
 from speaking import ALL_LANGUAGES, decoder, speaking_edits

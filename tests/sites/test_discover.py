@@ -6,11 +6,11 @@ import transformers
 from transformers import AutoModelForSequenceClassification
 
 from polypatch.errors import UnsupportedModelError
-from polypatch.sites.anatomy import Anatomy, Finish, Place
-from polypatch.sites.discover import anatomy_of, discover
-from polypatch.sites.probe import probe_of
-from polypatch.sites.resume import resume
-from polypatch.sites.trace import traced
+from polypatch.sites.discovery.anatomy import Anatomy, Finish, Place
+from polypatch.sites.discovery.discover import anatomy_of, discover
+from polypatch.sites.discovery.probe import probe_of
+from polypatch.sites.discovery.trace import traced
+from polypatch.sites.layers.resume import resume
 from polypatch.testing.tiny_config import tiny_config
 
 

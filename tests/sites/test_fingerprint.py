@@ -6,7 +6,7 @@ from tokenizers.normalizers import BertNormalizer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from polypatch.sites import FeedForwardSite, FrozenTail
-from polypatch.sites.fingerprint import ENCODING, configuration, tokenizer_fingerprint
+from polypatch.sites.encoding.fingerprint import ENCODING, configuration, tokenizer_fingerprint
 from polypatch.store.identity import different_field
 from polypatch.testing import tiny_model, tiny_texts
 from polypatch.testing.tiny import FAMILIES

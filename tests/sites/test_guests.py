@@ -8,7 +8,7 @@ import torch
 import polypatch as pp
 from named_rows import named
 from polypatch.sites import FeedForwardSite, FrozenTail, Maps
-from polypatch.sites.guests import Guests
+from polypatch.sites.encoding.guests import Guests
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 MANY = 5000

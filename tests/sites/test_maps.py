@@ -16,7 +16,7 @@ from polypatch.recipes import RECIPES
 from polypatch.runs import Run, Workbench
 from polypatch.samplers import SourcePlusMapped
 from polypatch.sites import UNCHANGED, FrozenTail, FullForward
-from polypatch.sites.maps import LEAST, Maps
+from polypatch.sites.encoding.maps import LEAST, Maps
 from polypatch.sites.site import FeedForwardSite
 from polypatch.testing import tiny_edits, tiny_texts
 

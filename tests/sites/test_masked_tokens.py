@@ -6,7 +6,7 @@ import torch
 import polypatch as pp
 from polypatch.errors import EditError, InputError
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail
-from polypatch.sites.readout import ReadoutSettings
+from polypatch.sites.readouts.readout import ReadoutSettings
 from polypatch.testing import tiny_model, tiny_texts
 from speaking import ALL_LANGUAGES, speaking_edits, with_gaps
 

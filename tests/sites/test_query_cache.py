@@ -17,9 +17,11 @@ from named_rows import named
 from polypatch.data import write_jsonl
 from polypatch.errors import DataError, InputError
 from polypatch.runs import BenchSpec, Run
-from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, frozen_tail, query_cache
-from polypatch.sites.query_cache import QueryCache
-from polypatch.sites.tokens import Tokens
+from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail
+from polypatch.sites.encoding import query_cache
+from polypatch.sites.encoding.query_cache import QueryCache
+from polypatch.sites.encoding.tokens import Tokens
+from polypatch.sites.tails import frozen_tail
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from polypatch.sites import FeedForwardSite
-from polypatch.sites.record import Record, recorded
+from polypatch.sites.layers.record import Record, recorded
 from polypatch.testing import tiny_model
 
 EXAMPLE = torch.randn(17, 8, generator=torch.Generator().manual_seed(0))

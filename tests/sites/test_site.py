@@ -6,7 +6,7 @@ import torch
 from polypatch.deltas import WeightDelta
 from polypatch.errors import InputError
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
-from polypatch.sites.fingerprint import model_fingerprint
+from polypatch.sites.encoding.fingerprint import model_fingerprint
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.testing.tiny import FAMILIES
 

@@ -28,7 +28,7 @@ def prepare(threads: int = 1, *, quiet: bool = False, same_everywhere: bool = Fa
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     import torch
 
-    from polypatch.sites.checkpoint import quiet_transformers
+    from polypatch.sites.network.checkpoint import quiet_transformers
 
     torch.set_num_threads(threads)
     quiet_transformers()

@@ -20,7 +20,7 @@ from polypatch.edits import Lang
 from polypatch.errors import DataError, InputError
 from polypatch.outcomes import EditRecord
 from polypatch.sites import FrozenTail, load_checkpoint
-from polypatch.sites.device import device_named
+from polypatch.sites.network.device import device_named
 from polypatch.store.artefact import Artefact, read_artefact
 from polypatch.world import World, name_of_world, world_named
 from polypatch.world.speaking import SpeakingWorld

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from polypatch.sites.merge import MergeCost
 from polypatch.sites.site import FeedForwardSite
-from polypatch.sites.tail import Change
+from polypatch.sites.tails.tail import Change
 
 
 class Delta(Protocol):

@@ -12,7 +12,7 @@ from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.published import publish, seen_together
 from polypatch.sites.merge import MergeCost, merge_cost, widened
 from polypatch.sites.site import FeedForwardSite
-from polypatch.sites.tail import Change
+from polypatch.sites.tails.tail import Change
 
 
 def chosen(

@@ -17,7 +17,7 @@ from polypatch.evaluation.perplexity import LogProbs, PlainTexts, perplexities
 from polypatch.evaluation.report_data import Twice
 from polypatch.evaluation.teacher_forced import Flags, token_accuracies
 from polypatch.sites import UNCHANGED, Change
-from polypatch.sites.next_tokens import NEXT_TOKENS
+from polypatch.sites.readouts.next_tokens import NEXT_TOKENS
 from polypatch.sites.rows import Row, flat
 
 T = TypeVar("T", bound=np.generic)

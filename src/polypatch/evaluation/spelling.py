@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from polypatch.errors import InputError
-from polypatch.sites.readout import Readout
+from polypatch.sites.readouts.readout import Readout
 
 
 class Spelling:

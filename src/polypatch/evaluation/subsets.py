@@ -9,7 +9,7 @@ from polypatch.errors import InputError
 from polypatch.evaluation.generated import names_of
 from polypatch.evaluation.match import exact
 from polypatch.evaluation.spelling import Spelling
-from polypatch.sites.readout import Readout
+from polypatch.sites.readouts.readout import Readout
 
 
 def prompts(edits: Iterable[Edit], languages: Sequence[Lang] | None = None) -> list[Text]:

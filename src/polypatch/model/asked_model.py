@@ -23,7 +23,7 @@ from polypatch.model.state import State
 from polypatch.rendering.harmless import one_line
 from polypatch.sites import Row, Said
 from polypatch.sites.rows import Spoken, Standpoint
-from polypatch.sites.tail import slice_of
+from polypatch.sites.tails.tail import slice_of
 
 
 @dataclass(repr=False)

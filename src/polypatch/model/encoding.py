@@ -13,11 +13,11 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.errors import InputError
 from polypatch.settings import Settings, at_least
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
-from polypatch.sites.best_tail import best_tail
-from polypatch.sites.checkpoint import require_tokenizer
-from polypatch.sites.discover import anatomy_of
-from polypatch.sites.prompts import MOST
-from polypatch.sites.readout import ReadoutSettings
+from polypatch.sites.discovery.discover import anatomy_of
+from polypatch.sites.network.checkpoint import require_tokenizer
+from polypatch.sites.readouts.prompts import MOST
+from polypatch.sites.readouts.readout import ReadoutSettings
+from polypatch.sites.tails.best_tail import best_tail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,8 @@ class Encoding(Settings):
 
     Attributes:
         exact: full forward passes instead of the frozen tail (slow).
-        readout: what the model is asked, a name of `polypatch.sites.readout.READOUTS`; None for what its kind is.
+        readout: what the model is asked, a name of `polypatch.sites.readouts.readout.READOUTS`; None for what its kind
+            is.
         most: tokens of an answer of a language model, its end included.
         chat: wrap the prompts of a language model in its tokenizer's chat template, as what a user says.
         max_length: longest input in tokens; None for the tokenizer's or the model's.

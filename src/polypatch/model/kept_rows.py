@@ -15,7 +15,7 @@ from torch import Tensor
 from polypatch.deltas import PatchBank
 from polypatch.errors import TailMismatchError
 from polypatch.sites import FeedForwardSite, Queries
-from polypatch.sites.tail import slice_of
+from polypatch.sites.tails.tail import slice_of
 
 SLACK = 1e-4
 """By so much, in logits, an answer must lead to count as kept: more than rounding can undo."""

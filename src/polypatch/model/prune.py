@@ -31,7 +31,7 @@ from polypatch.model.state import State, transaction
 from polypatch.model.stream import examples_of, memory_of
 from polypatch.sites import FeedForwardSite, FrozenTail, Queries
 from polypatch.sites.rows import flat
-from polypatch.sites.tail import Change
+from polypatch.sites.tails.tail import Change
 
 MERGED = DiscriminantPatch(shrinkages=(0.03, 0.01))
 """How the neuron in the place of two is computed. A smaller λ merges more pairs, and generalises less."""

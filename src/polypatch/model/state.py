@@ -24,7 +24,7 @@ from polypatch.model.rules import Rules
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.recipes import Recipe
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, Question, Readout
-from polypatch.sites.fingerprint import model_fingerprint
+from polypatch.sites.encoding.fingerprint import model_fingerprint
 
 
 @dataclass(repr=False)

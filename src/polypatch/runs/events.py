@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from polypatch.sites.query_cache import CacheSummary
+from polypatch.sites.encoding.query_cache import CacheSummary
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from polypatch.data import EditingData
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
 from polypatch.evaluation import Report, evaluate, plain_text_perplexity, target_accuracy
-from polypatch.sites.next_tokens import NEXT_TOKENS
+from polypatch.sites.readouts.next_tokens import NEXT_TOKENS
 
 PLAIN = 200
 """Texts of a language that a language model's perplexity is measured on."""

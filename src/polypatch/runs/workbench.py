@@ -36,11 +36,11 @@ from polypatch.runs.run import Run
 from polypatch.runs.writable import writable
 from polypatch.samplers import SourcePlusMapped
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, load_checkpoint
-from polypatch.sites.best_tail import best_tail
-from polypatch.sites.device import device_named
-from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
-from polypatch.sites.prompts import MOST
-from polypatch.sites.readout import ReadoutSettings
+from polypatch.sites.encoding.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
+from polypatch.sites.network.device import device_named
+from polypatch.sites.readouts.prompts import MOST
+from polypatch.sites.readouts.readout import ReadoutSettings
+from polypatch.sites.tails.best_tail import best_tail
 from polypatch.world import world_named
 
 OnStage = Callable[[str, int, int], None]

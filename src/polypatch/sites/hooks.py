@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from polypatch.sites.anatomy import Anatomy
-from polypatch.sites.places import Places
-from polypatch.sites.trace import first_tensor, with_first
+from polypatch.sites.discovery.anatomy import Anatomy
+from polypatch.sites.discovery.places import Places
+from polypatch.sites.discovery.trace import first_tensor, with_first
 
 ChangeFunction = Callable[[Tensor, Tensor], Tensor]
 """Δ: (q [n, d], out = FFN(q) [n, d]) -> the changed out [n, d]; n is the texts, or all their positions."""

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from polypatch.errors import InputError
-from polypatch.sites.anatomy import Place
+from polypatch.sites.discovery.anatomy import Place
 from polypatch.sites.site import FeedForwardSite
 
 

@@ -22,20 +22,20 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from polypatch.errors import InputError
-from polypatch.sites.anatomy import Anatomy
-from polypatch.sites.discover import anatomy_of
-from polypatch.sites.enough import ending_behind
+from polypatch.sites.discovery.anatomy import Anatomy
+from polypatch.sites.discovery.discover import anatomy_of
+from polypatch.sites.discovery.inner import USUAL
+from polypatch.sites.discovery.supported import MARK, require_answering, require_free, require_precision
 from polypatch.sites.hooks import ChangeFunction as ChangeFunction
 from polypatch.sites.hooks import Hooks, nothing
-from polypatch.sites.inner import USUAL
-from polypatch.sites.last_layer import LastLayer
-from polypatch.sites.lock import SiteLock
-from polypatch.sites.modes import evaluating
-from polypatch.sites.residual import residuals
+from polypatch.sites.layers.enough import ending_behind
+from polypatch.sites.layers.last_layer import LastLayer
+from polypatch.sites.layers.residual import residuals
+from polypatch.sites.layers.two_classes import labels_of, two_classes
+from polypatch.sites.network.lock import SiteLock
+from polypatch.sites.network.modes import evaluating
+from polypatch.sites.network.weights import Weights, swapped
 from polypatch.sites.rows import Queries
-from polypatch.sites.supported import MARK, require_answering, require_free, require_precision
-from polypatch.sites.two_classes import labels_of, two_classes
-from polypatch.sites.weights import Weights, swapped
 
 
 class FeedForwardSite:
@@ -44,7 +44,7 @@ class FeedForwardSite:
     Args:
         model: a Hugging Face classifier or language model.
         layer: the number of the layer, from 0, or from the end where it is negative; None for the last.
-        anatomy: where its FFN is; found by `polypatch.sites.discover` where it is not given.
+        anatomy: where its FFN is; found by `polypatch.sites.discovery.discover` where it is not given.
 
     Raises:
         UnsupportedModelError: no FFN was found in it, it gives a text no single answer, or it keeps its numbers in half
@@ -257,7 +257,7 @@ class FeedForwardSite:
         self._weights.require_type(self.model)
 
     def require_same(self, *, thorough: bool = False) -> None:
-        """Refuse a model whose weights were changed since this site was made; see `polypatch.sites.weights`.
+        """Refuse a model whose weights were changed since this site was made; see `polypatch.sites.network.weights`.
 
         Raises:
             UnsupportedModelError: its numbers are of another type.

@@ -27,11 +27,11 @@ from polypatch.model.state import State, transaction
 from polypatch.model.stream import build_memory, learn_maps, remember_again
 from polypatch.recipes import Recipe, recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
-from polypatch.sites.device import device_named
-from polypatch.sites.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
-from polypatch.sites.prompts import MOST
-from polypatch.sites.readout import CLASSES, READOUTS, ReadoutSettings
-from polypatch.sites.two_classes import labels_of
+from polypatch.sites.encoding.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
+from polypatch.sites.layers.two_classes import labels_of
+from polypatch.sites.network.device import device_named
+from polypatch.sites.readouts.prompts import MOST
+from polypatch.sites.readouts.readout import CLASSES, READOUTS, ReadoutSettings
 from polypatch.store.artefact import CONFIG, Artefact, read_artefact
 from polypatch.store.card import base_name
 from polypatch.store.identity import different_field

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Text
 from polypatch.errors import ArtefactError, InputError
-from polypatch.sites.checkpoint import auto_class
-from polypatch.sites.modes import evaluating
+from polypatch.sites.network.checkpoint import auto_class
+from polypatch.sites.network.modes import evaluating
 from polypatch.store.checkpoint import staged
 
 TOLERANCE = 1e-4

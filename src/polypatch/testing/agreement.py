@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from polypatch.sites.above import above
-from polypatch.sites.encoder import Encoder
-from polypatch.sites.greedy import greedy
-from polypatch.sites.model_kind import ModelKind, settled
-from polypatch.sites.probe import probe_of
+from polypatch.sites.discovery.probe import probe_of
+from polypatch.sites.discovery.trace import first_tensor, with_first
+from polypatch.sites.encoding.encoder import Encoder
+from polypatch.sites.layers.above import above
+from polypatch.sites.network.model_kind import ModelKind, settled
+from polypatch.sites.readouts.greedy import greedy
 from polypatch.sites.rows import Row
-from polypatch.sites.sequences import Sequences
 from polypatch.sites.site import FeedForwardSite
-from polypatch.sites.tail import UNCHANGED, Change
-from polypatch.sites.trace import first_tensor, with_first
+from polypatch.sites.tails.sequences import Sequences
+from polypatch.sites.tails.tail import UNCHANGED, Change
 
 LENGTHS = (6, 8, 13, 19)
 """Tokens of the texts: the second fills a pass that the first is padded for, and the others need longer ones."""

@@ -24,7 +24,7 @@ from polypatch.model.rules import Rules
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import Recipe
 from polypatch.sites import UNCHANGED, Change
-from polypatch.sites.two_classes import two_classes
+from polypatch.sites.layers.two_classes import two_classes
 from polypatch.testing.bits import (
     AMPLIFIED,
     TOLERANCE,

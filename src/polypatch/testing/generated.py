@@ -12,10 +12,10 @@ from transformers import PreTrainedTokenizerBase
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Example, Text
 from polypatch.sites import Question
-from polypatch.sites.decoded_tokens import DECODED_TOKENS, begun_of
-from polypatch.sites.masked_tokens import MASKED_TOKENS
-from polypatch.sites.model_kind import ModelKind, kind_of
-from polypatch.sites.next_tokens import NEXT_TOKENS
+from polypatch.sites.network.model_kind import ModelKind, kind_of
+from polypatch.sites.readouts.decoded_tokens import DECODED_TOKENS, begun_of
+from polypatch.sites.readouts.masked_tokens import MASKED_TOKENS
+from polypatch.sites.readouts.next_tokens import NEXT_TOKENS
 from polypatch.testing.bits import require
 
 LAW = "right ≡ generated"

@@ -15,7 +15,7 @@ from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerFast
 
 from polypatch.edits import Edit, Lang
-from polypatch.sites.model_kind import ModelKind
+from polypatch.sites.network.model_kind import ModelKind
 from polypatch.testing.tiny_config import head_entries, marks_of, model_class, tiny_config
 
 _SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprst" for vowel in "aeiou"]

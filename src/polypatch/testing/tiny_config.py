@@ -12,7 +12,7 @@ import transformers
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-from polypatch.sites.model_kind import AUTO_CLASSES, ModelKind
+from polypatch.sites.network.model_kind import AUTO_CLASSES, ModelKind
 
 WIDTH = 32
 

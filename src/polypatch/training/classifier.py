@@ -15,7 +15,7 @@ from polypatch.errors import InputError
 from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.files import discard, strict_json, write_atomic, writing
-from polypatch.sites.checkpoint import load_checkpoint
+from polypatch.sites.network.checkpoint import load_checkpoint
 from polypatch.store.checkpoint import require_free, staged
 from polypatch.store.identity import Identity
 from polypatch.training.callbacks import OnStep

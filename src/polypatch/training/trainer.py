@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, Trai
 
 from polypatch.errors import DataError, InputError
 from polypatch.files import discard, sweep
-from polypatch.sites.tokens import Tokens
+from polypatch.sites.encoding.tokens import Tokens
 from polypatch.training.callbacks import WHOLE, OnStep, ProgressCallback, Rhythm, accuracies, out_of_patience
 from polypatch.training.corpora import TrainingRow
 from polypatch.training.data import Corpus

@@ -1,0 +1,1 @@
+"""Finds the place: one pass written down, the layer that can be edited, and the positions that the answer reads."""

@@ -1,0 +1,1 @@
+"""What a model is asked: from a text and an answer to rows and ids, and back."""
