@@ -40,7 +40,7 @@ from polypatch.errors import UnsupportedModelError
 from polypatch.sites.discovery.anatomy import Anatomy, Finish, Place
 from polypatch.sites.discovery.probe import probe_of
 from polypatch.sites.discovery.trace import first_tensor, with_first
-from polypatch.sites.layers.last_layer import LastLayer
+from polypatch.sites.layers.edited_layer import EditedLayer
 from polypatch.sites.network.model_kind import ModelKind
 from polypatch.sites.rows import Queries
 from polypatch.sites.site import FeedForwardSite
@@ -126,7 +126,7 @@ def _laid_out(tensor: Tensor) -> Tensor:
     return tensor.unsqueeze(0) if tensor.dim() == 2 else tensor
 
 
-def compared(model: nn.Module, anatomy: Anatomy, layer: LastLayer | None) -> tuple[float, float]:
+def compared(model: nn.Module, anatomy: Anatomy, layer: EditedLayer | None) -> tuple[float, float]:
     """Largest difference between model and formula, and what the change moved, in units of the largest logit."""
     gap = moved = 0.0
     for seed, right in TEXTS:
@@ -188,7 +188,7 @@ def verdict_of(model_type: str) -> Verdict:
         return Verdict(model_type, "classifier", "refused", f"not built: {_short(error)}")
     try:
         site = FeedForwardSite(model)
-        anatomy, layer = site.anatomy, site.last
+        anatomy, layer = site.anatomy, site.layer
         gap, moved = compared(model, anatomy, None if layer.why else layer)
     except Exception as error:
         return Verdict(model_type, "classifier", "refused", _short(error))
@@ -207,13 +207,13 @@ def verdict_of_writer(model_type: str, head: str) -> Verdict:
         return Verdict(model_type, head, "refused", f"not built: {_short(error)}")
     try:
         site = FeedForwardSite(model)
-        found = None if site.last.why else agreement(site, tokenizer)
+        found = None if site.layer.why else agreement(site, tokenizer)
     except Exception as error:
         return Verdict(model_type, head, "refused", _short(error))
     if found is not None and not found.moved > MOVED:
         return Verdict(model_type, head, "refused", f"a change of {site.anatomy.writer} moves no logit")
     if found is None or not found.gap <= TOLERANCE:
-        return Verdict(model_type, head, "exact path", site.last.why or f"logits differ by {found.gap:.1e}")
+        return Verdict(model_type, head, "exact path", site.layer.why or f"logits differ by {found.gap:.1e}")
     padded = "" if found.alone <= TOLERANCE else f"{PADDED} {found.alone:.0e}"
     words = described(site.anatomy), lower_layer(model, tokenizer), padded, written(site, tokenizer, head)
     return Verdict(model_type, head, "exact", "; ".join(word for word in words if word))

@@ -67,7 +67,7 @@ class CountsItsCalls(Honest):
 class WritesWeights(Honest):
     def noise(self, lesson, tail, q):
         with torch.no_grad():
-            tail.site.last.writer.bias.add_(1e-3)
+            tail.site.layer.writer.bias.add_(1e-3)
         return super().noise(lesson, tail, q)
 
 
@@ -85,7 +85,7 @@ class LeavesTrainMode(Honest):
 
 class LeavesAHook(Honest):
     def noise(self, lesson, tail, q):
-        tail.site.last.norm.register_forward_hook(lambda *_: None)
+        tail.site.layer.norm.register_forward_hook(lambda *_: None)
         return super().noise(lesson, tail, q)
 
 

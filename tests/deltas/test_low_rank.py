@@ -34,10 +34,10 @@ def reference(site, delta, q):
     a1, b1, a2, b2 = (factor.detach().double() for factor in delta.factors)
     up, down = (
         (module.weight.detach().double(), module.bias.detach().double())
-        for module in (site.last.reader, site.last.writer)
+        for module in (site.layer.reader, site.layer.writer)
     )
     scale = 2.0 / 3.0
-    inner = site.last.activation((up[0] + scale * b1 @ a1) @ q.double().T + up[1].unsqueeze(1))
+    inner = site.layer.activation((up[0] + scale * b1 @ a1) @ q.double().T + up[1].unsqueeze(1))
     return ((down[0] + scale * b2 @ a2) @ inner + down[1].unsqueeze(1)).T
 
 

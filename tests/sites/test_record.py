@@ -72,8 +72,8 @@ def test_a_head_is_played_back(family):
     model, _ = tiny_model(family)
     for other in (model, copy.deepcopy(model), copy.deepcopy(model).double()):
         site = FeedForwardSite(other)
-        head, rows = site.last._head, EXAMPLE.repeat(1, 4).to(site.dtype)
+        head, rows = site.layer._head, EXAMPLE.repeat(1, 4).to(site.dtype)
         with torch.no_grad(), site.evaluating():
             assert torch.equal(head(rows), head._run(rows))
             assert isinstance(head._quick, Record)
-            assert torch.equal(copy.deepcopy(site).last._head(rows), head(rows))
+            assert torch.equal(copy.deepcopy(site).layer._head(rows), head(rows))

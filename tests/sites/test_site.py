@@ -87,7 +87,7 @@ def test_an_error_inside_leaves_nothing_behind():
     with pytest.raises(RuntimeError, match="on purpose"), site.applied(fails):
         answers(model, tokenizer)
     assert torch.equal(answers(model, tokenizer), before)
-    assert not site.last.writer._forward_hooks
+    assert not site.layer.writer._forward_hooks
 
 
 def test_a_model_that_carries_edits_is_not_edited_again():
@@ -111,7 +111,7 @@ def test_matrices_are_the_last_layer_s(family):
     assert len(layer) == 6
     assert set(ffn) < set(layer)
     assert all(name.startswith(site.layer_path) and weight.dim() == 2 for name, weight in layer.items())
-    assert {id(site.last.reader.weight), id(site.last.writer.weight)} == {id(weight) for weight in ffn.values()}
+    assert {id(site.layer.reader.weight), id(site.layer.writer.weight)} == {id(weight) for weight in ffn.values()}
 
 
 def test_the_fingerprint_sees_every_bit():

@@ -53,9 +53,9 @@ class LowRankDelta(SharedDelta):
         site = self._site[0]
         self.scale = scale
         self.sizes = _sizes(site)
-        pair = (site.last.reader, site.last.writer)
+        pair = (site.layer.reader, site.layer.writer)
         self._layers: tuple[Any, ...] = ()
-        if site.last.plain and all(isinstance(linear, nn.Linear) for linear in pair):
+        if site.layer.plain and all(isinstance(linear, nn.Linear) for linear in pair):
             self._layers = tuple(_layer(linear, rank, scale) for linear in pair)
         shapes = [shape for out, given in self.sizes.values() for shape in ((rank, given), (out, rank))]
         zeros = (torch.zeros(shape, dtype=site.dtype, device=site.device) for shape in shapes)
@@ -81,7 +81,7 @@ class LowRankDelta(SharedDelta):
 
     def changed(self, q: Tensor) -> Tensor:
         """FFN'(q)."""
-        layer = self._site[0].last
+        layer = self._site[0].layer
         if not self._layers:
             return layer.ffn_with(q, self._summed())
         return self._adapted(layer.writer, 1, layer.activation(self._adapted(layer.reader, 0, q)))
@@ -150,7 +150,7 @@ def _sizes(site: FeedForwardSite) -> dict[str, tuple[int, int]]:
     sizes: dict[str, tuple[int, int]] = {}
     for name, weight in site.matrices("ffn").items():
         path, _, kind = name.rpartition(".")
-        short = ("up", "down")[len(sizes)] if site.last.plain else path.rpartition(".")[2]
+        short = ("up", "down")[len(sizes)] if site.layer.plain else path.rpartition(".")[2]
         if kind != "weight" or weight.dim() != 2 or short in sizes:
             raise UnsupportedModelError(f"{name}: no one matrix; low-rank updates are for layers without experts")
         given, out = weight.shape if isinstance(site.model.get_submodule(path), Conv1D) else weight.shape[::-1]

@@ -48,7 +48,7 @@ class WeightDelta(SharedDelta):
         """FFN'(q)."""
         # The matrices stay as they were made, also where the model was put into half precision since.
         weights = dict(zip(self.names, self.weights, strict=True))
-        return self._site[0].last.ffn_with(q.to(self.weights[0].dtype), weights)
+        return self._site[0].layer.ffn_with(q.to(self.weights[0].dtype), weights)
 
     def _as_made(self) -> bool:
         own = self._site[0].matrices(self.scope).values()

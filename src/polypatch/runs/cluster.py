@@ -197,7 +197,7 @@ def _cached(bench: Workbench) -> FrozenTail:
     """
     if not isinstance(bench.tail, FrozenTail):
         raise UnsupportedModelError(
-            f"{bench.tail.site.last.why or 'this model'}: it has no queries that nodes could share"
+            f"{bench.tail.site.layer.why or 'this model'}: it has no queries that nodes could share"
         )
     return bench.tail
 

@@ -1,4 +1,4 @@
-"""WHERE: the last feed-forward layer and what is computed behind it. The only folder that knows Hugging Face names."""
+"""WHERE: a feed-forward layer and what is computed behind it. The only folder that knows Hugging Face names."""
 
 from typing import TYPE_CHECKING
 

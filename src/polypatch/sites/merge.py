@@ -134,8 +134,8 @@ def _wider(site: FeedForwardSite, extra: int) -> tuple[Any, dict[str, torch.Size
     matrices = list(site.matrices("ffn"))
     kind = type(site.model).__name__
     require_mergeable(site)
-    if not site.last.plain or getattr(site.last.reader, "bias", None) is None:
-        what = "gated or of experts" if not site.last.plain else "without biases"
+    if not site.layer.plain or getattr(site.layer.reader, "bias", None) is None:
+        what = "gated or of experts" if not site.layer.plain else "without biases"
         raise InputError(
             f"{kind}: its feed-forward layer is {what}, and has no place for a neuron with a bias, so no stock "
             "checkpoint can hold patches; save them beside the model (save_pretrained)"

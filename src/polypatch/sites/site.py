@@ -1,4 +1,4 @@
-"""Where an edit lives: the last feed-forward layer, at the one position the head reads.
+"""Where an edit lives: a feed-forward layer, the last unless told otherwise, at the positions that the answer reads.
 
 ::
 
@@ -6,8 +6,8 @@
                                  ▼
         r ───────────────────►  h  ─► head ─► logits
 
-How ``out'`` and the residual r make h is the layer's `Anatomy`. Only one position is changed: it is all the head reads,
-and nothing comes after this layer.
+How ``out'`` and the residual r make h is the layer's `Anatomy`. A classifier's head reads one position: behind the last
+layer that one alone is changed. What a language model reads, and what layers above a lower one read, is every position.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from polypatch.sites.discovery.inner import USUAL
 from polypatch.sites.discovery.supported import MARK, require_answering, require_free, require_precision
 from polypatch.sites.hooks import ChangeFunction as ChangeFunction
 from polypatch.sites.hooks import Hooks, nothing
+from polypatch.sites.layers.edited_layer import EditedLayer
 from polypatch.sites.layers.enough import ending_behind
-from polypatch.sites.layers.last_layer import LastLayer
 from polypatch.sites.layers.residual import residuals
 from polypatch.sites.layers.two_classes import labels_of, two_classes
 from polypatch.sites.network.lock import SiteLock
@@ -58,8 +58,8 @@ class FeedForwardSite:
         require_free(model)
         require_precision(model)
         self.anatomy = anatomy_of(model, layer) if anatomy is None else _present(model, anatomy)
-        self.last = LastLayer(model, self.anatomy)
-        self.width = self.last.width if self.kind.writes else len(labels_of(model))
+        self.layer = EditedLayer(model, self.anatomy)
+        self.width = self.layer.width if self.kind.writes else len(labels_of(model))
         self._attached: _Attached | None = None
         self._originals: dict[str, Tensor] = {}
         self._out = 0
@@ -80,7 +80,7 @@ class FeedForwardSite:
     @property
     def hidden_size(self) -> int:
         """The length d of q, of the residual and of what the FFN writes."""
-        return self.last.hidden_size
+        return self.layer.hidden_size
 
     @property
     def kept(self) -> int:
@@ -93,21 +93,21 @@ class FeedForwardSite:
 
         Of a gate's SiLU enough is left where it does not fire to move every answer a little, and patches add up.
         """
-        return self.anatomy.activation if self.last.plain else USUAL[0]
+        return self.anatomy.activation if self.layer.plain else USUAL[0]
 
     @property
     def device(self) -> torch.device:
         """Where the FFN's weights are."""
-        return next(self.last.writer.parameters()).device
+        return next(self.layer.writer.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
         """What the FFN's weights are kept as: float32 or float64."""
-        return next(self.last.writer.parameters()).dtype
+        return next(self.layer.writer.parameters()).dtype
 
     def ffn(self, q: Tensor) -> Tensor:
         """FFN₀(q): the unedited layer (eq. 5-6). q: [n, d] -> [n, d]."""
-        return self.last.ffn(q)
+        return self.layer.ffn(q)
 
     def logits(self, queries: Queries, out: Tensor) -> Tensor:
         """The head's logits for FFN output `out` [n, d] at queries q [n, d]: [n, width].
@@ -115,11 +115,11 @@ class FeedForwardSite:
         Without the head's dropout, also where the caller's model is in train mode.
         """
         with self.evaluating():
-            return two_classes(self.last.logits(queries, out))
+            return two_classes(self.layer.logits(queries, out))
 
     def matrices(self, scope: str) -> dict[str, nn.Parameter]:
-        """The weight matrices of the last layer by full parameter name: ``"ffn"``, or ``"layer"`` (attention's too)."""
-        return self.last.matrices(scope)
+        """The weight matrices of the layer by full parameter name: ``"ffn"``, or ``"layer"`` (attention's too)."""
+        return self.layer.matrices(scope)
 
     def packed(self, queries: Queries) -> Tensor:
         """What is kept of rows: [n, kept]."""
@@ -155,7 +155,7 @@ class FeedForwardSite:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.applied(look))
             if self.anatomy.residual:
-                stack.enter_context(residuals(self.last, self._hooks.places, rest))
+                stack.enter_context(residuals(self.layer, self._hooks.places, rest))
             if self.anatomy.everywhere and self.anatomy.calls == 1:
                 stack.enter_context(ending_behind(self.model.get_submodule(self.anatomy.layer)))
             yield seen

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from polypatch.sites.discovery.anatomy import Finish
 from polypatch.sites.discovery.places import Places
 from polypatch.sites.discovery.trace import first_tensor
-from polypatch.sites.layers.last_layer import LastLayer
+from polypatch.sites.layers.edited_layer import EditedLayer
 
 
 @contextmanager
-def residuals(layer: LastLayer, places: Places, tell: Callable[[Tensor], None]) -> Iterator[None]:
+def residuals(layer: EditedLayer, places: Places, tell: Callable[[Tensor], None]) -> Iterator[None]:
     """Inside the block every pass of this thread tells r [n, d]; its FFN's output has to be zero."""
     thread, anatomy = threading.get_ident(), layer.anatomy
     normed: list[Tensor] = []

@@ -72,13 +72,9 @@ class DecodedTokens(Writing):
         """What the encoder reads, as the tokenizer writes it; of a text too long the first tokens."""
         return self.tokens.rows([text])[0].tokens
 
-    def question(self, text: Text, answer: str, via: str) -> Question:
-        """The answer behind what stands before every answer, in one pass about the prompt."""
-        wanted = self._ids(answer)
-        if via:
-            row = self.rows([text])[0]
-            return Question((Row(row.tokens, row.place, row.context, via),), wanted[:1])
-        return self.said(self.prompt(text), wanted)
+    def question(self, text: Text, answer: str) -> Question:
+        """The answer, its end included, behind what stands before every answer, in one pass about the prompt."""
+        return self.said(self.prompt(text), self._ids(answer))
 
     def _ids(self, answer: str) -> tuple[int, ...]:
         own = _target(self.tokenizer, answer, marks=False)
@@ -111,10 +107,6 @@ class DecodedTokens(Writing):
     def answer(self, ids: Sequence[int]) -> str:
         """The text of some tokens."""
         return text_of(self.tokenizer, ids, self.ends)
-
-    def token(self, one: int) -> str:
-        """The token; a mark by its name."""
-        return str(self.tokenizer.decode([one]))
 
     def greedy(self, prompts: Sequence[Begun]) -> list[Continuation]:
         """What the model writes about prompts, as it stands."""

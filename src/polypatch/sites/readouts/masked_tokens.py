@@ -21,6 +21,7 @@ from polypatch.sites.readouts.prompts import (
     require_no_marks,
     text_of,
 )
+from polypatch.sites.readouts.token_readout import TokenReadout
 from polypatch.sites.rows import Question, Row, Spoken, Standpoint
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class _Filled(NamedTuple):
         return sum(log(one) if one > 0 else -float("inf") for one in self.shares) / len(self.shares)
 
 
-class MaskedTokens:
+class MaskedTokens(TokenReadout):
     """A masked language model: an answer of k tokens is asked with k masks in the gap, all filled in one pass.
 
     A prompt has the tokenizer's mask once, in the place of its answer. The answer is right when every mask says its
@@ -94,25 +95,20 @@ class MaskedTokens:
         self.longest = tokens.max_length - self.most + 1
         self._known: dict[Text, _Read] = {}
 
-    def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
+    def question(self, text: Text, answer: str) -> Question:
         """As many masks in the gap as the answer has tokens there.
 
-        A mapped prompt asks for the first token alone: the others stand in a place that only the true prompt has.
-
         Raises:
-            InputError: a text has no gap, or several, or has it beyond the longest input; an answer is too long or
-                empty, or has a token that the model cannot fill in.
+            InputError: as for `ask`; the text has no gap, or several, or has it beyond the longest input.
         """
-        maps = via or [""] * len(texts)
-        return [self._asked(*one) for one in zip(texts, answers, maps, strict=True)]
-
-    def _asked(self, text: Text, answer: str, via: str) -> Question:
         self._require_gap(text)
         wanted = self._ids(text, answer)
-        rows = self._masked(text, len(wanted))
-        if via:
-            return Question((Row(rows[0].tokens, rows[0].place, rows[0].context, via),), wanted[:1])
-        return Question(rows, wanted)
+        return Question(self._masked(text, len(wanted)), wanted)
+
+    def first(self, text: Text, question: Question) -> Row:
+        """The first of the masks: how many there are belongs to what is asked."""
+        del text
+        return question.rows[0]
 
     def keep(self, texts: Sequence[Text]) -> list[tuple[Row, ...]]:
         """The masks of each text; of one without, every token that is no mark."""
@@ -129,10 +125,6 @@ class MaskedTokens:
     def answer(self, ids: Sequence[int]) -> str:
         """The text of some tokens."""
         return text_of(self.tokenizer, ids)
-
-    def token(self, one: int) -> str:
-        """The token; a mark by its name."""
-        return str(self.tokenizer.decode([one]))
 
     def predict(self, texts: Sequence[Text], model: Standpoint) -> Spoken:
         """The likeliest filling of each gap; the probability is that of the least sure token."""

@@ -36,6 +36,7 @@ class NextTokens(Writing):
     def __init__(self, site: FeedForwardSite, tokens: Tokens, *, most: int = MOST, chat: bool = False) -> None:
         super().__init__()
         self.tokens, self.width, self.model = tokens, site.width, site.model
+        self.tokenizer = tokens.tokenizer
         self.prompts = Prompts(tokens, site.model, most, chat=chat)
 
     @property
@@ -47,12 +48,9 @@ class NextTokens(Writing):
         """The tokens of a prompt."""
         return self.prompts.prompt(text)
 
-    def question(self, text: Text, answer: str, via: str) -> Question:
-        """The prompt with the answer behind it, in one pass."""
-        prompt, wanted = self.prompts.prompt(text), self.prompts.answer(text, answer)
-        if via:
-            return Question((Row(prompt, len(prompt) - 1, via=via),), wanted[:1])
-        return self.said(prompt, wanted)
+    def question(self, text: Text, answer: str) -> Question:
+        """The prompt with the answer behind it, its end included, in one pass."""
+        return self.said(self.prompts.prompt(text), self.prompts.answer(text, answer))
 
     def keep(self, texts: Sequence[Text]) -> list[tuple[Row, ...]]:
         """Every position of each text, but that of the mark for the beginning, which all texts share."""
@@ -79,10 +77,6 @@ class NextTokens(Writing):
     def answer(self, ids: Sequence[int]) -> str:
         """The text of some tokens."""
         return self.prompts.text(ids)
-
-    def token(self, one: int) -> str:
-        """The token, with the blank before it; a mark by its name."""
-        return str(self.prompts.tokenizer.decode([one]))
 
     def greedy(self, prompts: Sequence[Begun]) -> list[Continuation]:
         """What the model writes behind prompts, as it stands."""

@@ -11,13 +11,14 @@ import torch
 from polypatch.edits import Text
 from polypatch.sites.encoding.tokens import KEPT
 from polypatch.sites.readouts.greedy import Continuation
+from polypatch.sites.readouts.token_readout import TokenReadout
 from polypatch.sites.rows import Question, Row, Spoken, Standpoint, answered_right, flat
 
 Begun = tuple[int, ...]
 """What the model reads before it writes an answer."""
 
 
-class Writing:
+class Writing(TokenReadout):
     """The part of a readout that writes: how prompts are read and answers decoded is the readout's own."""
 
     def __init__(self) -> None:
@@ -38,21 +39,6 @@ class Writing:
     def answer(self, ids: Sequence[int]) -> str:
         """The text of some tokens."""
         raise NotImplementedError
-
-    def question(self, text: Text, answer: str, via: str) -> Question:
-        """What has to be said for a text to be answered so; `via` as for `ask`, of one text."""
-        raise NotImplementedError
-
-    def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
-        """A row for each token of an answer, its end included, in one pass for each text.
-
-        A mapped prompt asks for the first token alone: behind it stands what only the true prompt leads to.
-
-        Raises:
-            InputError: an answer is too long or empty, or has a token that the model cannot write.
-        """
-        maps = via or [""] * len(texts)
-        return [self.question(*one) for one in zip(texts, answers, maps, strict=True)]
 
     def predict(self, texts: Sequence[Text], model: Standpoint) -> Spoken:
         """Greedy decoding; the probability is that of the least sure token.

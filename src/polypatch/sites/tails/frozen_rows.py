@@ -31,7 +31,7 @@ class FrozenRows:
             self.bank = bank  # [n · V, d]
             self.bank_out = change(bank.q, site.ffn(bank.q))
         self.generator = generator
-        self.keep = 1.0 - float(getattr(site.last.dropout, "p", 0.0))
+        self.keep = 1.0 - float(getattr(site.layer.dropout, "p", 0.0))
 
     def forward(self, picks: Tensor, change: Change) -> tuple[Tensor, Tensor]:
         """One drawn view per pick; the dropout after the FFN is drawn afresh."""

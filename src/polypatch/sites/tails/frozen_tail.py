@@ -100,7 +100,7 @@ class FrozenTail(Answering):
         dtype = torch.float16 if half else site.dtype
         self.cache = QueryCache(site.kept, site.device, directory, dtype=dtype, taken_as=site.dtype)
         self.upper: Above | None = None
-        self.why = site.last.why
+        self.why = site.layer.why
         if site.anatomy.top is not None and not self.why:
             try:
                 self.upper = above(site.model, site.anatomy)

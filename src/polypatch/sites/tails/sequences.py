@@ -50,13 +50,13 @@ class Sequences:
         length = batch[self.encoder.tokens.read_by_rows].shape[1]
         above = self.upper(batch, torch.stack([self._hidden(text, length, change, out) for text in wanted]))
         rows = [wanted[self.of_row[pick]] for pick in picks]
-        return self.site.last.head(above[rows, [self.rows[pick].place for pick in picks]])
+        return self.site.layer.head(above[rows, [self.rows[pick].place for pick in picks]])
 
     def _hidden(self, text: int, length: int, change: ChangeFunction, out: Tensor) -> Tensor:
         """The layer's output [length, d] under `change`, padded with zeros."""
         part = slice(self.starts[text], self.starts[text + 1])
         queries = self.queries.at(part)
-        hidden = self.site.last.hidden(queries, change(queries.q, out[part]))
+        hidden = self.site.layer.hidden(queries, change(queries.q, out[part]))
         return nn.functional.pad(hidden, (0, 0, 0, length - len(hidden)))
 
 

@@ -1,4 +1,7 @@
-"""The last layer behind its query, by its anatomy: ``out = FFN(q)``, ``h = finish(r, out)``, ``logits = head(h)``."""
+"""The layer that is edited, behind its query: ``out = FFN(q)``, ``h = finish(r, out)``; and ``logits = head(h)``.
+
+The head stands behind the last layer. Where a lower one is edited, the layers between are in `above`.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ from polypatch.sites.network.shell import apart
 from polypatch.sites.rows import Queries
 
 
-class LastLayer:
-    """What is computed behind a query.
+class EditedLayer:
+    """What is computed behind a query, by the layer's anatomy.
 
     Attributes:
         hidden_size: the length d of q, of r and of ``out``.
