@@ -13,11 +13,11 @@ from polypatch.triggers import Trigger
 from speaking import assert_lies_are_noticed, decoder, speaking_edits, with_gaps
 
 SHORT = {"views": 0, "max_steps": 10, "learning_rate": 3e-3}
-FEW = DiscriminantPatch(shrinkages=(0.03,), places=(0.6,), tolerance=1, max_steps=20)
+FEW = DiscriminantPatch(shrinkages=(0.03,), places=(0.6,), tolerance=1, max_steps=5)
 PATCHES = Recipe(FEW, AllLanguages(), Trigger.ANY)
 KINDS = {
     "patches": PATCHES,
-    "codebook": Recipe(GRACE(), AllLanguages(), Trigger.ANY),
+    "codebook": Recipe(GRACE(max_steps=10), AllLanguages(), Trigger.ANY),
     "weights": Recipe(FineTuning(**SHORT), AllLanguages(), Trigger.ANY),
     "mpn": dataclasses.replace(RECIPES["mpn-all"], editor=TPatcher(first_validation=5, validate_every=5, **SHORT)),
     "below": dataclasses.replace(PATCHES, layer=0),

@@ -52,7 +52,7 @@ def check_editor(
     seed: int = 0,
     encoding: Encoding | None = None,
 ) -> None:
-    """Hold one recipe, on one model, to the laws every row of the table keeps. Edits the model ten times or so.
+    """Hold one recipe, on one model, to the laws every row of the table keeps. Edits the model five times.
 
     * **no edit ≡ base**: attaching an empty delta changes no logit.
     * **tail ≡ full forward**: logits of tail, encoder and edited model agree, before and after the edits.
@@ -95,9 +95,6 @@ def check_editor(
             raise InputError("check_editor: no edit was triggered; give it edits that the model gets wrong")
         require(same_state(state, random_state()), "global random state untouched", "an edit drew from it")
         torch.rand(3), random.random(), np.random.random()  # noqa: NPY002
-        _same_seed(case, reference)
-        _two_calls(case, reference)
-        _half_way(case, reference)
         check_lifecycle(_life(case, reference, base))
     finally:
         set_random_state(state)
@@ -256,39 +253,9 @@ def _honest(
     require(outcome.patches == owned, law, f"{edit.id}: patches={outcome.patches}, the delta has {owned} of it")
 
 
-def _same_seed(case: _Case, reference: _Run) -> None:
-    with case.attached() as edited:
-        outcomes = list(case.stream(edited, case.edits))
-        _equal_run(edited, outcomes, reference, "same seed ≡ same tensors")
-
-
-def _two_calls(case: _Case, reference: _Run) -> None:
-    middle = len(case.edits) // 2
-    with case.attached() as edited:
-        outcomes = [*case.stream(edited, case.edits[:middle]), *case.stream(edited, case.edits[middle:])]
-        _equal_run(edited, outcomes, reference, "two calls ≡ one")
-
-
-def _half_way(case: _Case, reference: _Run) -> None:
-    middle = len(case.edits) // 2
-    with case.attached() as edited:
-        stream = case.stream(edited, case.edits)
-        outcomes = [next(stream) for _ in range(middle)]
-        del stream
-        half = _Run(reference.tensors[: middle + 1], reference.outcomes[:middle])
-        _equal_run(edited, outcomes, half, "stopping half-way")
-
-
 def _life(case: _Case, reference: _Run, base: Tensor) -> Life:
     tensors, outcomes = reference.tensors, reference.outcomes
     return Life(case.edits, case.attached, case.stream, case.logits, base, tensors, outcomes, case.seed)
-
-
-def _equal_run(edited: EditedModel, outcomes: list[EditOutcome], reference: _Run, law: str) -> None:
-    timeless = [[outcome.timeless() for outcome in run] for run in (outcomes, reference.outcomes)]
-    require(timeless[0] == timeless[1], law, f"outcomes differ: {timeless[0]} against {timeless[1]}")
-    require(list(edited.outcomes.values()) == outcomes, law, "the model's outcomes are not the ones yielded")
-    require(same_tensors(_copies(edited), reference.tensors[-1]), law, "the delta's tensors differ")
 
 
 def _texts(edit: Edit) -> Iterator[tuple[Lang, Text]]:

@@ -1,7 +1,8 @@
-"""The laws of an edit's later life: taken back, taken over from a journal, merged into a checkpoint."""
+"""The laws that need another run: made again, in two calls, stopped, taken back, taken over from a journal, merged."""
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -47,79 +48,75 @@ class Life:
 
 def check_lifecycle(life: Life) -> None:
     """Hold a case to the laws of this file; AssertionError names the one that is broken."""
-    _last_reverted(life)
-    _all_reverted(life)
-    _resumed(life)
     _merged(life)
+    _reverted(life)
+    _resumed(life)
 
 
-def _last_reverted(life: Life) -> None:
-    law = "reverting the last ≡ never made"
+def _reverted(life: Life) -> None:
     last = max(i for i, outcome in enumerate(life.outcomes) if outcome.triggered)
     with life.attached() as edited:
-        list(life.stream(edited, life.edits[:last]))
+        first = list(life.stream(edited, life.edits[:last]))
         assert edited.memory is not None
         rows = edited.memory.snapshot()
-        _one_more(life, edited, last)
+        made = [*first, *life.stream(edited, life.edits[last : last + 1])]
+        _equal_run(life, edited, last + 1, "two calls ≡ one", made)
+        law = "reverting the last ≡ never made"
         edited.revert(life.edits[last].id)
-        require(same_tensors(edited.delta.tensors(), life.tensors[last]), law, "the delta's tensors differ")
+        _equal_run(life, edited, last, law)
         require(edited.memory.snapshot() == rows, law, "the memory has other rows")
-        _equal_outcomes(edited, life.outcomes[:last], law)
         # And the history goes on from there as if nothing had been.
         list(life.stream(edited, life.edits[last:]))
-        require(same_tensors(edited.delta.tensors(), life.tensors[-1]), law, "edits made afterwards differ")
-        _equal_outcomes(edited, life.outcomes, law)
+        _equal_run(life, edited, len(life.edits), law)
+        _all_reverted(life, edited)
 
 
-def _one_more(life: Life, edited: EditedModel, place: int) -> None:
-    list(life.stream(edited, life.edits[place : place + 1]))
-    law = "same seed ≡ same tensors"
-    require(same_tensors(edited.delta.tensors(), life.tensors[place + 1]), law, "the delta's tensors differ")
-
-
-def _all_reverted(life: Life) -> None:
+def _all_reverted(life: Life, edited: EditedModel) -> None:
     law = "reverting all in random order ≡ base"
-    with life.attached() as edited:
-        list(life.stream(edited, life.edits))
-        names = [edit.id for edit in life.edits]
-        random.Random(life.seed).shuffle(names)
-        for name in names:
-            edited.revert(name)
-            require(name not in edited.outcomes, law, f"{name} is still among the outcomes")
-        require(same_tensors(edited.delta.tensors(), life.tensors[0]), law, "something is left in the delta")
-        require(same_bits(life.logits(edited.model), life.base), law, "logits differ from the unedited model's")
-        statuses = {record.status for record in edited.records.values()}
-        require(statuses == {Status.REVERTED}, law, f"the history says {statuses}")
+    names = [edit.id for edit in life.edits]
+    random.Random(life.seed).shuffle(names)
+    for name in names:
+        edited.revert(name)
+        require(name not in edited.outcomes, law, f"{name} is still among the outcomes")
+    require(same_tensors(edited.delta.tensors(), life.tensors[0]), law, "something is left in the delta")
+    require(same_bits(life.logits(edited.model), life.base), law, "logits differ from the unedited model's")
+    statuses = {record.status for record in edited.records.values()}
+    require(statuses == {Status.REVERTED}, law, f"the history says {statuses}")
 
 
 def _resumed(life: Life) -> None:
     law = "interrupted and resumed ≡ uninterrupted"
     middle = len(life.edits) // 2
     with life.attached() as edited:
-        memos = _journalled(life, edited, middle)
+        memos = _stopped(life, edited, middle)
     with life.attached() as edited:
         for record, tensors in memos:
             edited.adopt(record, tensors, None)
-        require(same_tensors(edited.delta.tensors(), life.tensors[middle]), law, "what was taken over differs")
+        _equal_run(life, edited, middle, law)
         list(life.stream(edited, life.edits[middle:]))
-        require(same_tensors(edited.delta.tensors(), life.tensors[-1]), law, "the delta's tensors differ")
-        _equal_outcomes(edited, life.outcomes, law)
+        _equal_run(life, edited, len(life.edits), law)
 
 
-def _journalled(life: Life, edited: EditedModel, count: int) -> list[Memo]:
-    memos: list[Memo] = []
-    patches = 0
-    for outcome in life.stream(edited, life.edits[:count]):
+def _stopped(life: Life, edited: EditedModel, count: int) -> list[Memo]:
+    """What a journal keeps of a stream that nobody draws from any further."""
+    memos, patches = list[Memo](), 0
+    stream = life.stream(edited, life.edits)
+    made = []
+    for outcome in itertools.islice(stream, count):
+        made.append(outcome)
         changed = outcome.status.changed
         memos.append((edited.records[outcome.edit_id], edited.delta.since(patches) if changed else None))
         patches = edited.patches
+    del stream
+    _equal_run(life, edited, count, "stopping half-way", made)
     return memos
 
 
 def _merged(life: Life) -> None:
     law = "merged checkpoint ≡ attached patches"
     with life.attached() as edited:
-        list(life.stream(edited, life.edits))
+        made = list(life.stream(edited, life.edits))
+        _equal_run(life, edited, len(made), "same seed ≡ same tensors", made)
         logits = life.logits(edited.model)
         if not _takes_merging(edited):
             _refuses_to_merge(life, edited, logits, law)
@@ -147,6 +144,12 @@ def _refuses_to_merge(life: Life, edited: EditedModel, logits: Tensor, law: str)
     require(same_bits(life.logits(edited.model), logits), law, "being asked to merge changed the model")
 
 
-def _equal_outcomes(edited: EditedModel, wanted: Sequence[EditOutcome], law: str) -> None:
-    got = [outcome.timeless() for outcome in edited.outcomes.values()]
-    require(got == [outcome.timeless() for outcome in wanted], law, f"outcomes differ: {got} against {list(wanted)}")
+def _equal_run(
+    life: Life, edited: EditedModel, count: int, law: str, made: Sequence[EditOutcome] | None = None
+) -> None:
+    """Require the first `count` edits of the undisturbed run, and where outcomes were yielded that they are kept."""
+    kept = list(edited.outcomes.values())
+    timeless = [[outcome.timeless() for outcome in run] for run in (kept, life.outcomes[:count])]
+    require(timeless[0] == timeless[1], law, f"outcomes differ: {timeless[0]} against {timeless[1]}")
+    require(made is None or kept == list(made), law, "the model's outcomes are not the ones yielded")
+    require(same_tensors(edited.delta.tensors(), life.tensors[count]), law, "the delta's tensors differ")
