@@ -35,7 +35,8 @@ import transformers
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
-from architectures_page import ASKED_AS, HEADS, NOT_LOWER, NOT_WRITTEN, PADDED, TOLERANCE, Verdict, table
+from architectures_page import ASKED_AS, HEADS, NOT_LOWER, PADDED, TOLERANCE, Verdict, table
+from architectures_written import short, written
 from polypatch.errors import UnsupportedModelError
 from polypatch.sites.discovery.anatomy import Anatomy, Finish, Place
 from polypatch.sites.discovery.probe import probe_of
@@ -44,13 +45,12 @@ from polypatch.sites.layers.edited_layer import EditedLayer
 from polypatch.sites.network.model_kind import ModelKind
 from polypatch.sites.rows import Queries
 from polypatch.sites.site import FeedForwardSite
-from polypatch.sites.tails.tail import UNCHANGED
-from polypatch.testing import tiny_model, tiny_texts
-from polypatch.testing.agreement import Neuron, agreement, shortfall
+from polypatch.testing import tiny_model
+from polypatch.testing.agreement import agreement
 from polypatch.testing.tiny_config import model_types, tiny_config
 
-MOVED, NEAR = 1e-4, 1e-4
-"""Least change of a logit that counts, and two logits so near are as likely; in the same units."""
+MOVED = 1e-4
+"""Least change of a logit that counts, in the same units."""
 
 TEXTS = ((5, 0), (6, 5), (7, 3))
 """(seed of the text, padding on its right)."""
@@ -185,13 +185,13 @@ def verdict_of(model_type: str) -> Verdict:
     try:
         model = built(model_type)
     except Exception as error:  # what a configuration lacks, each model says in its own way
-        return Verdict(model_type, "classifier", "refused", f"not built: {_short(error)}")
+        return Verdict(model_type, "classifier", "refused", f"not built: {short(error)}")
     try:
         site = FeedForwardSite(model)
         anatomy, layer = site.anatomy, site.layer
         gap, moved = compared(model, anatomy, None if layer.why else layer)
     except Exception as error:
-        return Verdict(model_type, "classifier", "refused", _short(error))
+        return Verdict(model_type, "classifier", "refused", short(error))
     if not moved > MOVED:
         return Verdict(model_type, "classifier", "refused", f"a change of {anatomy.writer} moves no logit")
     if not layer.why and gap <= TOLERANCE:
@@ -204,18 +204,19 @@ def verdict_of_writer(model_type: str, head: str) -> Verdict:
     try:
         model, tokenizer = tiny_model(model_type, head)
     except Exception as error:
-        return Verdict(model_type, head, "refused", f"not built: {_short(error)}")
+        return Verdict(model_type, head, "refused", f"not built: {short(error)}")
     try:
         site = FeedForwardSite(model)
         found = None if site.layer.why else agreement(site, tokenizer)
     except Exception as error:
-        return Verdict(model_type, head, "refused", _short(error))
+        return Verdict(model_type, head, "refused", short(error))
     if found is not None and not found.moved > MOVED:
         return Verdict(model_type, head, "refused", f"a change of {site.anatomy.writer} moves no logit")
     if found is None or not found.gap <= TOLERANCE:
         return Verdict(model_type, head, "exact path", site.layer.why or f"logits differ by {found.gap:.1e}")
     padded = "" if found.alone <= TOLERANCE else f"{PADDED} {found.alone:.0e}"
-    words = described(site.anatomy), lower_layer(model, tokenizer), padded, written(site, tokenizer, head)
+    asked = "" if site.kind is ModelKind(head) else f"{ASKED_AS} {site.kind}"
+    words = described(site.anatomy), lower_layer(model, tokenizer), padded, asked or written(site, tokenizer)
     return Verdict(model_type, head, "exact", "; ".join(word for word in words if word))
 
 
@@ -227,7 +228,7 @@ def lower_layer(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> str:
             site = FeedForwardSite(model, layer=number)
             found = agreement(site, tokenizer) if site.lower else None
         except Exception as error:
-            why = why or f"{NOT_LOWER} {_short(error)}"
+            why = why or f"{NOT_LOWER} {short(error)}"
             continue
         if found is None:  # the last one
             return why or f"{NOT_LOWER} the only layer"
@@ -237,33 +238,11 @@ def lower_layer(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> str:
     return why
 
 
-def written(site: FeedForwardSite, tokenizer: PreTrainedTokenizerBase, head: str) -> str:
-    """Whether greedy decoding writes, under a change, what the rows say; empty where it does."""
-    if site.kind is not ModelKind(head):
-        return f"{ASKED_AS} {site.kind}"
-    if site.kind is ModelKind.MASKED:
-        return ""
-    try:
-        changes = UNCHANGED, Neuron(site.hidden_size, length=3.0)
-        short = [shortfall(site, tokenizer, tiny_texts(4), change) for change in changes]
-    except Exception as error:
-        return f"{NOT_WRITTEN} {_short(error)}"
-    if max(short) <= NEAR:
-        return ""
-    which = "unedited as well" if short[0] > NEAR else "under a change"
-    return f"{NOT_WRITTEN} {which}, tokens whose logits are {max(short):.0e} below the likeliest's"
-
-
 def described(anatomy: Anatomy) -> str:
     """In one line."""
     scale = "" if anatomy.scale == 1 else f", s = {anatomy.scale:.4g}"
     shared = f", the last of {anatomy.calls} calls" if anatomy.calls > 1 else ""
     return f"{anatomy.writer}: {anatomy.finish.value}{scale}, {anatomy.place.value} token{shared}"
-
-
-def _short(error: Exception) -> str:
-    words = " ".join(str(error).split())
-    return words if isinstance(error, UnsupportedModelError) else f"{type(error).__name__}: {words}"[:160]
 
 
 def main() -> int:

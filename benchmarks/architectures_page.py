@@ -10,9 +10,10 @@ import transformers
 TOLERANCE = 1e-5
 """Largest difference of logits, in units of the largest logit, that is exact."""
 
-NOT_LOWER, NOT_WRITTEN, PADDED, ASKED_AS = (
+NOT_LOWER, NOT_WRITTEN, UNEDITED, PADDED, ASKED_AS = (
     "not from a lower layer:",
     "`generate` writes otherwise:",
+    "unedited too",
     "its own logits change beside padding, by",
     "its class is",
 )
@@ -48,7 +49,8 @@ def table(verdicts: list[Verdict]) -> str:
         "largest, with a change and without. *Exact path*: by full forward passes (`exact=True`). `r` is the residual, "
         "`out` what the feed-forward layer adds, `N` a norm. A language model is exact at every position, from a lower "
         "layer (the first) too, and `generate` writes under a change what its rows say, unless the last column has it "
-        "otherwise.",
+        f"otherwise: *{UNEDITED}*, where transformers' `generate` and a pass of the same model over the same text say "
+        "different tokens before anything is edited.",
         "",
     ]
     for head, title in HEADS.items():

@@ -18,14 +18,15 @@ WIDTH = 32
 
 _NAMES: dict[int, str] = {
     WIDTH: "hidden_size d_model n_embd dim emb_dim embedding_size pooler_hidden_size entity_emb_size d_latents "
-    "input_embedding_size word_embed_proj_dim prediction_head_size pronunciation_embed_dim shape_embed_dim",
+    "input_embedding_size word_embed_proj_dim prediction_head_size pronunciation_embed_dim shape_embed_dim "
+    "index_n_heads",  # of few heads the scores, none below 0, are often 0 together, and keys are then chosen by chance
     2 * WIDTH: "intermediate_size encoder_ffn_dim decoder_ffn_dim d_ff dff d_inner hidden_dim ffn_dim ffn_hidden_size "
     "feed_forward_size moe_intermediate_size shared_expert_intermediate_size attention_hidden_size",
     2: "num_hidden_layers n_layer n_layers num_layers num_decoder_layers encoder_layers decoder_layers moe_topk "
     "num_experts_per_tok num_feedforward_networks num_self_attends_per_block num_key_value_heads num_kv_heads "
     "adapter_reduction_factor",
     4: "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads num_experts "
-    "num_self_attention_heads num_cross_attention_heads num_local_experts n_routed_experts index_n_heads index_topk "
+    "num_self_attention_heads num_cross_attention_heads num_local_experts n_routed_experts index_topk "
     "mamba_d_conv mamba_d_state mamba_dt_rank rotary_dim channel_shrink_ratio attn_layer_period",
     1: "n_group topk_group n_shared_experts",
     8: "head_dim d_kv d_head qk_rope_head_dim qk_nope_head_dim v_head_dim index_head_dim attention_head_size "
@@ -86,6 +87,7 @@ AGREEING: dict[str, dict[str, Any]] = {
     "recurrent_gemma": {"block_types": ["recurrent", "attention"], "lru_width": 32},
     "reformer": {"axial_pos_embds_dim": [16, 16], "axial_pos_shape": [8, 16]},
     "vibevoice_acoustic_tokenizer_encoder": {"num_filters": 1, "depths": [1] * 7},
+    "xlstm": {"qk_dim_factor": 2.0, "v_dim_factor": 2.0},  # its cache is of multiples of 64, and its layers as told
     "xmod": {"default_language": "en_XX"},
     "zamba": _HYBRID,
     "zamba2": {**_HYBRID, "mamba_headdim": 16, "n_mamba_heads": 4, "num_mem_blocks": 1},
