@@ -27,6 +27,8 @@ CAUSAL = {
     "minicpm3": "a scaled residual, latent attention",
     "jamba": "state spaces and attention",
     "bart": "norms behind the sum",
+    "deepseek_v32": "keys that an index chooses",
+    "xlstm": "states in place of attention",
 }
 READING = ["t5", "mt5", "bart", "pegasus", "encoder-decoder"]
 MASKED = ["bert", "deberta-v2", "electra", "modernbert", "xlm-roberta"]
