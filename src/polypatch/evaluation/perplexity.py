@@ -46,7 +46,11 @@ def perplexities(texts: PlainTexts, before: LogProbs, after: LogProbs) -> dict[L
     Raises:
         InputError: as for `perplexity`, or one of the two has tokens in a language where the other has none.
     """
-    was, now = perplexity(texts, before), perplexity(texts, after)
-    if was.keys() != now.keys():
-        raise InputError(f"tokens only before or only after, in {', '.join(sorted(was.keys() ^ now.keys()))}")
-    return {lang: (was[lang], now[lang]) for lang in was}
+    found = {}
+    for lang, some in texts.items():  # both of one language, whose hidden states are still at hand the second time
+        was, now = (perplexity({lang: some}, of).get(lang) for of in (before, after))
+        if (was is None) != (now is None):
+            raise InputError(f"tokens only before or only after, in {lang!r}")
+        if was is not None and now is not None:
+            found[lang] = (was, now)
+    return found

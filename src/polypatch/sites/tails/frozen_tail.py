@@ -35,6 +35,7 @@ from polypatch.sites.site import ChangeFunction, FeedForwardSite
 from polypatch.sites.tails.frozen_rows import FrozenRows, SequenceRows
 from polypatch.sites.tails.sequences import Sequences
 from polypatch.sites.tails.tail import UNCHANGED, Answering, Asked, Change, Trainable
+from polypatch.sites.tails.unedited import Unedited
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
 """Largest difference of logits, in units of the largest logit, that still counts as agreement."""
@@ -106,6 +107,7 @@ class FrozenTail(Answering):
                 self.upper = above(site.model, site.anatomy)
             except UnsupportedModelError as error:
                 self.why = str(error)
+        self.unedited = Unedited() if self.upper is None else None
         if check:
             self.check()
 
@@ -264,7 +266,7 @@ class _Asked(Answering):
     """A tail that keeps no row. `Asked`."""
 
     def __init__(self, tail: FrozenTail) -> None:
-        self.tail, self.site, self.readout = tail, tail.site, tail.readout
+        self.tail, self.site, self.readout, self.unedited = tail, tail.site, tail.readout, tail.unedited
 
     def queries(self, rows: Sequence[Row]) -> Queries:
         """Queries."""
