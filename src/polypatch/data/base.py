@@ -45,6 +45,13 @@ class EditingData:
         """The learning memory of `languages`, one after another; DataError where a language has no memory text."""
         return _pooled(self.memory, languages, "memory")
 
+    def asked(self, edits: Iterable[Edit]) -> list[Text]:
+        """Every text that is answered: the prompts and rephrases of these edits, and the locality sets."""
+        edits = list(edits)
+        texts = [text for edit in edits for text in edit.prompt.values()]
+        texts += [text for edit in edits for row in edit.rephrases.values() for text in row]
+        return texts + [row.text for rows in self.locality.values() for row in rows]
+
     def validation_texts(self, languages: Iterable[Lang]) -> list[Text]:
         """The stopping memory of `languages`, one after another; DataError where a language has no memory text."""
         return _pooled(self.validation, languages, "validation memory")

@@ -170,25 +170,17 @@ class Workbench:
         tails = [self.tail_at(layer) for layer in dict.fromkeys(run.built().layer for run in runs)] or [self.tail]
         fresh = sum(tail.encode([row for rows in tail.readout.keep(texts) for row in rows]) for tail in tails)
         if self.tail.readout.answers is None:  # what it writes is asked for again in every run
-            asked = list(dict.fromkeys(self._asked(self._edits(runs))))
-            fresh += sum(
-                tail.encode([row for rows in tail.answer_rows(asked, UNCHANGED) for row in rows]) for tail in tails
-            )
+            asked = list(dict.fromkeys(self.data.asked(self._edits(runs))))
+            said = [(tail, tail.answer_rows(asked, UNCHANGED)) for tail in tails]
+            fresh += sum(tail.encode([row for rows in answers for row in rows]) for tail, answers in said)
         return Encoded(len(texts), fresh, tails[0].cache.summary(), time.perf_counter() - started)
 
     def texts(self, runs: Sequence[Run] = ()) -> list[Text]:
         """Every text of the data that has a query; the edits and the parallel text as far as these runs need them."""
-        data, texts = self.data, self._asked(self._edits(runs))
+        data, texts = self.data, self.data.asked(self._edits(runs))
         texts += [text for memory in (data.memory, data.validation) for rows in memory.values() for text in rows]
         mapped = [corpus for run in runs if (corpus := self.parallel(run)) is not None]
         return texts + [text for corpus in mapped for column in corpus.values() for text in column]
-
-    def _asked(self, edits: Iterable[Edit]) -> list[Text]:
-        """Every text that is answered: of these edits, and of the locality sets."""
-        edits = list(edits)
-        texts = [text for edit in edits for text in edit.prompt.values()]
-        texts += [text for edit in edits for row in edit.rephrases.values() for text in row]
-        return texts + [row.text for rows in self.data.locality.values() for row in rows]
 
     def _edits(self, runs: Sequence[Run]) -> Iterable[Edit]:
         """The edits of these runs; all, where none is named or which are a run's hangs on what the model says."""

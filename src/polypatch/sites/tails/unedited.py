@@ -33,7 +33,8 @@ class Unedited:
             rows: n of them.
             wanted: n ids, or none.
             felt: for each row, whether the change is felt there.
-            bare, edited: the model without and with the change.
+            bare: the model without the change.
+            edited: the model with it.
         """
         asked: list[Key] = list(zip([row.key for row in rows], wanted or [None] * len(rows), strict=True))
         there, others = ([i for i, one in enumerate(felt) if one is flag] for flag in (True, False))
