@@ -14,7 +14,7 @@ from polypatch.sites.encoding.tokens import KEPT
 from polypatch.sites.rows import Row, Said
 
 Key = tuple[bytes, int | None]
-"""A row, and the id whose probability is asked for; None for that of what is said."""
+"""Of a row, and the id whose probability is asked for; None for that of what is said."""
 
 Ask = Callable[[Sequence[Row], Sequence[int]], Said]
 """Asks a model what it says to n rows, and how probable n ids are, or what it says."""
@@ -36,7 +36,8 @@ class Unedited:
             bare: the model without the change.
             edited: the model with it.
         """
-        asked: list[Key] = list(zip([row.key for row in rows], wanted or [None] * len(rows), strict=True))
+        about: Sequence[int | None] = wanted or [None] * len(rows)
+        asked = [(row.key, one) for row, one in zip(rows, about, strict=True)]
         there, others = ([i for i, one in enumerate(felt) if one is flag] for flag in (True, False))
         known = self._of({asked[i]: i for i in others}, rows, wanted, bare)
         anew = edited([rows[i] for i in there], [wanted[i] for i in there] if wanted else [])
