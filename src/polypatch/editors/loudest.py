@@ -101,6 +101,7 @@ class _Directions:
     def __init__(self, rows: Tensor, lengths: Tensor) -> None:
         self.rows = rows
         self.squares = lengths.square() * (1 + ROUNDING)
+        self.unread = self.squares.clone()
         self.slack = ROUNDING * float(lengths.max())
         directions = min(DIRECTIONS, rows.shape[1])
         self.basis = rows.new_empty(directions, rows.shape[1])
@@ -123,12 +124,12 @@ class _Directions:
             return False
         if self.used == len(self.basis):
             self.used, basis, r = 0, self.basis[:0], key
+            self.unread.copy_(self.squares)
         # Twice is enough: what is left of the other directions after one pass is rounding, magnified.
         r = r / r.norm()
         r = r - (basis @ r) @ basis
         self.basis[self.used] = r / r.norm()
-        torch.mv(self.rows, self.basis[self.used], out=self.components[self.used])
+        component = torch.mv(self.rows, self.basis[self.used], out=self.components[self.used])
         self.used += 1
-        read = self.components[: self.used].square().sum(0)
-        self.left = (self.squares - read).clamp_(min=0).sqrt_()
+        self.left = self.unread.addcmul_(component, component, value=-1).clamp(min=0).sqrt_()
         return True

@@ -50,7 +50,7 @@ def perplexities(texts: PlainTexts, before: LogProbs, after: LogProbs) -> dict[L
     for lang, some in texts.items():  # both of one language, whose hidden states are still at hand the second time
         was, now = (perplexity({lang: some}, of).get(lang) for of in (before, after))
         if (was is None) != (now is None):
-            raise InputError(f"tokens only before or only after, in {lang!r}")
+            raise InputError(f"tokens only before or only after, in {lang}")
         if was is not None and now is not None:
             found[lang] = (was, now)
     return found

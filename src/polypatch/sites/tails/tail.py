@@ -74,7 +74,7 @@ class Answering:
             change: the edits.
             wanted: n ids whose probability is asked for; without, that of what is said.
         """
-        if self.unedited is None or change is UNCHANGED or self.readout.width <= FEW:
+        if self.unedited is None or change is UNCHANGED or self.readout.answers is not None:
             return self._said(rows, change, wanted)
         cuts = range(0, max(len(rows), 1), FELT)
         parts = [self._sparing(rows[i : i + FELT], change, wanted[i : i + FELT], self.unedited) for i in cuts]
@@ -210,7 +210,7 @@ def _share(logits: Tensor, ids: Tensor) -> Tensor:
 
 
 FEW = 1024
-"""Ids whose probabilities are worked out in float64, and that are asked for anew every time; classes are few."""
+"""Ids whose probabilities are worked out in float64; classes are few."""
 
 FELT = 2048
 """Rows whose feed-forward outputs are in memory at once; no more than guests are kept (`FrozenTail`)."""
