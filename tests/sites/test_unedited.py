@@ -6,7 +6,7 @@ import torch
 import polypatch as pp
 from polypatch.sites import UNCHANGED, FrozenTail
 from polypatch.testing import tiny_texts
-from speaking import ALL_LANGUAGES, LANGUAGES, speaker, speaking_edits
+from speaking import LANGUAGES, speaker, speaking_edits
 
 
 @pytest.fixture
