@@ -75,6 +75,7 @@ def assert_lies_are_noticed(edited, examples, monkeypatch):
             check_generated(edited, examples)
     own = FrozenTail.logits
     with monkeypatch.context() as patched:
+        patched.setattr(edited.tail, "unedited", None)  # nothing is known from before the lie
         patched.setattr(FrozenTail, "logits", lambda self, *given, **more: own(self, *given, **more).roll(1, -1))
         with pytest.raises(AssertionError, match="right ≡ generated"):
             check_generated(edited, examples)
