@@ -21,6 +21,7 @@ from torch import Tensor
 
 from mbert_sized import mbert_sized, random_text, realistic_queries
 from polypatch.editors import DiscriminantPatch, Editor, Lesson, Memory, MemoryRows, TPatcher
+from polypatch.editors.widths import fitted
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, Row
 from tail import processor
 
@@ -57,7 +58,7 @@ class Bench:
 
     def seconds(self, name: str, number: int, patches: int) -> float:
         """One edit after `patches` others, towards the class that the model does not give."""
-        editor, rows = EDITORS[name], self.edits[number]
+        editor, rows = fitted(EDITORS[name], self.site.hidden_size), self.edits[number]
         bank = editor.start(self.site)
         before = self.memory.snapshot()
         if patches:

@@ -19,7 +19,7 @@ from torch import Tensor
 from polypatch.editors.memory import MemoryRows
 
 SHORTLIST = 1024
-"""Rows on the shortlist, or `top`, or a tenth of the memory where that is more. A memory no larger is read whole."""
+"""Rows on the shortlist, or `top`, or a sixteenth of the memory where that is more. A memory no larger is read whole."""
 
 DIRECTIONS = 64
 """Directions remembered before all are forgotten; an edit of a few hundred steps needs about twenty."""
@@ -42,7 +42,7 @@ class Loudest:
     def __init__(self, memory: MemoryRows, top: int) -> None:
         self.rows, self.counts, self.top = memory.rows, memory.counts, top
         self.full_passes = 0
-        size = max(top, SHORTLIST, len(self.rows) // 10)
+        size = max(top, SHORTLIST, len(self.rows) // 16)
         # Any shortlist will do to begin with: the first look at the bound replaces it.
         self._short, self._short_counts = self.rows[:size], self.counts[:size]
         self._listed = torch.arange(len(self._short), device=self.rows.device)
