@@ -19,7 +19,7 @@ from torch import Tensor
 from polypatch.editors.memory import MemoryRows
 
 SHORTLIST = 1024
-"""Rows on the shortlist, or `top`, or a sixteenth of the memory where that is more. A memory no larger is read whole."""
+"""Rows on the shortlist, or `top`, or a sixteenth of the memory if more. A memory no larger is read whole."""
 
 DIRECTIONS = 64
 """Directions remembered before all are forgotten; an edit of a few hundred steps needs about twenty."""
