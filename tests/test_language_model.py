@@ -11,8 +11,10 @@ from polypatch.errors import ArtefactError, EditError, InputError, UnsupportedMo
 from polypatch.model.guard import Watchman
 from polypatch.sites import UNCHANGED
 from polypatch.sites.readouts.next_tokens import NextTokens
+from polypatch.store.artefact import read_artefact
+from polypatch.store.write import write_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
-from speaking import speaker, speaking_edits
+from speaking import CHAT, speaker, speaking_edits
 
 MEMORY = {"en": tiny_texts(20), "de": tiny_texts(20, seed=1)}
 
@@ -69,12 +71,41 @@ def test_how_it_is_asked_is_saved_with_the_edits(asked, tmp_path):
     loaded.unload()
 
 
+def test_another_end_or_another_chat_is_another_model(tmp_path):
+    """Named by what differs; a folder of an earlier version says nothing of it and opens."""
+    model, tokenizer = speaker(chat=True)
+    edited = pp.edit(model, speaking_edits(1), tokenizer=tokenizer, memory=MEMORY, encoding=pp.Encoding(chat=True))
+    folder = edited.save_pretrained(tmp_path / "edits")
+    older = read_artefact(folder)
+    older.config["settings"].pop("marks")
+    write_artefact(tmp_path / "older", older)
+    edited.unload()
+
+    def opened(place="edits"):
+        pp.EditedModel.from_pretrained(tmp_path / place, model=model, tokenizer=tokenizer).unload()
+
+    def refused(why):
+        with pytest.raises(ArtefactError, match=why):
+            opened()
+        opened("older")
+
+    opened()
+    own, model.generation_config.eos_token_id = model.generation_config.eos_token_id, [5, 3]
+    refused(rf"ends was \[{own}\] and is \[5, 3\] now")
+    model.generation_config.eos_token_id = own
+    tokenizer.chat_template = CHAT.replace("user", "User")
+    refused("chat template was '.*' and is '.*' now")
+    tokenizer.chat_template = None
+    with pytest.raises(ArtefactError, match="has no chat template"):
+        opened()
+
+
 def test_a_classifier_s_folder_says_nothing_of_writing(tmp_path):
     model, tokenizer = tiny_model("bert")
     edited = pp.edit(model, tiny_edits(2), tokenizer=tokenizer, memory=tiny_texts(20))
     edited.save_pretrained(tmp_path / "edits")
     settings = json.loads((tmp_path / "edits" / "edit_config.json").read_text())["settings"]
-    assert not {"readout", "most", "chat"} & settings.keys()
+    assert not {"readout", "most", "chat", "marks"} & settings.keys()
     edited.unload()
     for asked in (pp.Encoding(chat=True), pp.Encoding(most=5)):
         with pytest.raises(InputError, match="is a classifier and writes no answers"):
@@ -118,6 +149,9 @@ def test_an_answer_that_the_tokenizer_does_not_know_is_refused_by_name():
     edit = pp.Edit("odd", {"en": "en 1 ba", "de": "de 1 ba"}, {"en": "ba", "de": "ba Ж"})
     with pytest.raises(EditError, match=r"edit 'odd' in 'de': answer 'ba Ж' has 'Ж' in it, which the tokenizer"):
         edited.edit([edit])
+    for mark, why in (("[SEP]", r"'\[SEP\]' in it, which ends an answer"), ("[CLS]", r"mark '\[CLS\]' in it")):
+        with pytest.raises(EditError, match=f"edit 'e' in 'en': answer 'ba .*' has .*{why}"):
+            edited.edit([pp.Edit("e", {"en": "en 1 ba"}, {"en": f"ba {mark}"})])
     long = pp.Edit("long", {"en": "en 1 ba"}, {"en": "ba " * 40})
     with pytest.raises(EditError, match=r"edit 'long' in 'en': answer .* is 40 tokens long"):
         edited.edit([long])

@@ -213,9 +213,10 @@ def shuffled(edits: Sequence[Edit], seed: int) -> list[Edit]:
 def _settings(recipe: Recipe, tail: FrozenTail | FullForward) -> dict[str, Any]:
     """What is written beside saved edits of how they are made; of the readout only where it is not the classes.
 
-    `polypatch.store.load.readout_in` reads that back.
+    `polypatch.store.load.readout_in` reads that back, and its `require_marks` compares the marks.
     """
-    asked = {} if tail.readout.kind == CLASSES else {"readout": tail.readout.kind, **tail.readout.settings}
+    own = tail.readout
+    asked = {} if own.kind == CLASSES else {"readout": own.kind, **own.settings, "marks": dict(own.marks)}
     return {"recipe": recipe_to_plain(recipe), "exact": isinstance(tail, FullForward), **asked}
 
 

@@ -1,11 +1,13 @@
 """A language model by the verbs: corrected, asked, explained, checked, taken back, pruned, merged, gone on with."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from transformers import AutoModelForCausalLM
 
 from polypatch.data import write_jsonl
+from polypatch.evaluation import load_reports
 from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_texts
 from polypatch.testing.bits import same_tensors
@@ -53,6 +55,40 @@ def test_one_correction_and_what_it_does(fixed, base, polypatch, tmp_path):
     limits = ("--max-locality-drop", 100, "--min-clg", 100)
     assert polypatch("check", fixed, "--probe", base / "memory.jsonl", *limits).code == 0
     assert ONE.target["en"] in polypatch("log", fixed).out
+
+
+class Longer:
+    """Translators of any two languages, which put a word behind every text."""
+
+    name, fingerprint = "longer", "longer"
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __call__(self, *given):
+        return self if len(given) == 2 else [f"{text} ba" for text in given[0]]
+
+
+def test_answers_are_translated_with_their_prompts(base, polypatch, tmp_path, monkeypatch):
+    for place in ("cli.translating", "data.translators"):
+        monkeypatch.setattr(f"polypatch.{place}.Models", Longer)
+    how = ("--memory", base / "memory.jsonl", "--translate-to", "de", "--quiet", "--json")
+    done = polypatch("fix", base / "model", *FIX[:2], *how, "--out", tmp_path / "edits").json()
+    made = {"en": ONE.target["en"], "de": f"{ONE.target['en']} ba"}
+    assert {one["lang"]: one["wanted"] for one in done["texts"]} == made
+    (record,) = read_artefact(tmp_path / "edits").records
+    assert (record.edit.target, record.edit.prompt["de"]) == (made, f"{FIX[0]} ba")
+    one, two = (edit.only([]) for edit in OTHERS[:2])  # with answers, which stay
+    write_jsonl([one, replace(two, target={"en": two.target["en"]})], tmp_path / "english.jsonl")
+    ran = polypatch(
+        "edit", base / "model", "--data", f"jsonl:{tmp_path}/english.jsonl", *how, "--out", tmp_path / "run"
+    )
+    assert ran.code == 0, ran.err
+    config = load_reports(tmp_path / "run" / "report.json")[1].config
+    counts = [config[f"machine-translated {what}"] for what in ("prompts", "answers")]
+    assert counts == ["de 2 (longer)", "de 1 (longer)"]
+    found = {record.edit.id: record.edit.target["de"] for record in read_artefact(tmp_path / "run" / "edits").records}
+    assert found == {one.id: one.target["de"], two.id: f"{two.target['en']} ba"}
 
 
 def test_more_are_added_then_some_taken_back_pruned_and_merged(fixed, base, polypatch, tmp_path):

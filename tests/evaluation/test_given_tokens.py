@@ -8,6 +8,7 @@ from polypatch.edits import Edit
 from polypatch.errors import InputError
 from polypatch.evaluation import evaluate, plain_text_perplexity, target_accuracy
 from polypatch.testing.tiny import tiny_model, tiny_texts
+from speaking import ALL_LANGUAGES, decoder
 
 EDITS = [
     Edit("a", {"en": "ba be bi", "de": "du da di", "fr": "lo"}, {"en": "ko ka ke", "de": "ki"}),
@@ -64,9 +65,31 @@ def test_what_is_right_when_generated_is_right_when_forced(edited):
     assert report.left_out == {"no_target_in_language": 1}
 
 
-def test_a_classifier_is_refused():
-    model, tokenizer = tiny_model("bert")
-    classifier = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(5))
+def test_of_a_model_with_an_encoder_the_decoder_is_shown_the_target():
+    """Against the edited model's own pass, of targets that it says wholly, in part and not; no plain text follows."""
+    model, tokenizer = decoder("bart")
+    edit = Edit("a", {"en": "ba be bi"}, {"en": "ko ka ke"})
+    made = pp.edit(model, [edit], tokenizer=tokenizer, memory=tiny_texts(5), recipe=ALL_LANGUAGES)
+    assert made.predict("ba be bi") == "ko ka ke"
+    for answer in ("ko ka ke", "ko ka bi", "ko lu ke", "lu"):
+        (target,) = tokenizer(text_target=[answer], add_special_tokens=False).input_ids
+        with torch.no_grad():
+            begun = [*made.readout.begun, *target[:-1]]
+            logits = model(
+                torch.tensor([tokenizer("ba be bi").input_ids]), decoder_input_ids=torch.tensor([begun])
+            ).logits
+        right = logits[0, -len(target) :].argmax(-1) == torch.tensor(target)
+        assert target_accuracy(made, [Edit("b", edit.prompt, {"en": answer})])["en"][1] == pytest.approx(
+            float(100 * right.double().mean())
+        )
+    with pytest.raises(InputError, match="does not go on with a text from left to right"):
+        plain_text_perplexity(made, TEXTS)
+
+
+@pytest.mark.parametrize("head", ["classifier", "masked"])
+def test_what_does_not_write_is_refused(head):
+    model, tokenizer = tiny_model("bert", head)
+    silent = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(5))
     for measure, given in ((plain_text_perplexity, TEXTS), (target_accuracy, EDITS)):
-        with pytest.raises(InputError, match="does not write from left to right"):
-            measure(classifier, given)
+        with pytest.raises(InputError, match="from left to right"):
+            measure(silent, given)

@@ -141,7 +141,8 @@ def test_what_cannot_be_asked_is_refused_by_name():
         ("", "is 0 tokens long"),
         ("ba " * MOST, "is 6 tokens long, and an answer has 1 to 5"),
         ("ba Ж", "'Ж' in it, which the tokenizer does not know"),
-        ("ba [SEP]", r"the tokenizer's mark '\[SEP\]' in it"),
+        ("ba [SEP]", r"'\[SEP\]' in it, which ends an answer"),
+        ("ba [CLS]", r"the tokenizer's mark '\[CLS\]' in it"),
     ):
         with pytest.raises(InputError, match=why):
             readout.ask(["ba be"], [answer])

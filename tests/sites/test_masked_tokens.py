@@ -5,6 +5,7 @@ import torch
 
 import polypatch as pp
 from polypatch.errors import EditError, InputError
+from polypatch.evaluation.spelling import Spelling
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail
 from polypatch.sites.readouts.readout import ReadoutSettings
 from polypatch.testing import tiny_model, tiny_texts
@@ -145,6 +146,11 @@ def test_what_cannot_be_asked_is_refused_by_name():
     tokenizer.mask_token = None
     with pytest.raises(InputError, match="has no mask_token"):
         FrozenTail(FeedForwardSite(model), tokenizer)
+
+
+def test_an_answer_is_also_right_as_the_tokenizer_spells_it():
+    spelling = Spelling(tail_of().readout)
+    assert spelling(["Ba  Bé", "ko", "ba [SEP]"]) == ("Ba  Bé", "ba be", "ko", "ba [SEP]")
 
 
 def test_a_text_that_is_cut_leaves_room_for_every_mask():

@@ -71,10 +71,36 @@ def test_what_is_there_stays_and_what_is_lacking_is_translated(given_edits, lang
 
 
 @given(edits(), st.lists(st.sampled_from(LANGS), min_size=1))
-def test_a_second_time_nothing_is_left_to_do(given_edits, languages):
-    once = pp.translated(given_edits, languages, translator=Naming())
+def test_answers_are_translated_where_that_is_asked_for(given_edits, languages):
+    """Beside prompts, which are as without; also for a prompt that is there, in the languages asked for."""
+    given_edits = [replace(one, target={**one.target, "fr": "oui"}) for one in given_edits]
+    plain = pp.translated(given_edits, languages, translator=Naming())
+    made = pp.translated(given_edits, languages, translator=Naming(), answers=True)
+    for old, without, new in zip(given_edits, plain, made, strict=True):
+        assert replace(new, target=old.target) == without
+        for lang in {*old.target, *languages}:
+            assert new.target[lang] == old.target.get(lang, naming(lang, old.target[old.source]))
+        assert set(new.target) == {*old.target, *languages}
+
+
+def test_an_answer_that_comes_out_empty_takes_its_prompt_along():
+    class Silent:
+        fingerprint = "silent"
+
+        def __call__(self, batch):
+            return ["" if text == "yes" else text for text in batch]
+
+    edits = [pp.Edit("one", {"en": "a"}, {"en": "yes"}), pp.Edit("two", {"en": "b"}, {"en": "no"})]
+    one, two = pp.translated(edits, ["de"], translator=lambda *_: Silent(), answers=True)
+    assert one is edits[0]
+    assert (two.prompt["de"], two.target["de"]) == ("b", "no")
+
+
+@given(edits(), st.lists(st.sampled_from(LANGS), min_size=1), st.booleans())
+def test_a_second_time_nothing_is_left_to_do(given_edits, languages, answers):
+    once = pp.translated(given_edits, languages, translator=Naming(), answers=answers)
     nobody = Naming()
-    assert pp.translated(once, languages, translator=nobody) == once
+    assert pp.translated(once, languages, translator=nobody, answers=answers) == once
     assert not nobody.asked
 
 

@@ -88,8 +88,8 @@ def add_edits(
         StoppedError: Ctrl-C; the edits made so far are in the folder.
         PolypatchError: the folder, its model or the data cannot be used.
     """
-    edits = translating(load_data(data).edits, bars)
-    edited = place.open(bars)
+    given, edited = load_data(data).edits, place.open(bars)
+    edits = translating(given, bars, answers=edited.readout.answers is None)
     own = edited.rules
     rules = replace(
         own,

@@ -132,8 +132,8 @@ def fix(
     label = {**answers, source: sentence.label} if answers else sentence.label
     edit = correction(text, label, sentence.translations, source, edit_id)
     with Bars(quiet) as bars:
-        (edit,) = translating([edit], bars)
         edited = place.open(bars)
+        (edit,) = translating([edit], bars, answers=edited.readout.answers is None)
         try:
             with Session(folder, edited, memory=kept_as(keep_memory)) as session:
                 done = session.correct(edit)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,8 +147,8 @@ class TranslationOptions:
         if not self.languages and (self.translator or self.codes or self.cache):
             raise InputError("a translator without --translate-to: say which languages to translate into, such as de")
 
-    def __call__(self, edits: Sequence[Edit], bars: Bars) -> Sequence[Edit]:
-        """The edits with the prompts they lacked.
+    def __call__(self, edits: Sequence[Edit], bars: Bars, *, answers: bool) -> Sequence[Edit]:
+        """The edits with the prompts they lacked, and with `answers` the targets.
 
         Raises:
             PolypatchError: a model that cannot be had, a language that it does not know.
@@ -158,7 +159,8 @@ class TranslationOptions:
         from polypatch.data.translators import OPUS, Models
 
         models = Models(self.translator or OPUS, codes=self.codes)
-        return translated(edits, self.languages, translator=models, cache=self.cache, progress=bars.update)
+        call = partial(translated, translator=models, cache=self.cache, answers=answers, progress=bars.update)
+        return call(edits, self.languages)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
-"""The work behind ``polypatch edit --translate-to``: the prompts that edits lack, before the first edit."""
+"""The work behind ``polypatch edit --translate-to``: the prompts, and answers in words, that edits lack."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from polypatch.cli.console import Bars
@@ -15,8 +16,9 @@ from polypatch.data.translators import OPUS, Models
 from polypatch.edits import Lang
 from polypatch.errors import InputError, StoppedError
 from polypatch.runs import Run, Workbench
+from polypatch.runs.writable import writable
 
-FACT, CACHE = "machine-translated prompts", "translations.sqlite"
+FACT, ANSWERS, CACHE = "machine-translated prompts", "machine-translated answers", "translations.sqlite"
 
 
 @dataclass(frozen=True)
@@ -40,21 +42,25 @@ class StreamTranslation:
         """
         data = bench.data
         before = data.edits if run.wrong_in_all else bench.stream(run)
-        models = Models(self.translator, codes=self.codes)
+        models, answers = Models(self.translator, codes=self.codes), bench.tail.readout.answers is None
+        call = partial(translated, translator=models, cache=self.cache, answers=answers, progress=bars.update)
         try:
-            after = translated(before, self.languages, translator=models, cache=self.cache, progress=bars.update)
+            after = call(before, self.languages)
         except KeyboardInterrupt:
             kept = f"every finished batch is in {self.cache}" if self.cache.exists() else "nothing was translated yet"
             raise StoppedError(f"no edit was made; {kept}; the same command goes on from there") from None
-        new, empty = Counter[Lang](), Counter[Lang]()
+        new, said, empty = Counter[Lang](), Counter[Lang](), Counter[Lang]()
         for old, one in zip(before, after, strict=True):
             new.update(one.prompt.keys() - old.prompt.keys())
+            said.update(one.target.keys() - old.target.keys())
             empty.update(set(self.languages) - one.prompt.keys())
         if empty:
             bars.say(f"note: translations that came out empty and were left out: {_counted(empty)}")
         made = {id(old): one for old, one in zip(before, after, strict=True)}
         edits = tuple(made.get(id(edit), edit) for edit in data.edits)
-        return replace(data, edits=edits), {FACT: f"{_counted(new)} ({models.name})" if new else "none"}
+        facts = {FACT: new, **({ANSWERS: said} if answers else {})}
+        told = {name: f"{_counted(counts)} ({models.name})" if counts else "none" for name, counts in facts.items()}
+        return writable(replace(data, edits=edits), bench.tail.readout), told
 
 
 def translating(

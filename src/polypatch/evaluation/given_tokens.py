@@ -17,6 +17,7 @@ from polypatch.evaluation.perplexity import LogProbs, PlainTexts, perplexities
 from polypatch.evaluation.report_data import Twice
 from polypatch.evaluation.teacher_forced import Flags, token_accuracies
 from polypatch.sites import UNCHANGED, Change
+from polypatch.sites.readouts.decoded_tokens import DECODED_TOKENS
 from polypatch.sites.readouts.next_tokens import NEXT_TOKENS
 from polypatch.sites.rows import Row, flat
 
@@ -31,9 +32,9 @@ def plain_text_perplexity(edited: EditedModel, texts: PlainTexts) -> dict[Lang, 
         texts: by language; of one longer than the model's input, its beginning.
 
     Raises:
-        InputError: a model that does not write from left to right.
+        InputError: a model that does not go on with a text from left to right.
     """
-    _require_causal(edited)
+    _require(edited, NEXT_TOKENS)
     with edited.site.reading():
         edited.site.require_same()
         return {**perplexities(texts, _logprobs(edited, UNCHANGED), _logprobs(edited, edited.delta))}
@@ -48,7 +49,7 @@ def target_accuracy(edited: EditedModel, edits: Sequence[Edit]) -> dict[Lang, Tw
     Raises:
         InputError: a model that does not write from left to right; a target longer than an answer may be.
     """
-    _require_causal(edited)
+    _require(edited, NEXT_TOKENS, DECODED_TOKENS)
     examples = [one for edit in edits for one in edit.examples if one.lang in edit.target]
     with edited.site.reading():
         edited.site.require_same()
@@ -56,11 +57,10 @@ def target_accuracy(edited: EditedModel, edits: Sequence[Edit]) -> dict[Lang, Tw
     return dict(token_accuracies(before, after))
 
 
-def _require_causal(edited: EditedModel) -> None:
-    if edited.readout.kind != NEXT_TOKENS:
-        raise InputError(
-            f"{type(edited.model).__name__} does not write from left to right: no token follows the others"
-        )
+def _require(edited: EditedModel, *kinds: str) -> None:
+    if edited.readout.kind not in kinds:
+        how = "write" if DECODED_TOKENS in kinds else "go on with a text"
+        raise InputError(f"{type(edited.model).__name__} does not {how} from left to right: nothing to measure here")
 
 
 def _logprobs(edited: EditedModel, change: Change) -> LogProbs:

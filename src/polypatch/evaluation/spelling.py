@@ -34,7 +34,7 @@ class Spelling:
         if self._readout is None:
             return ""
         try:
-            (question,) = self._readout.ask(["-"], [answer])
-        except InputError:  # longer than the model may write: it never says that
+            (question,) = self._readout.ask([self._readout.blank], [answer])
+        except InputError:  # longer than the model may write, or with a mark in it: it never says that
             return ""
         return self._readout.answer(question.wanted)

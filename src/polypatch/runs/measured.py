@@ -10,6 +10,7 @@ from polypatch.data import EditingData
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
 from polypatch.evaluation import Report, evaluate, plain_text_perplexity, target_accuracy
+from polypatch.sites.readouts.decoded_tokens import DECODED_TOKENS
 from polypatch.sites.readouts.next_tokens import NEXT_TOKENS
 
 PLAIN = 200
@@ -19,9 +20,10 @@ PLAIN = 200
 def measured(edited: EditedModel, edits: Sequence[Edit], data: EditingData, config: Mapping[str, Any]) -> Report:
     """The metrics of an edited model on its stream and on the locality sets."""
     report = evaluate(edited, edits, locality=data.locality, config=config)
+    if edited.readout.kind in (NEXT_TOKENS, DECODED_TOKENS):
+        report = replace(report, teacher_forced=target_accuracy(edited, edits))
     if edited.readout.kind != NEXT_TOKENS:
         return report
     kept = data.validation.items()
     plain = {lang: [text for text in texts if isinstance(text, str)][:PLAIN] for lang, texts in kept}
-    forced = target_accuracy(edited, edits)
-    return replace(report, perplexity=plain_text_perplexity(edited, plain), teacher_forced=forced)
+    return replace(report, perplexity=plain_text_perplexity(edited, plain))

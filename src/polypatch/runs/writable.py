@@ -28,7 +28,7 @@ def writable(data: EditingData, readout: Readout) -> EditingData:
         dropped += len(edit.languages) - len(fine)
         if edit.source in fine:
             edits.append(_only(edit, fine))
-    notes = {**data.notes, LEFT_OUT: dropped} if dropped else data.notes
+    notes = {**data.notes, LEFT_OUT: data.notes.get(LEFT_OUT, 0) + dropped} if dropped else data.notes
     return replace(data, edits=tuple(edits), notes=notes)
 
 
@@ -48,4 +48,6 @@ def _only(edit: Edit, languages: set[Lang]) -> Edit:
     kept: dict[str, Any] = {
         name: {k: v for k, v in getattr(edit, name).items() if k in languages} for name in by_language
     }
-    return replace(edit, **kept)
+    # A target that has no prompt yet waits for a translation of it.
+    waiting = {lang: answer for lang, answer in edit.target.items() if lang not in edit.prompt}
+    return replace(edit, **{**kept, "target": {**kept["target"], **waiting}})

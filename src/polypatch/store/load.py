@@ -27,14 +27,13 @@ from polypatch.model.state import State, transaction
 from polypatch.model.stream import build_memory, learn_maps, remember_again
 from polypatch.recipes import Recipe, recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
-from polypatch.sites.encoding.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
-from polypatch.sites.layers.two_classes import labels_of
+from polypatch.sites.encoding.fingerprint import configuration, tokenizer_fingerprint
 from polypatch.sites.network.device import device_named
 from polypatch.sites.readouts.prompts import MOST
 from polypatch.sites.readouts.readout import CLASSES, READOUTS, ReadoutSettings
 from polypatch.store.artefact import CONFIG, Artefact, read_artefact
 from polypatch.store.card import base_name
-from polypatch.store.identity import different_field
+from polypatch.store.same_model import require_base, require_marks, require_template
 from polypatch.store.write import write_artefact
 from polypatch.world import name_of_world, world_named
 
@@ -119,14 +118,16 @@ def open_artefact(
         model, tokenizer = model or loaded, tokenizer or its_tokenizer
     recipe = _recipe(config["settings"])
     site = FeedForwardSite(model, layer=recipe.layer if recipe else None)
-    _require_base(folder, site, tokenizer, config)
+    require_base(folder, site, tokenizer, config)
     delta = loaded_delta(site, artefact)
     settings, length = config["settings"], config["max_length"]
     asked = readout_in(folder, settings)
+    require_template(folder, asked, tokenizer)
     if settings.get("exact") or delta.overrides:
         tail: FrozenTail | FullForward = FullForward(site, tokenizer, max_length=length, readout=asked)
     else:
         tail = FrozenTail(site, tokenizer, max_length=length, cache_dir=cache_dir, readout=asked)
+    require_marks(folder, tail.readout, settings)
     given = None if memory is None else parted(memory)
     if given is not None:
         learn_maps(tail, given.parallel)
@@ -175,8 +176,9 @@ def take_over(edited: State, artefact: Artefact, folder: Path) -> None:
         if tuple(edited.records.values()) != artefact.records:
             raise InputError(f"{folder}: holds other edits than the model; open it by polypatch.open, or take another")
         return
-    _require_base(folder, edited.site, edited.tokenizer, artefact.config)
+    require_base(folder, edited.site, edited.tokenizer, artefact.config)
     settings = artefact.config["settings"]
+    require_marks(folder, edited.readout, settings)
     recipe = _recipe(settings)
     own = edited.recipe and edited.recipe.at(edited.site.hidden_size)
     if recipe is None or recipe.at(edited.site.hidden_size) != own or edited.rules.seed != artefact.config["seed"]:
@@ -252,42 +254,3 @@ def _base(folder: str | Path, config: Mapping[str, Any]) -> tuple[nn.Module, Pre
         world = world_named(config["base_model"])
         return world.model, world.tokenizer
     return load_checkpoint(config["base_model"], revision=config.get("base_revision"))
-
-
-def _require_base(
-    folder: str | Path, site: FeedForwardSite, tokenizer: PreTrainedTokenizerBase, config: Mapping[str, Any]
-) -> None:
-    """Refuse another model than the one that was edited: by all that its answers depend on, whatever it is called.
-
-    Folders of formats 1 and 2 know its weights (and labels) alone.
-    """
-    name = config["base_model"] or "unnamed"
-    if model_fingerprint(site) != config["base_fingerprint"]:
-        raise ArtefactError(
-            f"{folder}: these edits were made on a model with other weights "
-            f"({name}, fingerprint {config['base_fingerprint'][:12]}…); load that one"
-        )
-    if "base_config" in config and (field := different_field(config["base_config"], configuration(site))):
-        raise ArtefactError(
-            f"{folder}: the model has the weights that were edited, but another configuration ({field}), and would "
-            f"answer differently; load the one that was edited ({name})"
-        )
-    if config.get("base_tokenizer") not in (None, tokenizer_fingerprint(tokenizer)):
-        raise ArtefactError(
-            f"{folder}: the model is the one that was edited, but the tokenizer is another and cuts texts differently; "
-            f"load the model's own ({name})"
-        )
-    _require_labels(folder, site, config)
-    own = {"site": site.layer_path, "hidden_size": site.hidden_size, "activation": site.activation_name}
-    for field, value in own.items():
-        if config.get(field, value) != value:
-            raise ArtefactError(f"{folder}: {field} is {config[field]!r} in the configuration, {value!r} in the model")
-
-
-def _require_labels(folder: str | Path, site: FeedForwardSite, config: Mapping[str, Any]) -> None:
-    labels = [] if site.kind.writes else list(labels_of(site.model).values())
-    if labels != config.get("labels", labels):
-        raise ArtefactError(
-            f"{folder}: the model has the weights that were edited but other labels ({', '.join(labels[:4])}, …; "
-            f"the edits know {', '.join(config['labels'][:4])}, …); mend config.id2label"
-        )

@@ -201,6 +201,7 @@ def _identity(edited: State) -> Identity:
             "tokenizer": tokenizer_fingerprint(tokens.tokenizer),
             "longest input": tokens.max_length,
             **edited.readout.settings,
+            **edited.readout.marks,
             "recipe": None if edited.recipe is None else recipe_to_plain(edited.recipe),
             "seed": edited.rules.seed,
             "edits before": _digest(edited.records.values()),

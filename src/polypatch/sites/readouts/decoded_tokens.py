@@ -68,6 +68,11 @@ class DecodedTokens(Writing):
         """The longest answer."""
         return {"most": self.most, "chat": False}
 
+    @property
+    def marks(self) -> Mapping[str, Any]:
+        """The tokens that end an answer, and those that stand before every one."""
+        return {"ends": list(self.ends), "begun": list(self.begun)}
+
     def prompt(self, text: Text) -> Begun:
         """What the encoder reads, as the tokenizer writes it; of a text too long the first tokens."""
         return self.tokens.rows([text])[0].tokens
@@ -80,7 +85,7 @@ class DecodedTokens(Writing):
         own = _target(self.tokenizer, answer, marks=False)
         require_length(answer, own, self.most - 1)
         require_known(self.tokenizer, answer, own)
-        require_no_marks(self.tokenizer, answer, own)
+        require_no_marks(self.tokenizer, answer, own, self.ends)
         return (*own, self.ends[0])
 
     def keep(self, texts: Sequence[Text]) -> list[tuple[Row, ...]]:

@@ -90,7 +90,9 @@ class MaskedTokens(TokenReadout):
         if self.tokenizer.mask_token is None:
             raise InputError(f"{type(site.model).__name__} fills masks, and its tokenizer has no mask_token; set it")
         self.mask, self.mark = int(self.tokenizer.mask_token_id), str(self.tokenizer.mask_token)
+        self.blank = self.mark
         self.settings: Mapping[str, Any] = {"most": most, "chat": False}
+        self.marks: Mapping[str, Any] = {"mask": self.mask}
         self.most = min(MASKS if most == MOST else most, max(1, tokens.max_length // 2))
         self.longest = tokens.max_length - self.most + 1
         self._known: dict[Text, _Read] = {}

@@ -44,6 +44,14 @@ class NextTokens(Writing):
         """The longest answer, and whether prompts are what a user says in a chat."""
         return {"most": self.prompts.most, "chat": self.prompts.chat}
 
+    @property
+    def marks(self) -> Mapping[str, Any]:
+        """The tokens that end an answer, and the chat template where prompts stand in it."""
+        return {
+            "ends": list(self.prompts.ends),
+            **({"chat template": self.prompts.template} if self.prompts.chat else {}),
+        }
+
     def prompt(self, text: Text) -> Begun:
         """The tokens of a prompt."""
         return self.prompts.prompt(text)

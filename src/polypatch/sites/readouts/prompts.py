@@ -6,6 +6,8 @@ they are: a model that goes on from the prompt can say no others.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -50,6 +52,11 @@ class Prompts:
         return self._cut(self._ids(self._wrapped(text)), self.room)
 
     @property
+    def template(self) -> str:
+        """SHA-256 of the chat template, whatever it is made of."""
+        return hashlib.sha256(json.dumps(self.tokenizer.chat_template, sort_keys=True).encode()).hexdigest()
+
+    @property
     def room(self) -> int:
         """Tokens of a prompt."""
         return self.tokens.max_length - self.most
@@ -66,16 +73,18 @@ class Prompts:
         """The tokens that have to follow the prompt, the end included.
 
         Raises:
-            InputError: they are more than `most`, or there are none; or the tokenizer does not know a character.
+            InputError: they are more than `most`, or there are none; the tokenizer does not know a character; or one
+                is a mark.
         """
         prompt, wrapped = self._ids(self._wrapped(text)), self._wrapped(text)
         written = ("" if self.chat else blank_between(wrapped, answer)) + answer
+        with TOKENIZING:
+            own = tuple(self.tokenizer(written, add_special_tokens=False)["input_ids"])
+        require_no_marks(self.tokenizer, answer, own, self.ends)  # of both together a mark at the end would be cut off
         both = self._ids(wrapped + written)
+        # Else the tokenizer merges across the border, and a model that goes on from the prompt cannot.
         if both[: len(prompt)] == prompt and len(both) > len(prompt):
             own = both[len(prompt) :]
-        else:  # the tokenizer merges across the border, and a model that goes on from the prompt cannot
-            with TOKENIZING:
-                own = tuple(self.tokenizer(written, add_special_tokens=False)["input_ids"])
         require_length(answer, own, self.most - 1)
         require_known(self.tokenizer, answer, own)
         return (*own, self.ends[0])
@@ -189,16 +198,17 @@ def require_known(tokenizer: Any, answer: str, own: Sequence[int]) -> None:
     )
 
 
-def require_no_marks(tokenizer: Any, answer: str, own: Sequence[int]) -> None:
-    """Refuse an answer with one of the tokenizer's own marks in it, such as that for an end.
+def require_no_marks(tokenizer: Any, answer: str, own: Sequence[int], ends: Sequence[int] = ()) -> None:
+    """Refuse an answer with one of the tokenizer's own marks in it, or one of the tokens that end answers.
 
     Raises:
         InputError: it has one.
     """
-    marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id} | set(ends)
     if found := [one for one in own if one in marks]:
         mark = tokenizer.convert_ids_to_tokens(found[0])
-        raise InputError(f"answer {shortened(answer)} has the tokenizer's mark {mark!r} in it; give an answer without")
+        what = f"{mark!r} in it, which ends an answer" if found[0] in ends else f"the tokenizer's mark {mark!r} in it"
+        raise InputError(f"answer {shortened(answer)} has {what}; give an answer without")
 
 
 def require_no_chat(model: nn.Module, chat: bool) -> None:

@@ -34,6 +34,9 @@ class Readout(Protocol):
 
     tokens: Tokens
 
+    blank: str
+    """The shortest text that any answer can be given to."""
+
     @property
     def width(self) -> int:
         """How many ids there are: classes, or entries of the vocabulary."""
@@ -47,6 +50,14 @@ class Readout(Protocol):
     @property
     def settings(self) -> Mapping[str, Any]:
         """How answers are written, by the names of `ReadoutSettings`; nothing where they are classes."""
+        ...
+
+    @property
+    def marks(self) -> Mapping[str, Any]:
+        """What answers hang on beside the weights, the configuration and how texts are cut; plain data by name.
+
+        The tokens that end an answer, those that stand before every one, the chat template; nothing of a classifier.
+        """
         ...
 
     def ask(self, texts: Sequence[Text], answers: Sequence[str], via: Sequence[str] = ()) -> list[Question]:
@@ -105,8 +116,9 @@ class ClassLabel:
         last: whether the head reads the last token, and not the first.
     """
 
-    kind = CLASSES
+    kind, blank = CLASSES, "-"
     settings: Mapping[str, Any] = {}
+    marks: Mapping[str, Any] = {}
 
     def __init__(self, tokens: Tokens, labels: dict[int, str], *, last: bool = False) -> None:
         self.tokens, self.labels, self.last = tokens, labels, last

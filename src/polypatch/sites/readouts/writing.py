@@ -21,6 +21,8 @@ Begun = tuple[int, ...]
 class Writing(TokenReadout):
     """The part of a readout that writes: how prompts are read and answers decoded is the readout's own."""
 
+    blank = "-"
+
     def __init__(self) -> None:
         self._known: dict[Begun, Continuation] = {}
 
