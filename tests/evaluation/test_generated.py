@@ -158,9 +158,13 @@ def test_a_zero_is_written():
 
 
 def test_tables(report):
-    one = replace(report, sources=("en",), teacher_forced={"en": (50.0, 75.0)})  # as if it had one source
+    forced = {"en": (50.0, 75.0), "de": (10.0, 20.0), "zh": (30.0, 60.0)}
+    one = replace(report, sources=("en",), teacher_forced=forced)  # as if it had one source
     header = [column.title for column in results_grid([one]).columns]
-    assert header[header.index("F1 source") :][:4] == ["F1 source", "F1 CLG", "Confusion", "Repetition"]
+    beside = slice(header.index("F1 source"), header.index("Repetition"))
+    assert header[beside] == ["F1 source", "F1 CLG", "Teacher-forced source", "Teacher-forced CLG", "Confusion"]
+    assert [row[beside][2:4] for row in results_grid([one]).rows] == [("50.0", "20.0"), ("75.0", "40.0")]
+    assert [row[beside][2:4] for row in results_grid([report]).rows] == [("50.0", "50.0")] * 2  # two sources: no such
     grid = answers_grid([one])
     assert [column.title for column in grid.columns] == [
         *("Language", "Recipe", "EM", "F1", "Teacher-forced", "Confusion", "Perplexity"),
@@ -168,8 +172,8 @@ def test_tables(report):
     assert grid.rows[:4] == (
         ("en", "original", "33.3", "50.0", "50.0", "0.0", "20.0"),
         ("en", "mpn-all", "66.7", "88.9", "75.0", "0.0", "21.0"),
-        ("de", "original", "0.0", "0.0", "–", "0.0", "30.0"),
-        ("de", "mpn-all", "50.0", "50.0", "–", "50.0", "36.0"),
+        ("de", "original", "0.0", "0.0", "10.0", "0.0", "30.0"),
+        ("de", "mpn-all", "50.0", "50.0", "20.0", "50.0", "36.0"),
     )
     assert len(one.to_markdown().split("\n\n")) == 3
     assert locality_grid([one]).rows
@@ -207,6 +211,7 @@ def test_the_matrix_is_by_source(report):
         ("en", "50.0", "50.0", "0.0", "0.0", "–"),
         ("ru", "100.0", "0.0", *"–––"),
     )
+    assert found.plain()["ru"] == {"en": [1, 0.0, 100.0], "ru": [1, 100.0, 100.0]}
 
 
 def test_subsets_of_generated_answers():

@@ -9,6 +9,7 @@ from polypatch.experiments import EXPERIMENTS, Materials
 from polypatch.experiments.demo import LIMIT, ROWS
 from polypatch.experiments.rows import MPN
 from polypatch.recipes import DEFAULT, recipe_named
+from polypatch.samplers import SourceOnly
 
 GIVEN = Materials("model", "massive:data")
 
@@ -111,4 +112,15 @@ def test_the_table_of_language_models_names_its_layers_and_speaks_the_languages_
     assert all(row.built().layer == row.layer and f"layer {row.layer}" in row.name for row in below)
     assert len({row.name for row in table.rows}) == len(table.rows)
     assert {contrast.better for contrast in table.contrasts} <= {row.name for row in table.rows}
-    assert facts.spec.languages != mlake.spec.languages == mlake.tables[0].rows[0].memory_languages
+    assert all(row.memory_languages == facts.spec.languages for row in table.rows)
+
+
+def test_questions_that_no_model_was_taught_have_fewer_rows_and_a_matrix_where_there_are_many_languages():
+    mzsre, mlake = (EXPERIMENTS["lm"]("small", Materials("a", f"{data}:b")) for data in ("mzsre", "mlake"))
+    assert [row.memory_languages for row in mlake.tables[0].rows] == [()] * len(mlake.tables[0].rows)  # it has none
+    assert len(mlake.spec.languages) == 5
+    _, apart = mzsre.tables
+    assert all(row.sources == mzsre.spec.languages and row.limit % len(row.sources) == 0 for row in apart.rows)
+    alone, drawn = (row.built().sampler for row in apart.rows)
+    assert (alone, drawn.k) == (SourceOnly(), 1)
+    assert len(mzsre.jobs()) == sum(len(table.rows) for table in mzsre.tables)

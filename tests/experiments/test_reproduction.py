@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from polypatch.evaluation import Report
+from polypatch.evaluation.cells import Cells
 from polypatch.experiments import EXPERIMENTS, Materials
 from polypatch.experiments.reproduction import Reproduction
+from polypatch.experiments.results import matrix_grids
 
 
 def made(name, **numbers):
@@ -53,3 +56,29 @@ def test_a_report_that_is_missing_is_not_passed_over():
     broken = replace(found, reports={name: rows for name, rows in found.reports.items() if name != key})
     with pytest.raises(KeyError):
         broken.compared(broken.experiment.tables[0])
+
+
+def test_rows_that_are_corrected_in_several_languages_have_a_matrix_and_no_others():
+    experiment = EXPERIMENTS["lm"]("small", Materials("model", "mzsre:data"))
+    source = {"one": np.array([[True, False]] * 2), "two": np.array([[True, False], [False, True]])}
+    reports = {
+        job.key: [Report(recipe=job.run.name, cells=cells(source["two" if job.run.sources else "one"]))]
+        for job in experiment.jobs()
+    }
+    found = Reproduction(experiment, reports)
+    facts, apart = experiment.tables
+    assert found.matrices(facts) == {}
+    assert list(found.matrices(apart)) == [row.name for row in apart.rows]
+    (heading, before), (_, after), _ = matrix_grids(found.matrices(apart))
+    assert "unedited" in heading
+    assert before.rows == (("en", "0.0", "0.0"), ("de", "0.0", "0.0"))
+    assert after.rows == (("en", "100.0", "0.0"), ("de", "0.0", "100.0"))
+    assert found.plain()["tables"][1]["matrices"][apart.rows[0].name]["de"]["de"] == [1, 0.0, 100.0]
+
+
+def cells(source):
+    """Two edits, each right in its source alone once it is made."""
+    before = np.zeros((2, 2), dtype=np.int8)
+    return Cells(
+        ("a", "b"), ("en", "de"), frozenset(), before, source.astype(np.int8), source, source, np.ones(2, bool)
+    )

@@ -203,7 +203,7 @@ class _Board:
 
 def _show(done: Reproduced, console: Console) -> None:
     from polypatch.evaluation.in_words import LEGEND
-    from polypatch.experiments.results import MARKDOWN, PATTERN, RESULTS, about, best
+    from polypatch.experiments.results import MARKDOWN, PATTERN, RESULTS, about, best, matrix_grids
     from polypatch.experiments.summary import differences, summary
 
     for table in done.found.experiment.tables:
@@ -219,6 +219,9 @@ def _show(done: Reproduced, console: Console) -> None:
             console.print(pattern.to_console())
         console.print(summary(done.found.rows(table)).to_console())
         console.print(differences(done.found.gains(table)).to_console())
+        for name, grid in matrix_grids(done.found.matrices(table)):
+            console.print(name)
+            console.print(grid.to_console())
         console.print(done.found.agreement(table).to_console())
         console.print(best(done.found.rows(table)))
     for line in (*done.found.experiment.notes, *done.spent):

@@ -78,9 +78,22 @@ def values(report: ReportData) -> dict[str, Percent]:
         flat |= {f"{name}.{lang}": value for lang, value in getattr(report, name).items()}
     for name in _TWICE:
         flat |= {f"{name}.{lang}": after for lang, (_, after) in getattr(report, name).items()}
+    flat |= {f"teacher_forced_{part}": value for part, value in _forced(report).items()}
     for name, measured in report.locality.items():
         flat |= {f"locality.{name}.{definition}": value for definition, value in measured._asdict().items()}
     return flat
+
+
+def _forced(report: ReportData) -> dict[str, Percent]:
+    """Teacher-forced accuracy where `reliability` and `clg_avg` are exact match: in the source, and the others' mean.
+
+    Nothing where the edits have several sources.
+    """
+    if len(report.sources) != 1:
+        return {}
+    (source,) = report.sources
+    others = (after for lang, (_, after) in report.teacher_forced.items() if lang != source)
+    return {"source": report.teacher_forced.get(source, (None, None))[1], "clg": mean(others)}
 
 
 _PLAIN = (

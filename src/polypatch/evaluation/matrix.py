@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,17 @@ class Matrix:
     cells: NDArray[np.int64]
     before: NDArray[np.float64]
     after: NDArray[np.float64]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON data: source -> language -> prompts, per cent before and after; without the empty cells."""
+        found: dict[str, Any] = {}
+        for i, source in enumerate(self.sources):
+            there = [j for j in range(len(self.languages)) if self.cells[i, j]]
+            found[source] = {
+                self.languages[j]: [int(self.cells[i, j]), float(self.before[i, j]), float(self.after[i, j])]
+                for j in there
+            }
+        return found
 
 
 def matrix(reports: Sequence[Report]) -> Matrix:

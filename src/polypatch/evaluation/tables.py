@@ -18,10 +18,10 @@ BLANK = "–"
 def results_grid(reports: Sequence[ReportData], *, decimals: int = 1, original: bool = True) -> Grid:
     """Table 1: one row per recipe; columns for which no report has a value are dropped.
 
-    Recipe | Patches | Reliability | MLG | CLG de … Avg seen unseen never rephrase | F1 source CLG | Confusion |
-    Repetition | Confidence | Locality train test | s/edit. F1, confusion and repetition are a writing model's;
-    `answers_grid` has them by language. Confidence is the mean probability of the mended answers. Locality is the
-    accuracy, on the sets without a language in their name; `locality_grid` has the rest.
+    Recipe | Patches | Reliability | MLG | CLG de … Avg seen unseen never rephrase | F1 source CLG | Teacher-forced
+    source CLG | Confusion | Repetition | Confidence | Locality train test | s/edit. F1 to repetition are a writing
+    model's; `answers_grid` has them by language. Confidence is the mean probability of the mended answers. Locality is
+    the accuracy, on the sets without a language in their name; `locality_grid` has the rest.
 
     Args:
         reports: several of one recipe are averaged, mean ± sample standard deviation.
@@ -182,6 +182,8 @@ def _layout(reports: Sequence[ReportData], decimals: int) -> list[tuple[Column, 
         *((Column("CLG", split), f"clg_{split}", percent) for split in splits),
         (Column("F1", "source"), "f1", percent),
         (Column("F1", "CLG"), "f1_clg_avg", percent),
+        (Column("Teacher-forced", "source"), "teacher_forced_source", percent),
+        (Column("Teacher-forced", "CLG"), "teacher_forced_clg", percent),
         (Column("", "Confusion"), "confusion_avg", percent),
         (Column("", "Repetition"), "repetition", percent),
         (Column("", "Confidence"), "confidence", percent),

@@ -9,10 +9,19 @@ from polypatch.edits import Lang
 from polypatch.experiments.experiment import Contrast, Experiment, Materials, Scale, Table
 from polypatch.runs import BenchSpec, Run
 
-TITLE = "Memory in every language"
+TITLE = "Facts, memory in every language"
+WITHOUT = "Facts, without a memory"
+
+ALONE = "Corrected in one language, asked in every one"
 
 LIMIT = 300
-"""Edits of each shuffled stream, where the scale is small."""
+"""Edits of each shuffled stream of facts, where the scale is small."""
+
+QUESTIONS, EACH = 100, 30
+"""The same of questions in twelve languages, some of which a small model does not know; and of each source language."""
+
+SIZES = {"memory": 300, "validation": 50, "locality_test": 100}
+"""Facts around those questions, each in twelve languages, where the scale is small."""
 
 LAYER = 3
 """Below the last, where a row of the table says so: chosen on facts that no table edits."""
@@ -35,11 +44,27 @@ LANGUAGES: dict[str, tuple[Lang, ...]] = {
 FACTS: tuple[Lang, ...] = ("en", "de", "fr", "es", "zh", "ar", "ru", "vi")
 """Of all others."""
 
+NO_MEMORY = ("mlake",)
+"""Data sets that have edits and nothing else: no memory, and no locality."""
+
 LAST = (
     *("fine-tuning", "lora", "grace", "t-patcher", "mpn-only-once", "mpn-all-once"),
     *("polypatch-one", "polypatch-one-mapped", "polypatch-mapped", "polypatch-both", "polypatch"),
 )
+OTHERS = ("fine-tuning", "grace", "polypatch-one", "polypatch")
+"""Of data sets that no model at hand was taught."""
+
 BELOW = ("t-patcher", "mpn-all-once", "polypatch-one", "polypatch")
+
+MEMORY_NOTES = (
+    "`known` are facts that are neither edited nor in the memory; locality asks whether the model writes what it wrote "
+    "before.",
+)
+NO_MEMORY_NOTES = ("The data have neither memory nor locality: what else an edit changes is not seen here.",)
+MATRIX_NOTES = (
+    "In the second table the edits are made in one language each, in all of them in turn; the matrices have the "
+    f"languages apart: on the diagonal reliability, elsewhere CLG. Where the scale is small, {EACH} edits a language.",
+)
 
 CONTRASTS = (
     Contrast("polypatch", "mpn-all-once"),
@@ -50,40 +75,56 @@ CONTRASTS = (
 
 
 def language_models(scale: Scale, given: Materials) -> Experiment:
-    """Every recipe at the last layer, and those that gain by it at a lower one, with memory in every language."""
-    small, languages = scale == "small", LANGUAGES.get(given.data.partition(":")[0], FACTS)
+    """Facts: every recipe at the last layer, and some at a lower one. Questions of other data: fewer, and a matrix."""
+    small, data = scale == "small", given.data.partition(":")[0]
+    languages = LANGUAGES.get(data, FACTS)
+    memory = () if data in NO_MEMORY else languages
+    limit = {"mzsre": QUESTIONS, "mlake": None}.get(data, LIMIT) if small else None
+    sizes = SIZES if small and data == "mzsre" else {}
+    rows = _others(memory, limit) if data in LANGUAGES else _facts(memory, limit)
+    tables = [Table(title=TITLE if memory else WITHOUT, rows=tuple(rows), contrasts=CONTRASTS)]
+    if data == "mzsre":
+        tables.append(Table(title=ALONE, rows=tuple(_in_turn(languages, EACH * len(languages) if small else None))))
     return Experiment(
         name="lm",
         title="facts of a language model",
         notes=(
             "Right is what the model writes, greedily and up to its natural end, against the target's normal form."
-            + (f" {LIMIT} edits of each shuffled stream." if small else ""),
-            "`known` are facts that are neither edited nor in the memory; locality asks whether the model writes "
-            "what it wrote before.",
+            + (f" {limit} edits of each shuffled stream." if limit else ""),
+            *(MATRIX_NOTES if data == "mzsre" else ()),
+            *(MEMORY_NOTES if memory else NO_MEMORY_NOTES),
         ),
-        spec=BenchSpec(model=given.model, data=given.data, languages=languages),
-        tables=(
-            Table(
-                title="Facts, memory in every language", rows=tuple(_rows(languages, small=small)), contrasts=CONTRASTS
-            ),
-        ),
+        spec=BenchSpec(model=given.model, data=given.data, languages=languages, sizes=sizes),
+        tables=tuple(tables),
+        **({"seeds": (0,), "orders": (0,)} if small and data in LANGUAGES else {}),
     )
 
 
-def _rows(languages: tuple[Lang, ...], *, small: bool) -> Iterator[Run]:
+def _facts(memory: tuple[Lang, ...], limit: int | None) -> Iterator[Run]:
     for name in LAST:
-        yield _row(name, languages, small)
+        yield _row(name, memory, limit, trajectory_every=100)
     for name in BELOW:
-        yield _row(name, languages, small, layer=LAYER, title=f"{name}, layer {LAYER}")
+        yield _row(name, memory, limit, trajectory_every=100, layer=LAYER, title=f"{name}, layer {LAYER}")
 
 
-def _row(name: str, languages: tuple[Lang, ...], small: bool, **more: Any) -> Run:
+def _others(memory: tuple[Lang, ...], limit: int | None) -> Iterator[Run]:
+    for name in OTHERS:
+        if memory or name != "grace":  # which measures its radius by the memory
+            yield _row(name, memory, limit)
+
+
+def _in_turn(languages: tuple[Lang, ...], limit: int | None) -> Iterator[Run]:
+    """The rows that have a matrix."""
+    yield _row("polypatch-one", languages, limit, sources=languages, k=0, title="polypatch, one language alone")
+    yield _row("polypatch-one", languages, limit, sources=languages, title="polypatch-one")
+
+
+def _row(name: str, memory: tuple[Lang, ...], limit: int | None, **more: Any) -> Run:
     return Run(
         recipe=name,
         settings=SETTINGS.get(name, {}),
-        memory_languages=languages,
-        limit=LIMIT if small else None,
-        trajectory_every=100,
+        memory_languages=memory,
+        limit=limit,
         allow_contradictions=True,
         **more,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from polypatch.evaluation import Gain, Report, aggregate, gain
+from polypatch.evaluation import Gain, Matrix, Report, aggregate, gain, matrix
 from polypatch.evaluation.aggregate import Aggregate, with_original
 from polypatch.evaluation.tables import BLANK, agreement_grid, compared_grid
 from polypatch.experiments.experiment import Contrast, Experiment, Table
@@ -66,6 +66,14 @@ class Reproduction:
         """How many answers stayed that should stay, in every language."""
         return agreement_grid(self.rows(table))
 
+    def matrices(self, table: Table) -> dict[str, Matrix]:
+        """Source × target, of the rows that were corrected in several languages: over them all, by the row's name."""
+        found: dict[str, list[Report]] = {}
+        for report in self.rows(table):
+            if report.cells is not None:
+                found.setdefault(report.recipe, []).append(report)
+        return {name: made for name, reports in found.items() if len((made := matrix(reports)).sources) > 1}
+
     def plain(self) -> dict[str, Any]:
         """Everything that is printed, as JSON data, and nothing that depends on when it was run but the seconds."""
         return {
@@ -89,6 +97,7 @@ class Reproduction:
             "gains": [
                 {"better": won.recipe_a, "baseline": won.recipe_b, "splits": _splits(won)} for won in self.gains(table)
             ],
+            "matrices": {name: found.plain() for name, found in self.matrices(table).items()},
         }
 
     def _of(self, jobs: Sequence[Job]) -> list[Report]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from polypatch.evaluation import Report, transfer
+from polypatch.evaluation import Matrix, Report, matrix_grid, transfer
 from polypatch.evaluation.figures import clg_figure, save_figure, trajectory_figure
 from polypatch.evaluation.growth_figure import growth_figure
 from polypatch.evaluation.in_words import in_words
@@ -17,6 +17,7 @@ from polypatch.experiments.experiment import Table
 from polypatch.experiments.reproduction import Reproduction
 from polypatch.experiments.summary import differences, summary
 from polypatch.files import write_atomic, writing
+from polypatch.rendering.grid import Grid
 
 MARKDOWN, RESULTS = "report.md", "results.json"
 PATTERN = "What is added to Transformer-Patcher"
@@ -61,6 +62,8 @@ class Reproduced:
                 yield f"{PATTERN}:\n\n{pattern.to_markdown()}"
             for won in gains:
                 yield f"{won.recipe_a} over {won.recipe_b}, on the same cells:\n\n{won.to_markdown()}"
+            for name, grid in matrix_grids(self.found.matrices(table)):
+                yield f"{name}\n\n{grid.to_markdown()}"
             yield self.found.agreement(table).to_markdown()
             yield f"![CLG]({number}-clg.png)\n\n![CLG against locality]({number}-locality.png)\n"
             if _lengths(table):
@@ -95,6 +98,14 @@ def best(reports: Sequence[Report]) -> str:
         return ""
     name = max(measured, key=lambda report: report.clg_avg or 0.0).recipe
     return f"{name}: {in_words([report for report in reports if report.recipe == name])}\n"
+
+
+def matrix_grids(matrices: Mapping[str, Matrix]) -> Iterator[tuple[str, Grid]]:
+    """Every matrix with its heading, the unedited model's first."""
+    for number, (name, found) in enumerate(matrices.items()):
+        if not number:
+            yield "Source × target, the unedited model:", matrix_grid(found, original=True)
+        yield f"Source × target, {name}:", matrix_grid(found)
 
 
 def _lengths(table: Table) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from polypatch.edits import Lang
 from polypatch.errors import InputError
 from polypatch.recipes import Recipe, recipe_named
-from polypatch.samplers import Sampler
+from polypatch.samplers import Sampler, SourceOnly, SourcePlusRandom
 from polypatch.settings import Settings, at_least, between
 from polypatch.store.identity import Identity
 
@@ -23,7 +23,8 @@ class Run(Settings):
         recipe: row of the table of recipes.
         settings: hyper-parameters of its editor that differ from the row's.
         layer: the number of the layer that is edited, from 0, or from the end; None for the row's.
-        k: how many languages beside the source are drawn, instead of the row's sampler's number.
+        k: how many languages beside the source are drawn, 0 for none, instead of the row's sampler's number.
+        sources: the languages that the edits are made in, in turn, the data's own first; empty for that one alone.
         languages: what samplers and triggers may use, the source first; empty for every language of the edits.
         memory_languages: in which languages there is memory; empty for the source alone, as in the paper.
         parallel: rows of the data's parallel text that queries are mapped by; 0 for all there are.
@@ -44,6 +45,7 @@ class Run(Settings):
     settings: Mapping[str, Any] = field(default_factory=dict)
     layer: int | None = None
     k: Annotated[int, at_least(0)] | None = None
+    sources: tuple[Lang, ...] = ()
     languages: tuple[Lang, ...] = ()
     memory_languages: tuple[Lang, ...] = ()
     parallel: Annotated[int, at_least(0)] = 0
@@ -94,6 +96,8 @@ class Run(Settings):
     def _sampler(self, sampler: Sampler) -> Sampler:
         if self.k is None:
             return sampler
+        if self.k == 0 and isinstance(sampler, SourcePlusRandom):
+            return SourceOnly()
         try:
             return replace(sampler, k=self.k)  # type: ignore[type-var]
         except (TypeError, ValueError) as error:

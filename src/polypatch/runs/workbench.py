@@ -33,6 +33,7 @@ from polypatch.outcomes import EditOutcome
 from polypatch.runs.events import Encoded
 from polypatch.runs.measured import measured
 from polypatch.runs.run import Run
+from polypatch.runs.source import made_in
 from polypatch.runs.writable import writable
 from polypatch.samplers import SourcePlusMapped
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, load_checkpoint
@@ -191,6 +192,7 @@ class Workbench:
     def stream(self, run: Run) -> list[Edit]:
         """The edits of a run, in its order."""
         edits = shuffled(self.data.edits, run.order) if run.order is not None else list(self.data.edits)
+        edits = made_in(edits, run.sources)
         if run.wrong_in_all:
             texts, only, readout = prompts(edits, run.languages or None), run.languages or None, self.tail.readout
             said = dict(zip(texts, self.tail.predict(texts, UNCHANGED).answers, strict=True))

@@ -1,0 +1,164 @@
+"""How much faster a language model is edited from cached queries than by full forward passes: whole edits, both ways.
+
+A random decoder of SmolLM2-135M's shape; prompts of 32 tokens in two languages, an answer of one word and its end. Both
+ways make the same edits by the same recipe, one after the other in turns, and must come to the same patches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from tokenizers.processors import TemplateProcessing
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from polypatch import Encoding, attach
+from polypatch.edited_model import EditedModel
+from polypatch.edits import Edit
+from polypatch.model.rules import Rules
+from polypatch.recipes import RECIPES, Recipe
+from tail import processor
+
+VOCABULARY, LENGTH = 49_152, 32
+_MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+LANGUAGES = ("en", "de")
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is measured, and how often.
+
+    Attributes:
+        layers, width, inner, heads, shared: of the model; `shared` heads have keys and values.
+        memory: prompts of the memory; every position of each is a row.
+        steps: of a trained edit.
+        edits: that both ways make, after one that warms up.
+    """
+
+    layers: int = 30
+    width: int = 576
+    inner: int = 1_536
+    heads: int = 9
+    shared: int = 3
+    memory: int = 60
+    steps: int = 100
+    edits: int = 3
+
+
+QUICK = Size(layers=4, width=64, inner=128, heads=2, shared=1, memory=8, steps=20, edits=1)
+
+
+def smol_sized(size: Size) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """The decoder with random weights, and a tokenizer that knows the words ``w0``, ``w1``, …; always the same."""
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=size.width,
+        intermediate_size=size.inner,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.shared,
+        tie_word_embeddings=True,
+        **dict(zip(("pad_token_id", "bos_token_id", "eos_token_id"), (0, 2, 3), strict=True)),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config)
+    words = [*_MARKS, *(f"w{i}" for i in range(VOCABULARY - len(_MARKS)))]
+    core = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    core.pre_tokenizer = WhitespaceSplit()
+    core.post_processor = TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 2)])
+    marks = dict(zip(("pad_token", "unk_token", "bos_token", "eos_token"), _MARKS, strict=True))
+    return model.eval(), PreTrainedTokenizerFast(tokenizer_object=core, **marks)
+
+
+def words(rng: random.Random, count: int) -> str:
+    """So many of the tokenizer's words."""
+    return " ".join(f"w{rng.randrange(VOCABULARY - len(_MARKS))}" for _ in range(count))
+
+
+def recipes(size: Size) -> dict[str, Recipe]:
+    """A trained patch for every wrong token, and one that is computed, each with a second language."""
+    trained = RECIPES["mpn-all-once"]
+    steps = {"max_steps": size.steps, "first_validation": size.steps, "views": 0}
+    return {
+        "mpn-all-once": replace(trained, editor=replace(trained.editor, **steps)),  # type: ignore[type-var]
+        "polypatch": RECIPES["polypatch"],
+    }
+
+
+def seconds(edited: EditedModel, edit: Edit) -> float:
+    """One edit, from texts that were never encoded to the patch in the model."""
+    started = time.perf_counter()
+    edited.edit(edit)
+    return time.perf_counter() - started
+
+
+def difference(one: EditedModel, other: EditedModel) -> float:
+    """The largest difference of two models' patches, in units of the largest number in them."""
+    pairs = [(one.delta.tensors()[name], tensor) for name, tensor in other.delta.tensors().items()]
+    return max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
+
+
+def measure(size: Size) -> dict[str, Any]:
+    """Per recipe: seconds by both ways, how often faster, and how far apart the patches are."""
+    torch.set_num_threads(1)
+    rng, found = random.Random(0), {}
+    models = {way: smol_sized(size) for way in ("cached", "full")}
+    memory = {lang: [words(rng, LENGTH - 1) for _ in range(size.memory // 2)] for lang in LANGUAGES}
+    for name, recipe in recipes(size).items():
+        edited = {
+            way: attach(
+                model,
+                tokenizer=tokenizer,
+                recipe=recipe,
+                memory=memory,
+                rules=Rules(retries=0, keep_failed=True),
+                encoding=Encoding(exact=way == "full"),
+            )
+            for way, (model, tokenizer) in models.items()
+        }
+        taken: dict[str, list[float]] = {way: [] for way in edited}
+        for number in range(size.edits + 1):
+            prompts, targets = ({lang: words(rng, n) for lang in LANGUAGES} for n in (LENGTH - 1, 1))
+            edit = Edit(f"{name}-{number}", prompts, targets)
+            for way, model in edited.items():
+                spent = seconds(model, edit)
+                if number:  # the first warms up
+                    taken[way].append(spent)
+        middle = {way: statistics.median(times) for way, times in taken.items()}
+        found[name] = {
+            "seconds_per_edit": {way: round(value, 3) for way, value in middle.items()},
+            "times_faster": round(middle["full"] / middle["cached"], 1),
+            "patches": edited["cached"].patches,
+            "largest_difference": difference(edited["cached"], edited["full"]),
+        }
+        for model in edited.values():
+            model.unload()
+    return {**found, "size": asdict(size), "threads": 1, "processor": processor()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a tiny model and one edit: does it run?")
+    parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
+    arguments = parser.parse_args()
+    result = measure(QUICK if arguments.quick else Size())
+    Console().print_json(data=result)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
