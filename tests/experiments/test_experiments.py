@@ -105,7 +105,7 @@ def test_the_demos_rows_are_those_of_table_1_on_one_seed():
 
 
 def test_the_table_of_language_models_names_its_layers_and_speaks_the_languages_of_its_data():
-    facts, mlake = (EXPERIMENTS["lm"]("small", Materials("a", f"{data}:b")) for data in ("facts-once", "mlake"))
+    facts = EXPERIMENTS["lm"]("small", Materials("a", "facts-once:b"))
     (table,) = facts.tables
     below = [row for row in table.rows if row.layer is not None]
     assert below

@@ -80,6 +80,7 @@ def language_models(scale: Scale, given: Materials) -> Experiment:
     languages = LANGUAGES.get(data, FACTS)
     memory = () if data in NO_MEMORY else languages
     limit = {"mzsre": QUESTIONS, "mlake": None}.get(data, LIMIT) if small else None
+    runs = (0,) if small and data in LANGUAGES else (0, 1, 2)
     sizes = SIZES if small and data == "mzsre" else {}
     rows = _others(memory, limit) if data in LANGUAGES else _facts(memory, limit)
     tables = [Table(title=TITLE if memory else WITHOUT, rows=tuple(rows), contrasts=CONTRASTS)]
@@ -96,7 +97,8 @@ def language_models(scale: Scale, given: Materials) -> Experiment:
         ),
         spec=BenchSpec(model=given.model, data=given.data, languages=languages, sizes=sizes),
         tables=tuple(tables),
-        **({"seeds": (0,), "orders": (0,)} if small and data in LANGUAGES else {}),
+        seeds=runs,
+        orders=runs,
     )
 
 

@@ -191,8 +191,7 @@ class Workbench:
 
     def stream(self, run: Run) -> list[Edit]:
         """The edits of a run, in its order."""
-        edits = shuffled(self.data.edits, run.order) if run.order is not None else list(self.data.edits)
-        edits = made_in(edits, run.sources)
+        edits = made_in(self.data.edits if run.order is None else shuffled(self.data.edits, run.order), run.sources)
         if run.wrong_in_all:
             texts, only, readout = prompts(edits, run.languages or None), run.languages or None, self.tail.readout
             said = dict(zip(texts, self.tail.predict(texts, UNCHANGED).answers, strict=True))
