@@ -74,8 +74,9 @@ def test_right_is_generated(family):
 
 
 @pytest.mark.slow
-def test_patches_keep_the_laws_on_another_architecture():
-    check("qwen3", KINDS["patches"])
+@pytest.mark.parametrize("family", ["qwen3", "gemma2"])
+def test_patches_keep_the_laws_on_another_architecture(family):
+    check(family, KINDS["patches"])
 
 
 @pytest.mark.slow

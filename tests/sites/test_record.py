@@ -66,10 +66,14 @@ def test_what_cannot_be_played_back_is_left_as_it_is(function):
     assert recorded(function, EXAMPLE) is function
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "electra"])
-def test_a_head_is_played_back(family):
-    """And a copy of the model, or the model once it is in float64, has a record of its own."""
-    model, _ = tiny_model(family)
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [*((one, "classifier") for one in ("bert", "roberta", "distilbert", "electra")), ("gemma2", "causal")],
+)
+def test_a_head_is_played_back(family, kind):
+    """Gemma's, too, which casts a weight to the type it has. A copy of the model, or the model once it is in float64,
+    has a record of its own."""
+    model, _ = tiny_model(family, kind)
     for other in (model, copy.deepcopy(model), copy.deepcopy(model).double()):
         site = FeedForwardSite(other)
         head, rows = site.layer._head, EXAMPLE.repeat(1, 4).to(site.dtype)

@@ -152,11 +152,14 @@ class DiscriminantPatch(Settings):
         steps, q = 0, rows.q[heads]
         look = self.look(q, memory, others)
         for allowed in range(self.tolerance + 1) if len(heads) == 1 else (0,):
-            neuron, more = self._neuron(bank, rows, targets, tail, look, allowed, q if tail.site.lower else None)
+            at = q if tail.site.lower else None
+            neuron, more, held = self._neuron(bank, rows, targets, tail, look, allowed, at)
             steps += more
             if neuron is not None:
                 bank.append(lesson.owner, neuron.key, neuron.bias, neuron.value)
                 return steps, []
+            if more and not held and others is not None:
+                break  # a token alone activates a neuron alike along any key: what no value can say here, none can
         if len(heads) == 1:
             return steps, list(picks)
         left: list[int] = []
@@ -168,14 +171,17 @@ class DiscriminantPatch(Settings):
 
     def _neuron(
         self, bank: PatchBank, rows: Trainable, targets: Tensor, tail: Tail, look: Looks, allowed: int, q: Tensor | None
-    ) -> tuple[Placed | None, int]:
-        """The first neuron along λ and γ under which no more than `allowed` memory rows change; None for none."""
-        steps = 0
+    ) -> tuple[Placed | None, int, bool]:
+        """The first neuron along λ and γ under which no more than `allowed` memory rows change; None for none.
+
+        And the steps, and whether any value gave all rows their classes.
+        """
+        steps, held = 0, False
         for neuron, more, looked in self.candidates(bank, rows, targets, look, allowed, q):
-            steps += more
+            steps, held = steps + more, held or neuron is not None
             if neuron is not None and looked.changes(neuron, bank, tail) <= allowed:
-                return neuron, steps
-        return None, steps
+                return neuron, steps, held
+        return None, steps, held
 
     def look(self, q: Tensor, memory: Memory, others: Tensor | None = None) -> Looks:
         """λ ↦ both memories, and `others`, as the key of the queries [n, d] sees them, each worked out once."""

@@ -109,9 +109,10 @@ def _record(function: Function, given: Tensor) -> Record | None:
     with _Recorder() as recorder:
         result = function(given)
     made = {id(given): 0}
-    for number, call in enumerate(recorder.calls, start=1):
-        if isinstance(call[-1], Tensor):
-            made.setdefault(id(call[-1]), number)
+    for number, (called, args, _, out) in enumerate(recorder.calls, start=1):
+        # What is given back as it was, as `weight.float()` is in float32, was made by nobody.
+        if isinstance(out, Tensor) and (_in_place(called) or not (args and out is args[0])):
+            made.setdefault(id(out), number)
     wanted, steps = {made.get(id(result), 0)}, list[_Step]()
     for number in range(len(recorder.calls), 0, -1):
         function_, args, kwargs, _ = recorder.calls[number - 1]
