@@ -217,11 +217,13 @@ class FrozenTail(Answering):
         if keep and len(rows) > 2048:
             self.encode(rows)  # in long passes, and not slice by slice
         # In slices: the FFN's inner activation is four times as wide as q, and q itself need not be there at once.
-        parts = [torch.empty(0, self.readout.width, dtype=self.site.dtype, device=self.site.device)]
+        take = partial(self.queries, keep=keep)
         with self.site.reading():
-            for start in range(0, len(rows), 2048):
-                parts.append(self._behind(rows[start : start + 2048], change, partial(self.queries, keep=keep)))
-        return torch.cat(parts)
+            parts = [self._behind(rows[i : i + 2048], change, take) for i in range(0, len(rows), 2048)]
+        if len(parts) == 1:
+            return parts[0]  # a vocabulary's are large: no copy
+        none = torch.empty(0, self.readout.width, dtype=self.site.dtype, device=self.site.device)
+        return torch.cat([none, *parts])
 
     def _behind(self, rows: Sequence[Row], change: ChangeFunction, take: Callable[[Sequence[Row]], Queries]) -> Tensor:
         """Logits [n, width] of rows under `change`, from the queries that `take` gives."""
