@@ -21,7 +21,7 @@ FEW = DiscriminantPatch(shrinkages=(0.03,), places=(0.6,), tolerance=1, max_step
 SHORT = {"views": 2, "max_steps": 25, "learning_rate": 3e-3}
 KINDS = {
     "patches": Recipe(DiscriminantPatch(), AllLanguages(), Trigger.ANY),
-    "codebook": Recipe(GRACE(), AllLanguages(), Trigger.ANY),
+    "codebook": Recipe(GRACE(max_steps=20), AllLanguages(), Trigger.ANY),
     "low-rank": Recipe(LoRA(**SHORT), AllLanguages(), Trigger.ANY),
     "weights": Recipe(FineTuning(**SHORT), AllLanguages(), Trigger.ANY),
 }

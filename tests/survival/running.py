@@ -35,27 +35,25 @@ def warm(bench):
     return spec
 
 
-class Child:
-    """A forked process that does a run, as the command line does it."""
+class Forked:
+    """A forked process that calls `work`."""
 
-    def __init__(self, spec, run, folder, *, resume, before=None):
+    def __init__(self, work, before=None):
         self.reading, writing = os.pipe()  # not a file: its disk may be full
         with warnings.catch_warnings():  # newer Pythons warn of forks beside threads; there is one thread that matters
             warnings.simplefilter("ignore")
             self.pid = os.fork()
         if self.pid == 0:
-            self._work(writing, spec, run, folder, resume, before)
+            self._work(writing, work, before)
         os.close(writing)
 
-    def _work(self, writing, spec, run, folder, resume, before):
+    def _work(self, writing, work, before):
         code = 1
         try:
             sys.stdout = sys.stderr = os.fdopen(writing, "w")
             if before is not None:
                 before()
-            bare = not spec.open().data.memory
-            how = {"no_memory": bare, "command": "polypatch edit", "resume": resume}
-            record_run(RunRequest(spec=spec, run=run, folder=folder, **how), EditWatcher(Bars(quiet=True)))
+            work()
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -81,6 +79,18 @@ class Child:
         """Returns the seconds of a processor it took."""
         assert not self.killed()
         return self.seconds
+
+
+class Child(Forked):
+    """One that does a run, as the command line does it."""
+
+    def __init__(self, spec, run, folder, *, resume, before=None):
+        def work():
+            bare = not spec.open().data.memory
+            how = {"no_memory": bare, "command": "polypatch edit", "resume": resume}
+            record_run(RunRequest(spec=spec, run=run, folder=folder, **how), EditWatcher(Bars(quiet=True)))
+
+        super().__init__(work, before)
 
 
 def dying_after(seconds):

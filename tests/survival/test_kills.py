@@ -19,12 +19,14 @@ from polypatch.errors import StoppedError
 from polypatch.experiments.settings import WORLD
 from polypatch.runs import Run, Workbench
 from polypatch.runs.record import RunRequest, record_run
+from polypatch.sites.readouts.readout import ReadoutSettings
 from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
+from speaking import speaker, speaking_edits
 
 from .running import Child, a_moment, assert_readable, dying_after, dying_at, entries, seeded, state, warm
 
-KILLS = int(os.environ.get("POLYPATCH_KILLS", "12"))
+KILLS = int(os.environ.get("POLYPATCH_KILLS", "13"))
 LANGUAGES = ("en", "de", "fr")
 COMMON = {"languages": LANGUAGES, "retries": 1, "trajectory_every": 5}
 TRAINED = {**WORLD, "max_steps": 60}
@@ -35,27 +37,34 @@ RUNS = {
     ),
     "mpn-only, two folds": Run(recipe="mpn-only", settings=TRAINED, folds=2, **COMMON),
     "fine-tuning": Run(recipe="fine-tuning", settings={"views": 0, "max_steps": 5}, keep_failed=True, **COMMON),
+    "a language model": Run(recipe="grace-mpn", settings={"max_steps": 10}, keep_failed=True, languages=LANGUAGES),
 }
 COLD = "mpn-only, two folds"
 """Encodes its texts in every process anew, as the command line does without --cache-dir."""
 
 
-def some_data(edits):
-    """Twelve edits or so, and around them everything that a run may watch."""
+def some_data(edits, texts=30):
+    """Edits, and around them everything that a run may watch."""
+    answers = [edit.target["en"] for edit in edits]
     near = {
-        name: tuple(Labelled(text, f"class-{i % 3}") for i, text in enumerate(tiny_texts(20, seed=seed)))
+        name: tuple(Labelled(text, answers[i % 3]) for i, text in enumerate(tiny_texts(texts * 2 // 3, seed=seed)))
         for seed, name in enumerate(("train", "test", "train.de", "test.de"), start=10)
     }
-    memory, validation = ({lang: tiny_texts(30, seed=n) for n, lang in enumerate(LANGUAGES, start=k)} for k in (20, 30))
-    return EditingData("made", tuple(tiny_edits(edits, LANGUAGES)), memory, validation, near)
+    memory, validation = (
+        {lang: tiny_texts(texts, seed=n) for n, lang in enumerate(LANGUAGES, start=k)} for k in (20, 30)
+    )
+    return EditingData("made", tuple(edits), memory, validation, near)
 
 
 @pytest.fixture(scope="module")
 def specs(quiet_tokenizers):
-    """Open workbenches: one with all texts encoded, one with none."""
-    cold, ready = (Workbench(*tiny_model("bert"), some_data(12)) for _ in range(2))
+    """Open workbenches: one with all texts encoded, one with none; and one of a model that writes."""
+    cold, ready = (Workbench(*tiny_model("bert"), some_data(tiny_edits(12, LANGUAGES))) for _ in range(2))
+    writes = Workbench(*speaker(), some_data(speaking_edits(3), texts=6), readout=ReadoutSettings(None, 4))
     ready.encode()
-    return {name: warm(cold if name == COLD else ready) for name in RUNS}
+    writes.encode()
+    own = {COLD: cold, "a language model": writes}
+    return {name: warm(own.get(name, ready)) for name in RUNS}
 
 
 @pytest.fixture(scope="module")

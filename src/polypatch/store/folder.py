@@ -115,7 +115,8 @@ def _settle(place: Path) -> None:
             discard(aside(place))
         else:
             aside(place).rename(place)
-    sweep(place.parent, glob.escape(shortened(place.name)))
+    for left in (place, aside(place)):
+        sweep(place.parent, glob.escape(shortened(left.name)))
 
 
 def _swap(staging: Path, place: Path) -> None:
