@@ -1,12 +1,16 @@
 """Perplexity and teacher-forced accuracy of an edited language model, against its own forward passes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import polypatch as pp
+from polypatch.data import EditingData
 from polypatch.edits import Edit
 from polypatch.errors import InputError
 from polypatch.evaluation import evaluate, plain_text_perplexity, target_accuracy
+from polypatch.runs.measured import measured
 from polypatch.testing.tiny import tiny_model, tiny_texts
 from speaking import ALL_LANGUAGES, decoder
 
@@ -47,6 +51,15 @@ def test_perplexity_is_that_of_the_models_own_passes(edited):
             before = own_perplexity(edited, texts)
         assert found[lang] == pytest.approx((before, own_perplexity(edited, texts)), rel=1e-4)
     assert found["en"][0] != found["en"][1]
+
+
+def test_a_run_measures_the_perplexity_of_texts_that_no_memory_holds(edited):
+    other = {lang: texts[:1] for lang, texts in TEXTS.items()}
+    data = EditingData("made", tuple(EDITS[:1]), validation=other, held_out=TEXTS)
+    assert measured(edited, EDITS[:1], data, {}).perplexity == plain_text_perplexity(edited, TEXTS)
+    found = measured(edited, EDITS[:1], replace(data, held_out={}), {})
+    assert found.perplexity == plain_text_perplexity(edited, other) != plain_text_perplexity(edited, TEXTS)
+    assert found.teacher_forced == target_accuracy(edited, EDITS[:1])
 
 
 def test_token_accuracy_is_that_of_the_models_own_passes(edited):

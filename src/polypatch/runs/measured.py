@@ -24,6 +24,8 @@ def measured(edited: EditedModel, edits: Sequence[Edit], data: EditingData, conf
         report = replace(report, teacher_forced=target_accuracy(edited, edits))
     if edited.readout.kind != NEXT_TOKENS:
         return report
-    kept = data.validation.items()
-    plain = {lang: [text for text in texts if isinstance(text, str)][:PLAIN] for lang, texts in kept}
+    # What no memory holds, where there is any: of the speaking world that is sentences, and its memory mostly prompts,
+    # whose own words it never learned.
+    given = (data.held_out or data.validation).items()
+    plain = {lang: [text for text in texts if isinstance(text, str)][:PLAIN] for lang, texts in given}
     return replace(report, perplexity=plain_text_perplexity(edited, plain))
