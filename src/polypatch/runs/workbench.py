@@ -169,11 +169,9 @@ class Workbench:
         started, runs = time.perf_counter(), list(runs)
         texts = list(dict.fromkeys(self.texts(runs)))
         tails = [self.tail_at(layer) for layer in dict.fromkeys(run.built().layer for run in runs)] or [self.tail]
-        fresh = sum(tail.encode([row for rows in tail.readout.keep(texts) for row in rows]) for tail in tails)
-        if self.tail.readout.answers is None:  # what it writes is asked for again in every run
-            asked = list(dict.fromkeys(self.data.asked(self._edits(runs))))
-            said = [(tail, tail.answer_rows(asked, UNCHANGED)) for tail in tails]
-            fresh += sum(tail.encode([row for rows in answers for row in rows]) for tail, answers in said)
+        asked = self.data.asked(self._edits(runs)) if self.tail.readout.answers is None else []  # in each run again
+        parts = ((tail, [*tail.readout.keep(texts), *tail.answer_rows(asked, UNCHANGED)]) for tail in tails)
+        fresh = sum(tail.encode([row for rows in part for row in rows]) for tail, part in parts)
         return Encoded(len(texts), fresh, tails[0].cache.summary(), time.perf_counter() - started)
 
     def texts(self, runs: Sequence[Run] = ()) -> list[Text]:
