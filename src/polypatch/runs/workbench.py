@@ -109,9 +109,7 @@ class BenchSpec:
         if self.parallel:
             texts = read_aligned(Path(self.parallel), data.edits[0].source if data.edits else "en")
             data = dataclasses.replace(data, parallel=texts)
-        if self.double:
-            model = model.double()
-        model = model.to(device_named(self.device))
+        model = (model.double() if self.double else model).to(device_named(self.device))
         readout = ReadoutSettings(None, self.most, self.chat)
         encoding = stage("encoding")
         return Workbench(model, tokenizer, data, cache_dir=cache, half=self.half, encoding=encoding, readout=readout)
@@ -242,8 +240,7 @@ class Workbench:
             "configuration": configuration(site),
             "tokenizer": tokenizer_fingerprint(tokens.tokenizer),
             "longest input": tokens.max_length,
-            **self.tail.readout.settings,
-            **self.tail.readout.marks,
+            **{**self.tail.readout.settings, **self.tail.readout.marks},
             **dataclasses.asdict(run),  # one by one, so that what differs is named
             "edits": _digest([[record_from_edit(edit) for edit in part] for part in parts]),
             "memory and probe texts": _digest(texts),
