@@ -240,7 +240,8 @@ class Workbench:
             "configuration": configuration(site),
             "tokenizer": tokenizer_fingerprint(tokens.tokenizer),
             "longest input": tokens.max_length,
-            **{**self.tail.readout.settings, **self.tail.readout.marks},
+            **self.tail.readout.settings,
+            **self.tail.readout.marks,
             **dataclasses.asdict(run),  # one by one, so that what differs is named
             "edits": _digest([[record_from_edit(edit) for edit in part] for part in parts]),
             "memory and probe texts": _digest(texts),
