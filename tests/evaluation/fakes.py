@@ -21,7 +21,7 @@ LABELS = {0: "no", 1: "yes"}
 class FakeReadout:
     """Of a model that writes freely, with a token for each character; case and accents are lost, and length is not."""
 
-    answers = None
+    answers, blank = None, "-"
 
     def ask(self, texts, answers, via=()):
         if any(len(answer) > 40 for answer in answers):
