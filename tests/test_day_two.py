@@ -5,7 +5,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,22 +15,30 @@ from pages import blocks_of, require_shown
 from polypatch.store.artefact import read_artefact
 from polypatch.testing.bits import same_tensors
 from voice_commands import CALLS, LANGUAGES, write_files
+from warm import warm_bin
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "day-two.md"
 
 
-def run(how, code, folder):
-    program = ["bash", "-c", code] if how == "bash" else [sys.executable, "-W", "error", "-c", code]
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "COLUMNS": "80",
-        "OMP_NUM_THREADS": "1",
-        "TERM": "dumb",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    }
+ENVIRONMENT = {
+    **os.environ,
+    "COLUMNS": "80",
+    "OMP_NUM_THREADS": "1",
+    "TERM": "dumb",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+
+
+def run(how, code, folder, commands):
+    environment = {**ENVIRONMENT, "PATH": f"{commands}:{os.environ['PATH']}"}
     ran = subprocess.run(
-        program, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        ["bash" if how == "bash" else commands / "warm-python", "-c", code],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, f"{code}\n{ran.stdout}"
     lines = (line.rstrip() for line in ran.stdout.splitlines())
@@ -44,7 +51,8 @@ def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("day-two")
     write_files(folder)
     blocks = blocks_of(PAGE)
-    outputs = [run(block["how"], block["code"], folder) for block in blocks]
+    with warm_bin(tmp_path_factory.mktemp("bin"), ENVIRONMENT) as commands:
+        outputs = [run(block["how"], block["code"], folder, commands) for block in blocks]
     return folder, blocks, outputs
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pages import blocks_of, require_shown
+from warm import warm_bin
 
 TUTORIAL = Path(__file__).resolve().parents[1] / "docs" / "tutorial.md"
 
@@ -33,11 +34,15 @@ def test_the_tutorial_does_what_it_says(shared, tmp_path):
     }
     functions = "\n".join(re.findall(r"^edit\(\) \{.*?^\}$", text, flags=re.MULTILINE | re.DOTALL))
     outputs = []
-    for block in blocks:
-        script = f"{functions}\n{block['code']}"
-        ran = subprocess.run(
-            ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert ran.returncode == 0, f"{block['code']}\n{ran.stdout}\n{ran.stderr}"
-        outputs.append("".join(f"{line.rstrip()}\n" for line in ran.stdout.splitlines()))
+    (bin_folder := tmp_path / "bin").mkdir()
+    (folder := tmp_path / "tutorial").mkdir()
+    with warm_bin(bin_folder, environment) as commands:
+        for block in blocks:
+            script = f"{functions}\n{block['code']}"
+            killed = "kill -9" in script  # a real process is
+            path = environment["PATH"] if killed else f"{commands}:{environment['PATH']}"
+            how = {"cwd": folder, "env": {**environment, "PATH": path}, "capture_output": True, "text": True}
+            ran = subprocess.run(["bash", "-c", script], **how, check=False)
+            assert ran.returncode == 0, f"{block['code']}\n{ran.stdout}\n{ran.stderr}"
+            outputs.append("".join(f"{line.rstrip()}\n" for line in ran.stdout.splitlines()))
     require_shown(TUTORIAL, blocks, outputs)
