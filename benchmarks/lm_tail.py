@@ -1,7 +1,7 @@
 """How much faster a language model is edited from cached queries than by full forward passes: whole edits, both ways.
 
-A random decoder of SmolLM2-135M's shape; prompts of 32 tokens in two languages, an answer of one word and its end. Both
-ways make the same edits by the same recipe, one after the other in turns, and must come to the same patches.
+A random decoder, prompts of 32 tokens in two languages, an answer of one word and its end. Both ways make the same
+edits by the same recipe, one after the other in turns, and must come to the same patches.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES, Recipe
 from tail import processor
 
-VOCABULARY, LENGTH = 49_152, 32
+LENGTH = 32
 _MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 LANGUAGES = ("en", "de")
 
@@ -40,41 +40,50 @@ class Size:
     """What is measured, and how often.
 
     Attributes:
-        layers, width, inner, heads, shared: of the model; `shared` heads have keys and values.
+        vocabulary, layers, width, inner, heads, shared: of the model; so many heads share their keys and values.
         memory: prompts of the memory; every position of each is a row.
         steps: of a trained edit.
         edits: that both ways make, after one that warms up.
     """
 
-    layers: int = 30
+    vocabulary: int = 32_000
+    layers: int = 12
     width: int = 576
     inner: int = 1_536
     heads: int = 9
     shared: int = 3
-    memory: int = 60
-    steps: int = 100
-    edits: int = 3
+    memory: int = 40
+    steps: int = 50
+    edits: int = 2
 
 
-QUICK = Size(layers=4, width=64, inner=128, heads=2, shared=1, memory=8, steps=20, edits=1)
+QUICK = {
+    "tiny": Size(vocabulary=500, layers=2, width=64, inner=128, heads=2, shared=1, memory=8, steps=5, edits=1),
+}
+SHAPES = {
+    "12 layers of 576, vocabulary 32,000": Size(),
+    "32 layers of 960, vocabulary 49,152": Size(vocabulary=49_152, layers=32, width=960, inner=2_560, heads=15),
+}
+"""The second is SmolLM2-360M's."""
 
 
-def smol_sized(size: Size) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+def random_decoder(size: Size) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """The decoder with random weights, and a tokenizer that knows the words ``w0``, ``w1``, …; always the same."""
     config = LlamaConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=size.vocabulary,
         hidden_size=size.width,
         intermediate_size=size.inner,
         num_hidden_layers=size.layers,
         num_attention_heads=size.heads,
-        num_key_value_heads=size.shared,
+        num_key_value_heads=size.heads // size.shared,
         tie_word_embeddings=True,
+        initializer_range=0.2,  # so that a word can be as sure as an edit wants it
         **dict(zip(("pad_token_id", "bos_token_id", "eos_token_id"), (0, 2, 3), strict=True)),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = LlamaForCausalLM(config)
-    words = [*_MARKS, *(f"w{i}" for i in range(VOCABULARY - len(_MARKS)))]
+    words = [*_MARKS, *(f"w{i}" for i in range(size.vocabulary - len(_MARKS)))]
     core = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     core.pre_tokenizer = WhitespaceSplit()
     core.post_processor = TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 2)])
@@ -82,9 +91,9 @@ def smol_sized(size: Size) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     return model.eval(), PreTrainedTokenizerFast(tokenizer_object=core, **marks)
 
 
-def words(rng: random.Random, count: int) -> str:
+def words(rng: random.Random, count: int, size: Size) -> str:
     """So many of the tokenizer's words."""
-    return " ".join(f"w{rng.randrange(VOCABULARY - len(_MARKS))}" for _ in range(count))
+    return " ".join(f"w{rng.randrange(size.vocabulary - len(_MARKS))}" for _ in range(count))
 
 
 def recipes(size: Size) -> dict[str, Recipe]:
@@ -100,7 +109,7 @@ def recipes(size: Size) -> dict[str, Recipe]:
 def seconds(edited: EditedModel, edit: Edit) -> float:
     """One edit, from texts that were never encoded to the patch in the model."""
     started = time.perf_counter()
-    edited.edit(edit)
+    edited.edit([edit])
     return time.perf_counter() - started
 
 
@@ -114,8 +123,8 @@ def measure(size: Size) -> dict[str, Any]:
     """Per recipe: seconds by both ways, how often faster, and how far apart the patches are."""
     torch.set_num_threads(1)
     rng, found = random.Random(0), {}
-    models = {way: smol_sized(size) for way in ("cached", "full")}
-    memory = {lang: [words(rng, LENGTH - 1) for _ in range(size.memory // 2)] for lang in LANGUAGES}
+    models = {way: random_decoder(size) for way in ("cached", "full")}
+    memory = {lang: [words(rng, LENGTH - 1, size) for _ in range(size.memory // 2)] for lang in LANGUAGES}
     for name, recipe in recipes(size).items():
         edited = {
             way: attach(
@@ -130,7 +139,7 @@ def measure(size: Size) -> dict[str, Any]:
         }
         taken: dict[str, list[float]] = {way: [] for way in edited}
         for number in range(size.edits + 1):
-            prompts, targets = ({lang: words(rng, n) for lang in LANGUAGES} for n in (LENGTH - 1, 1))
+            prompts, targets = ({lang: words(rng, n, size) for lang in LANGUAGES} for n in (LENGTH - 1, 1))
             edit = Edit(f"{name}-{number}", prompts, targets)
             for way, model in edited.items():
                 spent = seconds(model, edit)
@@ -145,7 +154,7 @@ def measure(size: Size) -> dict[str, Any]:
         }
         for model in edited.values():
             model.unload()
-    return {**found, "size": asdict(size), "threads": 1, "processor": processor()}
+    return {**found, "size": asdict(size)}
 
 
 def main() -> None:
@@ -153,7 +162,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tiny model and one edit: does it run?")
     parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
     arguments = parser.parse_args()
-    result = measure(QUICK if arguments.quick else Size())
+    shapes = {name: measure(size) for name, size in (QUICK if arguments.quick else SHAPES).items()}
+    result = {"shapes": shapes, "threads": 1, "processor": processor()}
     Console().print_json(data=result)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
