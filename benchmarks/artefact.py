@@ -7,7 +7,6 @@ the base model by a hash over all of its weights, costs the same for one edit as
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import statistics
@@ -26,7 +25,6 @@ from mbert_sized import mbert_sized
 from polypatch.deltas import PatchBank
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
-from polypatch.files import write_atomic
 from polypatch.model.step import now
 from polypatch.outcomes import EditOutcome, EditRecord
 from polypatch.recipes import RECIPES, recipe_to_plain
@@ -35,7 +33,7 @@ from polypatch.sites.encoding.fingerprint import model_fingerprint
 from polypatch.store.artefact import read_artefact
 from polypatch.store.cut import without
 from polypatch.store.write import write_artefact
-from tail import processor
+from tail import keep, processor
 
 LANGUAGES = ("en", "de", "fr", "es", "zh", "ar")
 TARGET_MS = 100.0
@@ -119,9 +117,7 @@ def main() -> None:
     Console().print(table)
     met = "met" if found["revert_ms"] < TARGET_MS else "MISSED"
     print(f"revert of one edit after loading: {found['revert_ms']:.1f} ms (target below {TARGET_MS:.0f} ms: {met})")
-    write_atomic(
-        args.out, (json.dumps({"edits": args.edits, **found, "processor": processor()}, indent=2) + "\n").encode()
-    )
+    keep({"edits": args.edits, **found, "processor": processor()}, args.out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ one text alone, and smaller passes for many. The variants take turns in one proc
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import statistics
@@ -25,12 +24,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from mbert_sized import mbert_sized
-from polypatch.files import write_atomic
 from polypatch.sites import FeedForwardSite, FrozenTail
 from polypatch.sites.encoding.encoder import Encoder
 from polypatch.testing import tiny_model, tiny_texts
 from polypatch.world import load_world
-from tail import processor
+from tail import keep, processor
 
 AS_THEY_COME = 32
 MANY = 100_000
@@ -104,9 +102,7 @@ def main() -> None:
         many = [f"{row[f'many, {way}']:.0f}" for way in ("now", "before")]
         table.add_row(row["model"], *ones, *many, f"{row['one, ratio']:.2f}, {row['many, ratio']:.2f}")
     Console(width=120).print(table)
-    if asked.out:
-        found = {"processor": processor(), "torch": torch.__version__, "rows": rows}
-        write_atomic(asked.out, (json.dumps(found, indent=2) + "\n").encode())
+    keep({"processor": processor(), "torch": torch.__version__, "rows": rows}, asked.out)
 
 
 if __name__ == "__main__":

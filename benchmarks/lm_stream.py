@@ -7,7 +7,6 @@ of the stream and behind its first ten, one model after the other in one process
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ from polypatch.edits import Edit
 from polypatch.evaluation import evaluate
 from polypatch.experiments.language_models import FACTS
 from polypatch.runs import BenchSpec, Run, Workbench
-from tail import processor
+from tail import keep, processor
 
 FEW = 10
 
@@ -106,9 +105,7 @@ def main() -> None:
     run = Run(recipe="polypatch", memory_languages=FACTS, order=0, allow_contradictions=True)
     result = measure(spec.open(), replace(run, limit=arguments.edits + arguments.probes), arguments.probes)
     Console().print_json(data=result)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    keep(result, arguments.out)
 
 
 if __name__ == "__main__":

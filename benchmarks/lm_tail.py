@@ -7,7 +7,6 @@ edits by the same recipe, one after the other in turns, and must come to the sam
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import time
@@ -28,7 +27,7 @@ from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
 from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES, Recipe
-from tail import processor
+from tail import keep, processor
 
 LENGTH = 32
 _MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -165,9 +164,7 @@ def main() -> None:
     shapes = {name: measure(size) for name, size in (QUICK if arguments.quick else SHAPES).items()}
     result = {"shapes": shapes, "threads": 1, "processor": processor()}
     Console().print_json(data=result)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    keep(result, arguments.out)
 
 
 if __name__ == "__main__":

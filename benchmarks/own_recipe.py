@@ -7,7 +7,6 @@ whose queries are drawn from the memory's own cloud and are in the cache already
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import time
@@ -23,7 +22,7 @@ from mbert_sized import mbert_sized, random_text, realistic_queries
 from polypatch.editors import DiscriminantPatch, Editor, Lesson, Memory, MemoryRows, TPatcher
 from polypatch.editors.widths import fitted
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, Row
-from tail import processor
+from tail import keep, processor
 
 EDITORS: dict[str, Editor] = {
     "polypatch": DiscriminantPatch(),
@@ -127,9 +126,7 @@ def main() -> None:
     arguments = parser.parse_args()
     result = measure(2, 4_000, 1_000) if arguments.quick else measure(5, 40_000, 10_000)
     Console().print_json(data=result)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    keep(result, arguments.out)
 
 
 if __name__ == "__main__":

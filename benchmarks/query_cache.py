@@ -25,11 +25,10 @@ from rich.table import Table
 from safetensors.torch import load_file
 
 from mbert_sized import mbert_sized, random_text, realistic_queries
-from polypatch.files import write_atomic
 from polypatch.sites import FeedForwardSite, FrozenTail, Queries, Row
 from polypatch.sites.encoding.query_cache import QueryCache
 from polypatch.sites.tails import frozen_tail
-from tail import processor
+from tail import keep, processor
 
 D = 768
 MEMORY = 40_000
@@ -235,7 +234,7 @@ def main() -> None:
         return
     result = measure(args.texts, args.encoded)
     show(result)
-    write_atomic(args.out, (json.dumps(rounded(result), indent=2) + "\n").encode())
+    keep(rounded(result), args.out)
 
 
 if __name__ == "__main__":

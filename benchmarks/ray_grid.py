@@ -27,10 +27,9 @@ from polypatch.evaluation import Report
 from polypatch.experiments.rows import paper_rows
 from polypatch.experiments.settings import FINE_TUNING, WORLD
 from polypatch.experiments.table1 import LANGUAGES
-from polypatch.files import write_atomic
 from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, cluster, execute
 from query_cache import rounded
-from tail import processor
+from tail import keep, processor
 
 THREE = range(3)
 
@@ -152,7 +151,7 @@ def main() -> None:
         f"process ({found['in_process_over_ray']:.2f} times as long); {len(found['killed'])} worker killed, "
         f"{found['retries']} job done again; {found['same_reports']} of {found['reports']} reports are the same"
     )
-    write_atomic(args.out, (json.dumps(rounded(found), indent=2) + "\n").encode())
+    keep(rounded(found), args.out)
     if found["same_reports"] != found["reports"] or not found["retries"]:
         raise SystemExit("the grids differ, or no job was done again")
 

@@ -9,7 +9,6 @@ The hooks are timed alone as well, right after a forward pass, when the processo
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import statistics
@@ -29,10 +28,9 @@ from torch import Tensor, nn
 
 from mbert_sized import LENGTH, VOCABULARY, mbert_sized
 from polypatch.deltas import PatchBank
-from polypatch.files import write_atomic
 from polypatch.sites import FeedForwardSite
 from polypatch.sites.hooks import Hooks
-from tail import processor
+from tail import keep, processor
 
 PATCHES = (0, 100, 1_000, 10_000)
 BATCHES = {1: 8, 32: 1}
@@ -185,8 +183,7 @@ def main() -> None:
     arguments = parser.parse_args()
     result = run(arguments.rounds)
     show(result)
-    if arguments.out:
-        write_atomic(arguments.out, (json.dumps(result, indent=2) + "\n").encode())
+    keep(result, arguments.out)
 
 
 if __name__ == "__main__":

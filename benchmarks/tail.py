@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 # Spinning workers of an idle pool steal the core from whatever runs next; read when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -32,6 +33,7 @@ from torch import Tensor
 from mbert_sized import mbert_sized, random_text, realistic_queries
 from polypatch.editors import Lesson, Memory, MemoryRows, TPatcher
 from polypatch.editors.widths import PUBLISHED_WIDTH, fitted, settings_for
+from polypatch.files import write_atomic
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, Tail
 
 
@@ -222,6 +224,12 @@ def processor() -> str:
     return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
 
 
+def keep(result: dict[str, Any], out: Path | None) -> None:
+    """Write the figures to a file, where one is named."""
+    if out is not None:
+        write_atomic(out, (json.dumps(result, indent=2) + "\n").encode())
+
+
 def rounded(numbers: dict[str, float], factor: float = 1.0) -> dict[str, float]:
     return {name: round(factor * number, 3) for name, number in numbers.items()}
 
@@ -244,9 +252,7 @@ def main() -> None:
     arguments = parser.parse_args()
     result = run(QUICK if arguments.quick else Size())
     show(result)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    keep(result, arguments.out)
 
 
 if __name__ == "__main__":
