@@ -107,7 +107,7 @@ class FrozenTail(Answering):
                 self.upper = above(site.model, site.anatomy)
             except UnsupportedModelError as error:
                 self.why = str(error)
-        self.unedited = Unedited() if self.upper is None else None
+        self.unedited = Unedited() if self.upper is None and self.readout.answers is None else None
         if check:
             self.check()
 

@@ -56,7 +56,7 @@ class Answering:
     site: FeedForwardSite
     readout: Readout
     unedited: Unedited | None = None
-    """What is known of the model as it stands; None where more is behind the site than its own row."""
+    """What is known of the model as it stands; None for classes, or where more is behind it than a row."""
 
     def queries(self, rows: Sequence[Row]) -> Queries:
         """What the site reads of rows in eval mode."""
@@ -74,7 +74,7 @@ class Answering:
             change: the edits.
             wanted: n ids whose probability is asked for; without, that of what is said.
         """
-        if self.unedited is None or change is UNCHANGED or self.readout.answers is not None:
+        if self.unedited is None or change is UNCHANGED:
             return self._said(rows, change, wanted)
         cuts = range(0, max(len(rows), 1), FELT)
         parts = [self._sparing(rows[i : i + FELT], change, wanted[i : i + FELT], self.unedited) for i in cuts]
