@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from polypatch import attach, edit_stream
 from polypatch.data.memory import MemoryTexts
-from polypatch.editors import DiscriminantPatch, FineTuning, Lesson, MemoryRows
+from polypatch.editors import DiscriminantPatch, FineTuning, Lesson, Memory, MemoryRows
 from polypatch.editors.discriminant import _halves
+from polypatch.editors.keys import discriminant
 from polypatch.editors.moments import Moments
 from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.model.rules import Rules
@@ -60,7 +61,7 @@ def test_moments_follow_a_memory_that_is_cut():
 
 def test_the_key_is_the_linear_discriminant():
     memory, q = MemoryRows([""] * 200, rows(200)), rows(3, seed=5)
-    key = DiscriminantPatch(scatter=2.0)._key(q, memory, 0.1)
+    key = discriminant(q, memory, 0.1, scatter=2.0)
     inside = torch.cov(q.T.double(), correction=0)
     total = torch.cov(memory.rows.T.double(), correction=0)
     mean = memory.rows.double().mean(0)
@@ -90,14 +91,14 @@ KINDS = st.sampled_from(["same", "rank one", "shifted", "zero"])
 def test_a_memory_and_edits_that_span_nothing_still_give_a_key(kind, n, edited, m, size, apart):
     memory, q = MemoryRows([""] * n, size * flat(kind, n, 7)), size * flat(edited, m, 8 if apart else 7)
     away = q.double().mean(0) - (memory.rows.double().mean(0) if n else 0.0)
-    key = DiscriminantPatch()._key(q, memory, 0.00003)  # was an exception from the Cholesky factor
+    key = discriminant(q, memory, 0.00003, scatter=4.0)  # was an exception from the Cholesky factor
     if float(away.norm()) > 1e-5 * size:
         assert float(key.double() @ away) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_queries_that_are_not_finite_are_refused():
     with pytest.raises(InputError, match="not finite"):
-        DiscriminantPatch()._key(rows(2) / 0, MemoryRows([""] * 9, rows(9)), 0.03)
+        discriminant(rows(2) / 0, MemoryRows([""] * 9, rows(9)), 0.03, scatter=4.0)
 
 
 @pytest.mark.parametrize(
@@ -278,3 +279,40 @@ def test_it_grows_patches_and_nothing_else(edited):
 def test_settings_that_make_no_neuron_are_refused(settings, said):
     with pytest.raises(ValueError, match=said):
         DiscriminantPatch(**settings)
+
+
+def on_a_sphere(n, d, seed):
+    made = rows(n, d, seed)
+    return made / made.norm(dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize("where", ["memory", "others"])
+def test_a_text_beside_rows_that_are_all_but_its_equals_is_told_from_them_in_a_few_rounds(where):
+    """Of points on a sphere each is apart from all others, and the discriminant of the whole memory does not see it."""
+    q, few = on_a_sphere(1, 64, seed=1), on_a_sphere(5, 64, seed=4)
+    close = q + 0.15 * on_a_sphere(4, 64, seed=2)
+    close, far = close / close.norm(dim=1, keepdim=True), on_a_sphere(2000, 64, seed=3)
+    train, others = (torch.cat([far, close]), few) if where == "memory" else (far, close)
+    whole = Memory(MemoryRows([""] * len(train), train), MemoryRows([""] * 5, few))
+
+    def gaps(editor):
+        for look, allowed in editor._looks(q, whole, others):
+            looked = look(editor.shrinkages[-1])
+            yield float((q @ looked.key).min() - looked.loudest(allowed))
+
+    editor = DiscriminantPatch(tolerance=0)
+    assert max(gaps(dataclasses.replace(editor, near_rounds=0))) < editor.separation
+    assert max(gaps(editor)) > editor.separation
+
+
+def test_a_key_is_the_blinder_along_a_row_the_oftener_it_stands_there():
+    memory, q = MemoryRows([""] * 500, rows(500)), rows(1, seed=5)
+    near = q + 0.3 * rows(2, seed=6)
+    mean = memory.rows.double().mean(0)
+    found = []
+    for often in (0, 1, 40):
+        key = discriminant(q, memory, 0.03, 4.0, near.repeat(often, 1)).double()
+        assert float((q.double()[0] - mean) @ key) == pytest.approx(1.0, abs=1e-5)
+        found.append(float(((near - mean) @ key).abs().max()))
+    assert found[0] > 0.5
+    assert found[2] < 0.1 < found[1] < found[0]

@@ -22,19 +22,15 @@ from torch import Tensor
 
 from polypatch.deltas import Delta, PatchBank
 from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Rate, Steps, Weight, expect
-from polypatch.editors.memory import Memory, MemoryRows
+from polypatch.editors.keys import discriminant
+from polypatch.editors.memory import Memory
 from polypatch.editors.placed import Look, Placed
 from polypatch.editors.values import Aim, projected, trained
-from polypatch.errors import InputError
 from polypatch.settings import Range, Settings, above, at_least, below, between
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail, Trainable
 
 ROUNDS = 3
 """So often the tokens of an answer that are still wrong get a neuron more."""
-
-FLOOR = 1e-9
-"""Of the ridge, in units of the queries' mean square: a memory of one text, or of equal ones, has no covariance. Far
-above the rounding of sums in float64, far below λ times any covariance that tells texts apart."""
 
 
 class Candidate(NamedTuple):
@@ -73,6 +69,8 @@ class DiscriminantPatch(Settings):
         confidence: the probability that the wanted class gets, at least; 0 asks for the lead alone. Where `max_steps`
             do not reach it, an answer that is right stays all the same: `EditOutcome.confidence` says how sure it is.
         max_steps: projections for the value.
+        near_rounds: where that does not help either, so often the key is worked out anew, each time blind along more of
+            the rows that are as loud as the text.
         separation: least distance of the quietest edit row from the loudest memory row, in units of the distance of the
             edit's mean from the memory's; nearer ones are not held apart by one neuron.
         memory_copies: how often each row of a finished edit counts in the memory; 0 leaves past edits unprotected.
@@ -83,6 +81,7 @@ class DiscriminantPatch(Settings):
     scatter: Weight = 4.0
     places: Annotated[tuple[Annotated[float, below(1)], ...], at_least(1)] = (0.6, 0.8)
     tolerance: Annotated[int, between(0, 1000)] = 6
+    near_rounds: Annotated[int, between(0, 1000)] = 25
     loudness: Annotated[float, above(0)] = 4.0
     margin: Annotated[float, above(0)] = 1.0
     confidence: Annotated[float, Range(0, 1, without_most=True)] = 0.6
@@ -150,16 +149,15 @@ class DiscriminantPatch(Settings):
             return 0, []  # an earlier group's neuron has mended this one as well
         heads = lesson.firsts(picks) if tail.site.lower else list(range(len(picks)))
         steps, q = 0, rows.q[heads]
-        look = self.look(q, memory, others)
-        for allowed in range(self.tolerance + 1) if len(heads) == 1 else (0,):
-            at = q if tail.site.lower else None
+        at = q if tail.site.lower else None
+        for look, allowed in self._looks(q, memory, others):
             neuron, more, held = self._neuron(bank, rows, targets, tail, look, allowed, at)
             steps += more
             if neuron is not None:
                 bank.append(lesson.owner, neuron.key, neuron.bias, neuron.value)
                 return steps, []
-            if more and not held and others is not None:
-                break  # a token alone activates a neuron alike along any key: what no value can say here, none can
+            if more and not held:
+                break  # what no value can say here, none can along another key: it activates a text alone alike
         if len(heads) == 1:
             return steps, list(picks)
         left: list[int] = []
@@ -183,9 +181,34 @@ class DiscriminantPatch(Settings):
                 return neuron, steps, held
         return None, steps, held
 
-    def look(self, q: Tensor, memory: Memory, others: Tensor | None = None) -> Looks:
+    def look(self, q: Tensor, memory: Memory, others: Tensor | None = None, near: Tensor | None = None) -> Looks:
         """λ ↦ both memories, and `others`, as the key of the queries [n, d] sees them, each worked out once."""
-        return functools.cache(lambda shrinkage: Look(self._key(q, memory.train, shrinkage), memory, others))
+
+        @functools.cache
+        def looked(shrinkage: float) -> Look:
+            return Look(discriminant(q, memory.train, shrinkage, self.scatter, near), memory, others)
+
+        return looked
+
+    def _looks(self, q: Tensor, memory: Memory, others: Tensor | None) -> Iterator[tuple[Looks, int]]:
+        """What to try in turn, and how many memory rows may change.
+
+        A single text that still cannot be told apart gets keys that are blind to what is louder than it, or all but:
+        of queries of one length none is a mean of others, so it can be told from any that is not its equal.
+        """
+        look, near = self.look(q, memory, others), q[:0]
+        yield look, 0
+        if len(q) > 1:
+            return
+        for allowed in range(1, self.tolerance + 1):
+            yield look, allowed
+        for _ in range(self.near_rounds):
+            loud = look(self.shrinkages[-1]).near(q)
+            if not len(loud):
+                return
+            near = torch.cat([near, loud])
+            look = self.look(q, memory, others, near)
+            yield look, 0
 
     def candidates(
         self,
@@ -223,31 +246,6 @@ class DiscriminantPatch(Settings):
                 start = value if q is not None else None  # much the same along another key
                 if q is not None and not held:
                     return  # what one value cannot say along this key, it cannot along another
-
-    def _key(self, q: Tensor, rows: MemoryRows, shrinkage: float) -> Tensor:
-        """The discriminant direction, scaled so that the edit's mean is at 1 from the memory's. [n, d] -> [d].
-
-        Raises:
-            InputError: the queries are not finite.
-        """
-        mean, spread = rows.moments.of(rows) if rows.used else _no_moments(q)
-        inside = q.double() - q.double().mean(0)
-        away = q.double().mean(0) - mean
-        floor = FLOOR * float(q.double().square().mean() + mean.square().mean())
-        ridge = max(shrinkage * float(spread.diagonal().mean()), floor)
-        spread = spread + self.scatter * (inside.T @ inside) / len(q)
-        spread.diagonal().add_(ridge)
-        if not bool(spread.isfinite().all()):
-            raise InputError("the model's hidden states of these texts are not finite numbers; look at its weights")
-        # Without a check: it fails only where all queries are 0, and then the key is NaN, which tells nothing apart.
-        factor = torch.linalg.cholesky_ex(spread).L
-        key = torch.cholesky_solve(away.unsqueeze(1), factor).squeeze(1)
-        return (key / key.dot(away)).to(q)
-
-
-def _no_moments(q: Tensor) -> tuple[Tensor, Tensor]:
-    """Of a memory without rows: nothing to be told from, in any direction."""
-    return q.new_zeros(q.shape[1]).double(), torch.eye(q.shape[1], dtype=torch.float64, device=q.device)
 
 
 def _halves(q: Tensor, picks: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -21,6 +21,13 @@ FAINT = 1e-7
 """Of an activation; what is less adds nothing either."""
 
 
+NEAR = 0.05
+"""How much quieter than a text a row may be that its key should not see, in the unit of `separation`."""
+
+AT_ONCE = 100
+"""Such rows of a memory, at most."""
+
+
 @functools.cache
 def silent_below(activation: Callable[[Tensor], Tensor]) -> float:
     """The pre-activation below which an activation is silent: −6, or less where it dies down slowly, as SiLU does."""
@@ -73,7 +80,8 @@ class Look:
     def __init__(self, key: Tensor, memory: Memory, beside: Tensor | None = None) -> None:
         train, validation = memory.train, memory.validation
         self.key = key
-        self.beside = None if beside is None or not len(beside) else beside @ key
+        self.others = key.new_empty(0, len(key)) if beside is None else beside
+        self.beside = self.others @ key
         self.parts = [
             (part, part.rows[:used] @ key) for part, used in ((train, train.used), (validation, validation.base))
         ]
@@ -82,7 +90,16 @@ class Look:
         """The largest q·k but for `allowed` rows of the memory."""
         z = torch.cat([z for _, z in self.parts])
         loud = z.topk(min(allowed + 1, len(z))).values[-1] if len(z) else z.new_tensor(0.0)
-        return loud if self.beside is None else torch.maximum(loud, self.beside.max())
+        return torch.maximum(loud, self.beside.max()) if len(self.beside) else loud
+
+    def near(self, q: Tensor) -> Tensor:
+        """Rows [m, d] of the memory, and of those beside, that are all but as loud as the queries [n, d], or louder."""
+        edge = (q @ self.key).min() - NEAR
+        found = []
+        for rows, z in ((part.rows, z) for part, z in self.parts):
+            loud, order = z.topk(min(AT_ONCE, len(z)))
+            found.append(rows[order[loud > edge]])
+        return torch.cat([*found, self.others[self.beside > edge]])
 
     @torch.no_grad()
     def changes(self, neuron: Placed, bank: PatchBank, tail: Tail) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import torch
@@ -38,8 +39,17 @@ def projected(neuron: Placed, rows: Trainable, targets: Tensor, aim: Aim) -> tup
 
     Each step projects v onto what is wanted of the row that lacks most, which is linearised: with s(v) its lead
     over the largest other id, wanted to be m, or its log-odds, wanted to be log(c ÷ (1 − c)),
-    v ← v + (wanted − s) ∇s ÷ ‖∇s‖², a passive-aggressive step.
+    v ← v + (wanted − s) ∇s ÷ ‖∇s‖², a passive-aggressive step. What is said rarely never becomes so likely, however
+    long the value; where the steps end without the answers, the lead alone is asked for, from the start again.
     """
+    value, steps, held = _projected(neuron, rows, targets, aim)
+    if held or aim.log_odds == -math.inf:
+        return value, steps, held
+    value, more, held = _projected(neuron, rows, targets, dataclasses.replace(aim, log_odds=-math.inf))
+    return value, steps + more, held
+
+
+def _projected(neuron: Placed, rows: Trainable, targets: Tensor, aim: Aim) -> tuple[Tensor, int, bool]:
     value = neuron.value
     picks = torch.arange(len(targets), device=targets.device)
     for step in range(aim.max_steps + 1):
