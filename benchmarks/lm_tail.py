@@ -1,6 +1,6 @@
 """How much faster a language model is edited from cached queries than by full forward passes: whole edits, both ways.
 
-A random decoder, prompts of 32 tokens in two languages, an answer of one word and its end. Both ways make the same
+A random decoder, prompts of so many tokens in two languages, an answer of one word and its end. Both ways make the same
 edits by the same recipe, one after the other in turns, and must come to the same patches.
 """
 
@@ -29,7 +29,6 @@ from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES, Recipe
 from tail import keep, processor
 
-LENGTH = 32
 _MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 LANGUAGES = ("en", "de")
 
@@ -40,6 +39,7 @@ class Size:
 
     Attributes:
         vocabulary, layers, width, inner, heads, shared: of the model; so many heads share their keys and values.
+        length: tokens of a prompt.
         memory: prompts of the memory; every position of each is a row.
         steps: of a trained edit.
         edits: that both ways make, after one that warms up.
@@ -51,6 +51,7 @@ class Size:
     inner: int = 1_536
     heads: int = 9
     shared: int = 3
+    length: int = 32
     memory: int = 40
     steps: int = 50
     edits: int = 2
@@ -61,9 +62,10 @@ QUICK = {
 }
 SHAPES = {
     "12 layers of 576, vocabulary 32,000": Size(),
+    "the same, prompts of 128 tokens": Size(length=128),
     "32 layers of 960, vocabulary 49,152": Size(vocabulary=49_152, layers=32, width=960, inner=2_560, heads=15),
 }
-"""The second is SmolLM2-360M's."""
+"""The last is SmolLM2-360M's. Full passes grow with the prompt, a step from cached queries does not."""
 
 
 def random_decoder(size: Size) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
@@ -123,7 +125,7 @@ def measure(size: Size) -> dict[str, Any]:
     torch.set_num_threads(1)
     rng, found = random.Random(0), {}
     models = {way: random_decoder(size) for way in ("cached", "full")}
-    memory = {lang: [words(rng, LENGTH - 1, size) for _ in range(size.memory // 2)] for lang in LANGUAGES}
+    memory = {lang: [words(rng, size.length - 1, size) for _ in range(size.memory // 2)] for lang in LANGUAGES}
     for name, recipe in recipes(size).items():
         edited = {
             way: attach(
@@ -138,7 +140,7 @@ def measure(size: Size) -> dict[str, Any]:
         }
         taken: dict[str, list[float]] = {way: [] for way in edited}
         for number in range(size.edits + 1):
-            prompts, targets = ({lang: words(rng, n, size) for lang in LANGUAGES} for n in (LENGTH - 1, 1))
+            prompts, targets = ({lang: words(rng, n, size) for lang in LANGUAGES} for n in (size.length - 1, 1))
             edit = Edit(f"{name}-{number}", prompts, targets)
             for way, model in edited.items():
                 spent = seconds(model, edit)
@@ -158,10 +160,12 @@ def measure(size: Size) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", choices=SHAPES, action="append", help="only this one; again for another")
     parser.add_argument("--quick", action="store_true", help="a tiny model and one edit: does it run?")
     parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
     arguments = parser.parse_args()
-    shapes = {name: measure(size) for name, size in (QUICK if arguments.quick else SHAPES).items()}
+    sizes = QUICK if arguments.quick else {name: SHAPES[name] for name in arguments.shape or SHAPES}
+    shapes = {name: measure(size) for name, size in sizes.items()}
     result = {"shapes": shapes, "threads": 1, "processor": processor()}
     Console().print_json(data=result)
     keep(result, arguments.out)
