@@ -174,8 +174,9 @@ class GRACE(Settings):
 
 def _spread(memory: Memory) -> float:
     """The root of the mean squared distance of the memory's queries from their mean."""
-    rows = memory.train.rows
-    spread = float(rows.var(0, correction=0).sum().sqrt()) if len(rows) else 0.0
+    rows, counts = memory.train.rows, memory.train.counts.to(memory.train.rows).unsqueeze(1)
+    away = rows - (counts * rows).sum(0) / counts.sum()
+    spread = float(((counts * away.square()).sum() / counts.sum()).sqrt())
     if not spread > 0.0:  # NaN as well
         raise InputError("GRACE measures its radius by the spread of the memory: pass memory= with two texts or more")
     return spread

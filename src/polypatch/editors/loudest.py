@@ -91,7 +91,7 @@ class Loudest:
     def _draw_up(self, key: Tensor) -> None:
         assert self._read is not None
         self.full_passes += self._read.along(key)
-        self._listed = self._read.bounds(key).topk(len(self._short)).indices
+        self._listed = self._read.bounds(key).topk(len(self._short), sorted=False).indices
         self._short, self._short_counts = self.rows.index_select(0, self._listed), self.counts[self._listed]
 
 

@@ -18,18 +18,21 @@ from polypatch.sites import Row
 class MemoryRows:
     """A growing table of queries [M, d] with multiplicities.
 
-    Past edits enter with a count (the released code appends eight identical rows for each); a count costs nothing where
-    copies would cost a slower step for every later edit.
+    Past edits enter with a count (the released code appends eight identical rows for each), and so do positions that
+    see the same: a beginning that many texts share. A count costs nothing where copies would cost a slower step for
+    every later edit.
 
     Args:
         asked: the rows that were read.
         queries: [M, d], one per row.
+        counts: how often each counts [M]; None for once.
     """
 
-    def __init__(self, asked: Sequence[Row], queries: Tensor) -> None:
+    def __init__(self, asked: Sequence[Row], queries: Tensor, counts: Tensor | None = None) -> None:
         self.asked: list[Row] = list(asked)
         self._rows = queries.detach().clone()
-        self._counts = torch.ones(len(queries), dtype=torch.long, device=queries.device)
+        once = torch.ones(len(queries), dtype=torch.long, device=queries.device)
+        self._counts = once if counts is None else counts.to(once)
         self.base = self.used = self._written = len(queries)
         self._lengths: Tensor = self._rows.norm(dim=1)
 
@@ -75,6 +78,10 @@ class MemoryRows:
         del self.asked[used:]
         if "moments" in vars(self):
             self.moments.forget(used)
+
+    def first(self) -> MemoryRows:
+        """The rows that it began with, by themselves."""
+        return MemoryRows(self.asked[: self.base], self.rows[: self.base], self.counts[: self.base])
 
     def photograph(self) -> dict[str, Any]:
         """Everything as it is, to be put back whatever becomes of it; no row is copied."""

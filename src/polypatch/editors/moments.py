@@ -57,8 +57,9 @@ class Moments:
     """
 
     def __init__(self, rows: CountedRows) -> None:
-        base = rows.rows[: rows.base].double()
-        self._base = Sums(rows.base, base.new_tensor(float(rows.base)), base.sum(0), base.T @ base)
+        base, counts = rows.rows[: rows.base].double(), rows.counts[: rows.base].double().unsqueeze(1)
+        counted = base * counts if bool((counts != 1).any()) else base
+        self._base = Sums(rows.base, counts.sum(), counted.sum(0), counted.T @ base)
         # The newest sums, and those before: an edit that is taken back goes one step back, not to the beginning.
         self._latest = self._before = self._base
 

@@ -87,9 +87,13 @@ class Look:
         ]
 
     def loudest(self, allowed: int) -> Tensor:
-        """The largest q·k but for `allowed` rows of the memory."""
+        """The largest q·k but for `allowed` rows of the memory, each as often as it counts."""
         z = torch.cat([z for _, z in self.parts])
-        loud = z.topk(min(allowed + 1, len(z))).values[-1] if len(z) else z.new_tensor(0.0)
+        top, order = z.topk(min(allowed + 1, len(z)))
+        if allowed and len(z):
+            counts = torch.cat([part.counts[: len(own)] for part, own in self.parts])
+            top = top[: 1 + int((counts[order].cumsum(0) <= allowed).sum())]
+        loud = top[-1] if len(z) else z.new_tensor(0.0)
         return torch.maximum(loud, self.beside.max()) if len(self.beside) else loud
 
     def near(self, q: Tensor) -> Tensor:
@@ -103,12 +107,12 @@ class Look:
 
     @torch.no_grad()
     def changes(self, neuron: Placed, bank: PatchBank, tail: Tail) -> int:
-        """How many rows get another answer by a neuron along this key, beside those of the bank."""
+        """How many rows, each as often as it counts, get another answer by a neuron along this key."""
         silent = silent_below(neuron.activation)
-        heard = [(part, neuron.scale * z + neuron.bias > silent) for part, z in self.parts]
-        rows = [part.asked[i] for part, loud in heard for i in loud.nonzero().flatten().tolist()]
+        heard = [(part, (neuron.scale * z + neuron.bias > silent).nonzero().flatten()) for part, z in self.parts]
+        rows = [part.asked[i] for part, loud in heard for i in loud.tolist()]
         before, after = (tail.said(rows, change).ids for change in (bank, Both(bank, neuron)))
-        return int((before != after).sum())
+        return int(torch.cat([part.counts[loud] for part, loud in heard])[before != after].sum())
 
 
 class Both:

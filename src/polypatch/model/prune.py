@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from polypatch.arguments import is_number
 from polypatch.deltas import PatchBank
-from polypatch.editors import DiscriminantPatch, Memory, MemoryRows
+from polypatch.editors import DiscriminantPatch, Memory
 from polypatch.errors import InputError
 from polypatch.model.kept_rows import FiringNeuron, Protected
 from polypatch.model.state import State, transaction
@@ -227,5 +227,4 @@ class _Given:
 
 def _ground(memory: Memory) -> Memory:
     """The memory without the edits, which are looked at row by row."""
-    parts = ((part.asked[: part.base], part.rows[: part.base]) for part in (memory.train, memory.validation))
-    return Memory(*(MemoryRows(*part) for part in parts))
+    return Memory(*(part.first() for part in (memory.train, memory.validation)))

@@ -5,8 +5,10 @@ The public verbs are in `polypatch.api`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from polypatch.arguments import of_type
@@ -24,7 +26,7 @@ from polypatch.model.step import Attempt, remember, right_already, rng_of
 from polypatch.model.wanted import require_answers
 from polypatch.outcomes import EditOutcome, EditRecord, Status, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_to_plain
-from polypatch.sites import FrozenTail, FullForward, Maps, Question, Tail
+from polypatch.sites import FrozenTail, FullForward, Maps, Question, Row, Tail
 from polypatch.sites.rows import flat
 
 
@@ -120,8 +122,23 @@ def examples_of(edited: State, recipe: Recipe, record: EditRecord) -> tuple[Exam
 
 def build_memory(tail: Tail, kept: Kept) -> Memory:
     """The rows of a memory."""
-    parts = ([row for rows in tail.readout.keep(texts) for row in rows] for texts in (kept.train, kept.validation))
-    return Memory(*(MemoryRows(rows, tail.queries(rows).q) for rows in parts))
+    return Memory(*(_rows_of(tail, texts) for texts in (kept.train, kept.validation)))
+
+
+def _rows_of(tail: Tail, texts: Sequence[Text]) -> MemoryRows:
+    """What must not change in the texts. Rows that see the same are one, which counts so often.
+
+    It stands where nothing follows, if it does so in any text.
+    """
+    counts, found = Counter[Row](), dict[Row, Row]()
+    for row in (row for rows in tail.readout.keep(texts) for row in rows):
+        seen = tail.readout.seen(row)
+        counts[seen] += 1
+        if seen == row or seen not in found:
+            found[seen] = row
+    rows = list(found.values())
+    q = tail.queries(rows).q
+    return MemoryRows(rows, q, torch.tensor([counts[seen] for seen in found], dtype=torch.long, device=q.device))
 
 
 def edits_inside(edited: State) -> list[Edit]:

@@ -116,6 +116,10 @@ class MaskedTokens(TokenReadout):
         """The masks of each text; of one without, every token that is no mark."""
         return [self._positions(self._read(text).row) for text in texts]
 
+    def seen(self, row: Row) -> Row:
+        """The row itself: its position sees all others."""
+        return row
+
     def rows(self, texts: Sequence[Text]) -> list[Row]:
         """The gap of each text as one mask; of a text that asks nothing its first token."""
         return [self._positions(self._read(text).row)[0] for text in texts]

@@ -77,6 +77,10 @@ class Readout(Protocol):
         """What must not change in each text for it to count as unchanged: a row, or every position."""
         ...
 
+    def seen(self, row: Row) -> Row:
+        """All that the query of a row hangs on, as a row: where it is the same, so is the query."""
+        ...
+
     def rows(self, texts: Sequence[Text]) -> list[Row]:
         """The row of each text whose query stands for it: where its answer begins."""
         ...
@@ -160,6 +164,10 @@ class ClassLabel:
     def keep(self, texts: Sequence[Text]) -> list[tuple[Row, ...]]:
         """One row each."""
         return [(row,) for row in self.rows(texts)]
+
+    def seen(self, row: Row) -> Row:
+        """The row itself: its position sees all others."""
+        return row
 
     def rows(self, texts: Sequence[Text]) -> list[Row]:
         """The row that the head reads of each text."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import islice
 
 import torch
@@ -41,6 +42,10 @@ class Writing(TokenReadout):
     def answer(self, ids: Sequence[int]) -> str:
         """The text of some tokens."""
         raise NotImplementedError
+
+    def seen(self, row: Row) -> Row:
+        """The row without what stands behind it: a decoder's position sees none of that."""
+        return replace(row, tokens=row.tokens[: row.place + 1])
 
     def predict(self, texts: Sequence[Text], model: Standpoint) -> Spoken:
         """Greedy decoding; the probability is that of the least sure token.
