@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 import polypatch as pp
+from polypatch.edits import Labelled
 from polypatch.errors import ArtefactError, EditError, InputError, UnsupportedModelError
 from polypatch.model.guard import Watchman
 from polypatch.sites import UNCHANGED
@@ -243,3 +244,17 @@ def test_a_real_model_is_corrected_in_every_language(shared):
     with edited.disabled():
         assert edited.predict(texts) == before
     edited.unload()
+
+
+def test_a_trajectory_asks_whether_the_model_writes_what_it_wrote():
+    """Labels are not asked for: it may write none of them, and one may be longer than it may write."""
+    model, tokenizer = speaker("llama")
+    edited = pp.attach(model, tokenizer=tokenizer, memory=MEMORY)
+    watched = {"known": [Labelled(text, "never " * 40) for text in tiny_texts(30, seed=9)]}
+    before = [edited.predict([row.text])[0] for row in watched["known"]]
+    list(edited.stream(speaking_edits(4), rules=pp.Rules(watch=pp.Watch(every=2, locality=watched))))
+    assert [point.edits_done for point in edited.trajectory] == [2, 4]
+    now = [edited.predict([row.text])[0] for row in watched["known"]]
+    same = sum(a == b for a, b in zip(before, now, strict=True))
+    assert edited.trajectory[-1].locality == {"known": pytest.approx(100 * same / 30)}
+    assert edited.trajectory[-1].reliability_so_far > 0

@@ -26,7 +26,7 @@ from polypatch.model.step import Attempt, remember, right_already, rng_of
 from polypatch.model.wanted import require_answers
 from polypatch.outcomes import EditOutcome, EditRecord, Status, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_to_plain
-from polypatch.sites import FrozenTail, FullForward, Maps, Question, Row, Tail
+from polypatch.sites import UNCHANGED, FrozenTail, FullForward, Maps, Question, Row, Tail
 from polypatch.sites.rows import flat
 
 
@@ -239,10 +239,17 @@ def _measure(edited: State, past: Sequence[Edit], watch: Watch) -> TrajectoryPoi
         right = edited.tail.right(asked, edited.delta)
         return 100.0 * sum(right) / len(right)
 
+    def kept(rows: Sequence[Labelled]) -> float:
+        if edited.readout.answers is not None:
+            return accuracy(rows)
+        texts = [row.text for row in rows]
+        before, now = (edited.tail.predict(texts, change).answers for change in (UNCHANGED, edited.delta))
+        return 100.0 * sum(a == b for a, b in zip(before, now, strict=True)) / len(texts)
+
     sources = [Labelled(edit.prompt[edit.source], edit.target_in(edit.source)) for edit in past]
     return TrajectoryPoint(
         edits_done=len(past),
         patches=edited.delta.patches,
         reliability_so_far=accuracy(sources),
-        locality={name: accuracy(rows) for name, rows in watch.locality.items() if rows},
+        locality={name: kept(rows) for name, rows in watch.locality.items() if rows},
     )
