@@ -154,8 +154,8 @@ class TrajectoryPoint:
         edits_done: edits of the stream handled so far, triggered or not.
         patches: patches in the model at that moment.
         reliability_so_far: eq. 10 over those edits, in per cent (0..100); None where it was not measured.
-        locality: eq. 13, the accuracy on each watched locality set at that moment, in per cent (0..100); of a model that
-            writes, how many answers there are what the unedited one writes.
+        locality: eq. 13, the accuracy on each watched locality set at that moment, in per cent (0..100); of a
+            model that writes, how many answers there are what the unedited one writes.
     """
 
     edits_done: int
