@@ -117,7 +117,7 @@ def test_a_run_is_measured_and_opened_again(base, polypatch, tmp_path):
 
 def test_what_does_not_go_is_refused(fixed, base, checkpoint, files, polypatch, tmp_path):
     lacking = ("fix", fixed, "en ba", "bi", "--de", "de ba")
-    assert "has no target in 'de'" in polypatch(*lacking, "--quiet").refused()
+    assert "add --answer de=… to the command" in polypatch(*lacking, "--quiet").refused()
     out = ("--memory", base / "memory.jsonl", "--out", tmp_path / "new", "--quiet")
     assert "no chat template" in polypatch("fix", base / "model", "en ba", "bi", "--chat", *out).refused()
     assert "--chat: saved edits have their own" in polypatch("fix", fixed, "en ba", "bi", "--chat").refused()

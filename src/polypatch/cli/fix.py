@@ -134,6 +134,9 @@ def fix(
     with Bars(quiet) as bars:
         edited = place.open(bars)
         (edit,) = translating([edit], bars, answers=edited.readout.answers is None)
+        if edited.readout.answers is None and edit.languages_without_target:
+            wanted = " ".join(f"--answer {lang}=…" for lang in edit.languages_without_target)
+            raise InputError(f"a language model answers in the words of each language: add {wanted} to the command")
         try:
             with Session(folder, edited, memory=kept_as(keep_memory)) as session:
                 done = session.correct(edit)
