@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import gelu
 
 from polypatch.editors.placed import Placed
-from polypatch.editors.values import Aim, projected
+from polypatch.editors.values import LONGEST, Aim, _projected, projected
 
 WIDTH, WORDS, LENGTH = 8, 400, 3.0
 
@@ -46,10 +46,11 @@ def test_an_answer_that_is_never_so_likely_is_said_all_the_same():
     unlikely = Aim(margin=0.01, log_odds=math.log(0.6 / 0.4), max_steps=40, learning_rate=0.05)
     for wanted in range(0, WORDS, 40):
         target = torch.tensor([wanted])
-        value, steps, held = projected(neuron(), rows(), target, unlikely)
+        value, _, held = projected(neuron(), rows(), target, unlikely)
         assert held, wanted
         assert int(logits(value).argmax()) == wanted
-        assert steps > unlikely.max_steps / 2  # it was asked for first
+        assert float(value.norm()) < LONGEST * float(rows().q.norm())
+        assert not _projected(neuron(), rows(), target, unlikely)[2]  # so likely it is made by no value
 
 
 @pytest.mark.parametrize("confidence", [0.01, 0.02])

@@ -16,6 +16,10 @@ from polypatch.sites import Trainable
 BEYOND = 0.05
 """By so much, in logits, a projection aims past what is wanted, so that the next row does not undo it at once."""
 
+LONGEST = 100.0
+"""Of a value, in units of its rows' queries. Where what is wanted lies beyond what the model's norm lets through, each
+projection makes it longer, up to lengths at which an activation next to zero is heard; others are a few units long."""
+
 
 @dataclass(frozen=True)
 class Aim:
@@ -52,6 +56,7 @@ def projected(neuron: Placed, rows: Trainable, targets: Tensor, aim: Aim) -> tup
 def _projected(neuron: Placed, rows: Trainable, targets: Tensor, aim: Aim) -> tuple[Tensor, int, bool]:
     value = neuron.value
     picks = torch.arange(len(targets), device=targets.device)
+    longest = LONGEST * float(rows.q.norm(dim=1).max())
     for step in range(aim.max_steps + 1):
         value = value.detach().requires_grad_()
         logits = rows.forward(picks, dataclasses.replace(neuron, value=value))[1]
@@ -62,10 +67,9 @@ def _projected(neuron: Placed, rows: Trainable, targets: Tensor, aim: Aim) -> tu
         if float(room[worst].detach()) >= 0 or step == aim.max_steps:
             break
         (slope,) = torch.autograd.grad(room[worst], value)
-        length = slope.dot(slope)
-        if not bool(length.isfinite()) or float(length) == 0.0:
-            return value.detach(), step, False
-        value = value + (BEYOND - room[worst].detach()) * slope / length
+        value = value + (BEYOND - room[worst].detach()) * slope / slope.dot(slope)
+        if not float(value.detach().norm()) <= longest:  # NaN as well
+            return neuron.value, step, False
     return value.detach(), step, bool((lead > 0).all())
 
 
