@@ -69,8 +69,8 @@ class DiscriminantPatch(Settings):
         confidence: the probability that the wanted class gets, at least; 0 asks for the lead alone. Where `max_steps`
             do not reach it, an answer that is right stays all the same: `EditOutcome.confidence` says how sure it is.
         max_steps: projections for the value.
-        near_rounds: where that does not help either, so often the key is worked out anew, each time blind along more of
-            the rows that are as loud as the text.
+        near_rounds: of a single text that cannot be told from the memory; so often the key is worked out anew, each
+            time blind along more of the rows that are as loud as the text.
         separation: least distance of the quietest edit row from the loudest memory row, in units of the distance of the
             edit's mean from the memory's; nearer ones are not held apart by one neuron.
         memory_copies: how often each row of a finished edit counts in the memory; 0 leaves past edits unprotected.
@@ -193,22 +193,24 @@ class DiscriminantPatch(Settings):
     def _looks(self, q: Tensor, memory: Memory, others: Tensor | None) -> Iterator[tuple[Looks, int]]:
         """What to try in turn, and how many memory rows may change.
 
-        A single text that still cannot be told apart gets keys that are blind to what is louder than it, or all but:
-        of queries of one length none is a mean of others, so it can be told from any that is not its equal.
+        A single text that cannot be told apart gets keys that are blind to what is louder than it, or all but: of
+        queries of one length none is a mean of others, so it can be told from any that is not its equal. Only where
+        that does not help either may rows change.
         """
-        look, near = self.look(q, memory, others), q[:0]
-        yield look, 0
+        first, near = self.look(q, memory, others), q[:0]
+        yield first, 0
         if len(q) > 1:
             return
-        for allowed in range(1, self.tolerance + 1):
-            yield look, allowed
+        look = first
         for _ in range(self.near_rounds):
             loud = look(self.shrinkages[-1]).near(q)
             if not len(loud):
-                return
+                break
             near = torch.cat([near, loud])
             look = self.look(q, memory, others, near)
             yield look, 0
+        for allowed in range(1, self.tolerance + 1):
+            yield first, allowed
 
     def candidates(
         self,
