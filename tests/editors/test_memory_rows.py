@@ -11,6 +11,7 @@ from polypatch.editors import Memory, MemoryRows
 from polypatch.editors.grace import _spread
 from polypatch.editors.moments import Moments
 from polypatch.editors.placed import Look
+from polypatch.errors import InputError
 from polypatch.recipes import RECIPES
 from polypatch.testing import tiny_texts
 from speaking import speaker, speaking_edits
@@ -78,3 +79,11 @@ def test_counts_weigh_as_copies_do():
     for allowed in range(12):
         assert float(Look(key, one).loudest(allowed)) == float(Look(key, other).loudest(allowed))
     assert few.first().counts.tolist() == counts.tolist()
+
+
+@pytest.mark.parametrize("often", range(1, 40))
+def test_one_text_over_and_over_has_no_spread(often):
+    row, none = torch.randn(1, 64, generator=torch.Generator().manual_seed(often)), MemoryRows([], torch.empty(0, 64))
+    for part in (MemoryRows([""], row, torch.tensor([often])), MemoryRows([""] * often, row.repeat(often, 1))):
+        with pytest.raises(InputError, match="the spread of the memory"):
+            _spread(Memory(part, none))

@@ -174,9 +174,10 @@ class GRACE(Settings):
 
 def _spread(memory: Memory) -> float:
     """The root of the mean squared distance of the memory's queries from their mean."""
-    rows, counts = memory.train.rows, memory.train.counts.to(memory.train.rows).unsqueeze(1)
-    away = rows - (counts * rows).sum(0) / counts.sum()
-    spread = float(((counts * away.square()).sum() / counts.sum()).sqrt())
+    rows, counts = memory.train.rows, memory.train.counts.to(memory.train.rows)
+    away = rows - rows[:1]  # exactly 0 where all are one, which a mean of copies need not be
+    away -= counts @ away / counts.sum()
+    spread = float((counts @ away.square().sum(1) / counts.sum()).sqrt())
     if not spread > 0.0:  # NaN as well
         raise InputError("GRACE measures its radius by the spread of the memory: pass memory= with two texts or more")
     return spread
