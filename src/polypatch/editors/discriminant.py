@@ -62,6 +62,8 @@ class DiscriminantPatch(Settings):
         shrinkages: λ, tried from the first on: more generalises better, less separates better.
         scatter: weight of the edit's own covariance S in the key: its texts are alike to the neuron.
         places: γ, tried from the first on until no row of the memories changes its answer.
+        near_rounds: of a single text that cannot be told from the memory; so often the key is worked out anew, each
+            time blind along more of the rows that are as loud as the text.
         tolerance: where nothing else is left for a single text, so many rows of the memories may change: a row can be
             all but the edit's own text.
         loudness: the mean pre-activation of the edit's rows.
@@ -69,8 +71,6 @@ class DiscriminantPatch(Settings):
         confidence: the probability that the wanted class gets, at least; 0 asks for the lead alone. Where `max_steps`
             do not reach it, an answer that is right stays all the same: `EditOutcome.confidence` says how sure it is.
         max_steps: projections for the value.
-        near_rounds: of a single text that cannot be told from the memory; so often the key is worked out anew, each
-            time blind along more of the rows that are as loud as the text.
         separation: least distance of the quietest edit row from the loudest memory row, in units of the distance of the
             edit's mean from the memory's; nearer ones are not held apart by one neuron.
         memory_copies: how often each row of a finished edit counts in the memory; 0 leaves past edits unprotected.
@@ -80,8 +80,8 @@ class DiscriminantPatch(Settings):
     shrinkages: Annotated[tuple[Annotated[float, above(0)], ...], at_least(1)] = (0.03, 0.003, 0.0003, 0.00003)
     scatter: Weight = 4.0
     places: Annotated[tuple[Annotated[float, below(1)], ...], at_least(1)] = (0.6, 0.8)
-    tolerance: Annotated[int, between(0, 1000)] = 6
     near_rounds: Annotated[int, between(0, 1000)] = 25
+    tolerance: Annotated[int, between(0, 1000)] = 6
     loudness: Annotated[float, above(0)] = 4.0
     margin: Annotated[float, above(0)] = 1.0
     confidence: Annotated[float, Range(0, 1, without_most=True)] = 0.6
@@ -183,12 +183,7 @@ class DiscriminantPatch(Settings):
 
     def look(self, q: Tensor, memory: Memory, others: Tensor | None = None, near: Tensor | None = None) -> Looks:
         """λ ↦ both memories, and `others`, as the key of the queries [n, d] sees them, each worked out once."""
-
-        @functools.cache
-        def looked(shrinkage: float) -> Look:
-            return Look(discriminant(q, memory.train, shrinkage, self.scatter, near), memory, others)
-
-        return looked
+        return functools.cache(lambda s: Look(discriminant(q, memory.train, s, self.scatter, near), memory, others))
 
     def _looks(self, q: Tensor, memory: Memory, others: Tensor | None) -> Iterator[tuple[Looks, int]]:
         """What to try in turn, and how many memory rows may change.
