@@ -79,16 +79,19 @@ def test_answers_are_translated_with_their_prompts(base, polypatch, tmp_path, mo
     (record,) = read_artefact(tmp_path / "edits").records
     assert (record.edit.target, record.edit.prompt["de"]) == (made, f"{FIX[0]} ba")
     one, two = (edit.only([]) for edit in OTHERS[:2])  # with answers, which stay
-    write_jsonl([one, replace(two, target={"en": two.target["en"]})], tmp_path / "english.jsonl")
+    three = replace(OTHERS[2], target={"en": OTHERS[2].target["en"]})  # with a prompt, which stays
+    write_jsonl([one, replace(two, target={"en": two.target["en"]}), three], tmp_path / "english.jsonl")
     ran = polypatch(
         "edit", base / "model", "--data", f"jsonl:{tmp_path}/english.jsonl", *how, "--out", tmp_path / "run"
     )
     assert ran.code == 0, ran.err
     config = load_reports(tmp_path / "run" / "report.json")[1].config
     counts = [config[f"machine-translated {what}"] for what in ("prompts", "answers")]
-    assert counts == ["de 2 (longer)", "de 1 (longer)"]
-    found = {record.edit.id: record.edit.target["de"] for record in read_artefact(tmp_path / "run" / "edits").records}
-    assert found == {one.id: one.target["de"], two.id: f"{two.target['en']} ba"}
+    assert counts == ["de 2 (longer)", "de 2 (longer)"]
+    records = {record.edit.id: record.edit for record in read_artefact(tmp_path / "run" / "edits").records}
+    translations = {two.id: f"{two.target['en']} ba", three.id: f"{three.target['en']} ba"}
+    assert {key: edit.target["de"] for key, edit in records.items()} == {one.id: one.target["de"], **translations}
+    assert records[three.id].prompt["de"] == three.prompt["de"]
 
 
 def test_more_are_added_then_some_taken_back_pruned_and_merged(fixed, base, polypatch, tmp_path):

@@ -13,7 +13,7 @@ from polypatch.cli.options import as_list, pairs
 from polypatch.data import EditingData
 from polypatch.data.parallel import translated
 from polypatch.data.translators import OPUS, Models
-from polypatch.edits import Lang
+from polypatch.edits import Edit, Lang
 from polypatch.errors import InputError, StoppedError
 from polypatch.runs import Run, Workbench
 from polypatch.runs.writable import writable
@@ -43,6 +43,9 @@ class StreamTranslation:
         data = bench.data
         before = data.edits if run.wrong_in_all else bench.stream(run)
         models, answers = Models(self.translator, codes=self.codes), bench.tail.readout.answers is None
+        given = {edit.id: edit for edit in bench.given}
+        if answers:
+            before = [self._with_prompts(edit, given) for edit in before]
         call = partial(translated, translator=models, cache=self.cache, answers=answers, progress=bars.update)
         try:
             after = call(before, self.languages)
@@ -56,11 +59,19 @@ class StreamTranslation:
             empty.update(set(self.languages) - one.prompt.keys())
         if empty:
             bars.say(f"note: translations that came out empty and were left out: {_counted(empty)}")
-        made = {id(old): one for old, one in zip(before, after, strict=True)}
-        edits = tuple(made.get(id(edit), edit) for edit in data.edits)
+        made = {one.id: one for one in after}
+        edits = tuple(made.get(edit.id, edit) for edit in data.edits)
         facts = {FACT: new, **({ANSWERS: said} if answers else {})}
         told = {name: f"{_counted(counts)} ({models.name})" if counts else "none" for name, counts in facts.items()}
         return writable(replace(data, edits=edits), bench.tail.readout), told
+
+    def _with_prompts(self, edit: Edit, given: Mapping[str, Edit]) -> Edit:
+        """With the prompts that were left out for want of an answer, in the languages that get one now."""
+        whole = given[edit.id]
+        bare = {
+            lang: whole.prompt[lang] for lang in self.languages if lang in whole.prompt.keys() - whole.target.keys()
+        }
+        return replace(edit, prompt={**edit.prompt, **bare})
 
 
 def translating(

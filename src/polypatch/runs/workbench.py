@@ -152,7 +152,7 @@ class Workbench:
         self._tails: dict[int | None, FrozenTail | FullForward] = {}
         self.tail = self.tail_at(None)
         check_labels(data.edits, self.tail.readout.answers)
-        self.data = writable(data, self.tail.readout)
+        self.given, self.data = data.edits, writable(data, self.tail.readout)
         self._parallel: dict[int, Mapping[Lang, Sequence[Text]]] = {}
 
     def tail_at(self, layer: int | None) -> FrozenTail | FullForward:
