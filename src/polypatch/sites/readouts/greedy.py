@@ -15,6 +15,9 @@ from polypatch.sites.network.shell import with_forwards
 TOKENS = 4096
 """Prompt tokens of one batch, about."""
 
+SHORT = 6
+"""So many tokens has an answer, as a rule. A batch takes as long as its longest: what is longer is begun again."""
+
 
 class Continuation(NamedTuple):
     """What a model writes behind one prompt.
@@ -34,7 +37,8 @@ def greedy(
 ) -> list[Continuation]:
     """What a model writes behind each prompt, in the mode it is in and with the edits that it carries.
 
-    Only prompts of one length are in a batch: nothing is padded, so no answer hangs on how.
+    Only prompts of one length are in a batch: nothing is padded, so no answer hangs on how. What has no end
+    within `SHORT` tokens is written again, together with others like it.
 
     Args:
         model: a causal model, or one that writes about what it reads.
@@ -43,6 +47,17 @@ def greedy(
         most: tokens of an answer.
         begun: the tokens that stand before every answer of a model that writes about what it reads, its start first.
     """
+    found = _written(model, prompts, ends, min(SHORT, most), begun)
+    longer = [i for i, one in enumerate(found) if one.ids[-1] not in ends] if most > SHORT else []
+    for i, one in zip(longer, _written(model, [prompts[i] for i in longer], ends, most, begun), strict=True):
+        found[i] = one
+    return found
+
+
+def _written(
+    model: nn.Module, prompts: Sequence[Sequence[int]], ends: Sequence[int], most: int, begun: Sequence[int]
+) -> list[Continuation]:
+    """The same, of up to `most` tokens, at one go."""
     found: dict[int, Continuation] = {}
     by_length: dict[int, list[int]] = defaultdict(list)
     for i, prompt in enumerate(prompts):
@@ -64,7 +79,8 @@ class _Sureness(LogitsProcessor):  # type: ignore[misc]  # transformers gives no
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         del input_ids
-        self.steps.append(scores.double().softmax(-1).max(-1).values.nan_to_num(0.0))
+        sums = (scores - scores.amax(-1, keepdim=True)).exp_().sum(-1)
+        self.steps.append(sums.double().reciprocal().nan_to_num(0.0))
         return scores
 
 
