@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 
 import polypatch as pp
 from polypatch.deltas import PatchBank
-from polypatch.editors import GRACE, FineTuning, LoRA, TPatcher
+from polypatch.editors import GRACE, FineTuning, LoRA, NearestPatch, TPatcher
 from polypatch.sites import FeedForwardSite
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.testing.tiny import FAMILIES
@@ -29,6 +29,7 @@ RECIPES = {
     "six matrices": MATRICES["layer"],
     "adapter": pp.Recipe(LoRA(max_steps=25, learning_rate=3e-3), trigger=pp.Trigger.ALWAYS),
     "codebook": pp.Recipe(GRACE(radius=0.5), trigger=pp.Trigger.ALWAYS),
+    "nearest": pp.Recipe(NearestPatch(), trigger=pp.Trigger.ALWAYS),
 }
 
 

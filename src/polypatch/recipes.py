@@ -81,7 +81,7 @@ class RecipeRow:
         module, _, name = self.editor.partition(".")
         return getattr(import_module(f"polypatch.editors.{module}"), name)
 
-    @cache  # noqa: B019  # there are sixteen
+    @cache  # noqa: B019  # there are seventeen
     def recipe(self) -> Recipe:
         """The row as a `Recipe`."""
         return Recipe(self.editor_kind()(), self.sampler, self.trigger, self.paper)
@@ -106,6 +106,7 @@ ROWS: dict[str, RecipeRow] = {
     "polypatch-one-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=1), Trigger.ANY),
     "polypatch-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(), Trigger.SAMPLED),
     "polypatch-both": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=None), Trigger.SAMPLED),
+    "polypatch-reach": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS),
 }
 """The methods by name. A new one is a file in ``editors/``, or a sampler, and one row here.
 
@@ -166,7 +167,7 @@ def with_mapped(recipe: Recipe, parallel: Mapping[str, Any] | None) -> Recipe:
     """
     sampler = recipe.sampler
     if not isinstance(sampler, SourcePlusMapped):
-        if parallel is not None:
+        if parallel is not None and not learns_from_parallel(recipe):
             named = [name for name, row in ROWS.items() if isinstance(row.sampler, SourcePlusMapped)]
             raise InputError(f"this recipe maps no queries and has no use for parallel text; {', '.join(named)} do")
         return recipe
@@ -177,6 +178,11 @@ def with_mapped(recipe: Recipe, parallel: Mapping[str, Any] | None) -> Recipe:
             "this recipe maps queries to other languages, by parallel text: pass memory=MemoryTexts(…, parallel=…)"
         )
     return dataclasses.replace(recipe, sampler=dataclasses.replace(sampler, languages=tuple(parallel)[1:]))
+
+
+def learns_from_parallel(recipe: Recipe) -> bool:
+    """Whether parallel text is of use: its sampler maps by it, or its editor learns what translations change."""
+    return isinstance(recipe.sampler, SourcePlusMapped) or bool(getattr(recipe.editor, "uses_parallel", False))
 
 
 def with_named(recipe: Recipe) -> Recipe:

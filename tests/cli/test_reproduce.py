@@ -255,7 +255,7 @@ def test_figure_3(polypatch, xfever, tmp_path):
         (
             ("table4",),
             "called 'table4'; there are table1, table2, table3, massive, compare, corpus, editors, ablations, "
-            "mpn-ablations, growth, confidence, lm, figure3",
+            "mpn-ablations, growth, confidence, lm, reach, figure3",
         ),
         (("table1", "--scale", "huge"), "--scale huge: it is small or full"),
         (("table1", "--model", "x"), "leave out --model and --data"),

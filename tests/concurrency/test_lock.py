@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from polypatch.deltas import Codebook, PatchBank
+from polypatch.deltas import Codebook, NearestBank, PatchBank
 from polypatch.sites.network.lock import SiteLock
 from polypatch.sites.network.modes import evaluating
 
@@ -124,7 +124,25 @@ def codebook():
     return made, lambda i: made.append(str(i), torch.ones(4), torch.ones(4), 0.5, 1)
 
 
-@pytest.mark.parametrize("make", [bank, codebook])
+def nearest():
+    made = NearestBank(4)
+    eye, groups = torch.eye(4), torch.zeros(4, dtype=torch.long)
+    sorting = {"groups": groups, "sorting": torch.zeros(4, 1), "bias": torch.zeros(1)}
+    numbers = torch.tensor([0.5, 0.1, 0.05, 0.97])
+    made.frame(
+        {
+            "centre": torch.zeros(4),
+            "map": eye,
+            "landmarks": eye,
+            "crowding": groups.float(),
+            "numbers": numbers,
+            **sorting,
+        }
+    )
+    return made, lambda i: made.append(str(i), torch.ones(4) / 2, torch.ones(4))
+
+
+@pytest.mark.parametrize("make", [bank, codebook, nearest])
 def test_a_pass_finds_all_tensors_old_or_all_new(make):
     """The user's own passes ask no lock: what grows and is cut meanwhile must fit together in every one of them."""
     delta, add = make()

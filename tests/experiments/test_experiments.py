@@ -12,6 +12,8 @@ from polypatch.recipes import DEFAULT, recipe_named
 from polypatch.samplers import SourceOnly
 
 GIVEN = Materials("model", "massive:data")
+SETTINGS_OR_LENGTHS = ("ablations", "mpn-ablations", "growth", "confidence", "lm", "reach")
+"""Experiments that are about those."""
 
 
 @pytest.fixture(params=[(name, scale) for name in EXPERIMENTS for scale in ("small", "full")], ids="-".join)
@@ -58,7 +60,7 @@ def test_every_row_of_the_paper_has_one_of_ours(experiment):
 
 def test_full_scale_is_the_published_settings_on_any_model():
     for name, make in EXPERIMENTS.items():
-        if name in ("ablations", "mpn-ablations", "growth", "confidence", "lm"):  # which are about settings and lengths
+        if name in SETTINGS_OR_LENGTHS:
             continue
         for table in make("full", GIVEN).tables:
             for row in table.rows:
@@ -80,7 +82,7 @@ def test_on_the_world_a_seed_is_a_stream_of_its_own_and_elsewhere_not():
         for name, e in ((name, make("small", GIVEN)) for name, make in EXPERIMENTS.items())
     }
     either = dict.fromkeys(
-        ("compare", "corpus", "editors", "ablations", "mpn-ablations", "growth", "confidence", "lm"), 1
+        ("compare", "corpus", "editors", "ablations", "mpn-ablations", "growth", "confidence", "lm", "reach"), 1
     )  # the data that are named
     assert streams == {"table1": 3, "table2": 1, "table3": 3, "massive": 1} | either
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA
+from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, NearestPatch
 from polypatch.errors import InputError, PolypatchWarning, UnsupportedModelError
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages
@@ -22,6 +22,7 @@ SHORT = {"views": 2, "max_steps": 25, "learning_rate": 3e-3}
 KINDS = {
     "patches": Recipe(DiscriminantPatch(), AllLanguages(), Trigger.ANY),
     "codebook": Recipe(GRACE(max_steps=20), AllLanguages(), Trigger.ANY),
+    "nearest": Recipe(NearestPatch(), AllLanguages(), Trigger.ALWAYS),
     "low-rank": Recipe(LoRA(**SHORT), AllLanguages(), Trigger.ANY),
     "weights": Recipe(FineTuning(**SHORT), AllLanguages(), Trigger.ANY),
 }

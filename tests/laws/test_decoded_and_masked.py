@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 import polypatch as pp
-from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, TPatcher
+from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, NearestPatch, TPatcher
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages
 from polypatch.testing import check_editor, tiny_model, tiny_texts
@@ -18,6 +18,7 @@ PATCHES = Recipe(FEW, AllLanguages(), Trigger.ANY)
 KINDS = {
     "patches": PATCHES,
     "codebook": Recipe(GRACE(max_steps=10), AllLanguages(), Trigger.ANY),
+    "nearest": Recipe(NearestPatch(max_steps=10), AllLanguages(), Trigger.ALWAYS),
     "weights": Recipe(FineTuning(**SHORT), AllLanguages(), Trigger.ANY),
     "mpn": dataclasses.replace(RECIPES["mpn-all"], editor=TPatcher(first_validation=5, validate_every=5, **SHORT)),
     "below": dataclasses.replace(PATCHES, layer=0),

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, TPatcher
+from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher
+from polypatch.errors import UnsupportedModelError
 from polypatch.recipes import DEFAULT, RECIPES, Recipe
 from polypatch.samplers import AllLanguages, SourcePlusMapped
 from polypatch.testing import check_editor, tiny_texts
@@ -22,11 +23,18 @@ SMALL = {
     LoRA: SHORT,
     GRACE: {"max_steps": 20},
     DiscriminantPatch: {"shrinkages": (0.03, 0.003), "places": (0.6,), "tolerance": 1, "max_steps": 10},
+    NearestPatch: {"max_steps": 10},
 }
 """Of every editor the settings that make it fast: no law asks that an edit takes."""
 KINDS = {
     name: Recipe(kind(**SMALL[kind]), AllLanguages(), Trigger.ANY)
-    for name, kind in {"patches": DiscriminantPatch, "codebook": GRACE, "low-rank": LoRA, "weights": FineTuning}.items()
+    for name, kind in {
+        "patches": DiscriminantPatch,
+        "nearest": NearestPatch,
+        "codebook": GRACE,
+        "low-rank": LoRA,
+        "weights": FineTuning,
+    }.items()
 }
 QUICK = (DEFAULT,)
 FAMILIES = ("gpt2", "llama", "qwen3", "gemma2", "bloom", "gpt_neox", "phi", "falcon", "mistral", "mixtral", "gptj")
@@ -80,11 +88,16 @@ def test_patches_keep_the_laws_on_another_architecture(family):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "nearest"])
 def test_below_the_last_layer_the_laws_are_the_same(kind):
     """Patches are trained ones there: no computed key tells this model's texts apart."""
     editor = TPatcher(**SMALL[TPatcher]) if kind == "patches" else KINDS[kind].editor
     few_texts("llama", dataclasses.replace(KINDS[kind], editor=editor, layer=0))
+
+
+def test_what_acts_by_nearness_edits_the_last_layer_alone():
+    with pytest.raises(UnsupportedModelError, match="leave layer= out"):
+        few_texts("llama", dataclasses.replace(KINDS["nearest"], layer=0))
 
 
 @pytest.mark.slow

@@ -41,7 +41,10 @@ CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
 )
 MEMORY = "memory.jsonl.gz"
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "format-1"
-MODERN, OLD = ("patches", "others", "weights", "layer", "low-rank", "codebook"), ("old patches", "old weights")
+MODERN, OLD = (
+    ("patches", "others", "weights", "layer", "low-rank", "codebook", "nearest"),
+    ("old patches", "old weights"),
+)
 
 
 class Loader:
@@ -119,6 +122,7 @@ def sound(loader):
         ("layer", Recipe(FineTuning(max_steps=3, views=0, scope="layer")), 5),
         ("low-rank", Recipe(LoRA(max_steps=3, views=0, rank=2)), 5),
         ("codebook", RECIPES["grace-mpn"], 5),
+        ("nearest", RECIPES["polypatch-reach"], 5),
     ):
         guard = Guard(tiny_texts(5, seed=1), 100.0) if seed == 6 else None
         rules = Rules(seed=seed, keep_failed=True, guard=guard)

@@ -44,7 +44,7 @@ def reproduce(
         typer.Argument(
             metavar="NAME",
             help="table1, table2, table3, figure3, massive, compare, corpus, editors, ablations, "
-            "mpn-ablations, growth, confidence or lm.",
+            "mpn-ablations, growth, confidence, reach or lm.",
         ),
     ],
     scale: Annotated[
@@ -97,11 +97,12 @@ def reproduce(
     polypatch's own recipes), editors (other editors with MPN's sampler),
     ablations and mpn-ablations (one choice at a time), growth (by the number of
     edits; massive-all:FOLDER is long), confidence (how sure the mended answers
-    are) and corpus (how much parallel text mapped queries need) either; lm (a
-    language model's facts) a causal model and facts-once:FILE, mzsre:FOLDER or
-    mlake:FOLDER. full takes the paper's settings, a classifier from polypatch
-    train and the data from polypatch data xfever-edit. Every run is kept as soon
-    as it is done: after Ctrl-C or a kill the same command goes on.
+    are), corpus (how much parallel text mapped queries need) and reach (edits in
+    English, without a translation of any) either; lm (a language model's facts) a
+    causal model and facts-once:FILE, mzsre:FOLDER or mlake:FOLDER. full takes the
+    paper's settings, a classifier from polypatch train and the data from
+    polypatch data xfever-edit. Every run is kept as soon as it is done: after
+    Ctrl-C or a kill the same command goes on.
     """
     prepare(quiet=quiet)
     from polypatch.experiments import EXPERIMENTS

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from polypatch.deltas.delta import Delta as Delta
     from polypatch.deltas.delta import Pieces as Pieces
     from polypatch.deltas.low_rank import LowRankDelta as LowRankDelta
+    from polypatch.deltas.nearest_bank import NearestBank as NearestBank
     from polypatch.deltas.patch_bank import PatchBank as PatchBank
     from polypatch.deltas.patch_bank import chosen as chosen
     from polypatch.deltas.weight_delta import WeightDelta as WeightDelta
@@ -17,6 +18,7 @@ _HOME = {
     "Codebook": "codebook",
     "Delta": "delta",
     "LowRankDelta": "low_rank",
+    "NearestBank": "nearest_bank",
     "PatchBank": "patch_bank",
     "Pieces": "delta",
     "WeightDelta": "weight_delta",

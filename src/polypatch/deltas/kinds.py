@@ -67,6 +67,20 @@ def _codebook_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
     return Codebook(width, labels, dtype=dtype)
 
 
+def _nearest(site: FeedForwardSite, scope: str | None) -> Delta:
+    from polypatch.deltas.nearest_bank import NearestBank
+
+    del scope
+    return NearestBank(site.hidden_size, site.device, site.dtype)
+
+
+def _nearest_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
+    from polypatch.deltas.nearest_bank import NearestBank
+
+    del labels
+    return NearestBank(width, dtype=dtype)
+
+
 def _weights(site: FeedForwardSite, scope: str | None) -> Delta:
     from polypatch.deltas.weight_delta import WeightDelta
 
@@ -86,6 +100,7 @@ KINDS: dict[str, Kind] = {
     "patches": Kind(_patches, _patches_alone),
     "weights": Kind(_weights, scopes=("ffn", "layer"), shared=_CHANGED),
     "low-rank": Kind(_low_rank, shared=_CHANGED),
+    "nearest": Kind(_nearest, _nearest_alone),
     "codebook": Kind(_codebook, _codebook_alone, shared="are in a codebook whose radii they share"),
 }
 """Kinds by name: `Delta.kind`, which is also what `edit_config.json` calls them."""

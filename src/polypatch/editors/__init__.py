@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from polypatch.editors.lora import LoRA as LoRA
     from polypatch.editors.memory import Memory as Memory
     from polypatch.editors.memory import MemoryRows as MemoryRows
+    from polypatch.editors.nearest import NearestPatch as NearestPatch
     from polypatch.editors.t_patcher import TPatcher as TPatcher
 
 _HOME = {
@@ -26,6 +27,7 @@ _HOME = {
     "LoRA": "lora",
     "Memory": "memory",
     "MemoryRows": "memory",
+    "NearestPatch": "nearest",
     "TPatcher": "t_patcher",
 }
 

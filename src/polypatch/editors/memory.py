@@ -26,13 +26,17 @@ class MemoryRows:
         asked: the rows that were read.
         queries: [M, d], one per row.
         counts: how often each counts [M]; None for once.
+        groups: which of the memory's groups each is of [M], where there are any.
     """
 
-    def __init__(self, asked: Sequence[Row], queries: Tensor, counts: Tensor | None = None) -> None:
+    def __init__(
+        self, asked: Sequence[Row], queries: Tensor, counts: Tensor | None = None, groups: Tensor | None = None
+    ) -> None:
         self.asked: list[Row] = list(asked)
         self._rows = queries.detach().clone()
         once = torch.ones(len(queries), dtype=torch.long, device=queries.device)
         self._counts = once if counts is None else counts.to(once)
+        self.groups = torch.zeros_like(once) if groups is None else groups.to(once)
         self.base = self.used = self._written = len(queries)
         self._lengths: Tensor = self._rows.norm(dim=1)
 
@@ -81,7 +85,7 @@ class MemoryRows:
 
     def first(self) -> MemoryRows:
         """The rows that it began with, by themselves."""
-        return MemoryRows(self.asked[: self.base], self.rows[: self.base], self.counts[: self.base])
+        return MemoryRows(self.asked[: self.base], self.rows[: self.base], self.counts[: self.base], self.groups)
 
     def photograph(self) -> dict[str, Any]:
         """Everything as it is, to be put back whatever becomes of it; no row is copied."""
@@ -101,10 +105,12 @@ class Memory:
     Attributes:
         train: the learning memory (texts of the training set).
         validation: the stopping memory (texts of the validation set), disjoint from `train`.
+        scatter: mean square of what a translation changes in a query [d, d]; None where nothing is known of that.
     """
 
     train: MemoryRows
     validation: MemoryRows
+    scatter: Tensor | None = None
 
     def append(self, asked: Sequence[Row], queries: Tensor, count: int) -> None:
         """Protect an edit that was just made: its rows join both memories."""

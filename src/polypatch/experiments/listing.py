@@ -14,6 +14,7 @@ from polypatch.experiments.experiment import Experiment, Materials, Scale
 from polypatch.experiments.growth import growth
 from polypatch.experiments.language_models import language_models
 from polypatch.experiments.massive import massive
+from polypatch.experiments.reach import reach
 from polypatch.experiments.table1 import table1
 from polypatch.experiments.table2 import table2
 from polypatch.experiments.table3 import table3
@@ -33,4 +34,5 @@ EXPERIMENTS: Mapping[str, Maker] = {
     "growth": growth,
     "confidence": confidence,
     "lm": language_models,
+    "reach": reach,
 }

@@ -129,7 +129,7 @@ def experiment_of(request: ExperimentRequest, training: OnStep = lambda *_: None
     )
 
 
-_EITHER = ("compare", "corpus", "editors", "ablations", "mpn-ablations", "growth", "confidence")
+_EITHER = ("compare", "corpus", "editors", "ablations", "mpn-ablations", "growth", "confidence", "reach")
 """Run on the embedded world where neither model nor data are named."""
 
 _MAKE = {

@@ -227,4 +227,4 @@ class _Given:
 
 def _ground(memory: Memory) -> Memory:
     """The memory without the edits, which are looked at row by row."""
-    return Memory(*(part.first() for part in (memory.train, memory.validation)))
+    return Memory(memory.train.first(), memory.validation.first(), memory.scatter)

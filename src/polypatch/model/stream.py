@@ -121,24 +121,28 @@ def examples_of(edited: State, recipe: Recipe, record: EditRecord) -> tuple[Exam
 
 
 def build_memory(tail: Tail, kept: Kept) -> Memory:
-    """The rows of a memory."""
-    return Memory(*(_rows_of(tail, texts) for texts in (kept.train, kept.validation)))
+    """The rows of a memory, in a group for each language."""
+    groups = {lang: i for i, lang in enumerate(sorted(set(kept.langs.values())))}
+    of = {text: groups[lang] for text, lang in kept.langs.items()}
+    return Memory(_rows_of(tail, kept.train, of), _rows_of(tail, kept.validation, of), tail.scatter)
 
 
-def _rows_of(tail: Tail, texts: Sequence[Text]) -> MemoryRows:
+def _rows_of(tail: Tail, texts: Sequence[Text], groups: Mapping[Text, int]) -> MemoryRows:
     """What must not change in the texts. Rows that see the same are one, which counts so often.
 
     It stands where nothing follows, if it does so in any text.
     """
-    counts, found = Counter[Row](), dict[Row, Row]()
-    for row in (row for rows in tail.readout.keep(texts) for row in rows):
+    counts, found, group = Counter[Row](), dict[Row, Row](), dict[Row, int]()
+    for row, text in ((row, text) for text, rows in zip(texts, tail.readout.keep(texts), strict=True) for row in rows):
         seen = tail.readout.seen(row)
         counts[seen] += 1
+        group.setdefault(seen, groups.get(text, 0))
         if seen == row or seen not in found:
             found[seen] = row
     rows = list(found.values())
     q = tail.queries(rows).q
-    return MemoryRows(rows, q, torch.tensor([counts[seen] for seen in found], dtype=torch.long, device=q.device))
+    numbers = [[counts[seen] for seen in found], [group[seen] for seen in found]]
+    return MemoryRows(rows, q, *torch.tensor(numbers, dtype=torch.long, device=q.device))
 
 
 def edits_inside(edited: State) -> list[Edit]:

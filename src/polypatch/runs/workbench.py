@@ -30,6 +30,7 @@ from polypatch.model.encoding import Encoding
 from polypatch.model.guard import Guard
 from polypatch.model.rules import Rules, Watch
 from polypatch.outcomes import EditOutcome
+from polypatch.recipes import learns_from_parallel
 from polypatch.runs.events import Encoded
 from polypatch.runs.measured import measured
 from polypatch.runs.run import Run
@@ -249,19 +250,20 @@ class Workbench:
         }
 
     def parallel(self, run: Run) -> Mapping[Lang, Sequence[Text]] | None:
-        """The parallel text that a run maps queries by; None where it maps none.
+        """The parallel text that a run learns from; None where it has no use for any, or can do without.
 
         Raises:
             InputError: the data have none.
         """
-        if not isinstance(run.built().sampler, SourcePlusMapped):
+        recipe = run.built()
+        mapped, there = isinstance(recipe.sampler, SourcePlusMapped), bool(self.data.parallel)
+        if not learns_from_parallel(recipe) or not (mapped or there):
             return None
-        if not self.data.parallel:
+        if not there:
             raise InputError(f"{self.data.name}: {run.recipe} maps queries by parallel text, and the data have none")
-        if run.parallel not in self._parallel:
-            rows = slice(run.parallel or None)
-            self._parallel[run.parallel] = {lang: texts[rows] for lang, texts in self.data.parallel.items()}
-        return self._parallel[run.parallel]
+        rows, known = slice(run.parallel or None), self._parallel
+        known.setdefault(run.parallel, {lang: texts[rows] for lang, texts in self.data.parallel.items()})
+        return known[run.parallel]
 
     def rules(self, run: Run) -> Rules:
         """How a run's edits are made and judged."""

@@ -57,10 +57,11 @@ class Maps:
     Args:
         maps: by name.
         corpus: what they were learned from.
+        scatter: mean square of what another name changes in a query [d, d], in float64.
     """
 
-    def __init__(self, maps: Mapping[str, Map], corpus: object = None) -> None:
-        self.maps, self.corpus = dict(maps), corpus
+    def __init__(self, maps: Mapping[str, Map], corpus: object = None, scatter: Tensor | None = None) -> None:
+        self.maps, self.corpus, self.scatter = dict(maps), corpus, scatter
 
     @classmethod
     def learn(cls, corpus: Mapping[str, Sequence[Text]], queries: Callable[[Sequence[Text]], Tensor]) -> Maps:
@@ -81,7 +82,10 @@ class Maps:
             raise InputError(f"parallel text must be as long in every language, {LEAST} texts at least; it is {said}")
         columns = {name: queries(texts) for name, texts in corpus.items()}
         source = next(iter(columns.values()))
-        return cls({name: _map(source, column) for name, column in list(columns.items())[1:]}, corpus)
+        others = dict(list(columns.items())[1:])
+        apart = [(column - source).double() for column in others.values()]
+        scatter = torch.stack([one.T @ one / len(one) for one in apart]).mean(0) if apart else None
+        return cls({name: _map(source, column) for name, column in others.items()}, corpus, scatter)
 
     def queries(self, names: Sequence[str], origins: Tensor) -> Tensor:
         """Mapped queries [n, d] from true ones, each by the map of its name.

@@ -26,7 +26,6 @@ from polypatch.errors import InputError, TailMismatchError, UnsupportedModelErro
 from polypatch.sites.encoding.encoder import Encoder
 from polypatch.sites.encoding.fingerprint import encoder_fingerprint
 from polypatch.sites.encoding.guests import Guests
-from polypatch.sites.encoding.maps import Maps
 from polypatch.sites.encoding.query_cache import QueryCache
 from polypatch.sites.layers.above import Above, above
 from polypatch.sites.readouts.readout import Readout, ReadoutSettings, readout_of
@@ -95,7 +94,7 @@ class FrozenTail(Answering):
         self.encoder = Encoder(site, tokenizer, max_length=max_length)
         self.readout: Readout = readout_of(readout, site, self.encoder.tokens)
         self.progress = progress
-        self.maps: Maps | None = None
+        self.maps = None
         self.guests = Guests(guests)
         directory = cache_dir / (self.fingerprint + ("-half" if half else "")) if cache_dir else None
         dtype = torch.float16 if half else site.dtype

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from polypatch.edits import Text
+from polypatch.sites.encoding.maps import Maps
 from polypatch.sites.readouts.readout import Readout
 from polypatch.sites.rows import Queries, Question, Row, Said, Spoken, Standpoint, answered_right, flat
 from polypatch.sites.site import FeedForwardSite
@@ -57,6 +58,14 @@ class Answering:
     readout: Readout
     unedited: Unedited | None = None
     """What is known of the model as it stands; None for classes, or where more is behind it than a row."""
+    maps: Maps | None = None
+    """Learned from parallel text, where there is any."""
+
+    @property
+    def scatter(self) -> Tensor | None:
+        """Mean square of what a translation changes in q [d, d]; None without parallel text."""
+        d = self.site.hidden_size
+        return None if self.maps is None or self.maps.scatter is None else self.maps.scatter[:d, :d]
 
     def queries(self, rows: Sequence[Row]) -> Queries:
         """What the site reads of rows in eval mode."""
@@ -165,6 +174,11 @@ class Tail(Asked, Protocol):
     """The model behind the FFN input."""
 
     site: FeedForwardSite
+
+    @property
+    def scatter(self) -> Tensor | None:
+        """Mean square of what a translation changes in q [d, d]; None where nothing is known of that."""
+        ...
 
     def encode(self, rows: Sequence[Row]) -> int:
         """Get ready for rows in batched passes, where queries are kept; returns how many had to be encoded."""

@@ -1,0 +1,36 @@
+"""Reach: edits in English alone, without a translation of any, measured in every language."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from polypatch.experiments.either import either
+from polypatch.experiments.experiment import Contrast, Experiment, Materials, Scale, Table
+from polypatch.runs import Run
+
+RECIPES = ("t-patcher", "polypatch", "polypatch-mapped", "polypatch-reach")
+"""One patch for the English text, trained and computed; queries mapped as well; the nearest edit acts."""
+
+SHARES = (0.01, 0.03)
+"""Of a language's memory that may be near enough to an edit; the row's own is between them."""
+
+CONTRASTS = tuple(Contrast("polypatch-reach", other) for other in RECIPES[:-1])
+
+
+def reach(scale: Scale, given: Materials) -> Experiment:
+    """The streams of Table 1, or of MASSIVE where a model and data are named; the memory is in every language."""
+    whole = either(scale, given).whole
+    plain = next(row for row in whole.tables[-1].rows if row.name == "t-patcher")
+    memory = plain.memory_languages or plain.languages
+    ours = Run(
+        recipe="polypatch-reach",
+        languages=memory[:1],
+        memory_languages=memory,
+        limit=plain.limit,
+        allow_contradictions=True,
+    )
+    rows = [replace(ours, recipe=name, settings=plain.settings if name == plain.recipe else {}) for name in RECIPES]
+    rows += [replace(ours, settings={"share": share}, title=f"polypatch-reach, share {share:g}") for share in SHARES]
+    rows.append(replace(ours, settings={"translations": 0.0}, title="polypatch-reach, no parallel text"))
+    table = Table(title="edits in English, no translation of any", rows=tuple(rows), contrasts=CONTRASTS)
+    return replace(whole, name="reach", title="one fix in one language", tables=(table,))

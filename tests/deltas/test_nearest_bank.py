@@ -1,0 +1,146 @@
+"""NearestBank: the nearest entry acts where it is nearer than the memory's texts are; damaged tensors are refused."""
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from polypatch.deltas import NearestBank
+from polypatch.deltas.nearest_bank import NEIGHBOURS, crowding_among, sorted_in
+from polypatch.errors import ArtefactError, InputError
+
+D, GROUPS, LANDMARKS = 6, 2, 40
+WEIGHT, SHARE, WIDTH, SAME = 0.5, 0.1, 0.05, 0.97
+
+
+def frame(seed=0, count=LANDMARKS):
+    """What texts are measured by, drawn at random; the first coordinate says of which group a text is."""
+    generator = torch.Generator().manual_seed(seed)
+    texts = torch.randn(count, D, generator=generator)
+    found = {"centre": torch.randn(D, generator=generator) / 10, "map": torch.randn(D, D, generator=generator)}
+    found |= {"sorting": torch.tensor([[1.0, -1.0], *[[0.0, 0.0]] * (D - 1)]), "bias": torch.zeros(GROUPS)}
+    landmarks = normalize((texts - found["centre"]) @ found["map"], dim=1)
+    found |= {"landmarks": landmarks, "crowding": crowding_among(landmarks), "groups": sorted_in(texts, found)}
+    return texts, {**found, "numbers": torch.tensor([WEIGHT, SHARE, WIDTH, SAME])}
+
+
+def bank(entries=5, seed=0):
+    texts, tensors = frame(seed)
+    made = NearestBank(D)
+    made.frame(tensors)
+    q, values = torch.randn(2, 20, D, generator=torch.Generator().manual_seed(seed + 100))
+    for i in range(entries):
+        made.append(f"edit-{i}", made.unit(q[i : i + 1])[0], values[i])
+    return made, q[:entries], texts
+
+
+def reference(made, q, out):
+    """The formula, text by text, in float64."""
+    kept = {name: tensor.double() for name, tensor in made.tensors().items() if name != "groups"}
+
+    def crowded(similar):
+        return similar.sort(descending=True).values[:NEIGHBOURS].mean()
+
+    among = kept["landmarks"] @ kept["landmarks"].T
+    thresholds = []
+    for group in range(GROUPS):
+        scores = []
+        for j in (made.tensors()["groups"] == group).nonzero().flatten().tolist():
+            near = kept["keys"] @ kept["landmarks"][j]
+            i = int(near.argmax())
+            others = torch.cat([among[j, :j], among[j, j + 1 :]])
+            key = crowded(kept["landmarks"] @ kept["keys"][i])
+            scores.append(float(near[i] - WEIGHT * key - WEIGHT * crowded(others)))
+        thresholds.append(sorted(scores, reverse=True)[int(SHARE * len(scores))])
+    rows = []
+    for row, before in zip(q.double(), out.double(), strict=True):
+        u = (row - kept["centre"]) @ kept["map"]
+        u = u / u.norm()
+        near, beside = kept["keys"] @ u, kept["landmarks"] @ u
+        i = int(near.argmax())
+        score = near[i] - WEIGHT * crowded(kept["landmarks"] @ kept["keys"][i]) - WEIGHT * crowded(beside)
+        a = float(((score - thresholds[int(row[0] < 0)]) / WIDTH).clamp(0, 1))
+        a = 1.0 if near[i] > SAME else a
+        a = 0.0 if beside.max() > SAME and beside.max() > near[i] + 1e-4 else a
+        rows.append(before + a * kept["values"][i])
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_follows_the_formula(seed):
+    made, own, texts = bank(seed=seed)
+    q = torch.cat([own, texts, torch.randn(60, D, generator=torch.Generator().manual_seed(seed + 7))])
+    out = torch.randn(len(q), D, generator=torch.Generator().manual_seed(1))
+    got, wanted = made(q, out), reference(made, q, out)
+    torch.testing.assert_close(got.double(), wanted, atol=1e-4, rtol=1e-4)
+    acts = made.activations(q)
+    assert (acts > 0).sum(1).max() == 1
+    assert 0 < int((acts.sum(1) > 0).sum()) < len(q)
+    assert acts[: len(own)].diagonal().tolist() == [1.0] * len(own)  # an edit's own text
+
+
+def test_a_text_of_the_memory_stays_as_it_is_and_few_others_move():
+    made, _, texts = bank(entries=12)
+    out = torch.randn(LANDMARKS, D)
+    assert torch.equal(made(texts, out), out)
+    everywhere = torch.randn(4000, D, generator=torch.Generator().manual_seed(3))
+    assert float((made.activations(everywhere).sum(1) > 0).float().mean()) < 3 * SHARE
+
+
+def test_more_entries_ask_for_more_nearness():
+    thresholds = [bank(entries=n)[0].snapshot()[0]["thresholds"] for n in (2, 20)]
+    assert bool((thresholds[1] > thresholds[0]).all())
+
+
+def test_what_is_cut_out_was_never_there():
+    whole, _, _ = bank(entries=6)
+    whole.drop(["edit-5", "edit-4"])
+    few, q, texts = bank(entries=4)
+    assert whole.owners == few.owners
+    for name, tensor in few.snapshot()[0].items():
+        assert torch.equal(tensor, whole.snapshot()[0][name]), name
+    whole.drop(whole.owners)
+    assert {name: len(tensor) for name, tensor in whole.tensors().items()} == {"keys": 0, "values": 0, "offsets": 0}
+    assert torch.equal(whole(texts, texts), texts)
+    again = NearestBank(D)
+    again.load_tensors(few.tensors(), few.owners)
+    assert torch.equal(again(q, q), few(q, q))
+
+
+def test_edits_are_taken_over_one_by_one():
+    made, q, _ = bank(entries=3)
+    taken, parts = NearestBank(D), bank(entries=1)[0].since(0)
+    taken.adopt("edit-0", parts)
+    later = made.since(1)
+    taken.adopt("others", later)
+    assert taken.owners == ["edit-0", "others", "others"]
+    assert sorted(later) == ["keys", "offsets", "values"]
+    assert torch.equal(taken(q, q), made(q, q))
+    without = made.without(1)
+    assert without.patches == 2
+    assert torch.equal(without.snapshot()[0]["thresholds"], made.snapshot()[0]["thresholds"])
+
+
+def test_it_cannot_be_merged():
+    with pytest.raises(InputError, match="cannot be merged"):
+        bank()[0].merge_cost(None)
+
+
+@pytest.mark.parametrize("name", ["keys", "map", "landmarks", "groups", "sorting", "numbers"])
+def test_damaged_tensors_are_refused_and_nothing_changes(name):
+    made, q, _ = bank()
+    before, damaged = made(q, q), made.tensors()
+    damaged[name] = damaged[name][:-1]
+    with pytest.raises(ArtefactError):
+        made.load_tensors(damaged, made.owners)
+    missing = {key: tensor for key, tensor in made.tensors().items() if key != name}
+    with pytest.raises(ArtefactError, match="entries need"):
+        made.load_tensors(missing, made.owners)
+    assert torch.equal(made(q, q), before)
+
+
+def test_a_group_that_is_not_there_is_refused():
+    made, _, _ = bank()
+    damaged = made.tensors()
+    damaged["groups"] = damaged["groups"] + GROUPS
+    with pytest.raises(ArtefactError, match="between 0 and 1"):
+        made.load_tensors(damaged, made.owners)
