@@ -53,7 +53,7 @@ class NearestPatch(Settings):
     shrinkage: Annotated[float, above(0)] = 0.03
     translations: Weight = 16.0
     weight: Weight = 0.5
-    share: Annotated[float, Range(0, 1, without_most=True)] = 0.02
+    share: Annotated[float, Range(0, 1, without_most=True)] = 0.01
     width: Annotated[float, above(0)] = 0.05
     same: Annotated[float, between(0, 1)] = 0.97
     landmarks: Annotated[int, at_least(1)] = 350
