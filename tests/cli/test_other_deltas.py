@@ -1,4 +1,4 @@
-"""Codebooks and adapters on the command line: killed and resumed, saved, explained, reverted, merged."""
+"""What is no patch on the command line: killed and resumed, saved, explained, reverted, merged."""
 
 import json
 
@@ -14,6 +14,7 @@ from .conftest import PowerCut
 SETTINGS = {
     "grace-mpn": ("--memory", "memory.jsonl", "--set", "radius=0.4"),
     "lora-mpn": ("--set", "max_steps=5", "--set", "views=0", "--set", "learning_rate=0.003"),
+    "polypatch-reach": ("--memory", "memory.jsonl"),
 }
 
 
@@ -55,7 +56,7 @@ def test_killed_and_resumed_is_uninterrupted(run, killed, tmp_path):
 
 def test_a_killed_runs_edits_can_be_saved(polypatch, run, killed, tmp_path, recipe):
     assert polypatch("save", killed, tmp_path / "mine").code == 0
-    kind = {"grace-mpn": "codebook", "lora-mpn": "low-rank"}[recipe]
+    kind = {"grace-mpn": "codebook", "lora-mpn": "low-rank", "polypatch-reach": "nearest"}[recipe]
     assert read_artefact(tmp_path / "mine").config["delta"] == kind
     EditedModel.from_pretrained(tmp_path / "mine").unload()
     # And those of a whole run's journal are the very same.
@@ -65,8 +66,19 @@ def test_a_killed_runs_edits_can_be_saved(polypatch, run, killed, tmp_path, reci
     assert tensors(tmp_path / "journal") == tensors(tmp_path / "kept")
 
 
-def test_no_edit_is_cut_out_of_a_folder(polypatch, run, tmp_path):
+def test_an_edit_is_cut_out_of_a_folder_or_none(polypatch, run, tmp_path, recipe):
     assert run("run").code == 0
+    if recipe == "polypatch-reach":
+        edited = EditedModel.from_pretrained(tmp_path / "run" / "edits")
+        edited.revert("tiny-0")
+        edited.save_pretrained(tmp_path / "reverted")
+        edited.unload()
+        assert polypatch("revert", tmp_path / "run", "tiny-0").code == 0
+        assert tensors(tmp_path / "run" / "edits") == tensors(tmp_path / "reverted")
+        assert polypatch("revert", tmp_path / "run", "--all").code == 0
+        assert not tensors(tmp_path / "run" / "edits")[0]
+        EditedModel.from_pretrained(tmp_path / "run" / "edits").unload()
+        return
     message = polypatch("revert", tmp_path / "run", "tiny-0").refused()
     assert "share" in message
     assert "memory=" in message
@@ -94,10 +106,10 @@ def test_explained_and_listed(polypatch, run, tmp_path, recipe):
 def test_merged_or_refused(polypatch, run, tmp_path, recipe):
     assert run("run").code == 0
     merged = tmp_path / "merged"
-    if recipe == "grace-mpn":
+    if recipe != "lora-mpn":
         for more in ((), ("--dry-run",)):
             message = polypatch("merge", tmp_path / "run", "--out", merged, *more).refused()
-            assert "a codebook cannot be merged" in message
+            assert "cannot be merged" in message
         assert not merged.exists()
         return
     ran = polypatch("merge", tmp_path / "run", "--out", merged)
@@ -117,6 +129,6 @@ def test_settings_are_written_down_and_read_again(run, tmp_path, recipe):
     edited = EditedModel.from_pretrained(tmp_path / "run" / "edits")
     try:
         editor = config["settings"]["recipe"]["editor"]
-        assert editor["name"] == type(edited.recipe.editor).__name__ in ("GRACE", "LoRA")
+        assert editor["name"] == type(edited.recipe.editor).__name__ in ("GRACE", "LoRA", "NearestPatch")
     finally:
         edited.unload()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from polypatch.deltas.kinds import KINDS
+from polypatch.deltas.kinds import KINDS, standing_alone
 from polypatch.errors import ArtefactError, InputError
 from polypatch.outcomes import newest, require_active, reverted, short_of_neurons
 from polypatch.store.artefact import FORMAT_VERSION, Artefact, read_artefact
@@ -49,11 +49,14 @@ def without(artefact: Artefact, ids: Sequence[str], when: str) -> Artefact:
             "none can be cut out of the folder; in Python, EditedModel.from_pretrained(folder, memory=…).revert(id) "
             "makes again what lost its hold; --all takes all back"
         )
-    kept = [i for i, owner in enumerate(artefact.owners) if owner not in gone]
+    delta = standing_alone(artefact.config, artefact.tensors)
+    assert delta is not None  # only what shares its numbers cannot do without the model
+    delta.load_tensors(artefact.tensors, artefact.owners)
+    delta.drop(gone)
     return replace(
         artefact,
-        tensors={name: tensor[kept] for name, tensor in artefact.tensors.items()},
-        owners=tuple(artefact.owners[i] for i in kept),
+        tensors=delta.tensors(),
+        owners=tuple(delta.owners),
         records=tuple(reverted(records, gone, when).values()),
         report=None,
     )
