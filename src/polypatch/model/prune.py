@@ -77,7 +77,7 @@ def _prune(edited: State, max_changed: int, progress: OnPruning | None) -> Prune
     began = time.perf_counter()
     bank, tail, recipe = edited.delta, edited.tail, edited.recipe
     if not isinstance(bank, PatchBank) or not isinstance(tail, FrozenTail):
-        raise InputError("only patches on a frozen tail can be pruned: these edits are of another kind, or exact")
+        raise InputError("only patches on a frozen tail can be pruned: these changed weights, are looked up, or exact")
     if tail.site.lower:
         raise InputError(f"only patches of the last layer can be pruned, and these are in {tail.site.layer_path}")
     if recipe is None:
