@@ -43,8 +43,8 @@ class StreamTranslation:
         data = bench.data
         before = data.edits if run.wrong_in_all else bench.stream(run)
         models, answers = Models(self.translator, codes=self.codes), bench.tail.readout.answers is None
-        given = {edit.id: edit for edit in bench.given}
         if answers:
+            given = {edit.id: edit for edit in bench.given}
             before = [self._with_prompts(edit, given) for edit in before]
         call = partial(translated, translator=models, cache=self.cache, answers=answers, progress=bars.update)
         try:

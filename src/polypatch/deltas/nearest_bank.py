@@ -74,9 +74,8 @@ class NearestBank(nn.Module):
         super().__init__()
         self.hidden_size = hidden_size
         self.owners: list[str] = []
-        shapes = {"keys": (0, 0), "values": (0, hidden_size), "offsets": (0,)}
-        for name, shape in shapes.items():
-            self.register_buffer(name, torch.empty(*shape, device=device, dtype=dtype))
+        for name, tensor in _empty(hidden_size, torch.empty(0, device=device, dtype=dtype)).items():
+            self.register_buffer(name, tensor)
 
     @property
     def patches(self) -> int:
@@ -103,7 +102,7 @@ class NearestBank(nn.Module):
         return out + (strength.unsqueeze(-1) * now["values"][entry]).to(out.dtype)
 
     def activations(self, q: Tensor) -> Tensor:
-        """A of the entry that acts, 0 of the others: [n_texts, d] -> [n_texts, n]."""
+        """How strongly the entry acts that does, 0 of the others: [n_texts, d] -> [n_texts, n]."""
         now = seen_together(self)
         entry, strength = _acting(q.to(now["keys"].dtype), now)
         return strength.new_zeros(len(q), self.patches).scatter(1, entry.unsqueeze(1), strength.unsqueeze(1))

@@ -256,14 +256,14 @@ class Workbench:
             InputError: the data have none.
         """
         recipe = run.built()
-        mapped, there = isinstance(recipe.sampler, SourcePlusMapped), bool(self.data.parallel)
-        if not learns_from_parallel(recipe) or not (mapped or there):
+        mapped = isinstance(recipe.sampler, SourcePlusMapped)
+        if not learns_from_parallel(recipe) or not (mapped or self.data.parallel):
             return None
-        if not there:
+        if not self.data.parallel:
             raise InputError(f"{self.data.name}: {run.recipe} maps queries by parallel text, and the data have none")
-        rows, known = slice(run.parallel or None), self._parallel
-        known.setdefault(run.parallel, {lang: texts[rows] for lang, texts in self.data.parallel.items()})
-        return known[run.parallel]
+        if run.parallel not in self._parallel:  # sliced once: maps are learned anew for another object
+            self._parallel[run.parallel] = {k: texts[: run.parallel or None] for k, texts in self.data.parallel.items()}
+        return self._parallel[run.parallel]
 
     def rules(self, run: Run) -> Rules:
         """How a run's edits are made and judged."""

@@ -94,7 +94,6 @@ class FrozenTail(Answering):
         self.encoder = Encoder(site, tokenizer, max_length=max_length)
         self.readout: Readout = readout_of(readout, site, self.encoder.tokens)
         self.progress = progress
-        self.maps = None
         self.guests = Guests(guests)
         directory = cache_dir / (self.fingerprint + ("-half" if half else "")) if cache_dir else None
         dtype = torch.float16 if half else site.dtype
