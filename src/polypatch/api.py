@@ -51,7 +51,7 @@ def attach(
     kept = _kept(memory)
     row = with_mapped(recipe_in(recipe), kept.parallel)
     encoding, rules = of_type(encoding, Encoding, "encoding"), of_type(rules, Rules, "rules")
-    tail = (encoding or Encoding()).tail_of(model, tokenizer, exact=row.editor.exact, layer=row.layer)
+    tail = (encoding or Encoding()).tail_of(model, tokenizer, exact=row.editor.exact, layer=row.layer, reads=row.reads)
     require_unlabelled(kept, tail.readout.answers or ())
     learn_maps(tail, kept.parallel)
     row = row.at(tail.site.hidden_size)

@@ -13,6 +13,7 @@ from polypatch.arguments import shortened
 from polypatch.editors.widths import fitted
 from polypatch.errors import InputError, UnknownRecipeError
 from polypatch.samplers import AllLanguages, OnlyLanguages, Sampler, SourceOnly, SourcePlusMapped, SourcePlusRandom
+from polypatch.sites.reads import Reads, reads_in
 from polypatch.triggers import Trigger
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Recipe:
         trigger: when a change is needed.
         paper: where the combination was published.
         layer: the number of the layer that is edited, from 0, or from the end where it is negative; None for the last.
+        reads: what its patches see of a text: ``"query"``, the feed-forward layer's input; ``"layers"``, what enters
+            some layers too; or the numbers of those (`polypatch.sites.beside`).
     """
 
     editor: Editor
@@ -36,6 +39,7 @@ class Recipe:
     trigger: Trigger = Trigger.SOURCE
     paper: str = ""
     layer: int | None = None
+    reads: Reads = "query"
 
     def __post_init__(self) -> None:
         for name, verb, such in (("editor", "learn", "TPatcher()"), ("sampler", "__call__", "SourcePlusRandom()")):
@@ -44,6 +48,10 @@ class Recipe:
                 raise InputError(f"Recipe: {name} must be one such as {such}, not {part!r}")
         if not isinstance(self.trigger, Trigger):
             raise InputError(f"Recipe: trigger must be one of {', '.join(map(str, Trigger))}, not {self.trigger!r}")
+        object.__setattr__(self, "reads", reads_in(self.reads))
+        if self.reads != "query" and not measures(self.editor):
+            name = type(self.editor).__name__
+            raise InputError(f"Recipe: {name} computes from the feed-forward layer's input alone: leave reads out")
 
     def at(self, width: int) -> Recipe:
         """The recipe on a model so wide: its editor has no setting left that depends on the width."""
@@ -68,6 +76,7 @@ class RecipeRow:
     sampler: Sampler = field(default_factory=SourceOnly)
     trigger: Trigger = Trigger.SOURCE
     paper: str = ""
+    reads: Reads = "query"
 
     @property
     def editor_name(self) -> str:
@@ -84,7 +93,7 @@ class RecipeRow:
     @cache  # noqa: B019  # there are seventeen
     def recipe(self) -> Recipe:
         """The row as a `Recipe`."""
-        return Recipe(self.editor_kind()(), self.sampler, self.trigger, self.paper)
+        return Recipe(self.editor_kind()(), self.sampler, self.trigger, self.paper, reads=self.reads)
 
 
 _ONE_MORE = SourcePlusRandom(k=1, redraw="per_edit")
@@ -106,7 +115,7 @@ ROWS: dict[str, RecipeRow] = {
     "polypatch-one-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=1), Trigger.ANY),
     "polypatch-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(), Trigger.SAMPLED),
     "polypatch-both": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=None), Trigger.SAMPLED),
-    "polypatch-reach": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS),
+    "polypatch-reach": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="layers"),
 }
 """The methods by name. A new one is a file in ``editors/``, or a sampler, and one row here.
 
@@ -182,7 +191,12 @@ def with_mapped(recipe: Recipe, parallel: Mapping[str, Any] | None) -> Recipe:
 
 def learns_from_parallel(recipe: Recipe) -> bool:
     """Whether parallel text is of use: its sampler maps by it, or its editor learns what translations change."""
-    return isinstance(recipe.sampler, SourcePlusMapped) or bool(getattr(recipe.editor, "uses_parallel", False))
+    return isinstance(recipe.sampler, SourcePlusMapped) or measures(recipe.editor)
+
+
+def measures(editor: Editor) -> bool:
+    """Whether an editor measures how near texts are, by whatever is read of them, and by what translations change."""
+    return bool(getattr(editor, "measures", False))
 
 
 def with_named(recipe: Recipe) -> Recipe:
@@ -223,6 +237,7 @@ def recipe_to_plain(recipe: Recipe) -> dict[str, Any]:
         "trigger": recipe.trigger.value,
         "paper": recipe.paper,
         **layer,
+        **({} if recipe.reads == "query" else {"reads": recipe.reads}),
     }
 
 
@@ -236,6 +251,7 @@ def recipe_from_plain(plain: Mapping[str, Any]) -> Recipe | None:
 
     try:
         editor, sampler = built(plain["editor"], editor_kind), built(plain["sampler"], SAMPLERS.__getitem__)
-        return Recipe(editor, sampler, Trigger(plain["trigger"]), plain["paper"], plain.get("layer"))
+        where = {"layer": plain.get("layer"), "reads": plain.get("reads", "query")}
+        return Recipe(editor, sampler, Trigger(plain["trigger"]), plain["paper"], **where)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

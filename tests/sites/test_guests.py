@@ -38,7 +38,7 @@ def test_what_is_said_of_a_guest_is_what_is_said_of_a_resident():
     edited = edited_model(guests=3)
     tail, known, fresh = edited.tail, tiny_texts(30, seed=1)[:2], [f"ba bo {i}" for i in range(5)]
     corpus = {"en": tiny_texts(25, seed=8), "de": tiny_texts(25, seed=9)}
-    tail.maps = Maps.learn(corpus, lambda texts: tail.queries(tail.readout.rows(texts)).q)
+    tail.maps = Maps(corpus, lambda texts: tail.queries(tail.readout.rows(texts)).q)
     rows = tail.readout.rows([fresh[0], known[0], fresh[1], fresh[0], *fresh, known[1], fresh[2]])
     rows[-1] = replace(rows[-1], via="de")
     before = len(tail.cache)

@@ -41,7 +41,7 @@ def made(n, d, noise, seed=0):
 
 def test_a_linear_relation_is_found():
     corpus, queries, source, other = made(400, 6, 0.0)
-    found = Maps.learn(corpus, queries).maps["de"]
+    found = Maps(corpus, queries)["de"]
     assert found.ridge == 1e-3
     assert found.residual < 1e-3 * found.distance
     torch.testing.assert_close(found(source), other, atol=0.05, rtol=0.05)
@@ -52,7 +52,7 @@ def test_where_there_is_nothing_to_learn_a_query_stays_where_it_is():
     corpus, _, source, _ = made(25, 20, 0.0)
     other = source + 3.0 * torch.randn(25, 20, generator=torch.Generator().manual_seed(5))
     columns = {f"en{i}": source[i] for i in range(25)} | {f"de{i}": other[i] for i in range(25)}
-    found = Maps.learn(corpus, table(columns)).maps["de"]
+    found = Maps(corpus, table(columns))["de"]
     assert found.ridge == 10.0
     apart = (found(source) - found.offset - source).norm() / source.norm()
     # An unregularised map of 25 noisy rows in 20 dimensions would be many times as far.
@@ -61,7 +61,7 @@ def test_where_there_is_nothing_to_learn_a_query_stays_where_it_is():
 
 def test_the_ridge_is_the_formulas():
     corpus, queries, source, other = made(60, 4, 0.5)
-    found = Maps.learn(corpus, queries).maps["de"]
+    found = Maps(corpus, queries)["de"]
     x, y = (rows.double() - rows.double().mean(0) for rows in (source, other))
     spread = x.T @ x / 60
     strength = found.ridge * spread.diagonal().mean() * torch.eye(4)
@@ -76,10 +76,10 @@ def test_the_ridge_is_the_formulas():
 def test_text_that_is_not_parallel_or_too_short_is_refused(corpus):
     if not corpus:
         with pytest.raises((InputError, ValueError)):
-            Maps.learn(corpus, table({}))
+            Maps(corpus, table({}))
         return
     with pytest.raises(InputError, match=r"as long in every language, 20 texts at least; it is en \d+, de \d+"):
-        Maps.learn(corpus, table({}))
+        Maps(corpus, table({}))
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def tail(tiny):
 
 
 def learned(tail):
-    return Maps.learn(CORPUS, lambda texts: tail.queries(tail.readout.rows(texts)).q)
+    return Maps(CORPUS, lambda texts: tail.queries(tail.readout.rows(texts)).q)
 
 
 def test_a_mapped_row_has_the_mapped_query_of_its_origin(tail):
@@ -99,8 +99,8 @@ def test_a_mapped_row_has_the_mapped_query_of_its_origin(tail):
     q = tail.queries([one, replace(two, via="zh"), replace(one, via="de"), two]).q
     assert torch.equal(q[0], plain[0])
     assert torch.equal(q[3], plain[1])
-    torch.testing.assert_close(q[1], tail.maps.maps["zh"](plain[1]))
-    torch.testing.assert_close(q[2], tail.maps.maps["de"](plain[0]))
+    torch.testing.assert_close(q[1], tail.maps["zh"](plain[1]))
+    torch.testing.assert_close(q[2], tail.maps["de"](plain[0]))
     # Nothing was written over in the cache.
     assert torch.equal(tail.queries([one, two]).q, plain)
     with pytest.raises(InputError, match=r"no parallel text in fr \(has: de, zh\)"):

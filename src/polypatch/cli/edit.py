@@ -110,6 +110,15 @@ def edit(
         int | None,
         typer.Option(metavar="N", help="Edit this layer, from 0, or -2 for the last but one.", rich_help_panel=HOW),
     ] = None,
+    reads: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            help="What patches see of a text: query, layers, or the numbers of layers, such as 0,4,8; "
+            "the recipe's unless given.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     retries: Annotated[
         int,
         typer.Option(min=0, metavar="N", help="Further attempts at an edit that did not take.", rich_help_panel=HOW),
@@ -238,7 +247,7 @@ def _run_of(given: Mapping[str, Any], languages: tuple[str, ...]) -> Run:
     from polypatch.runs import Run
 
     names = (
-        *("recipe", "layer", "seed", "order", "limit", "folds", "retries", "keep_failed", "max_locality_drop"),
+        *("recipe", "layer", "reads", "seed", "order", "limit", "folds", "retries", "keep_failed", "max_locality_drop"),
         *("allow_contradictions", "trajectory_every", "wrong_in_all"),
     )
     return Run(

@@ -71,7 +71,7 @@ def _nearest(site: FeedForwardSite, scope: str | None) -> Delta:
     from polypatch.deltas.nearest_bank import NearestBank
 
     del scope
-    return NearestBank(site.hidden_size, site.device, site.dtype)
+    return NearestBank(site.hidden_size, site.read_size, site.device, site.dtype)
 
 
 def _nearest_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:

@@ -51,13 +51,14 @@ class NearestBank(nn.Module):
     nearer to that than to any entry, stays as it is.
 
     Attributes:
-        keys: [n, r], of unit length.
+        keys: [n, r], of unit length; q is longer than d where more than the feed-forward layer's input is read.
         values: [n, d].
         offsets: [n], β times the crowding of a key.
         owners: the edit id behind each entry, in the order they were made.
 
     Args:
-        hidden_size: d, also of q.
+        hidden_size: d.
+        read_size: D, the length of q; None for what the entries say that it holds.
         device: where the entries live.
         dtype: what they are kept as: the model's own type.
     """
@@ -69,10 +70,14 @@ class NearestBank(nn.Module):
     mergeable = False
 
     def __init__(
-        self, hidden_size: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+        self,
+        hidden_size: int,
+        read_size: int | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.hidden_size = hidden_size
+        self.hidden_size, self.read_size = hidden_size, read_size
         self.owners: list[str] = []
         for name, tensor in _empty(hidden_size, torch.empty(0, device=device, dtype=dtype)).items():
             self.register_buffer(name, tensor)
@@ -109,8 +114,9 @@ class NearestBank(nn.Module):
 
     def without(self, piece: int) -> NearestBank:
         """A bank of the other entries, which are as near as they were."""
-        rest = NearestBank(self.hidden_size, self.get_buffer("values").device, self.get_buffer("values").dtype)
-        others = torch.arange(self.patches, device=self.get_buffer("values").device) != piece
+        like = self.get_buffer("values")
+        rest = NearestBank(self.hidden_size, self.read_size, like.device, like.dtype)
+        others = torch.arange(self.patches, device=like.device) != piece
         kept = {name: tensor[others] if name in ENTRIES else tensor for name, tensor in seen_together(self).items()}
         publish(rest, kept, [owner for i, owner in enumerate(self.owners) if i != piece])
         return rest
@@ -210,9 +216,10 @@ class NearestBank(nn.Module):
         width, d = size("keys", 1), self.hidden_size
         wanted: dict[str, tuple[int, ...]] = {"keys": (count, width), "values": (count, d), "offsets": (count,)}
         if count:
-            many, groups = size("landmarks", 0), size("bias", 0)
-            wanted |= {"centre": (d,), "map": (d, width), "landmarks": (many, width), "crowding": (many,)}
-            wanted |= {"groups": (many,), "sorting": (d, groups), "bias": (groups,), "numbers": (len(Numbers._fields),)}
+            many, groups, read = size("landmarks", 0), size("bias", 0), self.read_size or size("centre", 0)
+            wanted |= {"centre": (read,), "map": (read, width), "landmarks": (many, width), "crowding": (many,)}
+            wanted |= {"groups": (many,), "sorting": (read, groups), "bias": (groups,)}
+            wanted |= {"numbers": (len(Numbers._fields),)}
         require_tensors("entries need", tensors, wanted, whole=("groups",))
         if count and many and not 0 <= int(tensors["groups"].min()) <= int(tensors["groups"].max()) < groups:
             raise ArtefactError(f"groups holds numbers that are not between 0 and {groups - 1}")

@@ -45,6 +45,7 @@ class NearestPatch(Settings):
         width: from the threshold to where an entry acts in full, in units of cosine similarity.
         same: a similarity above which two texts are one.
         landmarks: of each group of the memory, at most.
+        rank: directions that texts are told apart by, at most: those in which the memory's differ most.
         margin: by which the wanted class leads the next one, in logits.
         confidence: the probability that the wanted class gets, at least.
         max_steps: projections for a value.
@@ -57,6 +58,7 @@ class NearestPatch(Settings):
     width: Annotated[float, above(0)] = 0.05
     same: Annotated[float, between(0, 1)] = 0.97
     landmarks: Annotated[int, at_least(1)] = 350
+    rank: Annotated[int, at_least(1)] = 512
     margin: Annotated[float, above(0)] = 2.0
     confidence: Annotated[float, Range(0, 1, without_most=True)] = 0.8
     max_steps: Steps = 40
@@ -64,7 +66,7 @@ class NearestPatch(Settings):
     exact = False
     memory_copies = 0
     protects_right = False
-    uses_parallel = True
+    measures = True
 
     def start(self, site: FeedForwardSite) -> NearestBank:
         """An empty bank for this site.
@@ -74,7 +76,7 @@ class NearestPatch(Settings):
         """
         if site.lower:
             raise UnsupportedModelError("NearestPatch edits the last layer: leave layer= out")
-        return NearestBank(site.hidden_size, site.device, site.dtype)
+        return NearestBank(site.hidden_size, site.read_size, site.device, site.dtype)
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Place an entry for each of the lesson's rows.
@@ -88,18 +90,16 @@ class NearestPatch(Settings):
         steps, wrong, picks = 0, 0, drawn()
         for pick in picks:
             rows = tail.rows([lesson.rows[pick]], UNCHANGED, views=0, generator=lesson.generator)
-            value, more, held = self._value(rows, lesson.wanted[pick])
+            value, more, held = self._value(rows, lesson.wanted[pick], bank.hidden_size)
             bank.append(lesson.owner, bank.unit(rows.q)[0], value)
             steps, wrong = steps + more, wrong + (not held)
         reason = f"{wrong} of {len(picks)} values not right after {self.max_steps} steps" if wrong else ""
         return Fit(max(steps, 1), drawn.seen, reason)
 
-    def _value(self, rows: Trainable, wanted: int) -> tuple[Tensor, int, bool]:
-        """v, the steps it took, and whether it gives its row the class."""
-        like = rows.q[0]
-        alone = Placed(
-            torch.zeros_like(like), like.new_tensor(1.0), like.new_tensor(1.0), torch.zeros_like(like), _as_it_is
-        )
+    def _value(self, rows: Trainable, wanted: int, width: int) -> tuple[Tensor, int, bool]:
+        """V [width], the steps it took, and whether it gives its row the class."""
+        like, none = rows.q[0], torch.zeros_like(rows.q[0])
+        alone = Placed(none, like.new_tensor(1.0), like.new_tensor(1.0), none[:width], _as_it_is)
         odds = math.log(self.confidence / (1 - self.confidence)) if self.confidence else -math.inf
         aim = Aim(self.margin, odds, self.max_steps, learning_rate=0.0)
         return projected(alone, rows, torch.tensor([wanted], device=like.device), aim)
@@ -114,6 +114,7 @@ class NearestPatch(Settings):
         found = _measure(groups, memory.scatter, self.shrinkage, self.translations)
         tensors = {name: tensor.to(first.rows) for name, tensor in found.items()}
         rows = torch.cat([_spread_out(group, self.landmarks) for group in groups])
+        tensors["map"] = _told_apart_by(rows - tensors["centre"], tensors["map"], self.rank)
         landmarks = functional.normalize((rows - tensors["centre"]) @ tensors["map"], dim=1)
         of = {"landmarks": landmarks, "crowding": crowding_among(landmarks), "groups": sorted_in(rows, tensors)}
         return {**tensors, **of, "numbers": numbers}
@@ -132,7 +133,7 @@ def _spread_out(rows: Tensor, most: int) -> Tensor:
 def _measure(
     groups: Sequence[Tensor], scatter: Tensor | None, shrinkage: float, translations: float
 ) -> dict[str, Tensor]:
-    """Centre μ [d], map M [d, d], the groups' linear discriminants, sorting [d, g] and bias [g]; in float64."""
+    """Centre μ [D], map M [D, D], the groups' linear discriminants, sorting [D, g] and bias [g]; in float64."""
     rows = [group.double() for group in groups]
     centre = torch.stack([group.mean(0) for group in rows]).mean(0)
     spread = torch.stack([(group - centre).square().mean(0) for group in rows]).mean(0).sqrt()
@@ -151,6 +152,15 @@ def _measure(
     sorting = towards / spread.unsqueeze(1)
     bias = -0.5 * (means * towards.T).sum(1) - centre @ sorting
     return {"centre": centre, "map": turned.contiguous(), "sorting": sorting, "bias": bias}
+
+
+def _told_apart_by(rows: Tensor, turned: Tensor, rank: int) -> Tensor:
+    """The map [D, r] on the directions in which the rows [m, D], of unit length behind it, differ most."""
+    if min(turned.shape) <= rank:
+        return turned
+    seen = functional.normalize(rows.double() @ turned.double(), dim=1)
+    vectors: Tensor = torch.linalg.eigh(seen.T @ seen).eigenvectors[:, -rank:]
+    return (turned.double() @ vectors).to(turned).contiguous()
 
 
 def _covariance(rows: Tensor) -> Tensor:

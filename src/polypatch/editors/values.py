@@ -56,7 +56,7 @@ def projected(neuron: Placed, rows: Trainable, targets: Tensor, aim: Aim) -> tup
 def _projected(neuron: Placed, rows: Trainable, targets: Tensor, aim: Aim) -> tuple[Tensor, int, bool]:
     value = neuron.value
     picks = torch.arange(len(targets), device=targets.device)
-    longest = LONGEST * float(rows.q.norm(dim=1).max())
+    longest = LONGEST * float(rows.q[:, : len(value)].norm(dim=1).max())
     for step in range(aim.max_steps + 1):
         value = value.detach().requires_grad_()
         logits = rows.forward(picks, dataclasses.replace(neuron, value=value))[1]

@@ -17,6 +17,7 @@ from polypatch.sites.discovery.discover import anatomy_of
 from polypatch.sites.network.checkpoint import require_tokenizer
 from polypatch.sites.readouts.prompts import MOST
 from polypatch.sites.readouts.readout import ReadoutSettings
+from polypatch.sites.reads import Reads
 from polypatch.sites.tails.best_tail import best_tail
 
 
@@ -44,11 +45,17 @@ class Encoding(Settings):
     tail: FrozenTail | FullForward | None = None
 
     def tail_of(
-        self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, exact: bool = False, layer: int | None = None
+        self,
+        model: nn.Module,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        exact: bool = False,
+        layer: int | None = None,
+        reads: Reads = "query",
     ) -> FrozenTail | FullForward:
         """The tail of a model, a new one or the one that was given; `exact` where the recipe needs full passes.
 
-        `layer` is the number of the layer that is edited; None for the last.
+        `layer` and `reads` are a recipe's (`polypatch.Recipe`).
 
         Raises:
             InputError: the one that was given belongs to another model, or the tokenizer does.
@@ -58,7 +65,7 @@ class Encoding(Settings):
             raise InputError(f"model is {str(model)!r}: load it, by polypatch.open, or polypatch.load_checkpoint")
         exact = exact or self.exact
         if self.tail is None:
-            site = FeedForwardSite(model, layer=layer)
+            site = FeedForwardSite(model, layer=layer, reads=reads)
             require_tokenizer(type(model).__name__, tokenizer, model)
             cache_dir = Path(self.cache_dir) if self.cache_dir else None
             length, readout = self.max_length, ReadoutSettings(self.readout, self.most, self.chat)
@@ -71,6 +78,8 @@ class Encoding(Settings):
             raise InputError("the tail passed in belongs to another model object")
         if self.tail.site.layer_path != anatomy_of(model, layer).layer:
             raise InputError(f"the tail passed in is of {self.tail.site.layer_path}; the recipe edits another layer")
+        if self.tail.site.reads != reads:
+            raise InputError(f"the tail passed in reads {self.tail.site.reads!r}; the recipe {reads!r}")
         if exact and not isinstance(self.tail, FullForward):
             length, own = self.tail.encoder.tokens.max_length, self.tail.readout
             readout = ReadoutSettings(own.kind, **own.settings)

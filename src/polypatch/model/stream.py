@@ -183,7 +183,7 @@ def learn_maps(tail: FrozenTail | FullForward, parallel: Mapping[Lang, Sequence[
     if isinstance(tail, FullForward):
         raise InputError("mapped queries have no text to run the whole model on: edit without exact=True")
     if tail.maps is None or tail.maps.corpus is not parallel:  # many runs share a tail and its maps
-        tail.maps = Maps.learn(parallel, lambda texts: tail.site.packed(tail.queries(tail.readout.rows(texts))))
+        tail.maps = Maps(parallel, lambda texts: tail.site.packed(tail.queries(tail.readout.rows(texts))))
 
 
 def recipe_for(edited: State, recipe: Recipe | None) -> Recipe:

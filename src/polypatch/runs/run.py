@@ -12,6 +12,7 @@ from polypatch.errors import InputError
 from polypatch.recipes import Recipe, recipe_named
 from polypatch.samplers import Sampler, SourceOnly, SourcePlusRandom
 from polypatch.settings import Settings, at_least, between
+from polypatch.sites.reads import reads_in
 from polypatch.store.identity import Identity
 
 
@@ -23,6 +24,7 @@ class Run(Settings):
         recipe: row of the table of recipes.
         settings: hyper-parameters of its editor that differ from the row's.
         layer: the number of the layer that is edited, from 0, or from the end; None for the row's.
+        reads: what patches see of a text, as `Recipe` has it; None for the row's.
         k: how many languages beside the source are drawn, 0 for none, instead of the row's sampler's number.
         sources: the languages that the edits are made in, in turn, the data's own first; empty for that one alone.
         languages: what samplers and triggers may use, the source first; empty for every language of the edits.
@@ -44,6 +46,7 @@ class Run(Settings):
     recipe: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     layer: int | None = None
+    reads: str | tuple[int, ...] | None = None
     k: Annotated[int, at_least(0)] | None = None
     sources: tuple[Lang, ...] = ()
     languages: tuple[Lang, ...] = ()
@@ -91,7 +94,8 @@ class Run(Settings):
             raise InputError(f"fold {self.fold} of {self.folds}: they are counted from 0 to {self.folds - 1}")
         editor = replace(row.editor, **self.settings)  # type: ignore[type-var]
         layer = row.layer if self.layer is None else self.layer
-        return replace(row, editor=editor, sampler=self._sampler(row.sampler), layer=layer)
+        reads = row.reads if self.reads is None else reads_in(self.reads)
+        return replace(row, editor=editor, sampler=self._sampler(row.sampler), layer=layer, reads=reads)
 
     def _sampler(self, sampler: Sampler) -> Sampler:
         if self.k is None:

@@ -42,6 +42,7 @@ from polypatch.sites.encoding.fingerprint import configuration, model_fingerprin
 from polypatch.sites.network.device import device_named
 from polypatch.sites.readouts.prompts import MOST
 from polypatch.sites.readouts.readout import ReadoutSettings
+from polypatch.sites.reads import Reads
 from polypatch.sites.tails.best_tail import best_tail
 from polypatch.world import world_named
 
@@ -150,24 +151,25 @@ class Workbench:
             FrozenTail, tokenizer=tokenizer, cache_dir=cache_dir, half=half, progress=encoding, readout=readout
         )
         self._full = partial(FullForward, tokenizer=tokenizer, readout=readout)
-        self._tails: dict[int | None, FrozenTail | FullForward] = {}
+        self._tails: dict[tuple[int | None, Reads], FrozenTail | FullForward] = {}
         self.tail = self.tail_at(None)
         check_labels(data.edits, self.tail.readout.answers)
         self.given, self.data = data.edits, writable(data, self.tail.readout)
         self._parallel: dict[int, Mapping[Lang, Sequence[Text]]] = {}
 
-    def tail_at(self, layer: int | None) -> FrozenTail | FullForward:
-        """The tail of a layer, by its number; None for the last."""
-        if layer not in self._tails:
-            site = FeedForwardSite(self.model, layer=layer)
-            self._tails[layer] = best_tail(partial(self._frozen, site), partial(self._full, site))
-        return self._tails[layer]
+    def tail_at(self, layer: int | None, reads: Reads = "query") -> FrozenTail | FullForward:
+        """The tail of a layer, by its number (None for the last), and of what is read there."""
+        if (layer, reads) not in self._tails:
+            site = FeedForwardSite(self.model, layer=layer, reads=reads)
+            self._tails[layer, reads] = best_tail(partial(self._frozen, site), partial(self._full, site))
+        return self._tails[layer, reads]
 
     def encode(self, runs: Iterable[Run] = ()) -> Encoded:
         """Encode every text that these runs need, without any named all there are; says how much was not there yet."""
         started, runs = time.perf_counter(), list(runs)
         texts = list(dict.fromkeys(self.texts(runs)))
-        tails = [self.tail_at(layer) for layer in dict.fromkeys(run.built().layer for run in runs)] or [self.tail]
+        where = dict.fromkeys((recipe.layer, recipe.reads) for recipe in (run.built() for run in runs))
+        tails = [self.tail_at(*one) for one in where] or [self.tail]
         asked = self.data.asked(self._edits(runs)) if self.tail.readout.answers is None else []  # in each run again
         parts = ((tail, [*tail.readout.keep(texts), *tail.answer_rows(asked, UNCHANGED)]) for tail in tails)
         fresh = sum(tail.encode([row for rows in part for row in rows]) for tail, part in parts)
@@ -226,7 +228,7 @@ class Workbench:
             recipe=recipe,
             memory=memory_of_data(self.data, languages, parallel=self.parallel(run)),
             rules=self.rules(run),
-            encoding=Encoding(tail=self.tail_at(recipe.layer)),
+            encoding=Encoding(tail=self.tail_at(recipe.layer, recipe.reads)),
             name=run.name,
         )
 

@@ -12,12 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from polypatch.sites.beside import Beside
 from polypatch.sites.discovery.anatomy import Anatomy
 from polypatch.sites.discovery.places import Places
 from polypatch.sites.discovery.trace import first_tensor, with_first
+from polypatch.sites.reads import Reads
 
 ChangeFunction = Callable[[Tensor, Tensor], Tensor]
-"""Δ: (q [n, d], out = FFN(q) [n, d]) -> the changed out [n, d]; n is the texts, or all their positions."""
+"""Δ: (q [n, D], out = FFN(q) [n, d]) -> the changed out [n, d]; n is the texts, or all their positions.
+
+Of what is read of a text the first d numbers are the query; D is d where that is all (`polypatch.sites.beside`).
+"""
 
 _PLACING = threading.RLock()
 """Held while hooks are put on and taken off."""
@@ -55,9 +60,10 @@ class Hooks:
         attached: what every thread sees that asked for nothing.
     """
 
-    def __init__(self, model: nn.Module, anatomy: Anatomy) -> None:
+    def __init__(self, model: nn.Module, anatomy: Anatomy, reads: Reads) -> None:
         self.up, self.down = model.get_submodule(anatomy.reader), model.get_submodule(anatomy.writer)
         self.places = Places(model, anatomy)
+        self.beside = Beside(model, anatomy, self.places, reads)
         self.attached: ChangeFunction | None = None
         self.here = Here()
         self.traced: Tensor | None = None
@@ -72,7 +78,7 @@ class Hooks:
             if self._holders == 1:
                 apply = self.down.register_forward_hook(self.apply)
                 keep = self.up.register_forward_pre_hook(self.keep_query, with_kwargs=True)
-                self._handles = apply, keep, *self.places.hooks()
+                self._handles = apply, keep, *self.places.hooks(), *self.beside.hooks()
                 self._shown = [module for module in (self.up, self.down) if _show_to_compilers(module)]
 
     def release(self) -> None:
@@ -98,8 +104,9 @@ class Hooks:
             self.release()
 
     def keep_query(self, _: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Before `up`: its input at the position that is read."""
-        query = self.traced = self.places.of(args[0] if args else next(iter(kwargs.values())))
+        """Before `up`: its input at the position that is read, and what else is."""
+        sequence = args[0] if args else next(iter(kwargs.values()))
+        query = self.traced = self.beside.joined(self.places.of(sequence), sequence)
         if not torch.compiler.is_compiling():
             self.here.query = query  # not what is in `traced`, which another thread may have taken by now
 

@@ -68,8 +68,8 @@ class Queries(NamedTuple):
     """What a site reads of n rows, and what its layer's output needs beside the feed-forward layer's.
 
     Attributes:
-        q: [n, d], the input of the feed-forward layer.
-        rest: [n, d], what its output is added to; None where that is `q`.
+        q: [n, D], the input of the feed-forward layer in the first d, and what else is read (`polypatch.sites.beside`).
+        rest: [n, d], what its output is added to; None where that is its input.
     """
 
     q: Tensor

@@ -21,9 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from polypatch.errors import InputError
 from polypatch.sites.discovery.anatomy import Anatomy
-from polypatch.sites.discovery.discover import anatomy_of
+from polypatch.sites.discovery.discover import anatomy_of, require_present
 from polypatch.sites.discovery.inner import USUAL
 from polypatch.sites.discovery.supported import MARK, require_answering, require_free, require_precision
 from polypatch.sites.hooks import ChangeFunction as ChangeFunction
@@ -35,6 +34,7 @@ from polypatch.sites.layers.two_classes import labels_of, two_classes
 from polypatch.sites.network.lock import SiteLock
 from polypatch.sites.network.modes import evaluating
 from polypatch.sites.network.weights import Weights, swapped
+from polypatch.sites.reads import Reads
 from polypatch.sites.rows import Queries
 
 
@@ -45,26 +45,30 @@ class FeedForwardSite:
         model: a Hugging Face classifier or language model.
         layer: the number of the layer, from 0, or from the end where it is negative; None for the last.
         anatomy: where its FFN is; found by `polypatch.sites.discovery.discover` where it is not given.
+        reads: what patches see of a text: its query, or what enters other layers too (`polypatch.sites.beside`).
 
     Raises:
         UnsupportedModelError: no FFN was found in it, it gives a text no single answer, or it keeps its numbers in half
             precision; the message says what was looked for.
-        InputError: the model carries edits already, or has no such layer, or no module that `anatomy` names.
+        InputError: the model carries edits already, or has no such layer, or no module that `anatomy` or `reads` name.
     """
 
-    def __init__(self, model: nn.Module, *, layer: int | None = None, anatomy: Anatomy | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, *, layer: int | None = None, anatomy: Anatomy | None = None, reads: Reads = "query"
+    ) -> None:
         self.model = model
-        self.kind = require_answering(model)
+        self.kind, self.reads = require_answering(model), reads
         require_free(model)
         require_precision(model)
-        self.anatomy = anatomy_of(model, layer) if anatomy is None else _present(model, anatomy)
+        self.anatomy = anatomy_of(model, layer) if anatomy is None else require_present(model, anatomy)
         self.layer = EditedLayer(model, self.anatomy)
         self.width = self.layer.width if self.kind.writes else len(labels_of(model))
         self._attached: _Attached | None = None
         self._originals: dict[str, Tensor] = {}
         self._out = 0
         self.lock = SiteLock()
-        self._hooks = Hooks(model, self.anatomy)
+        self._hooks = Hooks(model, self.anatomy, reads)
+        self.beside = self._hooks.beside
         self._weights = Weights(model)
 
     @property
@@ -79,13 +83,18 @@ class FeedForwardSite:
 
     @property
     def hidden_size(self) -> int:
-        """The length d of q, of the residual and of what the FFN writes."""
+        """The length d of the FFN's input, of the residual and of what the FFN writes."""
         return self.layer.hidden_size
 
     @property
+    def read_size(self) -> int:
+        """The length D of all that patches see of a text: d, where that is the FFN's input alone."""
+        return self.hidden_size * self.beside.blocks
+
+    @property
     def kept(self) -> int:
-        """Numbers kept of a row: d, or 2d where the residual is not q itself."""
-        return self.hidden_size * (2 if self.anatomy.residual else 1)
+        """Numbers kept of a row: D, and d more where the residual is not the FFN's input itself."""
+        return self.read_size + (self.hidden_size if self.anatomy.residual else 0)
 
     @property
     def activation_name(self) -> str:
@@ -106,11 +115,11 @@ class FeedForwardSite:
         return next(self.layer.writer.parameters()).dtype
 
     def ffn(self, q: Tensor) -> Tensor:
-        """FFN₀(q): the unedited layer (eq. 5-6). q: [n, d] -> [n, d]."""
-        return self.layer.ffn(q)
+        """FFN₀(q): the unedited layer (eq. 5-6). q: [n, D], of which it sees the first d -> [n, d]."""
+        return self.layer.ffn(q[:, : self.hidden_size])
 
     def logits(self, queries: Queries, out: Tensor) -> Tensor:
-        """The head's logits for FFN output `out` [n, d] at queries q [n, d]: [n, width].
+        """The head's logits for FFN output `out` [n, d] at queries q [n, D]: [n, width].
 
         Without the head's dropout, also where the caller's model is in train mode.
         """
@@ -129,7 +138,7 @@ class FeedForwardSite:
         """The queries that were `packed`."""
         if not self.anatomy.residual:
             return Queries(rows)
-        return Queries(rows[:, : self.hidden_size], rows[:, self.hidden_size :])
+        return Queries(rows[:, : self.read_size], rows[:, self.read_size :])
 
     @contextlib.contextmanager
     def looking(self) -> Iterator[list[Queries]]:
@@ -268,16 +277,6 @@ class FeedForwardSite:
     def evaluating(self) -> AbstractContextManager[None]:
         """Every module in eval mode, in all threads; the caller's modes come back when the last of them is done."""
         return evaluating(self.model)
-
-
-def _present(model: nn.Module, anatomy: Anatomy) -> Anatomy:
-    """The anatomy, where the model has all that it names."""
-    paths = dict(model.named_modules())
-    named = (anatomy.layer, anatomy.stack, anatomy.reader, anatomy.writer, anatomy.norm, anatomy.dropout)
-    missing = [path for path in named if path is not None and path not in paths]
-    if missing:
-        raise InputError(f"anatomy: {type(model).__name__} has no module {missing[0]!r}")
-    return anatomy
 
 
 class _Attached(NamedTuple):

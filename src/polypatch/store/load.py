@@ -117,7 +117,7 @@ def open_artefact(
         loaded.to(device_named(device))
         model, tokenizer = model or loaded, tokenizer or its_tokenizer
     recipe = _recipe(config["settings"])
-    site = FeedForwardSite(model, layer=recipe.layer if recipe else None)
+    site = FeedForwardSite(model, layer=recipe.layer, reads=recipe.reads) if recipe else FeedForwardSite(model)
     require_base(folder, site, tokenizer, config)
     delta = loaded_delta(site, artefact)
     settings, length = config["settings"], config["max_length"]

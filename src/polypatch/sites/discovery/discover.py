@@ -77,6 +77,20 @@ def anatomy_of(model: nn.Module, number: int | None = None) -> Anatomy:
     return known[1][number]
 
 
+def require_present(model: nn.Module, anatomy: Anatomy) -> Anatomy:
+    """An anatomy that somebody wrote.
+
+    Raises:
+        InputError: it names a module that the model does not have.
+    """
+    paths = dict(model.named_modules())
+    named = (anatomy.layer, anatomy.stack, anatomy.reader, anatomy.writer, anatomy.norm, anatomy.dropout)
+    missing = [path for path in named if path is not None and path not in paths]
+    if missing:
+        raise InputError(f"anatomy: {type(model).__name__} has no module {missing[0]!r}")
+    return anatomy
+
+
 def _require_steady(model: nn.Module, trace: Trace) -> None:
     if not bool(trace.answer.isfinite().all()):
         raise UnsupportedModelError(f"{type(model).__name__}: its logits are NaN or infinite; training it went wrong")

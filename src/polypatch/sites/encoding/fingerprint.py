@@ -57,7 +57,9 @@ def encoder_fingerprint(site: FeedForwardSite, tokens: Tokens) -> str:
     # Kernels of attention differ in the last bits.
     kernels = getattr(site.model.config, "_attn_implementation", None)
     layer = [site.layer_path] if site.anatomy.top is not None else []
-    digest.update(json.dumps([configuration(site), kernels, tokens.max_length, *layer], sort_keys=True).encode())
+    beside = [{"beside": site.beside.layers}] if site.beside.layers else []
+    about = [configuration(site), kernels, tokens.max_length, *layer, *beside]
+    digest.update(json.dumps(about, sort_keys=True).encode())
     digest.update(tokenizer_fingerprint(tokens.tokenizer).encode())
     return f"encoding-{ENCODING}-{digest.hexdigest()[:32]}"
 

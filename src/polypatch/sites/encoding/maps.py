@@ -8,8 +8,9 @@ of which nothing is known stays where it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -51,41 +52,48 @@ class Map:
         return q @ self.matrix + self.offset
 
 
-class Maps:
-    """One map per other name of a corpus (a language, where the caller has languages).
+class Maps(Mapping[str, Map]):
+    """One map per other name of a corpus (a language, where the caller has languages), each learned when it is used.
 
     Args:
-        maps: by name.
-        corpus: what they were learned from.
-        scatter: mean square of what another name changes in a query [d, d], in float64.
+        corpus: name -> texts; the i-th texts of all names say the same.
+        queries: texts -> eval-mode queries [n, d].
+
+    Raises:
+        InputError: a column is no list of texts; the columns differ in length, or hold fewer than `LEAST` texts.
     """
 
-    def __init__(self, maps: Mapping[str, Map], corpus: object = None, scatter: Tensor | None = None) -> None:
-        self.maps, self.corpus, self.scatter = dict(maps), corpus, scatter
-
-    @classmethod
-    def learn(cls, corpus: Mapping[str, Sequence[Text]], queries: Callable[[Sequence[Text]], Tensor]) -> Maps:
-        """From parallel texts, the first name's being mapped to each other's.
-
-        Args:
-            corpus: name -> texts; the i-th texts of all names say the same.
-            queries: texts -> eval-mode queries [n, d].
-
-        Raises:
-            InputError: a column is no list of texts; the columns differ in length, or hold fewer than `LEAST` texts.
-        """
+    def __init__(self, corpus: Mapping[str, Sequence[Text]], queries: Callable[[Sequence[Text]], Tensor]) -> None:
         for name, texts in corpus.items():
             texts_in(texts, f"parallel[{name!r}]")
         lengths = {name: len(texts) for name, texts in corpus.items()}
         if len(set(lengths.values())) != 1 or min(lengths.values()) < LEAST:
             said = ", ".join(f"{name} {n}" for name, n in lengths.items()) or "nothing"
             raise InputError(f"parallel text must be as long in every language, {LEAST} texts at least; it is {said}")
-        columns = {name: queries(texts) for name, texts in corpus.items()}
-        source = next(iter(columns.values()))
-        others = dict(list(columns.items())[1:])
-        apart = [(column - source).double() for column in others.values()]
-        scatter = torch.stack([one.T @ one / len(one) for one in apart]).mean(0) if apart else None
-        return cls({name: _map(source, column) for name, column in others.items()}, corpus, scatter)
+        self.corpus = corpus
+        self._columns = {name: queries(texts) for name, texts in corpus.items()}
+        self._maps: dict[str, Map] = {}
+
+    def __getitem__(self, name: str) -> Map:
+        source, *others = self._columns
+        if name not in others:
+            raise KeyError(name)
+        if name not in self._maps:
+            self._maps[name] = _map(self._columns[source], self._columns[name])
+        return self._maps[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._columns)[1:])
+
+    def __len__(self) -> int:
+        return len(self._columns) - 1
+
+    @cached_property
+    def scatter(self) -> Tensor | None:
+        """Mean square of what another name changes in a query [d, d], in float64; None where there is no other."""
+        source, *others = (column.double() for column in self._columns.values())
+        apart = [column - source for column in others]
+        return torch.stack([one.T @ one / len(one) for one in apart]).mean(0) if apart else None
 
     def queries(self, names: Sequence[str], origins: Tensor) -> Tensor:
         """Mapped queries [n, d] from true ones, each by the map of its name.
@@ -93,10 +101,10 @@ class Maps:
         Raises:
             InputError: a name that the corpus did not have.
         """
-        missing = sorted({*names} - self.maps.keys())
+        missing = sorted({*names} - {*self})
         if missing:
-            raise InputError(f"no parallel text in {', '.join(missing)} (has: {', '.join(self.maps) or 'none'})")
-        return torch.stack([self.maps[name](q) for name, q in zip(names, origins, strict=True)])
+            raise InputError(f"no parallel text in {', '.join(missing)} (has: {', '.join(self) or 'none'})")
+        return torch.stack([self[name](q) for name, q in zip(names, origins, strict=True)])
 
 
 def _map(source: Tensor, other: Tensor) -> Map:

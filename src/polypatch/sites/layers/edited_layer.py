@@ -73,7 +73,7 @@ class EditedLayer:
 
     def hidden(self, queries: Queries, out: Tensor) -> Tensor:
         """H [n, d]: the layer's output for FFN output `out` [n, d]."""
-        rest, scale = queries.q if queries.rest is None else queries.rest, self.anatomy.scale
+        rest, scale = queries.q[:, : self.hidden_size] if queries.rest is None else queries.rest, self.anatomy.scale
         if self.anatomy.finish is Finish.NORM_THEN_ADD:
             out = self._normed(out)
         h = (out if scale == 1 else scale * out) + rest

@@ -127,10 +127,10 @@ class FrozenTail(Answering):
             raise TailMismatchError(f"{self.why}. Edit with exact=True (slow, full forward passes) instead.")
         rows = [row for kept in self.readout.keep(texts) for row in kept]
         generator = torch.Generator().manual_seed(0)
-        probe = torch.randn(self.site.hidden_size, generator=generator).to(self.site.device, self.site.dtype)
+        probe = torch.randn(self.site.read_size, generator=generator).to(self.site.device, self.site.dtype)
 
         def nudge(q: Tensor, out: Tensor) -> Tensor:
-            return out + (q @ probe / len(probe)).unsqueeze(-1) * probe
+            return out + (q @ probe / len(probe)).unsqueeze(-1) * probe[: self.site.hidden_size]
 
         worst = 0.0
         with torch.no_grad():

@@ -64,7 +64,7 @@ class Answering:
     @property
     def scatter(self) -> Tensor | None:
         """Mean square of what a translation changes in q [d, d]; None without parallel text."""
-        d = self.site.hidden_size
+        d = self.site.read_size
         return None if self.maps is None or self.maps.scatter is None else self.maps.scatter[:d, :d]
 
     def queries(self, rows: Sequence[Row]) -> Queries:
