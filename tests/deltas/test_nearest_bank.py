@@ -5,11 +5,12 @@ import torch
 from torch.nn.functional import normalize
 
 from polypatch.deltas import NearestBank
-from polypatch.deltas.nearest_bank import NEIGHBOURS, crowding_among, sorted_in
+from polypatch.deltas.nearest_bank import ENTRIES
+from polypatch.deltas.nearness import NEIGHBOURS, crowding_among, sorted_in
 from polypatch.errors import ArtefactError, InputError
 
 D, GROUPS, LANDMARKS = 6, 2, 40
-WEIGHT, SHARE, WIDTH, SAME = 0.5, 0.1, 0.05, 0.97
+WEIGHT, SHARE, HOME, WIDTH, SAME = 0.5, 0.2, 0.5, 0.05, 0.97
 
 
 def frame(seed=0, count=LANDMARKS):
@@ -20,7 +21,7 @@ def frame(seed=0, count=LANDMARKS):
     found |= {"sorting": torch.tensor([[1.0, -1.0], *[[0.0, 0.0]] * (D - 1)]), "bias": torch.zeros(GROUPS)}
     landmarks = normalize((texts - found["centre"]) @ found["map"], dim=1)
     found |= {"landmarks": landmarks, "crowding": crowding_among(landmarks), "groups": sorted_in(texts, found)}
-    return texts, {**found, "numbers": torch.tensor([WEIGHT, SHARE, WIDTH, SAME])}
+    return texts, {**found, "numbers": torch.tensor([WEIGHT, SHARE, HOME, WIDTH, SAME])}
 
 
 def bank(entries=5, seed=0):
@@ -29,18 +30,19 @@ def bank(entries=5, seed=0):
     made.frame(tensors)
     q, values = torch.randn(2, 20, D, generator=torch.Generator().manual_seed(seed + 100))
     for i in range(entries):
-        made.append(f"edit-{i}", made.unit(q[i : i + 1])[0], values[i])
+        made.append(f"edit-{i}", q[i], values[i])
     return made, q[:entries], texts
 
 
 def reference(made, q, out):
     """The formula, text by text, in float64."""
-    kept = {name: tensor.double() for name, tensor in made.tensors().items() if name != "groups"}
+    kept = {name: tensor.double() for name, tensor in made.tensors().items() if tensor.is_floating_point()}
 
     def crowded(similar):
         return similar.sort(descending=True).values[:NEIGHBOURS].mean()
 
     among = kept["landmarks"] @ kept["landmarks"].T
+    homes = [made.tensors()["homes"].tolist().count(group) for group in range(GROUPS)]
     thresholds = []
     for group in range(GROUPS):
         scores = []
@@ -50,7 +52,8 @@ def reference(made, q, out):
             others = torch.cat([among[j, :j], among[j, j + 1 :]])
             key = crowded(kept["landmarks"] @ kept["keys"][i])
             scores.append(float(near[i] - WEIGHT * key - WEIGHT * crowded(others)))
-        thresholds.append(sorted(scores, reverse=True)[int(SHARE * len(scores))])
+        share = SHARE * (1 - (1 - HOME) * homes[group] / max(homes))
+        thresholds.append(sorted(scores, reverse=True)[int(share * len(scores))])
     rows = []
     for row, before in zip(q.double(), out.double(), strict=True):
         u = (row - kept["centre"]) @ kept["map"]
@@ -91,6 +94,21 @@ def test_more_entries_ask_for_more_nearness():
     assert bool((thresholds[1] > thresholds[0]).all())
 
 
+def test_where_the_edits_are_at_home_less_of_the_memory_is_near_enough():
+    made, _, _ = bank(entries=12)
+    tensors = made.tensors()
+    frames = {name: tensor for name, tensor in tensors.items() if name != "homes"}
+    found = []
+    for homes in ([0] * 12, [1] * 12, [0, 1] * 6):
+        again = NearestBank(D)
+        again.load_tensors({**frames, "homes": torch.tensor(homes)}, made.owners)
+        found.append(again.snapshot()[0]["thresholds"])
+    first, second, both = found
+    assert first[0] > second[0]
+    assert second[1] > first[1]
+    assert torch.equal(both, torch.stack([first[0], second[1]]))
+
+
 def test_what_is_cut_out_was_never_there():
     whole, _, _ = bank(entries=6)
     whole.drop(["edit-5", "edit-4"])
@@ -99,7 +117,7 @@ def test_what_is_cut_out_was_never_there():
     for name, tensor in few.snapshot()[0].items():
         assert torch.equal(tensor, whole.snapshot()[0][name]), name
     whole.drop(whole.owners)
-    assert {name: len(tensor) for name, tensor in whole.tensors().items()} == {"keys": 0, "values": 0, "offsets": 0}
+    assert {name: len(tensor) for name, tensor in whole.tensors().items()} == dict.fromkeys(ENTRIES, 0)
     assert torch.equal(whole(texts, texts), texts)
     again = NearestBank(D)
     again.load_tensors(few.tensors(), few.owners)
@@ -113,7 +131,7 @@ def test_edits_are_taken_over_one_by_one():
     later = made.since(1)
     taken.adopt("others", later)
     assert taken.owners == ["edit-0", "others", "others"]
-    assert sorted(later) == ["keys", "offsets", "values"]
+    assert sorted(later) == sorted(ENTRIES)
     assert torch.equal(taken(q, q), made(q, q))
     without = made.without(1)
     assert without.patches == 2
@@ -125,7 +143,7 @@ def test_it_cannot_be_merged():
         bank()[0].merge_cost(None)
 
 
-@pytest.mark.parametrize("name", ["keys", "map", "landmarks", "groups", "sorting", "numbers"])
+@pytest.mark.parametrize("name", ["keys", "homes", "map", "landmarks", "groups", "sorting", "numbers"])
 def test_damaged_tensors_are_refused_and_nothing_changes(name):
     made, q, _ = bank()
     before, damaged = made(q, q), made.tensors()
@@ -138,9 +156,10 @@ def test_damaged_tensors_are_refused_and_nothing_changes(name):
     assert torch.equal(made(q, q), before)
 
 
-def test_a_group_that_is_not_there_is_refused():
+@pytest.mark.parametrize("name", ["groups", "homes"])
+def test_a_group_that_is_not_there_is_refused(name):
     made, _, _ = bank()
     damaged = made.tensors()
-    damaged["groups"] = damaged["groups"] + GROUPS
+    damaged[name] = damaged[name] + GROUPS
     with pytest.raises(ArtefactError, match="between 0 and 1"):
         made.load_tensors(damaged, made.owners)

@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from polypatch.deltas.checked import require_tensors
+from polypatch.deltas.nearness import Numbers, acting, crowding, judged, sorted_in, unit
 from polypatch.deltas.patch_bank import chosen
 from polypatch.deltas.published import publish, seen_together
 from polypatch.errors import ArtefactError, InputError
 from polypatch.sites.merge import MergeCost
 from polypatch.sites.site import FeedForwardSite
 
-ENTRIES = ("keys", "values", "offsets")
+ENTRIES = ("keys", "values", "offsets", "homes")
+WHOLE = ("homes", "groups")
 FRAME = ("centre", "map", "landmarks", "crowding", "groups", "sorting", "bias", "numbers")
-
-NEIGHBOURS = 10
-"""Landmarks whose mean similarity says how crowded a place is."""
-
-
-class Numbers(NamedTuple):
-    """What decides whether the nearest entry acts.
-
-    Attributes:
-        weight: of how crowded the places of text and key are, β.
-        share: of the landmarks of a group that an entry may be near enough to act on.
-        width: from the threshold to where an entry acts in full.
-        same: a similarity above which two texts are one.
-    """
-
-    weight: float
-    share: float
-    width: float
-    same: float
 
 
 class NearestBank(nn.Module):
@@ -46,14 +28,16 @@ class NearestBank(nn.Module):
 
     Crowding is the mean similarity to the `NEIGHBOURS` nearest landmarks, which are texts of the memory: a place where
     many texts are similar says little. g is the group of landmarks (a language, where the caller has languages) that u
-    belongs to. τ_g is such that of the group's landmarks no larger share than `Numbers.share` is nearer to an entry:
-    with more entries it rises. A text that is all but an entry's own gets a = 1; one that is all but a landmark, and
-    nearer to that than to any entry, stays as it is.
+    belongs to. τ_g is such that of the group's landmarks no larger share is nearer to an entry: `Numbers.share`, or
+    less in a group that the entries' own texts are of, which need not be reached from another. With more entries τ_g
+    rises. A text that is all but an entry's own gets a = 1; one that is all but a landmark, and nearer to that than to
+    any entry, stays as it is.
 
     Attributes:
         keys: [n, r], of unit length; q is longer than d where more than the feed-forward layer's input is read.
         values: [n, d].
         offsets: [n], β times the crowding of a key.
+        homes: [n], the group that an entry's own text is of.
         owners: the edit id behind each entry, in the order they were made.
 
     Args:
@@ -96,20 +80,20 @@ class NearestBank(nn.Module):
         """Say what texts are measured by, as long as there is no entry: the tensors of `FRAME`."""
         kept = {name: tensors[name].to(self.get_buffer("values").device) for name in FRAME}
         keys = self.get_buffer("values").new_empty(0, tensors["map"].shape[1])
-        publish(self, _judged({**seen_together(self), "keys": keys, **kept}), ())
+        publish(self, judged({**seen_together(self), "keys": keys, **kept}), ())
 
     def forward(self, q: Tensor, out: Tensor) -> Tensor:
         """`out`, plus what the nearest entry adds to it."""
         now = seen_together(self)
         if not len(now["offsets"]):
             return out
-        entry, strength = _acting(q.to(now["keys"].dtype), now)
+        entry, strength = acting(q.to(now["keys"].dtype), now)
         return out + (strength.unsqueeze(-1) * now["values"][entry]).to(out.dtype)
 
     def activations(self, q: Tensor) -> Tensor:
         """How strongly the entry acts that does, 0 of the others: [n_texts, d] -> [n_texts, n]."""
         now = seen_together(self)
-        entry, strength = _acting(q.to(now["keys"].dtype), now)
+        entry, strength = acting(q.to(now["keys"].dtype), now)
         return strength.new_zeros(len(q), self.patches).scatter(1, entry.unsqueeze(1), strength.unsqueeze(1))
 
     def without(self, piece: int) -> NearestBank:
@@ -121,17 +105,14 @@ class NearestBank(nn.Module):
         publish(rest, kept, [owner for i, owner in enumerate(self.owners) if i != piece])
         return rest
 
-    def unit(self, q: Tensor) -> Tensor:
-        """U of texts: [n, d] -> [n, r]."""
-        return _unit(q, seen_together(self))
-
-    def append(self, owner: str, key: Tensor, value: Tensor) -> None:
-        """Add one entry, owned by an edit. key: [r], of unit length; value: [d]."""
+    def append(self, owner: str, q: Tensor, value: Tensor) -> None:
+        """Add one entry for a text, owned by an edit. q: [D]; value: [d]."""
         now = seen_together(self)
-        offset = now["numbers"][0] * _crowding(key.unsqueeze(0), now["landmarks"])
-        more = {"keys": key.unsqueeze(0), "values": value.unsqueeze(0), "offsets": offset}
+        read, key = q.unsqueeze(0), unit(q.unsqueeze(0), now)
+        offset = now["numbers"][0] * crowding(key, now["landmarks"])
+        more = {"keys": key, "values": value.unsqueeze(0), "offsets": offset, "homes": sorted_in(read, now)}
         grown = {name: torch.cat([now[name], rows.detach().to(now[name])]) for name, rows in more.items()}
-        publish(self, _judged({**now, **grown}, since=self.patches), [*self.owners, owner])
+        publish(self, judged({**now, **grown}, since=self.patches), [*self.owners, owner])
 
     def snapshot(self) -> object:
         """All entries; no tensor of them is ever written to."""
@@ -186,8 +167,8 @@ class NearestBank(nn.Module):
             self.load_tensors(fresh, [owner] * count)
             return
         width = old["keys"].shape[1]
-        shapes = {"keys": (count, width), "values": (count, self.hidden_size), "offsets": (count,)}
-        require_tensors("entries need", fresh, shapes)
+        shapes = {"keys": (count, width), "values": (count, self.hidden_size), "offsets": (count,), "homes": (count,)}
+        require_tensors("entries need", fresh, shapes, whole=("homes",))
         grown = {name: torch.cat([old[name], fresh[name]]) for name in ENTRIES}
         self.load_tensors({**old, **grown}, [*self.owners, *[owner] * count])
 
@@ -205,8 +186,8 @@ class NearestBank(nn.Module):
         """
         self._require(tensors, len(owners))
         like = self.get_buffer("values")
-        kept = {n: t.to(like.device, copy=True) if n == "groups" else t.to(like, copy=True) for n, t in tensors.items()}
-        publish(self, _judged(kept) if owners else kept, owners)
+        kept = {n: t.to(like.device, copy=True) if n in WHOLE else t.to(like, copy=True) for n, t in tensors.items()}
+        publish(self, judged(kept) if owners else kept, owners)
 
     def _require(self, tensors: Mapping[str, Tensor], count: int) -> None:
         def size(name: str, dim: int) -> int:
@@ -214,89 +195,19 @@ class NearestBank(nn.Module):
             return tensor.shape[dim] if tensor is not None and tensor.dim() > dim else 0
 
         width, d = size("keys", 1), self.hidden_size
-        wanted: dict[str, tuple[int, ...]] = {"keys": (count, width), "values": (count, d), "offsets": (count,)}
+        wanted: dict[str, tuple[int, ...]] = {"keys": (count, width), "values": (count, d)}
+        wanted |= {"offsets": (count,), "homes": (count,)}
         if count:
             many, groups, read = size("landmarks", 0), size("bias", 0), self.read_size or size("centre", 0)
             wanted |= {"centre": (read,), "map": (read, width), "landmarks": (many, width), "crowding": (many,)}
             wanted |= {"groups": (many,), "sorting": (read, groups), "bias": (groups,)}
             wanted |= {"numbers": (len(Numbers._fields),)}
-        require_tensors("entries need", tensors, wanted, whole=("groups",))
-        if count and many and not 0 <= int(tensors["groups"].min()) <= int(tensors["groups"].max()) < groups:
-            raise ArtefactError(f"groups holds numbers that are not between 0 and {groups - 1}")
+        require_tensors("entries need", tensors, wanted, whole=WHOLE if count else ("homes",))
+        for name in WHOLE if count else ():
+            if len(tensors[name]) and not 0 <= int(tensors[name].min()) <= int(tensors[name].max()) < groups:
+                raise ArtefactError(f"{name} holds numbers that are not between 0 and {groups - 1}")
 
 
 def _empty(hidden_size: int, like: Tensor) -> dict[str, Tensor]:
-    return {"keys": like.new_empty(0, 0), "values": like.new_empty(0, hidden_size), "offsets": like.new_empty(0)}
-
-
-def _unit(q: Tensor, now: Mapping[str, Tensor]) -> Tensor:
-    return functional.normalize((q - now["centre"]) @ now["map"], dim=1)
-
-
-def _crowding(u: Tensor, landmarks: Tensor) -> Tensor:
-    """The mean similarity to the nearest landmarks [n]."""
-    return _mean_of_nearest(u @ landmarks.T)
-
-
-def _mean_of_nearest(similar: Tensor) -> Tensor:
-    if not similar.shape[1]:
-        return similar.new_zeros(len(similar))
-    return similar.topk(min(NEIGHBOURS, similar.shape[1]), 1).values.mean(1)
-
-
-def crowding_among(landmarks: Tensor) -> Tensor:
-    """How crowded the places of landmarks are, each by the others [m]."""
-    parts = []
-    for start in range(0, len(landmarks), 1024):
-        similar = landmarks[start : start + 1024] @ landmarks.T
-        similar[torch.arange(len(similar)), torch.arange(start, start + len(similar))] = -1.0
-        parts.append(_mean_of_nearest(similar))
-    return torch.cat(parts) if parts else landmarks.new_empty(0)
-
-
-def sorted_in(q: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
-    """The group [n] of texts."""
-    return (q @ tensors["sorting"] + tensors["bias"]).argmax(1)
-
-
-def _acting(q: Tensor, now: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """The nearest entry of each text [n], and how strongly it acts [n]."""
-    weight, _, width, same = now["numbers"].unbind()
-    u = _unit(q, now)
-    near, entry = (u @ now["keys"].T).max(1)
-    beside = u @ now["landmarks"].T
-    score = near - now["offsets"][entry] - weight * _mean_of_nearest(beside)
-    strength = ((score - now["thresholds"][sorted_in(q, now)]) / width).clamp(0, 1)
-    strength = torch.where(near > same, torch.ones_like(strength), strength)
-    if beside.shape[1]:
-        closest = beside.max(1).values
-        strength = torch.where((closest > same) & (closest > near + ROUNDING), torch.zeros_like(strength), strength)
-    return entry, strength
-
-
-ROUNDING = 1e-4
-"""Of similarities: a text and itself, read in two passes."""
-
-
-def _judged(now: Mapping[str, Tensor], since: int = 0) -> dict[str, Tensor]:
-    """With what the landmarks say of the entries: the threshold of each group.
-
-    One key after the other, so that many at once and one by one come to the same bits.
-    """
-    landmarks, weight, share = now["landmarks"], float(now["numbers"][0]), float(now["numbers"][1])
-    near = now["near"] if since else landmarks.new_full((len(landmarks),), -1.0)
-    score = now["score"] if since else landmarks.new_full((len(landmarks),), -4.0)
-    for key, offset in zip(now["keys"][since:], now["offsets"][since:], strict=True):
-        similar = torch.mv(landmarks, key)
-        nearer = similar > near
-        near = torch.where(nearer, similar, near)
-        score = torch.where(nearer, similar - offset - weight * now["crowding"], score)
-    thresholds = [_threshold(score[now["groups"] == group], share) for group in range(len(now["bias"]))]
-    return {**now, "near": near, "score": score, "thresholds": torch.stack(thresholds)}
-
-
-def _threshold(scores: Tensor, share: float) -> Tensor:
-    """What no larger share of scores exceeds; of none nothing is known, and only an edit's own text is near enough."""
-    if not len(scores):
-        return scores.new_tensor(4.0)
-    return scores.sort(descending=True).values[min(int(share * len(scores)), len(scores) - 1)]
+    none = like.new_empty(0)
+    return {"keys": none.view(0, 0), "values": like.new_empty(0, hidden_size), "offsets": none, "homes": none.long()}

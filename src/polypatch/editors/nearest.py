@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from polypatch.deltas import Delta, NearestBank
-from polypatch.deltas.nearest_bank import crowding_among, sorted_in
+from polypatch.deltas.nearness import crowding_among, sorted_in
 from polypatch.editors.editor import Drawn, Fit, Lesson, Steps, Weight, expect
 from polypatch.editors.memory import Memory
 from polypatch.editors.placed import Placed
@@ -42,6 +42,7 @@ class NearestPatch(Settings):
         translations: w, the weight of what a translation changes.
         weight: β, of how crowded the places of text and key are.
         share: of the memory's texts of a language that an entry may be near enough to act on.
+        home: times that share in a language that the edits are given in: there no translation has to be reached.
         width: from the threshold to where an entry acts in full, in units of cosine similarity.
         same: a similarity above which two texts are one.
         landmarks: of each group of the memory, at most.
@@ -54,7 +55,8 @@ class NearestPatch(Settings):
     shrinkage: Annotated[float, above(0)] = 0.03
     translations: Weight = 16.0
     weight: Weight = 0.5
-    share: Annotated[float, Range(0, 1, without_most=True)] = 0.01
+    share: Annotated[float, Range(0, 1, without_most=True)] = 0.04
+    home: Annotated[float, between(0, 1)] = 0.5
     width: Annotated[float, above(0)] = 0.05
     same: Annotated[float, between(0, 1)] = 0.97
     landmarks: Annotated[int, at_least(1)] = 350
@@ -91,7 +93,7 @@ class NearestPatch(Settings):
         for pick in picks:
             rows = tail.rows([lesson.rows[pick]], UNCHANGED, views=0, generator=lesson.generator)
             value, more, held = self._value(rows, lesson.wanted[pick], bank.hidden_size)
-            bank.append(lesson.owner, bank.unit(rows.q)[0], value)
+            bank.append(lesson.owner, rows.q[0], value)
             steps, wrong = steps + more, wrong + (not held)
         reason = f"{wrong} of {len(picks)} values not right after {self.max_steps} steps" if wrong else ""
         return Fit(max(steps, 1), drawn.seen, reason)
@@ -110,7 +112,7 @@ class NearestPatch(Settings):
         if not len(first.rows):  # all texts lie in one direction then
             raise InputError("NearestPatch measures nearness by the memory: pass memory= with texts of every language")
         groups = [first.rows[first.groups == group] for group in sorted(set(first.groups.tolist()))]
-        numbers = first.rows.new_tensor([self.weight, self.share, self.width, self.same])
+        numbers = first.rows.new_tensor([self.weight, self.share, self.home, self.width, self.same])
         found = _measure(groups, memory.scatter, self.shrinkage, self.translations)
         tensors = {name: tensor.to(first.rows) for name, tensor in found.items()}
         rows = torch.cat([_spread_out(group, self.landmarks) for group in groups])

@@ -71,11 +71,12 @@ class Beside:
         if not self.layers:
             return ()
         begin = self.model.register_forward_pre_hook(self.begin, with_kwargs=True)
+        end = self.model.register_forward_hook(self.end, always_call=True)
         enter = [
             module.register_forward_pre_hook(_Entry(self, i), with_kwargs=True)
             for i, module in enumerate(self._modules)
         ]
-        return begin, *enter
+        return begin, end, *enter
 
     def begin(self, _: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Before the model: which tokens of a pass are a text's own."""
@@ -87,6 +88,11 @@ class Beside:
             mask = None if shown is None else torch.ones(shown.shape[:2], device=shown.device)
         here = self._now()
         here.mask, here.states = mask, {}
+
+    def end(self, *_: Any) -> None:
+        """After the model: what it was shown is no other pass's."""
+        here = self._now()
+        here.mask, here.states = None, {}
 
     def entered(self, number: int, given: object) -> None:
         """Before a layer: keep what is read of its input."""

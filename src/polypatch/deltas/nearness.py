@@ -1,0 +1,136 @@
+"""Which entry of a `NearestBank` acts on a text, and how strongly: the formulas, over the bank's tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+NEIGHBOURS = 10
+"""Landmarks whose mean similarity says how crowded a place is."""
+
+
+class Numbers(NamedTuple):
+    """What decides whether the nearest entry acts.
+
+    Attributes:
+        weight: of how crowded the places of text and key are, β.
+        share: of the landmarks of a group that an entry may be near enough to act on.
+        home: times that share, in a group that most entries' own texts are of.
+        width: from the threshold to where an entry acts in full.
+        same: a similarity above which two texts are one.
+    """
+
+    weight: float
+    share: float
+    home: float
+    width: float
+    same: float
+
+
+def unit(q: Tensor, now: Mapping[str, Tensor]) -> Tensor:
+    """U of texts: [n, D] -> [n, r]."""
+    return functional.normalize((q - now["centre"]) @ now["map"], dim=1)
+
+
+def crowding(u: Tensor, landmarks: Tensor) -> Tensor:
+    """The mean similarity to the nearest landmarks [n]."""
+    return _mean_of_nearest(u @ landmarks.T)
+
+
+def _mean_of_nearest(similar: Tensor) -> Tensor:
+    if not similar.shape[1]:
+        return similar.new_zeros(len(similar))
+    return similar.topk(min(NEIGHBOURS, similar.shape[1]), 1).values.mean(1)
+
+
+def crowding_among(landmarks: Tensor) -> Tensor:
+    """How crowded the places of landmarks are, each by the others [m]."""
+    parts = []
+    for start in range(0, len(landmarks), 1024):
+        similar = landmarks[start : start + 1024] @ landmarks.T
+        similar[torch.arange(len(similar)), torch.arange(start, start + len(similar))] = -1.0
+        parts.append(_mean_of_nearest(similar))
+    return torch.cat(parts) if parts else landmarks.new_empty(0)
+
+
+def sorted_in(q: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+    """The group [n] of texts."""
+    return (q @ tensors["sorting"] + tensors["bias"]).argmax(1)
+
+
+class Nearest(NamedTuple):
+    """What is nearest to n texts.
+
+    Attributes:
+        entry: the nearest entry [n].
+        near: the similarity to it [n].
+        beside: to every landmark [n, m].
+        over: by how much the score s of the entry is over the threshold of the text's group [n].
+    """
+
+    entry: Tensor
+    near: Tensor
+    beside: Tensor
+    over: Tensor
+
+
+def nearest(q: Tensor, now: Mapping[str, Tensor]) -> Nearest:
+    """What is nearest to texts: [n, D]."""
+    u = unit(q, now)
+    near, entry = (u @ now["keys"].T).max(1)
+    beside = u @ now["landmarks"].T
+    score = near - now["offsets"][entry] - now["numbers"][0] * _mean_of_nearest(beside)
+    return Nearest(entry, near, beside, score - now["thresholds"][sorted_in(q, now)])
+
+
+def acting(q: Tensor, now: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The nearest entry of each text [n], and how strongly it acts [n]."""
+    *_, width, same = now["numbers"].unbind()
+    entry, near, beside, over = nearest(q, now)
+    strength = (over / width).clamp(0, 1)
+    strength = torch.where(near > same, torch.ones_like(strength), strength)
+    if beside.shape[1]:
+        closest = beside.max(1).values
+        strength = torch.where((closest > same) & (closest > near + ROUNDING), torch.zeros_like(strength), strength)
+    return entry, strength
+
+
+ROUNDING = 1e-4
+"""Of similarities, a text and itself being read in two passes; and of a share of some landmarks."""
+
+
+def judged(now: Mapping[str, Tensor], since: int = 0) -> dict[str, Tensor]:
+    """With what the landmarks say of the entries: the threshold of each group.
+
+    One key after the other, so that many at once and one by one come to the same bits.
+    """
+    landmarks, weight = now["landmarks"], float(now["numbers"][0])
+    near = now["near"] if since else landmarks.new_full((len(landmarks),), -1.0)
+    score = now["score"] if since else landmarks.new_full((len(landmarks),), -4.0)
+    for key, offset in zip(now["keys"][since:], now["offsets"][since:], strict=True):
+        similar = torch.mv(landmarks, key)
+        nearer = similar > near
+        near = torch.where(nearer, similar, near)
+        score = torch.where(nearer, similar - offset - weight * now["crowding"], score)
+    shares = _shares(now).tolist()
+    thresholds = [_threshold(score[now["groups"] == group], share) for group, share in enumerate(shares)]
+    return {**now, "near": near, "score": score, "thresholds": torch.stack(thresholds)}
+
+
+def _shares(now: Mapping[str, Tensor]) -> Tensor:
+    """Of each group's landmarks, how many an entry may be near enough to act on [g]."""
+    share, home = now["numbers"][1:3].double().unbind()
+    at_home = torch.bincount(now["homes"], minlength=len(now["bias"])).double()
+    shares: Tensor = share * (1 - (1 - home) * at_home / at_home.max().clamp(min=1))
+    return shares
+
+
+def _threshold(scores: Tensor, share: float) -> Tensor:
+    """What no larger share of scores exceeds; of none nothing is known, and only an edit's own text is near enough."""
+    if not len(scores):
+        return scores.new_tensor(4.0)
+    return scores.sort(descending=True).values[min(int(share * len(scores) + ROUNDING), len(scores) - 1)]
