@@ -55,7 +55,7 @@ class NearestPatch(Settings):
     shrinkage: Annotated[float, above(0)] = 0.03
     translations: Weight = 16.0
     weight: Weight = 0.5
-    share: Annotated[float, Range(0, 1, without_most=True)] = 0.04
+    share: Annotated[float, Range(0, 1, without_most=True)] = 0.02
     home: Annotated[float, between(0, 1)] = 0.5
     width: Annotated[float, above(0)] = 0.05
     same: Annotated[float, between(0, 1)] = 0.97

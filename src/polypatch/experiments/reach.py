@@ -11,7 +11,7 @@ from polypatch.runs import Run
 RECIPES = ("t-patcher", "polypatch", "polypatch-mapped", "polypatch-reach")
 """One patch for the English text, trained and computed; queries mapped as well; the nearest edit acts."""
 
-SHARES = (0.02, 0.06)
+SHARES = (0.01, 0.04)
 """Of a language's memory that may be near enough to an edit: less and more than by default."""
 
 CONTRASTS = tuple(Contrast("polypatch-reach", other) for other in RECIPES[:-1])
