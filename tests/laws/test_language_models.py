@@ -36,6 +36,7 @@ KINDS = {
         "weights": FineTuning,
     }.items()
 }
+KINDS["nearest"] = dataclasses.replace(KINDS["nearest"], reads="layers")
 QUICK = (DEFAULT,)
 FAMILIES = ("gpt2", "llama", "qwen3", "gemma2", "bloom", "gpt_neox", "phi", "falcon", "mistral", "mixtral", "gptj")
 SOON = ("gpt2", "bloom", "gemma2")
@@ -78,6 +79,20 @@ def test_right_is_generated(family):
         edited.delta.append(owner, *(torch.randn(size, generator=generator) for size in ((32,), (), (32,))))
     assert edited.predict(texts) != before
     check_generated(edited, [one for edit in speaking_edits(3) for one in edit.examples])
+    edited.unload()
+
+
+@pytest.mark.parametrize("family", ("gpt2", "bloom", "llama"))
+def test_what_is_read_of_other_layers_is_read_while_a_model_writes(family):
+    """Step by step with a key-value cache, and by a shell of the model."""
+    model, tokenizer = speaker(family)
+    recipe = Recipe(NearestPatch(), AllLanguages(), Trigger.ALWAYS, reads="layers")
+    edited = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(8), encoding=BRIEF, recipe=recipe)
+    edits = speaking_edits(3)
+    assert all(outcome.success for outcome in edited.edit(edits))
+    examples = [one for edit in edits for one in edit.examples]
+    check_generated(edited, examples)
+    assert edited.predict([one.text for one in examples]) == [one.target for one in examples]
     edited.unload()
 
 

@@ -24,12 +24,24 @@ from polypatch.sites.discovery.places import Places
 from polypatch.sites.reads import Reads, layers_read
 
 
-class _Here(threading.local):
-    """What one thread's pass has shown."""
+class _Shown:
+    """What a pass has shown.
+
+    Attributes:
+        mask: which tokens are a text's own [n, T].
+        states: what is read of each layer's input, by the layer's place among those that are read.
+    """
 
     def __init__(self) -> None:
         self.mask: Tensor | None = None
         self.states: dict[int, Tensor] = {}
+
+
+class _Here(threading.local):
+    """What one thread's pass has shown."""
+
+    def __init__(self) -> None:
+        self.shown = _Shown()
 
     def __reduce__(self) -> tuple[type[_Here], tuple[()]]:
         return _Here, ()
@@ -59,7 +71,7 @@ class Beside:
         self._modules = [model.get_submodule(members[number]) for number in self.layers]
         self._names = list(inspect.signature(type(model).forward).parameters)[1:]
         self._here = _Here()
-        self._traced = _Here()
+        self._traced = _Shown()
 
     @property
     def blocks(self) -> int:
@@ -70,19 +82,20 @@ class Beside:
         """Put the hooks on the model that are needed: none where the query alone is read."""
         if not self.layers:
             return ()
-        begin = self.model.register_forward_pre_hook(self.begin, with_kwargs=True)
-        end = self.model.register_forward_hook(self.end, always_call=True)
         enter = [
             module.register_forward_pre_hook(_Entry(self, i), with_kwargs=True)
             for i, module in enumerate(self._modules)
         ]
-        return begin, end, *enter
+        if not self.pooled:
+            return tuple(enter)  # `generate` may be asked of another shell than the model
+        begin = self.model.register_forward_pre_hook(self.begin, with_kwargs=True)
+        return begin, self.model.register_forward_hook(self.end, always_call=True), *enter
 
     def begin(self, _: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Before the model: which tokens of a pass are a text's own."""
         given = {**dict(zip(self._names, args, strict=False)), **kwargs}
         mask = given.get("attention_mask")
-        if mask is None or not self.pooled:
+        if mask is None:
             ids = given.get("input_ids")
             shown = given.get("inputs_embeds") if ids is None else ids
             mask = None if shown is None else torch.ones(shown.shape[:2], device=shown.device)
@@ -97,7 +110,7 @@ class Beside:
     def entered(self, number: int, given: object) -> None:
         """Before a layer: keep what is read of its input."""
         here = self._now()
-        if isinstance(given, Tensor) and here.mask is not None:
+        if isinstance(given, Tensor) and (here.mask is not None or not self.pooled):
             here.states[number] = self._of(given, here.mask)
 
     def joined(self, query: Tensor | None, sequence: Tensor) -> Tensor | None:
@@ -110,13 +123,14 @@ class Beside:
         here = self._now()
         if not self.layers or query is None:
             return query
-        if here.mask is None or len(here.states) < len(self.layers):
+        states, here.states = here.states, {}
+        if len(states) < len(self.layers):
             return None
         own = [self._of(sequence, here.mask)] if self.pooled else []
-        return torch.cat([query, *(here.states[i] for i in range(len(self.layers))), *own], dim=-1)
+        return torch.cat([query, *(states[i] for i in range(len(self.layers))), *own], dim=-1)
 
-    def _of(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        if not self.pooled:
+    def _of(self, sequence: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is None:
             found = self.places.of(sequence)
             assert found is not None  # every position is
             return found
@@ -129,9 +143,9 @@ class Beside:
         weights = mask.to(texts.dtype).unsqueeze(-1)
         return (texts * weights).sum(1) / weights.sum(1).clamp(min=1)
 
-    def _now(self) -> _Here:
+    def _now(self) -> _Shown:
         # Code that is compiled cannot keep a tensor for one thread: it hands it on within its one pass.
-        return self._traced if torch.compiler.is_compiling() else self._here
+        return self._traced if torch.compiler.is_compiling() else self._here.shown
 
 
 class _Entry:
