@@ -82,7 +82,7 @@ def test_right_is_generated(family):
     edited.unload()
 
 
-@pytest.mark.parametrize("family", ("gpt2", "bloom", "llama"))
+@pytest.mark.parametrize("family", ["gpt2", "bloom", "llama"])
 def test_what_is_read_of_other_layers_is_read_while_a_model_writes(family):
     """Step by step with a key-value cache, and by a shell of the model."""
     model, tokenizer = speaker(family)
