@@ -30,8 +30,8 @@ class Recipe:
         trigger: when a change is needed.
         paper: where the combination was published.
         layer: the number of the layer that is edited, from 0, or from the end where it is negative; None for the last.
-        reads: what its patches see of a text: ``"query"``, the feed-forward layer's input; ``"layers"``, what enters
-            some layers too; or the numbers of those (`polypatch.sites.beside`).
+        reads: what its patches see of a text: ``"query"``, the feed-forward layer's input; ``"means"``, what enters
+            some layers too, over all tokens; or the numbers of those (`polypatch.sites.reads`).
     """
 
     editor: Editor
@@ -115,7 +115,7 @@ ROWS: dict[str, RecipeRow] = {
     "polypatch-one-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=1), Trigger.ANY),
     "polypatch-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(), Trigger.SAMPLED),
     "polypatch-both": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=None), Trigger.SAMPLED),
-    "polypatch-reach": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="layers"),
+    "polypatch-reach": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
 }
 """The methods by name. A new one is a file in ``editors/``, or a sampler, and one row here.
 

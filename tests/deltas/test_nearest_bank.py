@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from polypatch.deltas import NearestBank
 from polypatch.deltas.nearest_bank import ENTRIES
-from polypatch.deltas.nearness import NEIGHBOURS, crowding_among, sorted_in
+from polypatch.deltas.nearness import NEIGHBOURS, crowding_among, sorted_in, trace
 from polypatch.errors import ArtefactError, InputError
 
 D, GROUPS, LANDMARKS = 6, 2, 40
@@ -21,6 +21,7 @@ def frame(seed=0, count=LANDMARKS):
     found |= {"sorting": torch.tensor([[1.0, -1.0], *[[0.0, 0.0]] * (D - 1)]), "bias": torch.zeros(GROUPS)}
     landmarks = normalize((texts - found["centre"]) @ found["map"], dim=1)
     found |= {"landmarks": landmarks, "crowding": crowding_among(landmarks), "groups": sorted_in(texts, found)}
+    found["kept"] = trace(landmarks[::2])
     return texts, {**found, "numbers": torch.tensor([WEIGHT, SHARE, HOME, WIDTH, SAME])}
 
 

@@ -10,6 +10,7 @@ from polypatch.editors.nearest import _measure
 from polypatch.errors import InputError, PolypatchWarning
 from polypatch.experiments.table1 import LANGUAGES
 from polypatch.runs import BenchSpec, Run
+from polypatch.sites import UNCHANGED
 from polypatch.testing import tiny_edits, tiny_model
 
 D = 8
@@ -59,3 +60,21 @@ def test_english_edits_reach_other_languages_of_the_world(figure):
         figure(f"worst agreement, {name}", worst)
         assert worst > 97
     assert gains["polypatch-reach"] > gains["polypatch"] + 2
+
+
+@pytest.mark.slow
+def test_no_text_of_the_memory_changes():
+    bench = BenchSpec().open(None)
+    run = Run(recipe="polypatch-reach", languages=("en",), memory_languages=LANGUAGES, order=0, limit=60)
+    run = replace(run, settings={"landmarks": 40, "share": 0.3})  # most are no landmark, and many are near enough
+    edited = bench.attach(run)
+    texts = list(dict.fromkeys([*edited.kept.train, *edited.kept.validation]))
+    before = edited.predict(texts)
+    for _ in edited.stream(bench.stream(run)):
+        pass
+    assert edited.predict(texts) == before
+    others = [row.text for rows in bench.data.locality.values() for row in rows]
+    now = edited.predict(others)
+    edited.unload()
+    changed = sum(a != b for a, b in zip(now, bench.tail.predict(others, UNCHANGED).answers, strict=True))
+    assert changed > len(others) / 200  # which so large a share costs where a text is not in the memory

@@ -36,7 +36,7 @@ KINDS = {
         "weights": FineTuning,
     }.items()
 }
-KINDS["nearest"] = dataclasses.replace(KINDS["nearest"], reads="layers")
+KINDS["nearest"] = dataclasses.replace(KINDS["nearest"], reads=(0, 1))
 QUICK = (DEFAULT,)
 FAMILIES = ("gpt2", "llama", "qwen3", "gemma2", "bloom", "gpt_neox", "phi", "falcon", "mistral", "mixtral", "gptj")
 SOON = ("gpt2", "bloom", "gemma2")
@@ -86,7 +86,7 @@ def test_right_is_generated(family):
 def test_what_is_read_of_other_layers_is_read_while_a_model_writes(family):
     """Step by step with a key-value cache, and by a shell of the model."""
     model, tokenizer = speaker(family)
-    recipe = Recipe(NearestPatch(), AllLanguages(), Trigger.ALWAYS, reads="layers")
+    recipe = Recipe(NearestPatch(), AllLanguages(), Trigger.ALWAYS, reads=(0, 1))
     edited = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(8), encoding=BRIEF, recipe=recipe)
     edits = speaking_edits(3)
     assert all(outcome.success for outcome in edited.edit(edits))

@@ -35,7 +35,7 @@ def seen_in(site, batch):
 @pytest.mark.parametrize("family", ["bert", "xlm-roberta", "distilbert"])
 def test_a_classifier_reads_means_of_the_hidden_states_over_a_texts_own_tokens(family):
     model, tokenizer = tiny_model(family, layers=3)
-    site, batch = FeedForwardSite(model, reads="layers"), batch_of(tokenizer)
+    site, batch = FeedForwardSite(model, reads="means"), batch_of(tokenizer)
     d = site.hidden_size
     assert (site.beside.layers, site.read_size) == ((0, 1, 2), 5 * d)
     q, hidden = seen_in(site, batch)
@@ -62,10 +62,11 @@ def test_a_language_model_reads_them_at_the_position_itself():
     assert q.shape == (batch["input_ids"].numel(), 3 * d)
     for i, layer in enumerate((0, 1)):
         assert torch.equal(q[:, (i + 1) * d : (i + 2) * d], hidden[layer].flatten(0, 1))
+    assert FeedForwardSite(model, reads="means").read_size == d  # of a model that answers at every position
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "t5", "modernbert"])
-@pytest.mark.parametrize("reads", ["query", "layers", (0,)])
+@pytest.mark.parametrize("reads", ["query", "means", (0,)])
 def test_the_frozen_tail_and_the_model_read_the_same(family, reads):
     model, tokenizer = tiny_model(family, layers=2)
     tail = FrozenTail(FeedForwardSite(model, reads=reads), tokenizer)
@@ -75,7 +76,7 @@ def test_the_frozen_tail_and_the_model_read_the_same(family, reads):
 
 def test_edits_change_nothing_that_is_read():
     model, tokenizer = tiny_model("bert", layers=2)
-    site, batch = FeedForwardSite(model, reads="layers"), batch_of(tokenizer)
+    site, batch = FeedForwardSite(model, reads="means"), batch_of(tokenizer)
     before, _ = seen_in(site, batch)
     shown = []
 
@@ -90,7 +91,7 @@ def test_edits_change_nothing_that_is_read():
 
 def test_a_part_of_the_model_called_by_itself_is_unedited_and_leaves_nothing_behind():
     model, tokenizer = tiny_model("bert", layers=2)
-    site, batch = FeedForwardSite(model, reads="layers"), batch_of(tokenizer)
+    site, batch = FeedForwardSite(model, reads="means"), batch_of(tokenizer)
 
     def lift(q, out):
         return out + q[:, -out.shape[1] :]
@@ -113,7 +114,7 @@ def test_a_part_of_the_model_called_by_itself_is_unedited_and_leaves_nothing_beh
 
 def test_a_mask_of_another_shape_is_refused():
     model, tokenizer = tiny_model("bert", layers=2)
-    site, batch = FeedForwardSite(model, reads="layers"), batch_of(tokenizer)
+    site, batch = FeedForwardSite(model, reads="means"), batch_of(tokenizer)
     whole = batch["attention_mask"][:, None, None, :].float().log()
     with torch.no_grad(), site.applied(UNCHANGED), pytest.raises(UnsupportedModelError, match="reads='query'"):
         model(input_ids=batch["input_ids"], attention_mask=whole)
@@ -123,7 +124,7 @@ def test_a_mask_of_another_shape_is_refused():
     ("edited", "count", "wanted"), [(2, 3, (0, 1, 2)), (11, 12, (0, 4, 7, 11)), (0, 1, (0,)), (5, 12, (0, 2, 3, 5))]
 )
 def test_layers_are_spread_up_to_the_edited_one(edited, count, wanted):
-    assert layers_read("layers", edited, count) == wanted
+    assert layers_read("means", edited, count) == wanted
     assert layers_read("query", edited, count) == ()
 
 
@@ -137,7 +138,7 @@ def test_what_cannot_be_read_is_refused():
         with pytest.raises(InputError, match=f"names layer {number}"):
             FeedForwardSite(model, reads=(number,))
     with pytest.raises(InputError, match="leave reads out"):
-        Recipe(RECIPES["polypatch"].editor, reads="layers")
+        Recipe(RECIPES["polypatch"].editor, reads="means")
 
 
 def test_a_recipe_says_what_it_reads_also_in_a_file():

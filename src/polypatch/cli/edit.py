@@ -114,7 +114,7 @@ def edit(
         str | None,
         typer.Option(
             metavar="WHAT",
-            help="What patches see of a text: query, layers, or the numbers of layers, such as 0,4,8; "
+            help="What patches see of a text: query, means, or the numbers of layers, such as 0,4,8; "
             "the recipe's unless given.",
             rich_help_panel=HOW,
         ),

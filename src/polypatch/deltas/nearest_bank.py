@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from polypatch.deltas.checked import require_tensors
-from polypatch.deltas.nearness import Numbers, acting, crowding, judged, sorted_in, unit
+from polypatch.deltas.nearness import TRACE, Numbers, acting, crowding, judged, sorted_in, unit
 from polypatch.deltas.patch_bank import chosen
 from polypatch.deltas.published import publish, seen_together
 from polypatch.errors import ArtefactError, InputError
@@ -18,7 +18,7 @@ from polypatch.sites.site import FeedForwardSite
 
 ENTRIES = ("keys", "values", "offsets", "homes")
 WHOLE = ("homes", "groups")
-FRAME = ("centre", "map", "landmarks", "crowding", "groups", "sorting", "bias", "numbers")
+FRAME = ("centre", "map", "landmarks", "crowding", "groups", "kept", "sorting", "bias", "numbers")
 
 
 class NearestBank(nn.Module):
@@ -30,8 +30,8 @@ class NearestBank(nn.Module):
     many texts are similar says little. g is the group of landmarks (a language, where the caller has languages) that u
     belongs to. τ_g is such that of the group's landmarks no larger share is nearer to an entry: `Numbers.share`, or
     less in a group that the entries' own texts are of, which need not be reached from another. With more entries τ_g
-    rises. A text that is all but an entry's own gets a = 1; one that is all but a landmark, and nearer to that than to
-    any entry, stays as it is.
+    rises. A text that is all but an entry's own gets a = 1. One of the memory, a trace of each being kept, stays as it
+    is; so does one that is all but a landmark, and nearer to that than to any entry.
 
     Attributes:
         keys: [n, r], of unit length; q is longer than d where more than the feed-forward layer's input is read.
@@ -201,7 +201,7 @@ class NearestBank(nn.Module):
             many, groups, read = size("landmarks", 0), size("bias", 0), self.read_size or size("centre", 0)
             wanted |= {"centre": (read,), "map": (read, width), "landmarks": (many, width), "crowding": (many,)}
             wanted |= {"groups": (many,), "sorting": (read, groups), "bias": (groups,)}
-            wanted |= {"numbers": (len(Numbers._fields),)}
+            wanted |= {"numbers": (len(Numbers._fields),), "kept": (size("kept", 0), min(width, TRACE))}
         require_tensors("entries need", tensors, wanted, whole=WHOLE if count else ("homes",))
         for name in WHOLE if count else ():
             if len(tensors[name]) and not 0 <= int(tensors[name].min()) <= int(tensors[name].max()) < groups:

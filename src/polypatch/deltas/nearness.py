@@ -12,6 +12,12 @@ from torch.nn import functional
 NEIGHBOURS = 10
 """Landmarks whose mean similarity says how crowded a place is."""
 
+TRACE = 32
+"""Numbers that are kept of a text of the memory: enough to know it again."""
+
+TWIN = 0.9995
+"""A similarity of two traces above which they are of one text."""
+
 
 class Numbers(NamedTuple):
     """What decides whether the nearest entry acts.
@@ -34,6 +40,11 @@ class Numbers(NamedTuple):
 def unit(q: Tensor, now: Mapping[str, Tensor]) -> Tensor:
     """U of texts: [n, D] -> [n, r]."""
     return functional.normalize((q - now["centre"]) @ now["map"], dim=1)
+
+
+def trace(u: Tensor) -> Tensor:
+    """What is kept of texts, from their places [n, r]: [n, `TRACE`], in the directions in which texts differ most."""
+    return functional.normalize(u[:, -TRACE:], dim=1)
 
 
 def crowding(u: Tensor, landmarks: Tensor) -> Tensor:
@@ -70,12 +81,14 @@ class Nearest(NamedTuple):
         near: the similarity to it [n].
         beside: to every landmark [n, m].
         over: by how much the score s of the entry is over the threshold of the text's group [n].
+        u: where they are [n, r].
     """
 
     entry: Tensor
     near: Tensor
     beside: Tensor
     over: Tensor
+    u: Tensor
 
 
 def nearest(q: Tensor, now: Mapping[str, Tensor]) -> Nearest:
@@ -84,18 +97,21 @@ def nearest(q: Tensor, now: Mapping[str, Tensor]) -> Nearest:
     near, entry = (u @ now["keys"].T).max(1)
     beside = u @ now["landmarks"].T
     score = near - now["offsets"][entry] - now["numbers"][0] * _mean_of_nearest(beside)
-    return Nearest(entry, near, beside, score - now["thresholds"][sorted_in(q, now)])
+    return Nearest(entry, near, beside, score - now["thresholds"][sorted_in(q, now)], u)
 
 
 def acting(q: Tensor, now: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The nearest entry of each text [n], and how strongly it acts [n]."""
     *_, width, same = now["numbers"].unbind()
-    entry, near, beside, over = nearest(q, now)
+    entry, near, beside, over, u = nearest(q, now)
     strength = (over / width).clamp(0, 1)
     strength = torch.where(near > same, torch.ones_like(strength), strength)
-    if beside.shape[1]:
-        closest = beside.max(1).values
-        strength = torch.where((closest > same) & (closest > near + ROUNDING), torch.zeros_like(strength), strength)
+    own = trace(u)
+    known = (own @ now["kept"].T, (own * trace(now["keys"][entry])).sum(1), now["numbers"].new_tensor(TWIN))
+    for similar, to_entry, one in ((beside, near, same), known):
+        if similar.shape[1]:
+            closest = similar.max(1).values
+            strength = strength.masked_fill((closest > one) & (closest > to_entry + ROUNDING), 0.0)
     return entry, strength
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from polypatch.deltas import Delta, NearestBank
-from polypatch.deltas.nearness import crowding_among, sorted_in
+from polypatch.deltas.nearness import crowding_among, sorted_in, trace, unit
 from polypatch.editors.editor import Drawn, Fit, Lesson, Steps, Weight, expect
 from polypatch.editors.memory import Memory
 from polypatch.editors.placed import Placed
@@ -117,9 +117,10 @@ class NearestPatch(Settings):
         tensors = {name: tensor.to(first.rows) for name, tensor in found.items()}
         rows = torch.cat([_spread_out(group, self.landmarks) for group in groups])
         tensors["map"] = _told_apart_by(rows - tensors["centre"], tensors["map"], self.rank)
-        landmarks = functional.normalize((rows - tensors["centre"]) @ tensors["map"], dim=1)
+        landmarks = unit(rows, tensors)
         of = {"landmarks": landmarks, "crowding": crowding_among(landmarks), "groups": sorted_in(rows, tensors)}
-        return {**tensors, **of, "numbers": numbers}
+        kept = [trace(unit(part, tensors)) for whole in memory.first() for part in torch.split(whole, CHUNK)]
+        return {**tensors, **of, "kept": torch.cat(kept), "numbers": numbers}
 
 
 def _as_it_is(z: Tensor) -> Tensor:
@@ -157,9 +158,7 @@ def _measure(
 
 
 def _told_apart_by(rows: Tensor, turned: Tensor, rank: int) -> Tensor:
-    """The map [D, r] on the directions in which the rows [m, D], of unit length behind it, differ most."""
-    if min(turned.shape) <= rank:
-        return turned
+    """The map [D, r] on the directions in which the rows [m, D], of unit length behind it, differ most, last of all."""
     seen = functional.normalize(rows.double() @ turned.double(), dim=1)
     vectors: Tensor = torch.linalg.eigh(seen.T @ seen).eigenvectors[:, -rank:]
     return (turned.double() @ vectors).to(turned).contiguous()
@@ -169,6 +168,9 @@ def _covariance(rows: Tensor) -> Tensor:
     away = rows - rows.mean(0)
     return away.T @ away / len(rows)
 
+
+CHUNK = 8192
+"""Rows of the memory that are placed at once."""
 
 FLOOR = 1e-6
 """Of the spread of a coordinate, in units of the largest."""

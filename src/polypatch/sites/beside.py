@@ -2,7 +2,8 @@
 
 A classifier gives a whole text one answer. There it is means over the text's tokens: of what enters each of those
 layers, and of what enters the feed-forward layer. A language model answers at every position, and with a key-value
-cache it is shown new positions only. There it is what enters those layers at the position itself.
+cache it is shown new positions only. There it is what enters those layers at the position itself, where layers are
+named.
 
 No edit changes any of it: it is there before the edited feed-forward layer is.
 """
@@ -67,6 +68,7 @@ class Beside:
         self.model, self.places = model, places
         self.pooled = not anatomy.everywhere
         members = [f"{anatomy.stack}.{name}" for name, _ in model.get_submodule(anatomy.stack).named_children()]
+        reads = "query" if reads == "means" and not self.pooled else reads
         self.layers = layers_read(reads, members.index(anatomy.layer), len(members))
         self._modules = [model.get_submodule(members[number]) for number in self.layers]
         self._names = list(inspect.signature(type(model).forward).parameters)[1:]

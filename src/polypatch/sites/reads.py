@@ -8,8 +8,12 @@ from typing import Literal, TypeAlias
 
 from polypatch.errors import InputError
 
-Reads: TypeAlias = Literal["query", "layers"] | tuple[int, ...]
-"""The query alone; or what enters some layers too: `MOST` of them, evenly spread, or those of these numbers."""
+Reads: TypeAlias = Literal["query", "means"] | tuple[int, ...]
+"""The query alone; or what enters some layers too: `MOST` of them, evenly spread, or those of these numbers.
+
+What enters them is read as means over a text's tokens where the text has one answer. Where every position has its own
+it is read at the position; ``"means"`` then are the query alone, for the layers say little there of the text before.
+"""
 
 MOST = 4
 """Layers, where none are named: the first, the edited one, and as many between."""
@@ -28,7 +32,7 @@ def layers_read(reads: Reads, edited: int, count: int) -> tuple[int, ...]:
     """
     if reads == "query":
         return ()
-    if reads == "layers":
+    if reads == "means":
         most = min(MOST, edited + 1)
         return tuple(dict.fromkeys(round(i * edited / max(most - 1, 1)) for i in range(most)))
     return tuple(dict.fromkeys(_numbered(number, edited, count) for number in reads))
@@ -49,8 +53,8 @@ def reads_in(given: object) -> Reads:
     """
     if isinstance(given, str) and re.fullmatch(r"\s*-?\d+\s*(,\s*-?\d+\s*)*", given, re.ASCII):
         given = tuple(map(int, given.split(",")))
-    if given in ("query", "layers"):
+    if given in ("query", "means"):
         return given
     if isinstance(given, Sequence) and given and all(type(one) is int for one in given):
         return tuple(given)
-    raise InputError(f"reads is {given!r}: give 'query', 'layers', or the numbers of layers, such as (0, 4, 8)")
+    raise InputError(f"reads is {given!r}: give 'query', 'means', or the numbers of layers, such as (0, 4, 8)")

@@ -45,7 +45,7 @@ class FeedForwardSite:
         model: a Hugging Face classifier or language model.
         layer: the number of the layer, from 0, or from the end where it is negative; None for the last.
         anatomy: where its FFN is; found by `polypatch.sites.discovery.discover` where it is not given.
-        reads: what patches see of a text: its query, or what enters other layers too (`polypatch.sites.beside`).
+        reads: what patches see of a text: its query, or what enters other layers too (`polypatch.sites.reads`).
 
     Raises:
         UnsupportedModelError: no FFN was found in it, it gives a text no single answer, or it keeps its numbers in half
