@@ -30,7 +30,7 @@ def test_the_four_published_methods():
     assert [name for name, row in RECIPES.items() if not row.paper] == [
         *("fine-tuning-mpn", "lora-mpn", "grace-mpn"),
         *("polypatch", "polypatch-one", "polypatch-one-mapped", "polypatch-mapped", "polypatch-both"),
-        "polypatch-reach",
+        *("polypatch-reach", "polypatch-reach-one", "polypatch-reach-mapped"),
     ]
 
 

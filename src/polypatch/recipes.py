@@ -90,7 +90,7 @@ class RecipeRow:
         module, _, name = self.editor.partition(".")
         return getattr(import_module(f"polypatch.editors.{module}"), name)
 
-    @cache  # noqa: B019  # there are seventeen
+    @cache  # noqa: B019  # there are nineteen
     def recipe(self) -> Recipe:
         """The row as a `Recipe`."""
         return Recipe(self.editor_kind()(), self.sampler, self.trigger, self.paper, reads=self.reads)
@@ -116,6 +116,10 @@ ROWS: dict[str, RecipeRow] = {
     "polypatch-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(), Trigger.SAMPLED),
     "polypatch-both": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=None), Trigger.SAMPLED),
     "polypatch-reach": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
+    "polypatch-reach-one": RecipeRow("nearest.NearestPatch", _ONE_MORE, Trigger.ALWAYS, reads="means"),
+    "polypatch-reach-mapped": RecipeRow(
+        "nearest.NearestPatch", SourcePlusMapped(k=None), Trigger.ALWAYS, reads="means"
+    ),
 }
 """The methods by name. A new one is a file in ``editors/``, or a sampler, and one row here.
 

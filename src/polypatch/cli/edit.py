@@ -112,12 +112,7 @@ def edit(
     ] = None,
     reads: Annotated[
         str | None,
-        typer.Option(
-            metavar="WHAT",
-            help="What patches see of a text: query, means, or the numbers of layers, such as 0,4,8; "
-            "the recipe's unless given.",
-            rich_help_panel=HOW,
-        ),
+        typer.Option(metavar="WHAT", help="What patches see: query, means, or layers, as 0,4,8.", rich_help_panel=HOW),
     ] = None,
     retries: Annotated[
         int,

@@ -112,7 +112,9 @@ class NearestPatch(Settings):
         if not len(first.rows):  # all texts lie in one direction then
             raise InputError("NearestPatch measures nearness by the memory: pass memory= with texts of every language")
         groups = [first.rows[first.groups == group] for group in sorted(set(first.groups.tolist()))]
-        numbers = first.rows.new_tensor([self.weight, self.share, self.home, self.width, self.same])
+        # A text of the memory changes where any of its positions does.
+        positions = len(first.asked) / len({(row.tokens, row.context) for row in first.asked})
+        numbers = first.rows.new_tensor([self.weight, self.share / positions, self.home, self.width, self.same])
         found = _measure(groups, memory.scatter, self.shrinkage, self.translations)
         tensors = {name: tensor.to(first.rows) for name, tensor in found.items()}
         rows = torch.cat([_spread_out(group, self.landmarks) for group in groups])

@@ -33,5 +33,9 @@ def reach(scale: Scale, given: Materials) -> Experiment:
     rows += [replace(ours, settings={"share": share}, title=f"polypatch-reach, share {share:g}") for share in SHARES]
     rows.append(replace(ours, settings={"translations": 0.0}, title="polypatch-reach, no parallel text"))
     rows.append(replace(ours, reads="query", title="polypatch-reach, the query alone"))
-    table = Table(title="edits in English, no translation of any", rows=tuple(rows), contrasts=CONTRASTS)
-    return replace(whole, name="reach", title="one fix in one language", tables=(table,))
+    alone = Table(title="edits in English, no translation of any", rows=tuple(rows), contrasts=CONTRASTS)
+    several = replace(ours, languages=whole.tables[0].rows[0].languages)
+    one = replace(several, recipe="polypatch-reach-one")
+    rows = [one, replace(several, title=f"polypatch-reach, {len(several.languages)} languages")]
+    with_some = Table(title="edits with one translation drawn for each, and with all", rows=tuple(rows))
+    return replace(whole, name="reach", title="one fix in one language", tables=(alone, with_some))

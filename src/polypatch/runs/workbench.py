@@ -100,13 +100,8 @@ class BenchSpec:
             world: Any = world_named(self.model, self.seed, self.world_dir, building)
             model, tokenizer, data = world.model, world.tokenizer, world.data
         else:
-            data = load_data(
-                self.data,
-                languages=self.languages or None,
-                source=self.languages[0] if self.languages else "en",
-                sizes=self.sizes,
-                seed=self.seed,
-            )
+            source, some = (*self.languages, "en")[0], self.languages or None
+            data = load_data(self.data, languages=some, source=source, sizes=self.sizes, seed=self.seed)
             model, tokenizer = load_checkpoint(self.model)
         if self.parallel:
             texts = read_aligned(Path(self.parallel), data.edits[0].source if data.edits else "en")
