@@ -36,7 +36,7 @@ KINDS = {
         "weights": FineTuning,
     }.items()
 }
-KINDS["nearest"] = dataclasses.replace(KINDS["nearest"], reads=(0, 1))
+KINDS["nearest"] = dataclasses.replace(KINDS["nearest"], reads=(0,))
 QUICK = (DEFAULT,)
 FAMILIES = ("gpt2", "llama", "qwen3", "gemma2", "bloom", "gpt_neox", "phi", "falcon", "mistral", "mixtral", "gptj")
 SOON = ("gpt2", "bloom", "gemma2")

@@ -60,7 +60,7 @@ class Hooks:
         attached: what every thread sees that asked for nothing.
     """
 
-    def __init__(self, model: nn.Module, anatomy: Anatomy, reads: Reads) -> None:
+    def __init__(self, model: nn.Module, anatomy: Anatomy, reads: Reads = "query") -> None:
         self.up, self.down = model.get_submodule(anatomy.reader), model.get_submodule(anatomy.writer)
         self.places = Places(model, anatomy)
         self.beside = Beside(model, anatomy, self.places, reads)
