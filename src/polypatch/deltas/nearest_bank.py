@@ -12,6 +12,7 @@ from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.nearness import TRACE, Numbers, acting, crowding, judged, sorted_in, unit
 from polypatch.deltas.patch_bank import chosen
 from polypatch.deltas.published import publish, seen_together
+from polypatch.deltas.reserves import Reserves
 from polypatch.errors import ArtefactError, InputError
 from polypatch.sites.merge import MergeCost
 from polypatch.sites.site import FeedForwardSite
@@ -61,7 +62,7 @@ class NearestBank(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.hidden_size, self.read_size = hidden_size, read_size
+        self.hidden_size, self.read_size, self._reserves = hidden_size, read_size, Reserves()
         self.owners: list[str] = []
         for name, tensor in _empty(hidden_size, torch.empty(0, device=device, dtype=dtype)).items():
             self.register_buffer(name, tensor)
@@ -111,8 +112,12 @@ class NearestBank(nn.Module):
         read, key = q.unsqueeze(0), unit(q.unsqueeze(0), now)
         offset = now["numbers"][0] * crowding(key, now["landmarks"])
         more = {"keys": key, "values": value.unsqueeze(0), "offsets": offset, "homes": sorted_in(read, now)}
-        grown = {name: torch.cat([now[name], rows.detach().to(now[name])]) for name, rows in more.items()}
-        publish(self, judged({**now, **grown}, since=self.patches), [*self.owners, owner])
+        self._grow(more, [owner])
+
+    def _grow(self, more: Mapping[str, Tensor], owners: Sequence[str]) -> None:
+        now = seen_together(self)
+        grown = {n: self._reserves.longer(n, now[n], rows.detach().to(now[n])) for n, rows in more.items()}
+        publish(self, judged({**now, **grown}, since=self.patches), [*self.owners, *owners])
 
     def snapshot(self) -> object:
         """All entries; no tensor of them is ever written to."""
@@ -153,24 +158,23 @@ class NearestBank(nn.Module):
 
     def since(self, patches: int) -> dict[str, Tensor]:
         """The entries added since; with the first one also what texts are measured by."""
-        return {
-            n: t[patches:].clone() if n in ENTRIES else t
-            for n, t in self.tensors().items()
-            if n in ENTRIES or not patches
-        }
+        if not patches:
+            return self.tensors()
+        now = seen_together(self)
+        return {name: now[name][patches:].detach().cpu().clone() for name in ENTRIES}
 
     def adopt(self, owner: str, tensors: Mapping[str, Tensor]) -> None:
         """Append the entries of one edit; ArtefactError as `load_tensors`."""
-        old, fresh = self.tensors(), dict(tensors)
+        fresh = dict(tensors)
         count = len(fresh["offsets"]) if "offsets" in fresh and fresh["offsets"].dim() else 0
         if not self.patches:
             self.load_tensors(fresh, [owner] * count)
             return
-        width = old["keys"].shape[1]
+        width, groups = self.get_buffer("keys").shape[1], len(self.get_buffer("bias"))
         shapes = {"keys": (count, width), "values": (count, self.hidden_size), "offsets": (count,), "homes": (count,)}
         require_tensors("entries need", fresh, shapes, whole=("homes",))
-        grown = {name: torch.cat([old[name], fresh[name]]) for name in ENTRIES}
-        self.load_tensors({**old, **grown}, [*self.owners, *[owner] * count])
+        _require_groups(fresh, ("homes",), groups)
+        self._grow({name: fresh[name] for name in ENTRIES}, [owner] * count)
 
     def tensors(self) -> dict[str, Tensor]:
         """The entries, and what texts are measured by where there is one."""
@@ -203,9 +207,14 @@ class NearestBank(nn.Module):
             wanted |= {"groups": (many,), "sorting": (read, groups), "bias": (groups,)}
             wanted |= {"numbers": (len(Numbers._fields),), "kept": (size("kept", 0), min(width, TRACE))}
         require_tensors("entries need", tensors, wanted, whole=WHOLE if count else ("homes",))
-        for name in WHOLE if count else ():
-            if len(tensors[name]) and not 0 <= int(tensors[name].min()) <= int(tensors[name].max()) < groups:
-                raise ArtefactError(f"{name} holds numbers that are not between 0 and {groups - 1}")
+        if count:
+            _require_groups(tensors, WHOLE, groups)
+
+
+def _require_groups(tensors: Mapping[str, Tensor], names: Sequence[str], groups: int) -> None:
+    for name in names:
+        if len(tensors[name]) and not 0 <= int(tensors[name].min()) <= int(tensors[name].max()) < groups:
+            raise ArtefactError(f"{name} holds numbers that are not between 0 and {groups - 1}")
 
 
 def _empty(hidden_size: int, like: Tensor) -> dict[str, Tensor]:

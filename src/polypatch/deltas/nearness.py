@@ -115,23 +115,28 @@ def acting(q: Tensor, now: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     return entry, strength
 
 
+AT_ONCE = 1024
+"""Entries that are held against the landmarks at once."""
+
 ROUNDING = 1e-4
 """Of similarities, a text and itself being read in two passes; and of a share of some landmarks."""
 
 
 def judged(now: Mapping[str, Tensor], since: int = 0) -> dict[str, Tensor]:
-    """With what the landmarks say of the entries: the threshold of each group.
+    """With what the landmarks say of the entries from `since` on: the threshold of each group.
 
-    One key after the other, so that many at once and one by one come to the same bits.
+    In float64, so that many entries at once and one by one come to the same bits in float32.
     """
     landmarks, weight = now["landmarks"], float(now["numbers"][0])
     near = now["near"] if since else landmarks.new_full((len(landmarks),), -1.0)
     score = now["score"] if since else landmarks.new_full((len(landmarks),), -4.0)
-    for key, offset in zip(now["keys"][since:], now["offsets"][since:], strict=True):
-        similar = torch.mv(landmarks, key)
-        nearer = similar > near
-        near = torch.where(nearer, similar, near)
-        score = torch.where(nearer, similar - offset - weight * now["crowding"], score)
+    wide = landmarks.double()
+    for start in range(since, len(now["keys"]), AT_ONCE):
+        keys, offsets = (now[name][start : start + AT_ONCE] for name in ("keys", "offsets"))
+        closest, entry = (wide @ keys.double().T).to(landmarks).max(1)
+        nearer = closest > near
+        near = torch.where(nearer, closest, near)
+        score = torch.where(nearer, closest - offsets[entry] - weight * now["crowding"], score)
     shares = _shares(now).tolist()
     thresholds = [_threshold(score[now["groups"] == group], share) for group, share in enumerate(shares)]
     return {**now, "near": near, "score": score, "thresholds": torch.stack(thresholds)}

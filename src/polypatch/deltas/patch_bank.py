@@ -10,6 +10,7 @@ from transformers.activations import ACT2FN
 
 from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.published import publish, seen_together
+from polypatch.deltas.reserves import Reserves
 from polypatch.sites.merge import MergeCost, merge_cost, widened
 from polypatch.sites.site import FeedForwardSite
 from polypatch.sites.tails.tail import Change
@@ -62,7 +63,7 @@ class PatchBank(nn.Module):
         self.activation_name = activation
         self.activation = ACT2FN[activation]
         self.owners: list[str] = []
-        self._reserves: dict[str, tuple[Tensor, Tensor]] = {}
+        self._reserves = Reserves()
 
     @property
     def patches(self) -> int:
@@ -93,24 +94,8 @@ class PatchBank(nn.Module):
         """Add m frozen neurons, each with its owner. keys, values: [m, d]; biases: [m]."""
         more = {"keys": keys, "biases": biases, "values": values}
         shaped = {n: rows.detach().reshape(len(owners), *self.get_buffer(n).shape[1:]) for n, rows in more.items()}
-        publish(self, {name: self._longer(name, rows) for name, rows in shaped.items()}, [*self.owners, *owners])
-
-    def _longer(self, name: str, rows: Tensor) -> Tensor:
-        """The buffer with `rows` behind it: in the room its reserve has left, else in a new reserve of twice the size.
-
-        So n patches cost O(n) to add one by one. A buffer that was moved, converted, cut or replaced since is copied:
-        what was cut off may still be looked at from outside, and is not written over.
-        """
-        old = self.get_buffer(name)
-        used = len(old) + len(rows)
-        reserve, latest = self._reserves.get(name, (old, None))
-        if old is not latest or len(reserve) < used or reserve.is_inference():
-            reserve = old.new_empty(max(used, 2 * len(old)), *old.shape[1:])
-            reserve[: len(old)] = old.detach()
-        reserve[len(old) : used] = rows
-        # `data`: to autograd the rows in use do not change when others are written behind them.
-        self._reserves[name] = reserve, reserve.data[:used]
-        return self._reserves[name][1]
+        grown = {name: self._reserves.longer(name, self.get_buffer(name), rows) for name, rows in shaped.items()}
+        publish(self, grown, [*self.owners, *owners])
 
     def snapshot(self) -> object:
         """All neurons; no tensor of them is ever written to."""
@@ -166,7 +151,7 @@ class PatchBank(nn.Module):
         """
         self._require(tensors, len(owners))
         publish(self, {name: tensors[name].to(self.keys, copy=True) for name in seen_together(self)}, owners)
-        self._reserves = {}  # the old bank's room is not kept for a smaller one
+        self._reserves = Reserves()  # the old bank's room is not kept for a smaller one
 
     def _require(self, tensors: Mapping[str, Tensor], count: int) -> None:
         width = self.keys.shape[1]

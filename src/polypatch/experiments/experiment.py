@@ -19,6 +19,13 @@ class Contrast(NamedTuple):
     baseline: str
 
 
+class Headline(NamedTuple):
+    """The row that an experiment is about, and the languages that none of its other rows has an edit in."""
+
+    row: Run
+    never: tuple[str, ...]
+
+
 class Materials(NamedTuple):
     """What the caller brings.
 
@@ -61,6 +68,7 @@ class Experiment:
         seeds: of the data's sampled sets and of everything random in the edits; on the world, of the world itself.
         orders: each shuffles the stream in its own way; with a `Run.limit`, each takes other edits, too.
         one_stream: all seeds edit the same rows; False where a seed is a world of its own.
+        headline: the row whose figures stand by themselves in the results; None for none.
     """
 
     name: str
@@ -71,6 +79,7 @@ class Experiment:
     seeds: tuple[int, ...] = (0, 1, 2)
     orders: tuple[int, ...] = (0, 1, 2)
     one_stream: bool = True
+    headline: Headline | None = None
 
     def jobs(self) -> list[Job]:
         """Everything to be run, each once, the jobs of one seed together."""

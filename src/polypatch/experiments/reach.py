@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from polypatch.experiments.either import either
-from polypatch.experiments.experiment import Contrast, Experiment, Materials, Scale, Table
+from polypatch.experiments.experiment import Contrast, Experiment, Headline, Materials, Scale, Table
 from polypatch.runs import Run
 
 RECIPES = ("t-patcher", "polypatch", "polypatch-mapped", "polypatch-reach")
@@ -38,4 +38,6 @@ def reach(scale: Scale, given: Materials) -> Experiment:
     one = replace(several, recipe="polypatch-reach-one")
     rows = [one, replace(several, title=f"polypatch-reach, {len(several.languages)} languages")]
     with_some = Table(title="edits with one translation drawn for each, and with all", rows=tuple(rows))
-    return replace(whole, name="reach", title="one fix in one language", tables=(alone, with_some))
+    never = tuple(lang for lang in memory if lang not in several.languages)
+    found = replace(whole, name="reach", title="one fix in one language", tables=(alone, with_some))
+    return replace(found, headline=Headline(ours, never) if never else None)
