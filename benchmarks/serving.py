@@ -24,7 +24,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 
 from mbert_sized import LENGTH, VOCABULARY, mbert_sized
 from polypatch.deltas import PatchBank
@@ -72,12 +72,11 @@ class Bench:
     @torch.no_grad()
     def alone(self, batch: int, patches: int) -> float:
         """What the hooks add to a forward pass, by themselves."""
-        modules, sequence = (nn.Identity(), nn.Identity()), torch.randn(batch, LENGTH, self.site.hidden_size)
-        hooks = Hooks(*modules)
+        sequence, hooks = torch.randn(batch, LENGTH, self.site.hidden_size), Hooks(self.site.model, self.site.anatomy)
         hooks.attached = self.banks[patches]
         start = time.perf_counter()
-        hooks.keep_query(modules[0], (sequence,))
-        hooks.apply(modules[1], (), sequence)
+        hooks.keep_query(hooks.up, (sequence,), {})
+        hooks.apply(hooks.down, (), sequence)
         return time.perf_counter() - start
 
     @torch.no_grad()
