@@ -181,7 +181,7 @@ def with_mapped(recipe: Recipe, parallel: Mapping[str, Any] | None) -> Recipe:
     sampler = recipe.sampler
     if not isinstance(sampler, SourcePlusMapped):
         if parallel is not None and not learns_from_parallel(recipe):
-            named = [name for name, row in ROWS.items() if isinstance(row.sampler, SourcePlusMapped)]
+            named = [name for name, row in RECIPES.items() if learns_from_parallel(row)]
             raise InputError(f"this recipe maps no queries and has no use for parallel text; {', '.join(named)} do")
         return recipe
     if sampler.languages:

@@ -28,14 +28,13 @@ from polypatch.sites.discovery.supported import MARK, require_answering, require
 from polypatch.sites.hooks import ChangeFunction as ChangeFunction
 from polypatch.sites.hooks import Hooks, nothing
 from polypatch.sites.layers.edited_layer import EditedLayer
-from polypatch.sites.layers.enough import ending_behind
-from polypatch.sites.layers.residual import residuals
 from polypatch.sites.layers.two_classes import labels_of, two_classes
 from polypatch.sites.network.lock import SiteLock
 from polypatch.sites.network.modes import evaluating
 from polypatch.sites.network.weights import Weights, swapped
 from polypatch.sites.reads import Reads
 from polypatch.sites.rows import Queries
+from polypatch.sites.seen import Seen
 
 
 class FeedForwardSite:
@@ -119,10 +118,7 @@ class FeedForwardSite:
         return self.layer.ffn(q[:, : self.hidden_size])
 
     def logits(self, queries: Queries, out: Tensor) -> Tensor:
-        """The head's logits for FFN output `out` [n, d] at queries q [n, D]: [n, width].
-
-        Without the head's dropout, also where the caller's model is in train mode.
-        """
+        """The head's logits, without its dropout, for FFN output `out` [n, d] at queries q [n, D]: [n, width]."""
         with self.evaluating():
             return two_classes(self.layer.logits(queries, out))
 
@@ -144,36 +140,16 @@ class FeedForwardSite:
     def looking(self) -> Iterator[list[Queries]]:
         """Inside the block this thread's passes are of the unedited model, and what the site reads is put in the list.
 
-        A pass that shows every position ends behind the layer, with `EnoughSeen`.
-        What the passes say is of no use: where the residual r is wanted, the FFN's output is taken out, and what then
-        goes into the sum is r, whatever dropout is on.
+        A pass ends as soon as all is seen, with `EnoughSeen`.
         """
-        seen: list[Queries] = []
-        q: list[Tensor] = []
-
-        def look(query: Tensor, out: Tensor) -> Tensor:
-            q.append(query)
-            if self.anatomy.residual:
-                return torch.zeros_like(out)
-            seen.append(Queries(query))
-            return out
-
-        def rest(residual: Tensor) -> None:
-            seen.extend(Queries(query, residual) for query in q[-1:])  # none at the earlier calls of a shared layer
-
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self.applied(look))
-            if self.anatomy.residual:
-                stack.enter_context(residuals(self.layer, self._hooks.places, rest))
-            if self.anatomy.everywhere and self.anatomy.calls == 1:
-                stack.enter_context(ending_behind(self.model.get_submodule(self.anatomy.layer)))
-            yield seen
+        seen = Seen(self.layer, self._hooks)
+        with self.applied(seen.look), seen.watching():
+            yield seen.found
 
     def reading(self) -> AbstractContextManager[None]:
         """Inside the block no other thread changes what the edited, or shows another the unedited, model.
 
-        Where parameters are replaced by name, a look at the unedited model has to put the originals back, and nobody
-        else may look meanwhile.
+        Where parameters are replaced by name, a look at the unedited one has to put the originals back.
         """
         return self.lock.exclusive() if self._replaces else self.lock.shared()
 

@@ -1,9 +1,9 @@
-"""Ends a pass behind a layer: the layers above, and a head as wide as a vocabulary, need not run."""
+"""Ends a pass where nothing more is read of it: what would follow, a head as wide as a vocabulary too, need not run."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from torch import nn
@@ -23,6 +23,23 @@ def ending_behind(layer: nn.Module) -> Iterator[None]:
             raise EnoughSeen
 
     handle = layer.register_forward_hook(stop)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def ending_before(module: nn.Module, look: Callable[[], None]) -> Iterator[None]:
+    """Inside the block this thread's passes end before the module, with `EnoughSeen`, once `look` has looked."""
+    thread = threading.get_ident()
+
+    def stop(*_: object) -> None:
+        if threading.get_ident() == thread:
+            look()
+            raise EnoughSeen
+
+    handle = module.register_forward_pre_hook(stop)
     try:
         yield
     finally:
