@@ -210,4 +210,4 @@ def test_parallel_text_that_nothing_would_map_by_is_refused(tiny):
 
 def test_the_rows_that_map_are_the_only_ones_to_ask_for_parallel_text():
     asks = {name for name, row in RECIPES.items() if isinstance(row.sampler, SourcePlusMapped)}
-    assert asks == {"polypatch-mapped", "polypatch-one-mapped", "polypatch-both"}
+    assert asks == {"polypatch-mapped", "polypatch-one-mapped", "polypatch-both", "polypatch-reach-mapped"}
