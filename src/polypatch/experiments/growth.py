@@ -14,6 +14,8 @@ TRAINED = 1000
 """As far as MPN goes along: it trains each patch for hundreds of steps."""
 
 OURS = ("polypatch", "polypatch-one", "polypatch-mapped")
+ALONE = "polypatch-reach"
+"""Edited in the first language alone."""
 
 
 def growth(scale: Scale, given: Materials) -> Experiment:
@@ -28,6 +30,8 @@ def growth(scale: Scale, given: Materials) -> Experiment:
         replace(row, languages=languages, memory_languages=memory, trajectory_every=0)
         for row in (*(replace(ours, recipe=name) for name in OURS), mpn)
     ]
+    alone = replace(ours, recipe=ALONE, languages=languages[:1], memory_languages=memory)
+    rows.insert(len(OURS), replace(alone, trajectory_every=0))
     lengths = LENGTHS if given.data else WORLD_LENGTHS
     return replace(
         whole,
@@ -40,7 +44,7 @@ def growth(scale: Scale, given: Materials) -> Experiment:
                     replace(row, limit=n, title=_title(row.recipe, n))
                     for row in rows
                     for n in lengths
-                    if row.recipe in OURS or n <= TRAINED
+                    if row.recipe in (*OURS, ALONE) or n <= TRAINED
                 ),
                 contrasts=tuple(
                     Contrast(_title(name, n), _title(mpn.recipe, n)) for name in OURS for n in lengths if n <= TRAINED

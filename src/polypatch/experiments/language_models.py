@@ -50,6 +50,7 @@ NO_MEMORY = ("mlake",)
 LAST = (
     *("fine-tuning", "lora", "grace", "t-patcher", "mpn-only-once", "mpn-all-once"),
     *("polypatch-one", "polypatch-one-mapped", "polypatch-mapped", "polypatch-both", "polypatch"),
+    "polypatch-reach-mapped",
 )
 OTHERS = ("fine-tuning", "grace", "polypatch-one", "polypatch")
 """Of data sets that no model at hand was taught."""
@@ -71,6 +72,7 @@ CONTRASTS = (
     Contrast("mpn-all-once", "t-patcher"),
     Contrast(f"polypatch, layer {LAYER}", "polypatch"),
     Contrast("polypatch-mapped", "t-patcher"),
+    Contrast("polypatch-reach-mapped", "mpn-all-once"),
 )
 
 
