@@ -150,7 +150,7 @@ ENGLISH = [edit.only(["en"]) for edit in EDITS]
 @pytest.mark.parametrize("recipe", ["polypatch", "mpn-all"])
 def test_edits_known_in_one_language_are_named_before_they_are_made(attached, recipe):
     edited = attached(memory=tiny_texts(40), recipe=recipe)
-    with pytest.warns(pp.PolypatchWarning, match=r"4 of 4 edits have a prompt in one language.*translated.*mapped"):
+    with pytest.warns(pp.PolypatchWarning, match=r"4 of 4 edits have a prompt in one language.*translated.*reach"):
         stream = pp.edit_stream(edited, ENGLISH)
     assert edited.outcomes == {}
     stream.close()
@@ -158,7 +158,7 @@ def test_edits_known_in_one_language_are_named_before_they_are_made(attached, re
         edited.edit(ENGLISH[:1])
 
 
-@pytest.mark.parametrize("recipe", ["polypatch", "t-patcher"])
+@pytest.mark.parametrize("recipe", ["polypatch", "t-patcher", "polypatch-reach"])
 def test_nothing_is_said_where_nothing_is_to_be_said(attached, recipe):
     """Edits in several languages; and a recipe that learns from the source alone, which was chosen by name."""
     edited = attached(memory=tiny_texts(40), recipe=RECIPES[recipe])

@@ -105,7 +105,7 @@ def test_edits_known_in_one_language_are_named(edit, files, tmp_path):
     assert "a prompt in one language only" not in edit().err
     said = edit("--languages", "en", "--eval-languages", "de", out=tmp_path / "other").err
     assert "6 of 6 edits have a prompt in one language only" in said
-    for way in ("--translate-to", "--parallel"):
+    for way in ("--translate-to", "--recipe polypatch-reach"):
         assert way in said
 
 

@@ -10,7 +10,7 @@ from polypatch.model.cost import caution_if_dear, cost_of
 from polypatch.model.overlooked import overlooked
 from polypatch.model.state import State
 from polypatch.outcomes import EditOutcome
-from polypatch.recipes import Recipe
+from polypatch.recipes import Recipe, measures
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
 
 SEVERAL = (AllLanguages, OnlyLanguages, SourcePlusRandom)
@@ -20,10 +20,11 @@ SEVERAL = (AllLanguages, OnlyLanguages, SourcePlusRandom)
 def known_in_one(recipe: Recipe | None, edits: Sequence[Edit]) -> str:
     """What to say of edits that have no prompt but the source's, though the recipe could use one; empty for nothing.
 
-    On MASSIVE 2 of 187 wrong answers in other languages were mended by such edits.
+    On MASSIVE 2 of 187 wrong answers in other languages were mended by such edits. Those that act by nearness do reach
+    other languages.
     """
     lone = sum(len(edit.languages) == 1 for edit in edits)
-    if not lone or recipe is None or not isinstance(recipe.sampler, SEVERAL):
+    if not lone or recipe is None or not isinstance(recipe.sampler, SEVERAL) or measures(recipe.editor):
         return ""
     whose = f"{lone} of {len(edits)} edits have" if len(edits) > 1 else "the edit has"
     return (
@@ -38,8 +39,8 @@ def cautioned(
     """The outcomes, with a warning before them of what is wrong with the edits, and after them of their cost."""
     if said := known_in_one(recipe or edited.recipe, edits):
         caution(
-            f"{said}. Give parallel prompts, have them translated (polypatch.translated), or map queries by parallel "
-            'text (memory=MemoryTexts(…, parallel=…), recipe="polypatch-mapped")'
+            f"{said}. Give parallel prompts, have them translated (polypatch.translated), or let edits act by nearness "
+            '(recipe="polypatch-reach", memory=MemoryTexts(…, parallel=…))'
         )
     for said in overlooked(edited, edits):
         caution(said)
