@@ -60,5 +60,6 @@ class Seen:
         self.found.extend(Queries(query, residual) for query in self._q[-1:])  # none earlier in a shared layer
 
     def _given(self) -> None:
-        if self.hooks.here.query is not None:
-            self.found.append(Queries(self.hooks.here.query))
+        query = self.hooks.here.query
+        if query is not None:
+            self.found.append(Queries(query))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 
@@ -19,7 +20,7 @@ def ending_behind(layer: nn.Module) -> Iterator[None]:
     thread = threading.get_ident()
 
     def stop(*_: object) -> None:
-        if threading.get_ident() == thread:
+        if not torch.compiler.is_compiling() and threading.get_ident() == thread:
             raise EnoughSeen
 
     handle = layer.register_forward_hook(stop)
@@ -35,9 +36,10 @@ def ending_before(module: nn.Module, look: Callable[[], None]) -> Iterator[None]
     thread = threading.get_ident()
 
     def stop(*_: object) -> None:
-        if threading.get_ident() == thread:
-            look()
-            raise EnoughSeen
+        if torch.compiler.is_compiling() or threading.get_ident() != thread:
+            return  # compiled code runs to its end
+        look()
+        raise EnoughSeen
 
     handle = module.register_forward_pre_hook(stop)
     try:
