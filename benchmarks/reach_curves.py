@@ -38,9 +38,9 @@ VARIANTS = {
     "polypatch": Run(recipe="polypatch"),
     "polypatch-mapped": Run(recipe="polypatch-mapped"),
     "nearest, query": Run(recipe="polypatch-reach", reads="query"),
-    "nearest, layers": Run(recipe="polypatch-reach"),
-    "nearest, layers, no parallel text": Run(recipe="polypatch-reach", settings={"translations": 0.0}),
-    "nearest, layers, all directions": Run(recipe="polypatch-reach", settings={"rank": 1_000_000}),
+    "nearest, means": Run(recipe="polypatch-reach"),
+    "nearest, means, no parallel text": Run(recipe="polypatch-reach", settings={"translations": 0.0}),
+    "nearest, means, all directions": Run(recipe="polypatch-reach", settings={"rank": 1_000_000}),
 }
 
 
@@ -118,7 +118,7 @@ def picture(result: dict[str, Any], languages: Sequence[Lang]) -> Figure:
         panel.set_axis_off()
     figure.supxlabel("false alarms per million texts and edit")
     figure.supylabel("true translations reached, %")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 
 
