@@ -91,7 +91,7 @@ class Bench:
             tensors = {"keys": keys, "biases": torch.full((patches,), -3.0), "values": torch.randn_like(keys)}
             bank.load_tensors(tensors, [str(i) for i in range(patches)])
         before = self.memory.snapshot()
-        lesson = Lesson("edit", texts, [1, 1], lambda: (0, 1), self.generator)
+        lesson = Lesson("edit", tail.readout.rows(texts), [1, 1], lambda: (0, 1), self.generator)
         start = time.perf_counter()
         fit = editor.learn(bank, lesson, tail, self.memory)
         seconds = time.perf_counter() - start
