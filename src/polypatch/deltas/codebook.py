@@ -6,20 +6,19 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.patch_bank import chosen
+from polypatch.deltas.pieces import LookedUp
 from polypatch.deltas.published import publish, seen_together
 from polypatch.deltas.shared import inseparable
-from polypatch.errors import ArtefactError, InputError
-from polypatch.sites.merge import MergeCost
-from polypatch.sites.site import FeedForwardSite
+from polypatch.errors import ArtefactError
 
 _NAMES = ("keys", "values", "radii", "classes")
 
 
-class Codebook(nn.Module):
+class Codebook(LookedUp):
     """``FFN'(q) = vᵢ if ‖q − kᵢ‖ ≤ rᵢ else FFN(q)``, i being the nearest key's; of equally near ones the latest.
 
     An entry belongs to one edit, but what it covers does not: later edits widen or narrow it, or rest on it without an
@@ -48,6 +47,7 @@ class Codebook(nn.Module):
     separable = False
     replaces = False
     mergeable = False
+    unmergeable = "a codebook cannot be merged: no layer of a stock checkpoint looks up the nearest of its entries"
 
     def __init__(
         self,
@@ -62,12 +62,6 @@ class Codebook(nn.Module):
         self.register_buffer("radii", torch.empty(0, device=device, dtype=dtype))
         self.register_buffer("classes", torch.empty(0, dtype=torch.long, device=device))
         self.labels = labels
-        self.owners: list[str] = []
-
-    @property
-    def patches(self) -> int:
-        """Entries."""
-        return len(self.owners)
 
     def forward(self, q: Tensor, out: Tensor) -> Tensor:
         """`out`, or the value of the entry that covers the query."""
@@ -106,16 +100,6 @@ class Codebook(nn.Module):
         # A new tensor: a snapshot holds the old one.
         self.radii = self.radii.index_fill(0, torch.tensor([entry], device=self.radii.device), radius)
 
-    def snapshot(self) -> object:
-        """All entries; no tensor of them is ever written to."""
-        return tuple(self.get_buffer(name) for name in _NAMES), tuple(self.owners)
-
-    def restore(self, snapshot: object) -> None:
-        """Put them back."""
-        assert isinstance(snapshot, tuple)
-        tensors, owners = snapshot
-        publish(self, {n: tensor.to(self.keys.device) for n, tensor in zip(_NAMES, tensors, strict=True)}, owners)
-
     def drop(self, edit_ids: Collection[str]) -> NoReturn:
         """Refused: other edits rest on these.
 
@@ -123,22 +107,6 @@ class Codebook(nn.Module):
             InputError: always.
         """
         raise inseparable(edit_ids, "edits in a codebook share its radii")
-
-    def merged(self, site: FeedForwardSite) -> NoReturn:
-        """Refused: no layer of a stock model looks anything up.
-
-        Raises:
-            InputError: always.
-        """
-        del site
-        raise InputError(
-            "a codebook cannot be merged: no layer of a stock checkpoint looks up the nearest of its entries. Keep the "
-            "edits beside the model (save_pretrained, from_pretrained), or edit with a recipe that leaves patches"
-        )
-
-    def merge_cost(self, site: FeedForwardSite) -> MergeCost:
-        """Refused, as `merged`."""
-        self.merged(site)
 
     def since(self, patches: int) -> dict[str, Tensor]:
         """The entries added since, and the radii of all."""

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.nearness import TRACE, Numbers, acting, crowding, judged, sorted_in, unit
 from polypatch.deltas.patch_bank import chosen
+from polypatch.deltas.pieces import LookedUp
 from polypatch.deltas.published import publish, seen_together
 from polypatch.deltas.reserves import Reserves
-from polypatch.errors import ArtefactError, InputError
-from polypatch.sites.merge import MergeCost
-from polypatch.sites.site import FeedForwardSite
+from polypatch.errors import ArtefactError
 
 ENTRIES = ("keys", "values", "offsets", "homes")
 WHOLE = ("homes", "groups")
 FRAME = ("centre", "map", "landmarks", "crowding", "groups", "kept", "sorting", "bias", "numbers")
 
 
-class NearestBank(nn.Module):
+class NearestBank(LookedUp):
     """``FFN'(q) = FFN(q) + a·vᵢ``, i being the entry with the key nearest to ``u = (q − c) M ÷ ‖(q − c) M‖``.
 
         s = u·kᵢ − β·(crowding of kᵢ) − β·(crowding of u)        a = (s − τ_g) ÷ width, between 0 and 1
@@ -53,6 +51,7 @@ class NearestBank(nn.Module):
     separable = True
     replaces = False
     mergeable = False
+    unmergeable = "the nearest edit acts, which cannot be merged: no layer of a stock checkpoint looks anything up"
 
     def __init__(
         self,
@@ -63,14 +62,8 @@ class NearestBank(nn.Module):
     ) -> None:
         super().__init__()
         self.hidden_size, self.read_size, self._reserves = hidden_size, read_size, Reserves()
-        self.owners: list[str] = []
         for name, tensor in _empty(hidden_size, torch.empty(0, device=device, dtype=dtype)).items():
             self.register_buffer(name, tensor)
-
-    @property
-    def patches(self) -> int:
-        """Entries."""
-        return len(self.owners)
 
     @property
     def framed(self) -> bool:
@@ -119,17 +112,6 @@ class NearestBank(nn.Module):
         grown = {n: self._reserves.longer(n, now[n], rows.detach().to(now[n])) for n, rows in more.items()}
         publish(self, judged({**now, **grown}, since=self.patches), [*self.owners, *owners])
 
-    def snapshot(self) -> object:
-        """All entries; no tensor of them is ever written to."""
-        return dict(seen_together(self)), tuple(self.owners)
-
-    def restore(self, snapshot: object) -> None:
-        """Put them back."""
-        assert isinstance(snapshot, tuple)
-        tensors, owners = snapshot
-        device = self.get_buffer("values").device
-        publish(self, {name: tensor.to(device) for name, tensor in tensors.items()}, owners)
-
     def drop(self, edit_ids: Collection[str]) -> None:
         """Take out the entries of these edits; the others act as if those had never been."""
         gone = set(edit_ids)
@@ -139,22 +121,6 @@ class NearestBank(nn.Module):
         self.load_tensors(
             {**left, **tensors} if owners else _empty(self.hidden_size, self.get_buffer("values")), owners
         )
-
-    def merged(self, site: FeedForwardSite) -> NoReturn:
-        """Refused: no layer of a stock model looks anything up.
-
-        Raises:
-            InputError: always.
-        """
-        del site
-        raise InputError(
-            "the nearest edit acts, which cannot be merged: no layer of a stock checkpoint looks anything up. Keep the "
-            "edits beside the model (save_pretrained, from_pretrained), or edit with a recipe that leaves patches"
-        )
-
-    def merge_cost(self, site: FeedForwardSite) -> MergeCost:
-        """Refused, as `merged`."""
-        self.merged(site)
 
     def since(self, patches: int) -> dict[str, Tensor]:
         """The entries added since; with the first one also what texts are measured by."""

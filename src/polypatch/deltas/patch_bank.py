@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from polypatch.deltas.checked import require_tensors
+from polypatch.deltas.pieces import InPieces
 from polypatch.deltas.published import publish, seen_together
 from polypatch.deltas.reserves import Reserves
 from polypatch.sites.merge import MergeCost, merge_cost, widened
@@ -24,7 +25,7 @@ def chosen(
     return {name: tensor[kept] for name, tensor in tensors.items()}, [owners[i] for i in kept]
 
 
-class PatchBank(nn.Module):
+class PatchBank(InPieces):
     """``FFN'(q) = FFN(q) + Σᵢ act(q·kᵢ + bᵢ) vᵢ``.
 
     Attributes:
@@ -62,13 +63,7 @@ class PatchBank(nn.Module):
         self.register_buffer("values", torch.empty(0, hidden_size, device=device, dtype=dtype))
         self.activation_name = activation
         self.activation = ACT2FN[activation]
-        self.owners: list[str] = []
         self._reserves = Reserves()
-
-    @property
-    def patches(self) -> int:
-        """Neurons in the bank."""
-        return len(self.owners)
 
     def activations(self, q: Tensor) -> Tensor:
         """act(q·k + b) of every neuron: [n_texts, d] -> [n_texts, n_patches]."""
@@ -96,16 +91,6 @@ class PatchBank(nn.Module):
         shaped = {n: rows.detach().reshape(len(owners), *self.get_buffer(n).shape[1:]) for n, rows in more.items()}
         grown = {name: self._reserves.longer(name, self.get_buffer(name), rows) for name, rows in shaped.items()}
         publish(self, grown, [*self.owners, *owners])
-
-    def snapshot(self) -> object:
-        """All neurons; no tensor of them is ever written to."""
-        return dict(seen_together(self)), tuple(self.owners)
-
-    def restore(self, snapshot: object) -> None:
-        """Put them back."""
-        assert isinstance(snapshot, tuple)
-        tensors, owners = snapshot
-        publish(self, {name: tensor.to(self.keys.device) for name, tensor in tensors.items()}, owners)
 
     def drop(self, edit_ids: Collection[str]) -> None:
         """Take out the neurons of these edits; the others keep their order and their bits."""

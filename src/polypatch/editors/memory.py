@@ -117,10 +117,6 @@ class Memory:
         self.train.append(asked, queries, count)
         self.validation.append(asked, queries, count)
 
-    def first(self) -> tuple[Tensor, Tensor]:
-        """The queries that both parts began with."""
-        return self.train.rows[: self.train.base], self.validation.rows[: self.validation.base]
-
     def snapshot(self) -> tuple[int, int]:
         """A point to go back to."""
         return self.train.used, self.validation.used

@@ -121,7 +121,8 @@ class NearestPatch(Settings):
         tensors["map"] = _told_apart_by(rows - tensors["centre"], tensors["map"], self.rank)
         landmarks = unit(rows, tensors)
         of = {"landmarks": landmarks, "crowding": crowding_among(landmarks), "groups": sorted_in(rows, tensors)}
-        kept = [trace(unit(part, tensors)) for whole in memory.first() for part in torch.split(whole, CHUNK)]
+        begun = (part.rows[: part.base] for part in (memory.train, memory.validation))
+        kept = [trace(unit(rows, tensors)) for whole in begun for rows in torch.split(whole, CHUNK)]
         return {**tensors, **of, "kept": torch.cat(kept), "numbers": numbers}
 
 
