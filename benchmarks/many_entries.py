@@ -77,7 +77,7 @@ def measure(rounds: int) -> dict[str, Any]:
     rng, (model, tokenizer) = random.Random(0), mbert_sized()
     inputs = random_inputs(BATCH)
     memory = {lang: [random_text(rng) for _ in range(MEMORY // 2)] for lang in ("en", "de")}
-    edited = pp.attach(model, tokenizer=tokenizer, recipe="polypatch-reach", memory=memory)
+    edited = pp.attach(model, tokenizer=tokenizer, recipe="polypatch", memory=memory)
     edited.edit([edit_of(rng, f"first-{i}") for i in range(5)])
     tensors, owners = edited.delta.tensors(), list(edited.delta.owners)
     new = [edit_of(rng, f"new-{i}") for i in range(EDITS)]

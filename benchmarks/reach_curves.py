@@ -36,11 +36,11 @@ ALARMS = (30, 100, 300, 1000, 3000)
 VARIANTS = {
     "t-patcher": Run(recipe="t-patcher"),
     "polypatch": Run(recipe="polypatch"),
-    "polypatch-mapped": Run(recipe="polypatch-mapped"),
-    "nearest, query": Run(recipe="polypatch-reach", reads="query"),
-    "nearest, means": Run(recipe="polypatch-reach"),
-    "nearest, means, no parallel text": Run(recipe="polypatch-reach", settings={"translations": 0.0}),
-    "nearest, means, all directions": Run(recipe="polypatch-reach", settings={"rank": 1_000_000}),
+    "polypatch-linear-mapped": Run(recipe="polypatch-linear-mapped"),
+    "nearest, query": Run(recipe="polypatch", reads="query"),
+    "nearest, means": Run(recipe="polypatch"),
+    "nearest, means, no parallel text": Run(recipe="polypatch", settings={"translations": 0.0}),
+    "nearest, means, all directions": Run(recipe="polypatch", settings={"rank": 1_000_000}),
 }
 
 

@@ -56,7 +56,9 @@ def test_what_is_no_list_is_refused_by_name(edited, call):
 @pytest.mark.parametrize("name", ["validation", "parallel"])
 def test_texts_to_attach_with_are_lists(tiny, name):
     model, tokenizer = tiny("bert")
-    recipe, given = ("polypatch-mapped", {"en": "text", "de": "Text"}) if name == "parallel" else ("polypatch", [3])
+    recipe, given = (
+        ("polypatch-linear-mapped", {"en": "text", "de": "Text"}) if name == "parallel" else ("polypatch", [3])
+    )
     with pytest.raises(InputError, match=r"parallel\['en'\] is 'text'|validation\[0\] is 3"):
         pp.attach(model, tokenizer=tokenizer, memory=pp.MemoryTexts(tiny_texts(5), **{name: given}), recipe=recipe)
 

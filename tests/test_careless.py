@@ -105,7 +105,7 @@ def attached(tiny, **given):
 def mapped(parallel):
     memory = pp.MemoryTexts(tiny_texts(20), parallel=parallel)
     model, tokenizer = tiny_model("bert")  # which nobody takes the edits off again
-    return pp.attach(model, tokenizer=tokenizer, recipe="polypatch-mapped", memory=memory)
+    return pp.attach(model, tokenizer=tokenizer, recipe="polypatch-linear-mapped", memory=memory)
 
 
 HALF_LABELLED = [(text, "class-1") for text in tiny_texts(10)]

@@ -13,7 +13,7 @@ from polypatch.triggers import Trigger
 EDITS, MEMORY = tiny_edits(3), tiny_texts(20, seed=1)
 SIX = Recipe(FineTuning(scope="layer", max_steps=5, learning_rate=3e-3, views=0), trigger=Trigger.ALWAYS)
 """Its matrices stand in the model's own places."""
-RECIPE = {"patches": RECIPES["polypatch"], "six matrices": SIX}
+RECIPE = {"patches": RECIPES["polypatch-linear"], "six matrices": SIX}
 
 
 def edited_model(recipe="patches"):

@@ -29,8 +29,9 @@ def test_the_four_published_methods():
     }
     assert [name for name, row in RECIPES.items() if not row.paper] == [
         *("fine-tuning-mpn", "lora-mpn", "grace-mpn"),
-        *("polypatch", "polypatch-one", "polypatch-one-mapped", "polypatch-mapped", "polypatch-both"),
-        *("polypatch-reach", "polypatch-reach-one", "polypatch-reach-mapped"),
+        *("polypatch", "polypatch-one", "polypatch-mapped"),
+        *("polypatch-linear", "polypatch-linear-one", "polypatch-linear-one-mapped", "polypatch-linear-mapped"),
+        "polypatch-linear-both",
     ]
 
 
@@ -109,8 +110,8 @@ def test_unknown_names_are_refused():
 
 
 def test_a_file_from_before_confidence_was_a_setting_goes_on_as_it_was_made():
-    plain = recipe_to_plain(RECIPES["polypatch"])
-    assert recipe_from_plain(plain) == RECIPES["polypatch"]
+    plain = recipe_to_plain(RECIPES["polypatch-linear"])
+    assert recipe_from_plain(plain) == RECIPES["polypatch-linear"]
     del plain["editor"]["confidence"]
     plain["editor"]["margin"] = 2.0
     editor = recipe_from_plain(plain).editor

@@ -110,16 +110,14 @@ ROWS: dict[str, RecipeRow] = {
     "lora-mpn": RecipeRow("lora.LoRA", _ONE_MORE, Trigger.ANY),
     "grace": RecipeRow("grace.GRACE", paper=_GRACE),
     "grace-mpn": RecipeRow("grace.GRACE", _ONE_MORE, Trigger.ANY),
-    "polypatch": RecipeRow("discriminant.DiscriminantPatch", AllLanguages(), Trigger.ANY),
-    "polypatch-one": RecipeRow("discriminant.DiscriminantPatch", _ONE_MORE, Trigger.ANY),
-    "polypatch-one-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=1), Trigger.ANY),
-    "polypatch-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(), Trigger.SAMPLED),
-    "polypatch-both": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=None), Trigger.SAMPLED),
-    "polypatch-reach": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
-    "polypatch-reach-one": RecipeRow("nearest.NearestPatch", _ONE_MORE, Trigger.ALWAYS, reads="means"),
-    "polypatch-reach-mapped": RecipeRow(
-        "nearest.NearestPatch", SourcePlusMapped(k=None), Trigger.ALWAYS, reads="means"
-    ),
+    "polypatch": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
+    "polypatch-one": RecipeRow("nearest.NearestPatch", _ONE_MORE, Trigger.ALWAYS, reads="means"),
+    "polypatch-mapped": RecipeRow("nearest.NearestPatch", SourcePlusMapped(k=None), Trigger.ALWAYS, reads="means"),
+    "polypatch-linear": RecipeRow("discriminant.DiscriminantPatch", AllLanguages(), Trigger.ANY),
+    "polypatch-linear-one": RecipeRow("discriminant.DiscriminantPatch", _ONE_MORE, Trigger.ANY),
+    "polypatch-linear-one-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=1), Trigger.ANY),
+    "polypatch-linear-mapped": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(), Trigger.SAMPLED),
+    "polypatch-linear-both": RecipeRow("discriminant.DiscriminantPatch", SourcePlusMapped(k=None), Trigger.SAMPLED),
 }
 """The methods by name. A new one is a file in ``editors/``, or a sampler, and one row here.
 

@@ -8,7 +8,7 @@ from polypatch.edited_model import EditedModel
 from polypatch.store.artefact import read_artefact
 
 SETTINGS = {
-    "polypatch": [
+    "polypatch-linear": [
         *("loudness=nan", "loudness=inf", "loudness=0", "loudness=-4", "loudness=1e300", "loudness=1e38"),
         *("scatter=inf", "scatter=1e300", "separation=nan", "tolerance=1000000000000", "memory_copies=1000000000"),
         *("shrinkages=nan", "shrinkages=0.03,inf", "shrinkages=", "places=nan,0.5", "places=-1e38"),

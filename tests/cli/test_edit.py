@@ -105,15 +105,14 @@ def test_edits_known_in_one_language_are_named(edit, files, tmp_path):
     assert "a prompt in one language only" not in edit().err
     said = edit("--languages", "en", "--eval-languages", "de", out=tmp_path / "other").err
     assert "6 of 6 edits have a prompt in one language only" in said
-    for way in ("--translate-to", "--recipe polypatch-reach"):
-        assert way in said
+    assert "--translate-to" in said
 
 
 def test_texts_that_are_cut_are_named(polypatch, checkpoint, files, tmp_path):
     (tmp_path / "long.jsonl").write_text(
         json.dumps({"id": "a", "text": "ba " * 70, "label": "class-1", "translations": {"de": "bo"}}), encoding="utf-8"
     )
-    memory = ("--memory", files / "memory.txt", "--recipe", "polypatch")
+    memory = ("--memory", files / "memory.txt", "--recipe", "polypatch-linear")
     ran = polypatch("edit", checkpoint, "--data", tmp_path / "long.jsonl", *memory, "--out", tmp_path / "run")
     assert "note: the text of edit 'a' in 'en' is longer than the 64 tokens" in " ".join(ran.err.split())
 
@@ -128,10 +127,10 @@ def test_a_file_of_parallel_text_is_what_queries_are_mapped_by(polypatch, checkp
     rows = [{"en": texts[i], "de": texts[i + 1], "th": texts[i + 2]} for i in range(0, 90, 3)]
     (tmp_path / "parallel.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     data = ("--data", f"jsonl:{files / 'edits.jsonl'}", "--memory", files / "memory.jsonl", "--quiet")
-    argv = ("edit", checkpoint, *data, "--recipe", "polypatch-mapped", "--out", tmp_path / "run")
+    argv = ("edit", checkpoint, *data, "--recipe", "polypatch-linear-mapped", "--out", tmp_path / "run")
     assert "by parallel text, and the data have none" in polypatch(*argv).refused()
     given = ("--parallel", tmp_path / "parallel.jsonl")
-    assert "no use for parallel text" in polypatch(*argv, *given, "--recipe", "polypatch").refused()
+    assert "no use for parallel text" in polypatch(*argv, *given, "--recipe", "polypatch-linear").refused()
     ran = polypatch(*argv, *given, "--json")
     assert ran.code == 0, ran.err
     log = polypatch("log", tmp_path / "run", "--status", "taken", "--json").json()

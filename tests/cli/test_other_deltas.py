@@ -14,7 +14,7 @@ from .conftest import PowerCut
 SETTINGS = {
     "grace-mpn": ("--memory", "memory.jsonl", "--set", "radius=0.4"),
     "lora-mpn": ("--set", "max_steps=5", "--set", "views=0", "--set", "learning_rate=0.003"),
-    "polypatch-reach": ("--memory", "memory.jsonl"),
+    "polypatch": ("--memory", "memory.jsonl"),
 }
 
 
@@ -56,7 +56,7 @@ def test_killed_and_resumed_is_uninterrupted(run, killed, tmp_path):
 
 def test_a_killed_runs_edits_can_be_saved(polypatch, run, killed, tmp_path, recipe):
     assert polypatch("save", killed, tmp_path / "mine").code == 0
-    kind = {"grace-mpn": "codebook", "lora-mpn": "low-rank", "polypatch-reach": "nearest"}[recipe]
+    kind = {"grace-mpn": "codebook", "lora-mpn": "low-rank", "polypatch": "nearest"}[recipe]
     assert read_artefact(tmp_path / "mine").config["delta"] == kind
     EditedModel.from_pretrained(tmp_path / "mine").unload()
     # And those of a whole run's journal are the very same.
@@ -68,7 +68,7 @@ def test_a_killed_runs_edits_can_be_saved(polypatch, run, killed, tmp_path, reci
 
 def test_an_edit_is_cut_out_of_a_folder_or_none(polypatch, run, tmp_path, recipe):
     assert run("run").code == 0
-    if recipe == "polypatch-reach":
+    if recipe == "polypatch":
         edited = EditedModel.from_pretrained(tmp_path / "run" / "edits")
         edited.revert("tiny-0")
         edited.save_pretrained(tmp_path / "reverted")

@@ -19,7 +19,7 @@ def run(checkpoint, files, tmp_path_factory):
     out = tmp_path_factory.mktemp("prunable") / "run"
     data = ("--data", f"jsonl:{files / 'edits.jsonl'}", "--memory", str(files / "memory.txt"))
     with pytest.raises(SystemExit) as left:
-        main(["edit", str(checkpoint), "--recipe", "polypatch", "--out", str(out), "--quiet", *data])
+        main(["edit", str(checkpoint), "--recipe", "polypatch-linear", "--out", str(out), "--quiet", *data])
     assert left.value.code == 0
     return out
 
@@ -125,7 +125,7 @@ def test_mapped_queries_are_mapped_by_the_parallel_text_of_the_run(polypatch, ch
     rows = [{"en": texts[i], "de": texts[i + 1]} for i in range(0, 60, 2)]
     (tmp_path / "parallel.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     given = ("--memory", files / "memory.txt", "--parallel", tmp_path / "parallel.jsonl", "--quiet")
-    data, recipe = ("--data", f"jsonl:{files / 'edits.jsonl'}"), ("--recipe", "polypatch-mapped")
+    data, recipe = ("--data", f"jsonl:{files / 'edits.jsonl'}"), ("--recipe", "polypatch-linear-mapped")
     assert polypatch("edit", checkpoint, *data, *recipe, "--out", tmp_path / "run", *given).code == 0
     said = polypatch("prune", tmp_path / "run", *given, "--json").json()
     assert said["after"] <= said["before"]

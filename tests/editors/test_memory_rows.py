@@ -21,7 +21,7 @@ TEXTS = [*(f"{begun} {end}" for begun in BEGUN[:4] for end in ("ba", "do", "fi g
 WATCHED = [f"{begun} {end}" for begun in tiny_texts(3, seed=5) for end in ("ba", "do")]
 
 
-def attached(recipe="polypatch", *, chat=False):
+def attached(recipe="polypatch-linear", *, chat=False):
     model, tokenizer = speaker("llama", chat=chat)
     memory = MemoryTexts(train=TEXTS, validation=WATCHED, held_out={})
     return attach(model, tokenizer=tokenizer, recipe=recipe, memory=memory, encoding=Encoding(chat=chat))
@@ -46,10 +46,10 @@ def test_what_many_texts_begin_with_is_one_row_of_a_memory(chat):
     assert set(edited.readout.rows(TEXTS)) <= set(train.asked)
 
 
-@pytest.mark.parametrize("name", ["polypatch", "t-patcher"])
+@pytest.mark.parametrize("name", ["polypatch-linear", "t-patcher"])
 def test_edits_beside_a_memory_with_counts_are_those_beside_its_copies(name):
     recipe = RECIPES[name]
-    if name != "polypatch":
+    if name != "polypatch-linear":
         recipe = dataclasses.replace(recipe, editor=dataclasses.replace(recipe.editor, max_steps=30))
     made = []
     for counted in (True, False):

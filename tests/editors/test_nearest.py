@@ -41,7 +41,7 @@ def test_translations_lie_close_together_and_a_coordinate_of_no_spread_does_no_h
 def test_without_a_memory_there_is_nothing_to_measure_by():
     model, tokenizer = tiny_model("bert", layers=1)
     with pytest.warns(PolypatchWarning, match="no memory"):
-        edited = pp.attach(model, tokenizer=tokenizer, recipe="polypatch-reach", memory=None)
+        edited = pp.attach(model, tokenizer=tokenizer, recipe="polypatch", memory=None)
     with pytest.raises(InputError, match="measures nearness by the memory"):
         edited.edit(tiny_edits(1))
 
@@ -49,9 +49,9 @@ def test_without_a_memory_there_is_nothing_to_measure_by():
 @pytest.mark.slow
 def test_english_edits_reach_other_languages_of_the_world(figure):
     bench = BenchSpec().open(None)
-    run = Run(recipe="polypatch-reach", languages=("en",), memory_languages=LANGUAGES, order=0, limit=60)
+    run = Run(recipe="polypatch", languages=("en",), memory_languages=LANGUAGES, order=0, limit=60)
     gains = {}
-    for name in ("polypatch-reach", "polypatch"):
+    for name in ("polypatch", "polypatch-linear"):
         (report,) = bench.run(replace(run, recipe=name))
         gains[name] = report.clg_avg - report.original.clg_avg
         figure(f"points of CLG, {name}", gains[name])
@@ -59,13 +59,13 @@ def test_english_edits_reach_other_languages_of_the_world(figure):
         worst = min(one.agreement for one in report.locality.values())
         figure(f"worst agreement, {name}", worst)
         assert worst > 97
-    assert gains["polypatch-reach"] > gains["polypatch"] + 2
+    assert gains["polypatch"] > gains["polypatch-linear"] + 2
 
 
 @pytest.mark.slow
 def test_no_text_of_the_memory_changes():
     bench = BenchSpec().open(None)
-    run = Run(recipe="polypatch-reach", languages=("en",), memory_languages=LANGUAGES, order=0, limit=60)
+    run = Run(recipe="polypatch", languages=("en",), memory_languages=LANGUAGES, order=0, limit=60)
     run = replace(run, settings={"landmarks": 40, "share": 0.3})  # most are no landmark, and many are near enough
     edited = bench.attach(run)
     texts = list(dict.fromkeys([*edited.kept.train, *edited.kept.validation]))

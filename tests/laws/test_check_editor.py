@@ -71,7 +71,7 @@ EXACT = {
     "mpn-only": (RECIPES["mpn-only"], 2),
     "lora-mpn": (RECIPES["lora-mpn"], 2),
     "grace-mpn": (RECIPES["grace-mpn"], 0),
-    "polypatch": (RECIPES["polypatch"], 0),
+    "polypatch-linear": (RECIPES["polypatch-linear"], 0),
 }
 
 

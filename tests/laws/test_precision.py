@@ -15,6 +15,7 @@ from polypatch.triggers import Trigger
 SHORT = {"max_steps": 20, "views": 2}
 CASES = {
     "polypatch": RECIPES["polypatch"],
+    "polypatch-linear": RECIPES["polypatch-linear"],
     "t-patcher": Recipe(TPatcher(first_validation=5, validate_every=5, **SHORT), trigger=Trigger.ALWAYS),
     "lora": Recipe(LoRA(learning_rate=3e-3, **SHORT), trigger=Trigger.ALWAYS),
     "grace": Recipe(GRACE(), AllLanguages(), Trigger.ANY),

@@ -22,7 +22,7 @@ def test_the_languages_take_turns_and_an_edit_without_one_goes_to_the_next():
 def test_a_run_in_turn_has_a_matrix_whose_diagonal_is_its_reliability(spec):
     bench = spec.open()
     languages = ("en", "de", "fr")
-    run = Run(recipe="polypatch-one", k=0, sources=languages)
+    run = Run(recipe="polypatch-linear-one", k=0, sources=languages)
     (report,) = bench.run(run)
     found = matrix([report])
     assert found.sources == found.languages == languages

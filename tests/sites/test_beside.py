@@ -138,18 +138,18 @@ def test_what_cannot_be_read_is_refused():
         with pytest.raises(InputError, match=f"names layer {number}"):
             FeedForwardSite(model, reads=(number,))
     with pytest.raises(InputError, match="leave reads out"):
-        Recipe(RECIPES["polypatch"].editor, reads="means")
+        Recipe(RECIPES["polypatch-linear"].editor, reads="means")
 
 
 def test_a_recipe_says_what_it_reads_also_in_a_file():
-    recipe = pp.Recipe(RECIPES["polypatch-reach"].editor, reads=[0, 1])
+    recipe = pp.Recipe(RECIPES["polypatch"].editor, reads=[0, 1])
     assert recipe_from_plain(recipe_to_plain(recipe)) == recipe
-    assert "reads" not in recipe_to_plain(RECIPES["polypatch"])
+    assert "reads" not in recipe_to_plain(RECIPES["polypatch-linear"])
 
 
 def test_edits_that_read_some_layers_are_saved_and_loaded(tmp_path):
     model, tokenizer = tiny_model("bert", layers=3)
-    recipe = pp.Recipe(RECIPES["polypatch-reach"].editor, RECIPES["polypatch-reach"].sampler, reads=(0, 2))
+    recipe = pp.Recipe(RECIPES["polypatch"].editor, RECIPES["polypatch"].sampler, reads=(0, 2))
     edited = pp.attach(
         model, tokenizer=tokenizer, recipe=recipe, memory={"en": tiny_texts(40), "de": tiny_texts(40, 7)}
     )

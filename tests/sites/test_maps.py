@@ -122,11 +122,11 @@ def test_where_a_mapped_row_means_nothing_it_is_refused(tail, tiny):
             model,
             tokenizer=tokenizer,
             memory=MemoryTexts((), parallel=CORPUS),
-            recipe="polypatch-mapped",
+            recipe="polypatch-linear-mapped",
             encoding=Encoding(exact=True),
         )
     with pytest.raises(InputError, match=r"MemoryTexts\(…, parallel=…\)"):
-        attach(model, tokenizer=tokenizer, memory=MemoryTexts(), recipe="polypatch-mapped")
+        attach(model, tokenizer=tokenizer, memory=MemoryTexts(), recipe="polypatch-linear-mapped")
 
 
 def test_the_sampler_maps_to_what_is_not_there():
@@ -154,7 +154,11 @@ def test_edits_without_any_translation_and_further_ones_after_loading(tiny, tmp_
     assert all(one.languages == ("en",) for one in edits)
     memory = tiny_texts(50, seed=2)
     edited = edit(
-        model, edits[:5], tokenizer=tokenizer, recipe="polypatch-mapped", memory=MemoryTexts(memory, parallel=CORPUS)
+        model,
+        edits[:5],
+        tokenizer=tokenizer,
+        recipe="polypatch-linear-mapped",
+        memory=MemoryTexts(memory, parallel=CORPUS),
     )
     made = [outcome for outcome in edited.outcomes.values() if outcome.triggered and outcome.success]
     assert made
@@ -163,7 +167,7 @@ def test_edits_without_any_translation_and_further_ones_after_loading(tiny, tmp_
     edited.save_pretrained(tmp_path / "edits")
     edited.unload()
     whole = edit(
-        model, edits, tokenizer=tokenizer, recipe="polypatch-mapped", memory=MemoryTexts(memory, parallel=CORPUS)
+        model, edits, tokenizer=tokenizer, recipe="polypatch-linear-mapped", memory=MemoryTexts(memory, parallel=CORPUS)
     )
     wanted = {name: tensor.clone() for name, tensor in whole.delta.tensors().items()}
     whole.unload()
@@ -184,7 +188,7 @@ def test_a_workbench_maps_by_as_much_parallel_text_as_a_run_asks_for(tiny):
         "x", tuple(tiny_edits(4)), {"en": tiny_texts(30)}, {"en": tiny_texts(5, seed=9)}, parallel=CORPUS
     )
     bench = Workbench(model, tokenizer, data)
-    few, all_of_it = Run(recipe="polypatch-mapped", parallel=25), Run(recipe="polypatch-mapped")
+    few, all_of_it = Run(recipe="polypatch-linear-mapped", parallel=25), Run(recipe="polypatch-linear-mapped")
     plain = Run(recipe="polypatch")
     assert bench.parallel(plain) is None
     assert [len(bench.parallel(run)["de"]) for run in (few, all_of_it)] == [25, 40]
@@ -194,13 +198,15 @@ def test_a_workbench_maps_by_as_much_parallel_text_as_a_run_asks_for(tiny):
     assert bench.tail.maps.corpus is bench.parallel(few)
     assert tuple(report.config["recipe"]["sampler"]["languages"]) == ("de", "zh")
     none = Workbench(model, tokenizer, EditingData("y", data.edits, data.memory, data.validation))
-    with pytest.raises(InputError, match="y: polypatch-mapped maps queries by parallel text, and the data have none"):
+    with pytest.raises(
+        InputError, match="y: polypatch-linear-mapped maps queries by parallel text, and the data have none"
+    ):
         none.run(few)
 
 
 def test_parallel_text_that_nothing_would_map_by_is_refused(tiny):
     model, tokenizer = tiny("bert")
-    with pytest.raises(InputError, match=r"no use for parallel text; .*polypatch-both, polypatch-reach, .* do"):
+    with pytest.raises(InputError, match=r"no use for parallel text; .*polypatch-linear-both, polypatch, .* do"):
         attach(
             model,
             tokenizer=tokenizer,
@@ -210,4 +216,9 @@ def test_parallel_text_that_nothing_would_map_by_is_refused(tiny):
 
 def test_the_rows_that_map_are_the_only_ones_to_ask_for_parallel_text():
     asks = {name for name, row in RECIPES.items() if isinstance(row.sampler, SourcePlusMapped)}
-    assert asks == {"polypatch-mapped", "polypatch-one-mapped", "polypatch-both", "polypatch-reach-mapped"}
+    assert asks == {
+        "polypatch-linear-mapped",
+        "polypatch-linear-one-mapped",
+        "polypatch-linear-both",
+        "polypatch-mapped",
+    }

@@ -13,7 +13,7 @@ from speaking import LANGUAGES, speaker, speaking_edits
 def edited():
     model, tokenizer = speaker()
     memory = {lang: [f"{lang} {text}" for text in tiny_texts(12, seed=i)] for i, lang in enumerate(LANGUAGES)}
-    edited = pp.attach(model, tokenizer=tokenizer, memory=memory, recipe="polypatch")
+    edited = pp.attach(model, tokenizer=tokenizer, memory=memory, recipe="polypatch-linear")
     assert any(
         outcome.success for outcome in pp.edit_stream(edited, speaking_edits(3), rules=pp.Rules(keep_failed=True))
     )

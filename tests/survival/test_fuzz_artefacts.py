@@ -122,7 +122,7 @@ def sound(loader):
         ("layer", Recipe(FineTuning(max_steps=3, views=0, scope="layer")), 5),
         ("low-rank", Recipe(LoRA(max_steps=3, views=0, rank=2)), 5),
         ("codebook", RECIPES["grace-mpn"], 5),
-        ("nearest", RECIPES["polypatch-reach"], 5),
+        ("nearest", RECIPES["polypatch"], 5),
     ):
         guard = Guard(tiny_texts(5, seed=1), 100.0) if seed == 6 else None
         rules = Rules(seed=seed, keep_failed=True, guard=guard)

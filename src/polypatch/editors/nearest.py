@@ -77,7 +77,9 @@ class NearestPatch(Settings):
             UnsupportedModelError: what is read there is not what an answer depends on alone.
         """
         if site.lower:
-            raise UnsupportedModelError("NearestPatch edits the last layer: leave layer= out")
+            raise UnsupportedModelError(
+                'NearestPatch edits the last layer: leave layer= out, or take recipe="polypatch-linear"'
+            )
         return NearestBank(site.hidden_size, site.read_size, site.device, site.dtype)
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
@@ -110,7 +112,10 @@ class NearestPatch(Settings):
         """What texts are measured by: the tensors of `polypatch.deltas.nearest_bank.FRAME`."""
         first = memory.train.first()
         if not len(first.rows):  # all texts lie in one direction then
-            raise InputError("NearestPatch measures nearness by the memory: pass memory= with texts of every language")
+            raise InputError(
+                "NearestPatch measures nearness by the memory: pass memory= with texts of every language, or take "
+                'recipe="polypatch-linear", which does without'
+            )
         groups = [first.rows[first.groups == group] for group in sorted(set(first.groups.tolist()))]
         # A text of the memory changes where any of its positions does.
         positions = len(first.asked) / len({(row.tokens, row.context) for row in first.asked})

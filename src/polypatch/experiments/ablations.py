@@ -35,7 +35,7 @@ REPEAT = 8
 def ablations(scale: Scale, given: Materials) -> Experiment:
     """Of polypatch's own recipe. One order per seed; memory in every language, MASSIVE where it is named."""
     whole, rows = _compared(scale, given)
-    own, one = rows["polypatch"], rows["polypatch-one"]
+    own, one = rows["polypatch-linear"], rows["polypatch-linear-one"]
     languages = own.memory_languages
     tables = [
         *(_table(what, own, (replace(own, settings=dict(s)) for s in changes)) for what, changes in SETTINGS.items()),

@@ -10,10 +10,15 @@ from polypatch.experiments.experiment import Contrast, Experiment, Materials, Sc
 from polypatch.experiments.table1 import LANGUAGES
 from polypatch.runs import Run
 
-OURS = ("polypatch", "polypatch-one", "polypatch-mapped", "polypatch-one-mapped", "polypatch-both")
-"""All true parallels; one, as MPN draws it; none, but queries mapped; one and the others mapped; all and mapped."""
+OURS = (
+    *("polypatch", "polypatch-one"),
+    *("polypatch-linear", "polypatch-linear-one", "polypatch-linear-mapped", "polypatch-linear-one-mapped"),
+    "polypatch-linear-both",
+)
+"""By nearness: all true parallels; one, as MPN draws it. With a linear threshold: the same two; none, but queries
+mapped; one and the others mapped; all and mapped."""
 
-PRUNED = ("polypatch", "polypatch-one")
+PRUNED = ("polypatch-linear", "polypatch-linear-one")
 """Also with patches dropped and merged at the end."""
 
 SAME_MEMORY = "mpn-all-once, memory in 6"
@@ -22,8 +27,10 @@ CONTRASTS = (
     Contrast("polypatch", "t-patcher"),
     *(Contrast(better, mpn) for better in OURS for mpn in ("mpn-all-once", SAME_MEMORY)),
     Contrast("polypatch", "mpn-all"),
-    Contrast("polypatch-mapped", "t-patcher"),
-    Contrast("polypatch-both", "polypatch"),
+    Contrast("polypatch", "polypatch-linear"),
+    Contrast("polypatch-one", "polypatch-linear-one"),
+    Contrast("polypatch-linear-mapped", "t-patcher"),
+    Contrast("polypatch-linear-both", "polypatch-linear"),
     *(Contrast(f"{name}, pruned", name) for name in PRUNED),
 )
 

@@ -20,7 +20,7 @@ def confidence(scale: Scale, given: Materials) -> Experiment:
     On a world of its own where nothing is named. ``massive-dev`` is for choosing, ``massive`` for the result.
     """
     whole = compare(scale, given)
-    own = next(row for row in whole.tables[1 if given.data else 0].rows if row.name == "polypatch")
+    own = next(row for row in whole.tables[1 if given.data else 0].rows if row.name == "polypatch-linear")
     rows = tuple(replace(own, settings={"confidence": asked}, title=_title(asked)) for asked in ASKED)
     table = Table(
         title="the confidence that is asked for",

@@ -17,7 +17,7 @@ def corpus(scale: Scale, given: Materials) -> Experiment:
     whole, languages, memory = either(scale, given)
     plain = whole.tables[0].rows[0]
     row = Run(
-        recipe="polypatch-mapped",
+        recipe="polypatch-linear-mapped",
         languages=languages,
         memory_languages=memory,
         limit=plain.limit,

@@ -18,7 +18,7 @@ from polypatch.world.speaking import load_speaking_world
 LIMIT = 20
 """Edits."""
 
-EVERY = 5
+EVERY = 1
 """Of the world's memory so many-th texts, and"""
 
 ASKED = 60

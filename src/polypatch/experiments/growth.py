@@ -13,8 +13,8 @@ WORLD_LENGTHS = (100, 500, 1500)
 TRAINED = 1000
 """As far as MPN goes along: it trains each patch for hundreds of steps."""
 
-OURS = ("polypatch", "polypatch-one", "polypatch-mapped")
-ALONE = "polypatch-reach"
+OURS = ("polypatch", "polypatch-linear", "polypatch-linear-one", "polypatch-linear-mapped")
+ALONE = "polypatch, in one language"
 """Edited in the first language alone."""
 
 
@@ -26,12 +26,11 @@ def growth(scale: Scale, given: Materials) -> Experiment:
     whole, languages, memory = either(scale, given)
     mpn = next(row for row in whole.tables[0].rows if row.name == "mpn-all-once")
     ours = Run(recipe="polypatch", allow_contradictions=True)
-    rows = [
-        replace(row, languages=languages, memory_languages=memory, trajectory_every=0)
+    several = [
+        replace(row, languages=languages, memory_languages=memory, trajectory_every=0, title=row.recipe)
         for row in (*(replace(ours, recipe=name) for name in OURS), mpn)
     ]
-    alone = replace(ours, recipe=ALONE, languages=languages[:1], memory_languages=memory)
-    rows.insert(len(OURS), replace(alone, trajectory_every=0))
+    rows = [*several[:-1], replace(several[0], languages=languages[:1], title=ALONE), several[-1]]
     lengths = LENGTHS if given.data else WORLD_LENGTHS
     return replace(
         whole,
@@ -41,10 +40,10 @@ def growth(scale: Scale, given: Materials) -> Experiment:
             Table(
                 title="By the number of edits",
                 rows=tuple(
-                    replace(row, limit=n, title=_title(row.recipe, n))
+                    replace(row, limit=n, title=_title(row.title, n))
                     for row in rows
                     for n in lengths
-                    if row.recipe in (*OURS, ALONE) or n <= TRAINED
+                    if row.recipe in OURS or n <= TRAINED
                 ),
                 contrasts=tuple(
                     Contrast(_title(name, n), _title(mpn.recipe, n)) for name in OURS for n in lengths if n <= TRAINED
@@ -56,5 +55,5 @@ def growth(scale: Scale, given: Materials) -> Experiment:
     )
 
 
-def _title(recipe: str, edits: int) -> str:
-    return f"{recipe}, {edits} edits"
+def _title(name: str, edits: int) -> str:
+    return f"{name}, {edits} edits"

@@ -47,15 +47,18 @@ FACTS: tuple[Lang, ...] = ("en", "de", "fr", "es", "zh", "ar", "ru", "vi")
 NO_MEMORY = ("mlake",)
 """Data sets that have edits and nothing else: no memory, and no locality."""
 
+MEASURING = ("grace", "polypatch")
+"""Rows that measure by the memory how near texts are."""
+
 LAST = (
     *("fine-tuning", "lora", "grace", "t-patcher", "mpn-only-once", "mpn-all-once"),
-    *("polypatch-one", "polypatch-one-mapped", "polypatch-mapped", "polypatch-both", "polypatch"),
-    "polypatch-reach-mapped",
+    *("polypatch-linear-one", "polypatch-linear-one-mapped", "polypatch-linear-mapped", "polypatch-linear-both"),
+    *("polypatch-linear", "polypatch-mapped", "polypatch"),
 )
-OTHERS = ("fine-tuning", "grace", "polypatch-one", "polypatch")
+OTHERS = ("fine-tuning", "grace", "polypatch-linear-one", "polypatch-linear", "polypatch")
 """Of data sets that no model at hand was taught."""
 
-BELOW = ("t-patcher", "mpn-all-once", "polypatch-one", "polypatch")
+BELOW = ("t-patcher", "mpn-all-once", "polypatch-linear-one", "polypatch-linear")
 
 MEMORY_NOTES = (
     "`known` are facts that are neither edited nor in the memory; locality asks whether the model writes what it wrote "
@@ -70,9 +73,10 @@ MATRIX_NOTES = (
 CONTRASTS = (
     Contrast("polypatch", "mpn-all-once"),
     Contrast("mpn-all-once", "t-patcher"),
-    Contrast(f"polypatch, layer {LAYER}", "polypatch"),
-    Contrast("polypatch-mapped", "t-patcher"),
-    Contrast("polypatch-reach-mapped", "mpn-all-once"),
+    Contrast("polypatch", "polypatch-linear"),
+    Contrast(f"polypatch-linear, layer {LAYER}", "polypatch-linear"),
+    Contrast("polypatch-linear-mapped", "t-patcher"),
+    Contrast("polypatch-mapped", "mpn-all-once"),
 )
 
 
@@ -113,14 +117,16 @@ def _facts(memory: tuple[Lang, ...], limit: int | None) -> Iterator[Run]:
 
 def _others(memory: tuple[Lang, ...], limit: int | None) -> Iterator[Run]:
     for name in OTHERS:
-        if memory or name != "grace":  # which measures its radius by the memory
+        if memory or name not in MEASURING:
             yield _row(name, memory, limit)
 
 
 def _in_turn(languages: tuple[Lang, ...], limit: int | None) -> Iterator[Run]:
     """The rows that have a matrix."""
-    yield _row("polypatch-one", languages, limit, sources=languages, k=0, title="polypatch, one language alone")
-    yield _row("polypatch-one", languages, limit, sources=languages, title="polypatch-one")
+    yield _row(
+        "polypatch-linear-one", languages, limit, sources=languages, k=0, title="polypatch-linear, one language alone"
+    )
+    yield _row("polypatch-linear-one", languages, limit, sources=languages, title="polypatch-linear-one")
 
 
 def _row(name: str, memory: tuple[Lang, ...], limit: int | None, **more: Any) -> Run:

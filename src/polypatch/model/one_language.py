@@ -1,4 +1,4 @@
-"""Edits that are known in one language only: other languages hardly follow, which is said before anything is edited."""
+"""Edits that are known in one language only: others follow less, which is said before anything is edited."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from polypatch.model.cost import caution_if_dear, cost_of
 from polypatch.model.overlooked import overlooked
 from polypatch.model.state import State
 from polypatch.outcomes import EditOutcome
-from polypatch.recipes import Recipe, measures
+from polypatch.recipes import DEFAULT, Recipe, measures
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
 
 SEVERAL = (AllLanguages, OnlyLanguages, SourcePlusRandom)
@@ -20,17 +20,17 @@ SEVERAL = (AllLanguages, OnlyLanguages, SourcePlusRandom)
 def known_in_one(recipe: Recipe | None, edits: Sequence[Edit]) -> str:
     """What to say of edits that have no prompt but the source's, though the recipe could use one; empty for nothing.
 
-    On MASSIVE 2 of 187 wrong answers in other languages were mended by such edits. Those that act by nearness do reach
-    other languages.
+    On MASSIVE such edits mended 2 of 187 wrong answers in other languages, those that act by nearness 30 % (21 % without
+    parallel text); of a small language model 12 %.
     """
     lone = sum(len(edit.languages) == 1 for edit in edits)
-    if not lone or recipe is None or not isinstance(recipe.sampler, SEVERAL) or measures(recipe.editor):
+    if not lone or recipe is None or not isinstance(recipe.sampler, SEVERAL):
         return ""
     whose = f"{lone} of {len(edits)} edits have" if len(edits) > 1 else "the edit has"
-    return (
-        f"{whose} a prompt in one language only, and nothing is mapped: in other languages about one wrong answer in a "
-        "hundred follows"
-    )
+    follow = "one to three wrong answers in ten follow"
+    if not measures(recipe.editor):
+        follow = f"one wrong answer in a hundred follows, by recipe {DEFAULT} one to three in ten"
+    return f"{whose} a prompt in one language only: in other languages about {follow}"
 
 
 def cautioned(
@@ -38,10 +38,7 @@ def cautioned(
 ) -> Iterator[EditOutcome]:
     """The outcomes, with a warning before them of what is wrong with the edits, and after them of their cost."""
     if said := known_in_one(recipe or edited.recipe, edits):
-        caution(
-            f"{said}. Give parallel prompts, have them translated (polypatch.translated), or let edits act by nearness "
-            '(recipe="polypatch-reach", memory=MemoryTexts(…, parallel=…))'
-        )
+        caution(f"{said}. Give parallel prompts, or have them translated (polypatch.translated)")
     for said in overlooked(edited, edits):
         caution(said)
     return _then(edited, outcomes)

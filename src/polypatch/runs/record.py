@@ -176,7 +176,7 @@ def _giving_up(folder: Path) -> Iterator[None]:
 def _tell(bench: Workbench, run: Run, stream: Sequence[Edit], watcher: Watcher) -> None:
     """What a careful user would want to know of the edits before they are made."""
     if said := known_in_one(run.built(), [edit.only(run.languages) for edit in stream]):
-        watcher.say(f"note: {said}; --translate-to makes parallel prompts, --recipe polypatch-reach needs none")
+        watcher.say(f"note: {said}; --translate-to makes parallel prompts")
     for said in cut_texts(bench.tail.readout, stream):
         watcher.say(f"note: {said}")
     _name_contradictions(bench, run, stream, watcher)
