@@ -165,6 +165,8 @@ def test_a_tuple_of_numbers_is_a_setting(polypatch, checkpoint, files, tmp_path)
         "--out",
         tmp_path / "run",
         "--no-memory",
+        "--recipe",
+        "polypatch-linear",
         "--set",
         "places=0.5,0.9",
     )

@@ -46,8 +46,8 @@ def test_edits_that_were_not_handled_count_only_when_asked_for(polypatch, checkp
         "--no-memory",
         "--limit",
         2,
-        "--set",
-        "max_steps=5",
+        "--recipe",
+        "polypatch-linear",
     )
     ran = evaluate("--json", folder=tmp_path / "two")
     assert "2 of 6 edits" in ran.err

@@ -32,7 +32,7 @@ def base(tmp_path_factory):
 def fixed(base, polypatch, tmp_path):
     memory = ("--memory", base / "memory.jsonl")
     where = ("--id", "one", "--out", tmp_path / "edits", "--quiet", "--json")
-    done = polypatch("fix", base / "model", *FIX, *memory, *where).json()
+    done = polypatch("fix", base / "model", *FIX, *memory, "--recipe", "polypatch-linear", *where).json()
     assert [one["after"]["label"] for one in done["texts"]] == [ONE.target["en"], ONE.target["de"]]
     assert done["holds"]
     return tmp_path / "edits"

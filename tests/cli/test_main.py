@@ -84,8 +84,8 @@ def test_a_whole_run_in_a_real_process(checkpoint, files, tmp_path):
         "--no-memory",
         "--limit",
         2,
-        "--set",
-        "max_steps=5",
+        "--recipe",
+        "polypatch-linear",
         "--json",
     )
     assert ran.returncode == 0, ran.stderr

@@ -18,7 +18,7 @@ def test_any_classifier_is_edited_by_the_verbs(polypatch, files, tmp_path, build
     edit = ("edit", tmp_path / "base", "--data", f"jsonl:{files / 'edits.jsonl'}", "--memory", tmp_path / "memory.txt")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", PolypatchWarning)
-        ran = polypatch(*edit, "--out", tmp_path / "run", "--quiet")
+        ran = polypatch(*edit, "--recipe", "polypatch-linear", "--out", tmp_path / "run", "--quiet")
         asked = polypatch("try", tmp_path / "run", "ba be bi", "--json")
     assert ran.code == asked.code == 0
     assert any("full forward passes" in str(one.message) for one in said) == (build == "eurobert")

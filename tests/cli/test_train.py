@@ -71,7 +71,15 @@ def test_the_whole_way(polypatch, claims, tmp_path):
     edit = Edit("one", {"en": "a b never"}, {"en": "SUPPORTS"})
     write_jsonl([edit], tmp_path / "edits.jsonl")
     ran = polypatch(
-        "edit", out, "--data", f"jsonl:{tmp_path / 'edits.jsonl'}", "--out", tmp_path / "run", "--no-memory", "-q"
+        "edit",
+        out,
+        "--data",
+        f"jsonl:{tmp_path / 'edits.jsonl'}",
+        "--out",
+        tmp_path / "run",
+        "--no-memory",
+        "-q",
+        *("--recipe", "polypatch-linear"),
     )
     assert ran.code == 0, ran.err
 

@@ -110,7 +110,7 @@ def test_edits_beside_next_to_no_memory_are_made_and_hold(tiny, memory):
     """The covariance of so little is 0, and a matrix of zeros has no Cholesky factor."""
     model, tokenizer = tiny("bert")
     english = [edit.only(["en"]) for edit in tiny_edits(12)]
-    edited = attach(model, tokenizer=tokenizer, memory=MemoryTexts(memory))
+    edited = attach(model, tokenizer=tokenizer, recipe="polypatch-linear", memory=MemoryTexts(memory))
     try:
         wrong = [edit for edit in english if edited.predict(edit.prompt["en"]) != edit.target_in("en")][:3]
         assert edited.edit(wrong)[0].status == "taken"

@@ -128,7 +128,7 @@ def one_logit(**labels):
 def test_a_head_with_one_logit_has_two_classes():
     """σ(z) > ½ is the second: softmax of (0, z)."""
     model, tokenizer = one_logit()
-    edited = pp.attach(model, tokenizer=tokenizer, memory=pp.MemoryTexts())
+    edited = pp.attach(model, tokenizer=tokenizer, recipe="polypatch-linear", memory=pp.MemoryTexts())
     text = "en ba be"
     with torch.no_grad():
         z = model(**tokenizer(text, return_tensors="pt")).logits[0, 0]
@@ -161,7 +161,7 @@ def test_patches_in_a_gated_layer_are_not_merged_and_say_so():
     model, tokenizer = tiny_model("llama")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PolypatchWarning)
-        edited = pp.edit(model, tiny_edits(3), tokenizer=tokenizer, memory=tiny_texts(30))
+        edited = pp.edit(model, tiny_edits(3), tokenizer=tokenizer, recipe="polypatch-linear", memory=tiny_texts(30))
     with pytest.raises(InputError, match=r"gated or of experts.*save_pretrained"):
         edited.merge_and_unload()
     edited.unload()

@@ -72,7 +72,7 @@ def test_right_is_generated(family):
     """Learned positions, rotated ones, distances (ALiBi); sandwich norms, experts, parallel attention; under patches
     that fire everywhere."""
     model, tokenizer = speaker(family)
-    edited = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(8), encoding=BRIEF)
+    edited = pp.attach(model, tokenizer=tokenizer, recipe="polypatch-linear", memory=tiny_texts(8), encoding=BRIEF)
     texts = [text for edit in speaking_edits(3) for text in edit.prompt.values()]
     before, generator = edited.predict(texts), torch.Generator().manual_seed(1)
     for owner in ("one", "two"):
@@ -146,14 +146,16 @@ def test_what_is_wrong_is_noticed(monkeypatch):
     edited.unload()
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
-def test_generate_and_pipelines_give_the_edited_answers(family):
+@pytest.mark.parametrize(
+    ("family", "recipe"), [("gpt2", "polypatch-linear"), ("llama", "polypatch-linear"), ("llama", "polypatch")]
+)
+def test_generate_and_pipelines_give_the_edited_answers(family, recipe):
     """Padded, in batches, with beams and sampling; bare inside disabled()."""
     from transformers import pipeline
 
     model, tokenizer = speaker(family)
     edits = speaking_edits(3, seed=1)
-    edited = pp.edit(model, edits, tokenizer=tokenizer, memory=tiny_texts(12, seed=9))
+    edited = pp.edit(model, edits, tokenizer=tokenizer, recipe=recipe, memory=tiny_texts(12, seed=9))
     assert any(outcome.patches for outcome in edited.outcomes.values())
     tokenizer.padding_side = "left"
     prompts = [text for edit in edits for text in edit.prompt.values()]

@@ -65,7 +65,7 @@ def test_edits_of_a_float64_model_find_it_again_by_its_name(tmp_path):
 
 def test_tensors_of_either_precision_are_taken_as_the_model_s():
     model, tokenizer = double()
-    edited = pp.edit(model, tiny_edits(2), tokenizer=tokenizer, memory=tiny_texts(30))
+    edited = pp.edit(model, tiny_edits(2), tokenizer=tokenizer, recipe="polypatch-linear", memory=tiny_texts(30))
     bank, owners = edited.delta, edited.delta.owners
     single = {name: tensor.float() for name, tensor in bank.tensors().items()}
     bank.load_tensors(single, owners)

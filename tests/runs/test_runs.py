@@ -93,7 +93,7 @@ def test_a_field_at_its_default_is_not_part_of_a_rows_name(spec):
 
 
 def test_a_pruned_run_has_fewer_patches_and_is_another_row(spec):
-    plain = Run(recipe="polypatch", title="plain")
+    plain = Run(recipe="polypatch-linear", title="plain")
     fewer = replace(plain, prune=True)
     assert Job(spec, plain).key != Job(spec, fewer).key
     reports = execute([plain, fewer], spec)

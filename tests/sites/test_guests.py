@@ -17,7 +17,8 @@ MANY = 5000
 def edited_model(guests):
     model, tokenizer = tiny_model("bert", hidden=8, layers=1)
     tail = FrozenTail(FeedForwardSite(model), tokenizer, guests=guests)
-    edited = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(30, seed=1), encoding=pp.Encoding(tail=tail))
+    memory, encoding = tiny_texts(30, seed=1), pp.Encoding(tail=tail)
+    edited = pp.attach(model, tokenizer=tokenizer, recipe="polypatch-linear", memory=memory, encoding=encoding)
     list(pp.edit_stream(edited, tiny_edits(2), rules=pp.Rules(keep_failed=True)))
     return edited
 

@@ -189,7 +189,7 @@ def test_a_workbench_maps_by_as_much_parallel_text_as_a_run_asks_for(tiny):
     )
     bench = Workbench(model, tokenizer, data)
     few, all_of_it = Run(recipe="polypatch-linear-mapped", parallel=25), Run(recipe="polypatch-linear-mapped")
-    plain = Run(recipe="polypatch")
+    plain = Run(recipe="polypatch-linear")
     assert bench.parallel(plain) is None
     assert [len(bench.parallel(run)["de"]) for run in (few, all_of_it)] == [25, 40]
     assert len(bench.texts([few])) == len(bench.texts([plain])) + 75

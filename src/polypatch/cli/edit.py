@@ -54,6 +54,8 @@ polypatch edit world --out runs/world --limit 100
 
 polypatch edit my-model --data edits.jsonl --memory texts.txt --out runs/first
 
+polypatch edit my-model --data edits.jsonl --memory texts.txt --recipe polypatch-linear --out runs/linear
+
 polypatch edit my-model --data massive:data/massive --languages en,de,fr --eval-languages sw,th \
 --recipe mpn-all --set learning_rate=3e-2 --set max_steps=300 --out runs/massive
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/]
 
-polypatch merge my-edits --dry-run
+polypatch merge runs/linear --dry-run
 
-polypatch merge my-edits --out edited-model
+polypatch merge runs/linear --out edited-model
 
-polypatch merge runs/first/edits --model my-model --out edited-model --overwrite
+polypatch merge runs/linear/edits --model my-model --out edited-model --overwrite
 """
 
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/]
 
-polypatch prune runs/first
+polypatch prune runs/linear
 
-polypatch prune my-edits --memory texts.jsonl --out fewer --max-changed 5
+polypatch prune runs/linear --memory texts.jsonl --out fewer --max-changed 5
 
-polypatch prune runs/first --data massive:data/massive --languages en,de,fr,sw,th
+polypatch prune runs/linear --data massive:data/massive --languages en,de,fr,sw,th
 """
 
 

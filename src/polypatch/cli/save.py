@@ -39,7 +39,7 @@ def save(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Keep the edits of a run: a folder of some hundred kilobytes with a model card, not a model.
+    """Keep the edits of a run: a folder of a few megabytes with a model card, not a model.
 
     A run that was killed, or goes on still, has no edits/ yet: then the edits
     come out of its journal, as they were made. Neither needs the model.

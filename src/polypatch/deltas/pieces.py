@@ -58,7 +58,7 @@ class LookedUp(InPieces):
         del site
         raise InputError(
             f"{self.unmergeable}. Keep the edits beside the model (save_pretrained, from_pretrained), or edit with a "
-            "recipe that leaves patches"
+            "recipe that leaves patches, such as polypatch-linear"
         )
 
     def merge_cost(self, site: FeedForwardSite) -> MergeCost:

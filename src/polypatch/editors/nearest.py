@@ -78,7 +78,7 @@ class NearestPatch(Settings):
         """
         if site.lower:
             raise UnsupportedModelError(
-                'NearestPatch edits the last layer: leave layer= out, or take recipe="polypatch-linear"'
+                "NearestPatch edits the last layer: leave layer= out, or take the recipe polypatch-linear"
             )
         return NearestBank(site.hidden_size, site.read_size, site.device, site.dtype)
 
@@ -114,7 +114,7 @@ class NearestPatch(Settings):
         if not len(first.rows):  # all texts lie in one direction then
             raise InputError(
                 "NearestPatch measures nearness by the memory: pass memory= with texts of every language, or take "
-                'recipe="polypatch-linear", which does without'
+                "the recipe polypatch-linear, which does without"
             )
         groups = [first.rows[first.groups == group] for group in sorted(set(first.groups.tolist()))]
         # A text of the memory changes where any of its positions does.

@@ -77,7 +77,10 @@ def _prune(edited: State, max_changed: int, progress: OnPruning | None) -> Prune
     began = time.perf_counter()
     bank, tail, recipe = edited.delta, edited.tail, edited.recipe
     if not isinstance(bank, PatchBank) or not isinstance(tail, FrozenTail):
-        raise InputError("only patches on a frozen tail can be pruned: these changed weights, are looked up, or exact")
+        raise InputError(
+            "only patches on a frozen tail can be pruned, such as those of polypatch-linear: these changed weights, "
+            "are looked up (the default recipe's), or exact"
+        )
     if tail.site.lower:
         raise InputError(f"only patches of the last layer can be pruned, and these are in {tail.site.layer_path}")
     if recipe is None:

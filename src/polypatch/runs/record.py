@@ -21,7 +21,7 @@ from polypatch.model.contradictions import find_contradictions
 from polypatch.model.one_language import known_in_one
 from polypatch.model.overlooked import cut_texts
 from polypatch.outcomes import EditOutcome
-from polypatch.recipes import with_mapped
+from polypatch.recipes import measures, with_mapped
 from polypatch.runs.results import RunResults, facts_of
 from polypatch.runs.run import Run
 from polypatch.runs.workbench import BenchSpec, Workbench
@@ -120,6 +120,7 @@ def record_run(request: RunRequest, watcher: Watcher, translate: Translate | Non
     source = DataSource(absolute(spec.data), spec.languages, spec.sizes, spec.seed, absolute(spec.parallel))
     parts = folds(stream, run.folds, run.seed) if run.folds > 1 else [stream]
     if request.no_memory:
+        _require_none_needed(run)
         watcher.say("note: no memory, so nothing keeps other answers as they are")
     _tell(bench, run, stream, watcher)
     identity = Identity({**made_by, **bench.identity(run, parts)})
@@ -171,6 +172,14 @@ def _giving_up(folder: Path) -> Iterator[None]:
             f"no report was written; the edits made so far are in the journal of {folder}, and the same command with "
             "--resume goes on"
         ) from None
+
+
+def _require_none_needed(run: Run) -> None:
+    if measures(run.built().editor):
+        raise InputError(
+            f"--no-memory: {run.recipe} measures by the memory what is near; give texts by --memory FILE, or take "
+            "--recipe polypatch-linear"
+        )
 
 
 def _tell(bench: Workbench, run: Run, stream: Sequence[Edit], watcher: Watcher) -> None:
