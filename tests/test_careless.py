@@ -248,7 +248,7 @@ def test_a_text_that_is_not_read_to_its_end_is_named_once(edited):
     rows = [*tiny_edits(1), {"id": "a", "prompt": {"en": long, "de": "bi"}, "label": "class-0"}]
     with pytest.warns(pp.PolypatchWarning, match="text of edit 'a' in 'en' is longer than the 64 tokens") as said:
         edited.edit(rows)
-    assert len(said) == 1
+    assert sum("longer than" in str(one.message) for one in said) == 1
     edited.edit([{"id": "b", "prompt": {"en": f"{whole[:-2]}bo", "de": "bo"}, "label": "class-0"}])  # to the last token
 
 

@@ -74,6 +74,8 @@ def prune(edited: State, max_changed: int = 0, progress: OnPruning | None = None
 
 
 def _prune(edited: State, max_changed: int, progress: OnPruning | None) -> Pruned:
+    if not is_number(max_changed) or max_changed < 0:
+        raise InputError(f"max_changed is a number of memory rows, not {max_changed!r}")
     began = time.perf_counter()
     bank, tail, recipe = edited.delta, edited.tail, edited.recipe
     if not isinstance(bank, PatchBank) or not isinstance(tail, FrozenTail):
@@ -85,8 +87,6 @@ def _prune(edited: State, max_changed: int, progress: OnPruning | None) -> Prune
         raise InputError(f"only patches of the last layer can be pruned, and these are in {tail.site.layer_path}")
     if recipe is None:
         raise InputError("these edits name no recipe that this polypatch knows, so what they protect is not known")
-    if not is_number(max_changed) or max_changed < 0:
-        raise InputError(f"max_changed is a number of memory rows, not {max_changed!r}")
     ground = _ground(memory_of(edited))
     held = flat(edited.ask([one for record in edited.records.values() for one in examples_of(edited, recipe, record)]))
     targets = torch.tensor(held.wanted, dtype=torch.long, device=tail.site.device)
