@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from polypatch.deltas.cells import most_similar, sorted_into_cells
+from polypatch.deltas.cells import cells_of, most_similar, sorted_into_cells
 
 NEIGHBOURS = 10
 """Landmarks whose mean similarity says how crowded a place is."""
@@ -132,12 +132,12 @@ def judged(now: Mapping[str, Tensor], since: int = 0) -> dict[str, Tensor]:
     landmarks, weight = now["landmarks"], float(now["numbers"][0])
     near = now["near"] if since else landmarks.new_full((len(landmarks),), -1.0)
     score = now["score"] if since else landmarks.new_full((len(landmarks),), -4.0)
-    wide, cells = landmarks.double(), [now["cells"] if since else now["homes"][:0]]
+    wide, cells = landmarks.double(), [now["cells"] if since else cells_of(landmarks[:, :0])]
     for start in range(since, len(now["keys"]), AT_ONCE):
         keys, offsets = (now[name][start : start + AT_ONCE] for name in ("keys", "offsets"))
         similar = (wide @ keys.double().T).to(landmarks)
         closest, entry = similar.max(1)
-        cells.append(similar.argmax(0) if len(landmarks) else torch.zeros_like(now["homes"][start : start + AT_ONCE]))
+        cells.append(cells_of(similar))
         nearer = closest > near
         near = torch.where(nearer, closest, near)
         score = torch.where(nearer, closest - offsets[entry] - weight * now["crowding"], score)
