@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from polypatch.deltas.cells import sorted_into_cells
 from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.nearness import TRACE, Numbers, acting, crowding, judged, sorted_in, unit
 from polypatch.deltas.patch_bank import chosen
@@ -95,8 +96,10 @@ class NearestBank(LookedUp):
         like = self.get_buffer("values")
         rest = NearestBank(self.hidden_size, self.read_size, like.device, like.dtype)
         others = torch.arange(self.patches, device=like.device) != piece
-        kept = {name: tensor[others] if name in ENTRIES else tensor for name, tensor in seen_together(self).items()}
-        publish(rest, kept, [owner for i, owner in enumerate(self.owners) if i != piece])
+        now = seen_together(self)
+        kept = {name: tensor[others] if name in (*ENTRIES, "cells") else tensor for name, tensor in now.items()}
+        sorted_by = sorted_into_cells(kept["cells"], len(kept["landmarks"]))
+        publish(rest, {**kept, **sorted_by}, [owner for i, owner in enumerate(self.owners) if i != piece])
         return rest
 
     def append(self, owner: str, q: Tensor, value: Tensor) -> None:

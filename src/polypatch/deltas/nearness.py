@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from polypatch.deltas.cells import cells_of, most_similar, sorted_into_cells
+
 NEIGHBOURS = 10
 """Landmarks whose mean similarity says how crowded a place is."""
 
@@ -94,8 +96,8 @@ class Nearest(NamedTuple):
 def nearest(q: Tensor, now: Mapping[str, Tensor]) -> Nearest:
     """What is nearest to texts: [n, D]."""
     u = unit(q, now)
-    near, entry = (u @ now["keys"].T).max(1)
     beside = u @ now["landmarks"].T
+    near, entry = most_similar(u, beside, now)
     score = near - now["offsets"][entry] - now["numbers"][0] * _mean_of_nearest(beside)
     return Nearest(entry, near, beside, score - now["thresholds"][sorted_in(q, now)], u)
 
@@ -130,16 +132,19 @@ def judged(now: Mapping[str, Tensor], since: int = 0) -> dict[str, Tensor]:
     landmarks, weight = now["landmarks"], float(now["numbers"][0])
     near = now["near"] if since else landmarks.new_full((len(landmarks),), -1.0)
     score = now["score"] if since else landmarks.new_full((len(landmarks),), -4.0)
-    wide = landmarks.double()
+    wide, cells = landmarks.double(), [now["cells"] if since else cells_of(landmarks[:, :0])]
     for start in range(since, len(now["keys"]), AT_ONCE):
         keys, offsets = (now[name][start : start + AT_ONCE] for name in ("keys", "offsets"))
-        closest, entry = (wide @ keys.double().T).to(landmarks).max(1)
+        similar = (wide @ keys.double().T).to(landmarks)
+        closest, entry = similar.max(1)
+        cells.append(cells_of(similar))
         nearer = closest > near
         near = torch.where(nearer, closest, near)
         score = torch.where(nearer, closest - offsets[entry] - weight * now["crowding"], score)
     shares = _shares(now).tolist()
     thresholds = [_threshold(score[now["groups"] == group], share) for group, share in enumerate(shares)]
-    return {**now, "near": near, "score": score, "thresholds": torch.stack(thresholds)}
+    seen = {"near": near, "score": score, "thresholds": torch.stack(thresholds), "cells": torch.cat(cells)}
+    return {**now, **seen, **sorted_into_cells(seen["cells"], len(landmarks), now if since else {})}
 
 
 def _shares(now: Mapping[str, Tensor]) -> Tensor:
