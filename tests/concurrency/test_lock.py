@@ -128,7 +128,7 @@ def nearest():
     made = NearestBank(4)
     eye, groups = torch.eye(4), torch.zeros(4, dtype=torch.long)
     sorting = {"groups": groups, "sorting": torch.zeros(4, 1), "bias": torch.zeros(1)}
-    numbers = torch.tensor([0.5, 0.1, 0.5, 0.05, 0.97])
+    numbers = torch.tensor([0.5, 0.1, 0.5, 0.05, 0.97, 1.0])
     made.frame(
         {
             "centre": torch.zeros(4),

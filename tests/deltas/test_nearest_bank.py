@@ -1,5 +1,7 @@
 """NearestBank: the nearest entry acts where it is nearer than the memory's texts are; damaged tensors are refused."""
 
+import math
+
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -10,7 +12,7 @@ from polypatch.deltas.nearness import NEIGHBOURS, crowding_among, sorted_in, tra
 from polypatch.errors import ArtefactError, InputError
 
 D, GROUPS, LANDMARKS = 6, 2, 40
-WEIGHT, SHARE, HOME, WIDTH, SAME = 0.5, 0.2, 0.5, 0.05, 0.97
+WEIGHT, SHARE, HOME, WIDTH, SAME, CROWD = 0.5, 0.2, 0.5, 0.05, 0.97, 1.0
 
 
 def frame(seed=0, count=LANDMARKS):
@@ -22,7 +24,7 @@ def frame(seed=0, count=LANDMARKS):
     landmarks = normalize((texts - found["centre"]) @ found["map"], dim=1)
     found |= {"landmarks": landmarks, "crowding": crowding_among(landmarks), "groups": sorted_in(texts, found)}
     found["kept"] = trace(landmarks[::2])
-    return texts, {**found, "numbers": torch.tensor([WEIGHT, SHARE, HOME, WIDTH, SAME])}
+    return texts, {**found, "numbers": torch.tensor([WEIGHT, SHARE, HOME, WIDTH, SAME, CROWD])}
 
 
 def bank(entries=5, seed=0):
@@ -142,6 +144,30 @@ def test_edits_are_taken_over_one_by_one():
 def test_it_cannot_be_merged():
     with pytest.raises(InputError, match="cannot be merged"):
         bank()[0].merge_cost(None)
+
+
+def test_few_entries_have_a_part_of_the_share_each():
+    """The tail of the landmarks' scores says how much higher the threshold of so small a share is."""
+    made, q, _ = bank(entries=1)
+    _, few = frame()
+    few["numbers"] = few["numbers"].clone()
+    few["numbers"][5] = 100.0
+    alone = NearestBank(D)
+    alone.frame(few)
+    alone.append("edit-0", q[0], torch.ones(D))
+    now, before = alone._buffers, made._buffers
+    for group in range(GROUPS):
+        scores = now["score"][now["groups"] == group].sort(descending=True).values
+        excess = float((scores[:11].double() - scores[10]).mean())
+        raised = float(now["thresholds"][group] - before["thresholds"][group])
+        assert raised == pytest.approx(math.log(100) * excess, rel=1e-4)
+    raised = [float(now["thresholds"][0])]
+    generator = torch.Generator().manual_seed(1)
+    for i in range(1, 100):
+        alone.append(f"edit-{i}", torch.randn(D, generator=generator) + torch.eye(D)[0], torch.ones(D))
+    alone.drop([f"edit-{i}" for i in range(1, 100)])
+    assert float(alone._buffers["thresholds"][0]) == raised[0]
+    assert alone(q, torch.zeros(1, D)).abs().sum() > 0  # its own text is its own as ever
 
 
 @pytest.mark.parametrize("name", ["keys", "homes", "map", "landmarks", "groups", "sorting", "numbers"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ class Numbers(NamedTuple):
         home: times that share, in a group that most entries' own texts are of.
         width: from the threshold to where an entry acts in full.
         same: a similarity above which two texts are one.
+        crowd: entries of one group's texts from which on that share is theirs in whole; each of fewer has its part.
     """
 
     weight: float
@@ -37,6 +39,7 @@ class Numbers(NamedTuple):
     home: float
     width: float
     same: float
+    crowd: float
 
 
 def unit(q: Tensor, now: Mapping[str, Tensor]) -> Tensor:
@@ -104,7 +107,7 @@ def nearest(q: Tensor, now: Mapping[str, Tensor]) -> Nearest:
 
 def acting(q: Tensor, now: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The nearest entry of each text [n], and how strongly it acts [n]."""
-    *_, width, same = now["numbers"].unbind()
+    *_, width, same, _ = now["numbers"].unbind()
     entry, near, beside, over, u = nearest(q, now)
     strength = (over / width).clamp(0, 1)
     strength = torch.where(near > same, torch.ones_like(strength), strength)
@@ -141,22 +144,38 @@ def judged(now: Mapping[str, Tensor], since: int = 0) -> dict[str, Tensor]:
         nearer = closest > near
         near = torch.where(nearer, closest, near)
         score = torch.where(nearer, closest - offsets[entry] - weight * now["crowding"], score)
-    shares = _shares(now).tolist()
-    thresholds = [_threshold(score[now["groups"] == group], share) for group, share in enumerate(shares)]
+    at_home = torch.bincount(now["homes"], minlength=len(now["bias"])).double()
+    shares, rise = _shares(now, at_home).tolist(), _rise(now, at_home)
+    thresholds = [_threshold(score[now["groups"] == group], share, rise) for group, share in enumerate(shares)]
     seen = {"near": near, "score": score, "thresholds": torch.stack(thresholds), "cells": torch.cat(cells)}
     return {**now, **seen, **sorted_into_cells(seen["cells"], len(landmarks), now if since else {})}
 
 
-def _shares(now: Mapping[str, Tensor]) -> Tensor:
-    """Of each group's landmarks, how many an entry may be near enough to act on [g]."""
+def _shares(now: Mapping[str, Tensor], at_home: Tensor) -> Tensor:
+    """Of each group's landmarks, how many an entry may be near enough to act on [g]; at_home: its own entries [g]."""
     share, home = now["numbers"][1:3].double().unbind()
-    at_home = torch.bincount(now["homes"], minlength=len(now["bias"])).double()
     shares: Tensor = share * (1 - (1 - home) * at_home / at_home.max().clamp(min=1))
     return shares
 
 
-def _threshold(scores: Tensor, share: float) -> Tensor:
-    """What no larger share of scores exceeds; of none nothing is known, and only an edit's own text is near enough."""
+def _rise(now: Mapping[str, Tensor], at_home: Tensor) -> float:
+    """How many times smaller the share of so few entries is, as a logarithm."""
+    return max(0.0, math.log(max(float(now["numbers"][5]), 1.0) / max(float(at_home.max()), 1.0)))
+
+
+TAIL = 10
+"""Scores, the largest, by which those that are larger still are judged."""
+
+
+def _threshold(scores: Tensor, share: float, rise: float = 0.0) -> Tensor:
+    """What no larger share of scores exceeds; of none nothing is known, and only an edit's own text is near enough.
+
+    For a share e^rise times smaller, of which so few scores tell nothing, their tail is taken to fall exponentially
+    (Pickands 1975, https://doi.org/10.1214/aos/1176343003, with shape 0): β·rise more, β their mean excess.
+    """
     if not len(scores):
         return scores.new_tensor(4.0)
-    return scores.sort(descending=True).values[min(int(share * len(scores) + ROUNDING), len(scores) - 1)]
+    last, scores = len(scores) - 1, scores.sort(descending=True).values
+    most = min(int(share * len(scores) + ROUNDING), last)
+    tail = min(max(most, TAIL), last)
+    return scores[most] + rise * (scores[: tail + 1].mean() - scores[tail])

@@ -43,6 +43,7 @@ class NearestPatch(Settings):
         weight: β, of how crowded the places of text and key are.
         share: of the memory's texts of a language that an entry may be near enough to act on.
         home: times that share in a language that the edits are given in: there no translation has to be reached.
+        crowd: edits from which on that share is theirs in whole; each of fewer has its part of it.
         width: from the threshold to where an entry acts in full, in units of cosine similarity.
         same: a similarity above which two texts are one.
         landmarks: of each group of the memory, at most.
@@ -57,6 +58,7 @@ class NearestPatch(Settings):
     weight: Weight = 0.5
     share: Annotated[float, Range(0, 1, without_most=True)] = 0.02
     home: Annotated[float, between(0, 1)] = 0.5
+    crowd: Annotated[int, at_least(1)] = 100
     width: Annotated[float, above(0)] = 0.05
     same: Annotated[float, between(0, 1)] = 0.97
     landmarks: Annotated[int, at_least(1)] = 350
@@ -119,7 +121,7 @@ class NearestPatch(Settings):
         groups = [first.rows[first.groups == group] for group in sorted(set(first.groups.tolist()))]
         # A text of the memory changes where any of its positions does.
         positions = len(first.asked) / len({(row.tokens, row.context) for row in first.asked})
-        numbers = first.rows.new_tensor([self.weight, self.share / positions, self.home, self.width, self.same])
+        numbers = [self.weight, self.share / positions, self.home, self.width, self.same, float(self.crowd)]
         found = _measure(groups, memory.scatter, self.shrinkage, self.translations)
         tensors = {name: tensor.to(first.rows) for name, tensor in found.items()}
         rows = torch.cat([_spread_out(group, self.landmarks) for group in groups])
@@ -128,7 +130,7 @@ class NearestPatch(Settings):
         of = {"landmarks": landmarks, "crowding": crowding_among(landmarks), "groups": sorted_in(rows, tensors)}
         begun = (part.rows[: part.base] for part in (memory.train, memory.validation))
         kept = [trace(unit(rows, tensors)) for whole in begun for rows in torch.split(whole, CHUNK)]
-        return {**tensors, **of, "kept": torch.cat(kept), "numbers": numbers}
+        return {**tensors, **of, "kept": torch.cat(kept), "numbers": first.rows.new_tensor(numbers)}
 
 
 def _as_it_is(z: Tensor) -> Tensor:
