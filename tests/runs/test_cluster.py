@@ -22,7 +22,7 @@ import torch
 from named_rows import named
 from polypatch import errors
 from polypatch.errors import InputError, PolypatchError
-from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Run, cluster, execute
+from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Run, cluster, execute, ray_connection
 from polypatch.runs.cluster import Cluster
 from polypatch.runs.pool import LastOpened
 from polypatch.runs.store import Store
@@ -142,7 +142,7 @@ def hard(spec, nodes, tmp_path_factory):
         patch.setattr(cluster, "_Ears", mortal(folder / "deaf"))
         thread.start()
         # One connection for both grids: starting workers takes longer than their work.
-        with contextlib.redirect_stdout(printed), cluster._connected(ray, nodes.address):
+        with contextlib.redirect_stdout(printed), ray_connection.connected(ray, nodes.address):
             found = execute(jobs, on=Cluster(nodes.address), out=folder, on_event=hear)
             starts = [tuple(map(int, line.split())) for line in (folder / "log").read_text().splitlines()]
             more = [Job(cached, replace(RUNS[0], seed=1)), Job(cached, NO_PROBES)]
@@ -197,7 +197,7 @@ def test_an_error_keeps_its_type_and_what_was_finished(hard):
 def test_a_cluster_that_was_joined_is_left_running(nodes):
     assert list(Cluster(nodes.address)({}, lambda _: None)) == []
     assert not ray.is_initialized()
-    cluster._knock(nodes.address)
+    ray_connection.knock(nodes.address)
 
 
 @pytest.mark.parametrize("lent", [True, False])
@@ -205,7 +205,7 @@ def test_a_worker_that_encodes_is_heard(lent, spec, tmp_path, monkeypatch):
     bench, said = spec.open(), []
     bench.encode()
     kept = bench.tail.cache.export() if lent else (b"", np.empty((0, 32), np.float32))
-    monkeypatch.setattr(cluster, "_ray", lambda: SimpleNamespace(get=lambda reference: kept))
+    monkeypatch.setattr(cluster, "ray_library", lambda: SimpleNamespace(get=lambda reference: kept))
     monkeypatch.setattr(cluster, "_benches", LastOpened())
     monkeypatch.chdir(tmp_path)
     place = cluster._Place(tmp_path, bench.tail.fingerprint, None, ["reference"])
@@ -236,7 +236,7 @@ def test_ctrl_c_ends_what_was_started_here_and_keeps_what_is_done(spec, tmp_path
     assert sum(Store(tmp_path).load(job) is not None for job in grid) == 1
     assert len(of(Encoded, said)) == 1
     with pytest.raises(OSError, match="refused"):
-        cluster._knock(addresses[0])
+        ray_connection.knock(addresses[0])
 
 
 def test_a_job_that_kills_every_worker_ends_the_grid(spec, nodes, monkeypatch):

@@ -8,10 +8,7 @@ Models and data must be where their names say on every node: on shared storage, 
 from __future__ import annotations
 
 import contextlib
-import importlib
-import logging
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,22 +18,16 @@ import torch
 
 from polypatch.errors import InputError, PolypatchError, UnsupportedModelError
 from polypatch.evaluation import Report
+from polypatch.runs.bench_spec import BenchSpec
 from polypatch.runs.events import Encoded, Event, OnEvent
 from polypatch.runs.job import Job
 from polypatch.runs.pool import LastOpened, distinct_specs, opening, runs_on, teller
-from polypatch.runs.workbench import BenchSpec, Workbench
+from polypatch.runs.ray_connection import LOCAL, connected, ray_library
+from polypatch.runs.workbench import Workbench
 from polypatch.sites import FrozenTail
 
-LOCAL = "local"
 RETRIES = 5
 """How often a job is done again that its worker or its node took down with it."""
-
-KNOCK = 10.0
-"""Seconds in which an address must answer."""
-
-_SETTINGS = b"\x04"
-_HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
-"""How a client begins; a server answers with a frame of the same kind (RFC 9113, section 3.4)."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +48,10 @@ class Cluster:
             InputError: Ray is not installed, or no cluster answers at the address.
             PolypatchError: what a job raised; or a job took `RETRIES` workers with it.
         """
-        ray = _ray()
+        ray = ray_library()
         # First: hours of encoding must not end at an address where nobody answers.
         shared = ray.is_initialized()
-        with _connected(ray, self.address) as alone:
+        with connected(ray, self.address) as alone:
             grid = _Grid(ray, jobs, tell, alone)
             try:
                 yield from grid.results()
@@ -211,72 +202,10 @@ def _lent(bench: Workbench, place: _Place, job: Job) -> None:
             "the driver's node; put the model on shared storage, or name one revision of the hub's"
         )
     if place.queries and tail.cache.missing(tail.readout.rows(bench.texts([job.run]))):
-        tail.cache.lend(*_ray().get(place.queries[0]))
-
-
-@contextlib.contextmanager
-def _connected(ray: Any, address: str) -> Iterator[bool]:
-    """A connection that ends with the block, and with it a cluster of our own; one that is there already is used.
-
-    Whether this machine is all of the cluster, as far as is known.
-    """
-    if ray.is_initialized():
-        yield False
-        return
-    ours = {"include_dashboard": False} if address == LOCAL else {}
-    # Not public: else what befalls a node is printed on stdout, which is the results'.
-    ray._private.worker._worker_logs_enabled = False
-    try:
-        try:
-            if address != LOCAL:
-                _knock(_meant(ray, address))
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **ours)
-        except (OSError, RuntimeError, ValueError, ImportError, ray.exceptions.RayError) as error:
-            raise InputError(
-                f"Ray at {address}: no cluster can be used there ({error}); one is started by ray start --head"
-            ) from error
-        yield address == LOCAL
-    finally:
-        ray.shutdown()
-        ray._private.worker._worker_logs_enabled = True
-
-
-def _meant(ray: Any, address: str) -> str:
-    """The address that ``auto`` stands for: the environment's, or that of the cluster which was started here last."""
-    if address == "auto":
-        # Not public, so it may change; without it Ray asks by itself, and is slower to say that nobody is there.
-        with contextlib.suppress(AttributeError, TypeError):
-            return str(ray._private.services.get_ray_address_from_environment("auto", None))
-    return address
-
-
-def _knock(address: str) -> None:
-    """Ray itself tries for minutes, and says so on stderr.
-
-    Raises:
-        OSError: nobody answers, or not with HTTP/2, which Ray speaks.
-    """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdecimal():
-        return  # Ray says what it thinks of that
-    with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK) as connection:
-        if os.environ.get("RAY_USE_TLS", "0") == "0":
-            connection.sendall(_HTTP2)
-            if connection.recv(4)[3:] != _SETTINGS:
-                raise OSError("what answers is not Ray")
+        tail.cache.lend(*ray_library().get(place.queries[0]))
 
 
 def _here(ray: Any) -> Any:
     """Ears stay with the driver: a lost node must not take them along."""
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     return strategy(ray.get_runtime_context().get_node_id(), soft=True)
-
-
-def _ray() -> Any:
-    # Read at import; it would tell its makers about every cluster.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        importlib.import_module("ray.util.scheduling_strategies")
-        return importlib.import_module("ray")
-    except ImportError as error:
-        raise InputError("a grid on Ray needs pip install 'polypatch[ray]'") from error

@@ -16,10 +16,11 @@ from typing import Any
 import torch
 
 from polypatch.evaluation import Report
+from polypatch.runs.bench_spec import BenchSpec
 from polypatch.runs.events import Event, OnEvent
 from polypatch.runs.job import Job
 from polypatch.runs.run import Run
-from polypatch.runs.workbench import BenchSpec, OnOutcome, Workbench
+from polypatch.runs.workbench import OnOutcome, Workbench
 
 
 @dataclass(frozen=True)
