@@ -22,16 +22,16 @@ import torch
 from named_rows import named
 from polypatch import errors
 from polypatch.errors import InputError, PolypatchError
-from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Run, cluster, execute, ray_connection
+from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Run, cluster, execute, ray_connection, unencoded
 from polypatch.runs.cluster import Cluster
 from polypatch.runs.pool import LastOpened
 from polypatch.runs.store import Store
 from polypatch.sites.encoding.query_cache import SMALL, QueryCache
+from polypatch.sites.tails import frozen_tail
 
 from .test_runs import FAST, timeless
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-ray = pytest.importorskip("ray")
+ray = pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = pytest.mark.slow
 
 
@@ -39,23 +39,12 @@ RUNS = [
     Run(recipe="t-patcher", settings=FAST),
     Run(recipe="mpn-all-once", settings=FAST, order=1, seed=3, trajectory_every=4),
     Run(recipe="fine-tuning", settings={"learning_rate": 1e-2, "max_steps": 20}, folds=2),
-    Run(recipe="mpn-only", settings=FAST, limit=6),
+    Run(recipe="polypatch", reads="means", limit=6),
 ]
 NO_PROBES = Run(recipe="t-patcher", settings=FAST, max_locality_drop=1.0)
 """Refused only when it runs: tiny data have no texts to watch."""
 
 WORK, EARS = cluster._work, cluster._Ears
-
-
-@pytest.fixture(scope="module")
-def nodes():
-    """Two nodes of one core on this machine."""
-    from ray.cluster_utils import Cluster as Nodes
-
-    found = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    found.add_node(num_cpus=1)
-    yield found
-    found.shutdown()
 
 
 def numbers(grid):
@@ -140,6 +129,8 @@ def hard(spec, nodes, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "_work", fragile(folder, nodes.head_node.node_id))
         patch.setattr(cluster, "_Ears", mortal(folder / "deaf"))
+        patch.setattr(frozen_tail, "CHUNK", 10)
+        patch.setattr(unencoded, "FEW", 0)
         thread.start()
         # One connection for both grids: starting workers takes longer than their work.
         with contextlib.redirect_stdout(printed), ray_connection.connected(ray, nodes.address):
@@ -178,7 +169,8 @@ def test_ears_that_were_lost_come_back(hard):
 def test_workers_take_the_queries_from_the_object_store_and_encode_nothing(hard, spec):
     texts = len(set(spec.open().texts()))
     # A worker that has to encode says so: see test_a_worker_that_encodes_is_heard.
-    assert [(one.texts, one.fresh) for one in of(Encoded, hard.said)] == [(texts, texts)] * 2
+    # Once for each kind of reads.
+    assert [(one.texts, one.fresh) for one in of(Encoded, hard.said)] == [(texts, 2 * texts)] * 2
 
 
 def test_the_numbers_are_those_of_one_process(hard):
@@ -208,11 +200,11 @@ def test_a_worker_that_encodes_is_heard(lent, spec, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "ray_library", lambda: SimpleNamespace(get=lambda reference: kept))
     monkeypatch.setattr(cluster, "_benches", LastOpened())
     monkeypatch.chdir(tmp_path)
-    place = cluster._Place(tmp_path, bench.tail.fingerprint, None, ["reference"])
+    place = cluster._Place(tmp_path, bench.tail.fingerprint, None, {(None, "query"): "reference"})
     ears = SimpleNamespace(tell=SimpleNamespace(remote=said.append))
     cluster._work(0, Job(spec, RUNS[0]), place, ears)
     assert [one.fresh for one in of(Encoded, said)] == ([] if lent else [len(set(bench.texts()))])
-    with pytest.raises(InputError, match="this node's weights or tokenizer"):
+    with pytest.raises(InputError, match="a worker found other weights or another tokenizer"):
         cluster._work(0, Job(spec, RUNS[0]), place._replace(fingerprint="another"), ears)
 
 
@@ -246,7 +238,7 @@ def test_a_job_that_kills_every_worker_ends_the_grid(spec, nodes, monkeypatch):
         reference = ray.remote(max_retries=1)(lambda: os.kill(os.getpid(), signal.SIGKILL)).remote()
         grid = cluster._Grid(ray, {7: Job(spec, RUNS[0])}, lambda _: None, alone=False)
         with pytest.raises(PolypatchError, match="t-patcher: 2 workers died"):
-            grid._result(7, reference)
+            grid._got(reference, "t-patcher")
     finally:
         ray.shutdown()
 

@@ -32,6 +32,7 @@ from polypatch.runs.events import Encoded
 from polypatch.runs.measured import measured
 from polypatch.runs.run import Run
 from polypatch.runs.source import made_in
+from polypatch.runs.unencoded import Needed, Unencoded
 from polypatch.runs.writable import writable
 from polypatch.samplers import SourcePlusMapped
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
@@ -93,14 +94,25 @@ class Workbench:
 
     def encode(self, runs: Iterable[Run] = ()) -> Encoded:
         """Encode every text that these runs need, without any named all there are; says how much was not there yet."""
+        return self.unencoded(runs).here()
+
+    def unencoded(self, runs: Iterable[Run] = ()) -> Unencoded:
+        """The same, not yet done: whoever is free may encode a shard."""
         started, runs = time.perf_counter(), list(runs)
         texts = list(dict.fromkeys(self.texts(runs)))
-        where = dict.fromkeys((recipe.layer, recipe.reads) for recipe in (run.built() for run in runs))
-        tails = [self.tail_at(*one) for one in where] or [self.tail]
         asked = self.data.asked(self._edits(runs)) if self.tail.readout.answers is None else []  # in each run again
-        parts = ((tail, [*tail.readout.keep(texts), *tail.answer_rows(asked, UNCHANGED)]) for tail in tails)
-        fresh = sum(tail.encode([row for rows in part for row in rows]) for tail, part in parts)
-        return Encoded(len(texts), fresh, tails[0].cache.summary(), time.perf_counter() - started)
+        usual: tuple[int | None, Reads] = (None, "query")
+        needed = []
+        for at in dict.fromkeys((recipe.layer, recipe.reads) for recipe in (run.built() for run in runs)) or [usual]:
+            tail = self.tail_at(*at)
+            parts = [*tail.readout.keep(texts), *tail.answer_rows(asked, UNCHANGED)]
+            needed.append(Needed(*at, tail, [row for rows in parts for row in rows]))
+        return Unencoded(len(texts), needed, started)
+
+    def refresh(self) -> None:
+        """Find the queries that other processes have put into the folder of queries since."""
+        for tail in self._tails.values():
+            tail.cache.refresh()
 
     def texts(self, runs: Sequence[Run] = ()) -> list[Text]:
         """Every text of the data that has a query; the edits and the parallel text as far as these runs need them."""
