@@ -39,7 +39,7 @@ RUNS = [
     Run(recipe="t-patcher", settings=FAST),
     Run(recipe="mpn-all-once", settings=FAST, order=1, seed=3, trajectory_every=4),
     Run(recipe="fine-tuning", settings={"learning_rate": 1e-2, "max_steps": 20}, folds=2),
-    Run(recipe="polypatch", reads="means", limit=6),
+    Run(recipe="mpn-only", settings=FAST, limit=6),
 ]
 NO_PROBES = Run(recipe="t-patcher", settings=FAST, max_locality_drop=1.0)
 """Refused only when it runs: tiny data have no texts to watch."""
@@ -169,8 +169,7 @@ def test_ears_that_were_lost_come_back(hard):
 def test_workers_take_the_queries_from_the_object_store_and_encode_nothing(hard, spec):
     texts = len(set(spec.open().texts()))
     # A worker that has to encode says so: see test_a_worker_that_encodes_is_heard.
-    # Once for each kind of reads.
-    assert [(one.texts, one.fresh) for one in of(Encoded, hard.said)] == [(texts, 2 * texts)] * 2
+    assert [(one.texts, one.fresh) for one in of(Encoded, hard.said)] == [(texts, texts)] * 2
 
 
 def test_the_numbers_are_those_of_one_process(hard):
