@@ -113,8 +113,8 @@ def _on(
 def _several(jobs: Mapping[int, Job], n: int, tell: OnEvent) -> Iterator[tuple[int, list[Report]]]:
     with _shared_cache(jobs) as shared, _workers(n) as (pool, queue):
         for spec in distinct_specs(shared.values()):
-            bench = spec.open(opening(tell))
-            tell(_in_shards(pool, spec, bench.unencoded(runs_on(spec, shared.values()))))
+            runs = runs_on(spec, shared.values())
+            tell(_in_shards(pool, spec, spec.open(opening(tell)).unencoded(runs)))  # and is given up again
         futures: dict[Future[list[Report]], int] = {pool.submit(_work, i, job): i for i, job in shared.items()}
         pending = set(futures)
         while pending:

@@ -1,8 +1,9 @@
 """What runs need and no cache has yet, in shards, each of which any process can encode.
 
 A query depends on its row and on the unedited model, and on nothing that stands beside it: it has the same bits whoever
-encodes it. Shards are cut where `FrozenTail.encode` cuts, so they are the files that one process would have written.
-The process that wants them writes them, each as soon as it comes: a kill loses those that are under way.
+encodes it, with one thread each; several round otherwise. Shards are cut where `FrozenTail.encode` cuts, so they are
+the files that one process would have written. The process that wants them writes them, each as soon as it comes: a kill
+loses those that are under way.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from polypatch.sites.reads import Reads
 from polypatch.sites.rows import Row
 
 FEW = 2
-"""So many shards are encoded by the process that wants them: no other one is worth starting."""
+"""So many shards, 4,096 rows, are encoded by the process that wants them.
+
+A worker takes four seconds to start, the time in which 4 layers of 256 encode 4,000 texts, the world's model 24,000 and
+mBERT 130. Where runs follow, it would have been started anyway.
+"""
 
 
 class NewShard(NamedTuple):
