@@ -9,9 +9,9 @@ from polypatch.data import load_data, load_edits
 from polypatch.data.traps import without_contradictions
 from polypatch.edits import Labelled, RelatedQuestion
 from polypatch.errors import DataError
+from polypatch.runs.bench_spec import BenchSpec
 from polypatch.runs.results import facts_of
 from polypatch.runs.run import Run
-from polypatch.runs.workbench import BenchSpec
 
 from .fact_sets import (
     OTHERS,

@@ -22,16 +22,16 @@ import torch
 from named_rows import named
 from polypatch import errors
 from polypatch.errors import InputError, PolypatchError
-from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Run, cluster, execute
+from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Run, cluster, execute, ray_connection, unencoded
 from polypatch.runs.cluster import Cluster
 from polypatch.runs.pool import LastOpened
 from polypatch.runs.store import Store
 from polypatch.sites.encoding.query_cache import SMALL, QueryCache
+from polypatch.sites.tails import frozen_tail
 
 from .test_runs import FAST, timeless
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-ray = pytest.importorskip("ray")
+ray = pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = pytest.mark.slow
 
 
@@ -45,17 +45,6 @@ NO_PROBES = Run(recipe="t-patcher", settings=FAST, max_locality_drop=1.0)
 """Refused only when it runs: tiny data have no texts to watch."""
 
 WORK, EARS = cluster._work, cluster._Ears
-
-
-@pytest.fixture(scope="module")
-def nodes():
-    """Two nodes of one core on this machine."""
-    from ray.cluster_utils import Cluster as Nodes
-
-    found = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    found.add_node(num_cpus=1)
-    yield found
-    found.shutdown()
 
 
 def numbers(grid):
@@ -140,9 +129,11 @@ def hard(spec, nodes, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "_work", fragile(folder, nodes.head_node.node_id))
         patch.setattr(cluster, "_Ears", mortal(folder / "deaf"))
+        patch.setattr(frozen_tail, "CHUNK", 10)
+        patch.setattr(unencoded, "FEW", 0)
         thread.start()
         # One connection for both grids: starting workers takes longer than their work.
-        with contextlib.redirect_stdout(printed), cluster._connected(ray, nodes.address):
+        with contextlib.redirect_stdout(printed), ray_connection.connected(ray, nodes.address):
             found = execute(jobs, on=Cluster(nodes.address), out=folder, on_event=hear)
             starts = [tuple(map(int, line.split())) for line in (folder / "log").read_text().splitlines()]
             more = [Job(cached, replace(RUNS[0], seed=1)), Job(cached, NO_PROBES)]
@@ -197,7 +188,7 @@ def test_an_error_keeps_its_type_and_what_was_finished(hard):
 def test_a_cluster_that_was_joined_is_left_running(nodes):
     assert list(Cluster(nodes.address)({}, lambda _: None)) == []
     assert not ray.is_initialized()
-    cluster._knock(nodes.address)
+    ray_connection.knock(nodes.address)
 
 
 @pytest.mark.parametrize("lent", [True, False])
@@ -205,14 +196,14 @@ def test_a_worker_that_encodes_is_heard(lent, spec, tmp_path, monkeypatch):
     bench, said = spec.open(), []
     bench.encode()
     kept = bench.tail.cache.export() if lent else (b"", np.empty((0, 32), np.float32))
-    monkeypatch.setattr(cluster, "_ray", lambda: SimpleNamespace(get=lambda reference: kept))
+    monkeypatch.setattr(cluster, "ray_library", lambda: SimpleNamespace(get=lambda reference: kept))
     monkeypatch.setattr(cluster, "_benches", LastOpened())
     monkeypatch.chdir(tmp_path)
-    place = cluster._Place(tmp_path, bench.tail.fingerprint, None, ["reference"])
+    place = cluster._Place(tmp_path, bench.tail.fingerprint, None, {(None, "query"): "reference"})
     ears = SimpleNamespace(tell=SimpleNamespace(remote=said.append))
     cluster._work(0, Job(spec, RUNS[0]), place, ears)
     assert [one.fresh for one in of(Encoded, said)] == ([] if lent else [len(set(bench.texts()))])
-    with pytest.raises(InputError, match="this node's weights or tokenizer"):
+    with pytest.raises(InputError, match="a worker found other weights or another tokenizer"):
         cluster._work(0, Job(spec, RUNS[0]), place._replace(fingerprint="another"), ears)
 
 
@@ -236,7 +227,7 @@ def test_ctrl_c_ends_what_was_started_here_and_keeps_what_is_done(spec, tmp_path
     assert sum(Store(tmp_path).load(job) is not None for job in grid) == 1
     assert len(of(Encoded, said)) == 1
     with pytest.raises(OSError, match="refused"):
-        cluster._knock(addresses[0])
+        ray_connection.knock(addresses[0])
 
 
 def test_a_job_that_kills_every_worker_ends_the_grid(spec, nodes, monkeypatch):
@@ -246,7 +237,7 @@ def test_a_job_that_kills_every_worker_ends_the_grid(spec, nodes, monkeypatch):
         reference = ray.remote(max_retries=1)(lambda: os.kill(os.getpid(), signal.SIGKILL)).remote()
         grid = cluster._Grid(ray, {7: Job(spec, RUNS[0])}, lambda _: None, alone=False)
         with pytest.raises(PolypatchError, match="t-patcher: 2 workers died"):
-            grid._result(7, reference)
+            grid._got(reference, "t-patcher")
     finally:
         ray.shutdown()
 

@@ -138,6 +138,19 @@ def test_two_caches_over_one_folder(tmp_path):
     assert torch.equal(third.take(texts), q)
 
 
+def test_what_others_have_written_since_is_found_when_it_is_looked_for(tmp_path):
+    one, two = QueryCache(WIDTH, CPU, tmp_path), QueryCache(WIDTH, CPU, tmp_path)
+    texts, q = filled(one)
+    assert two.missing(texts) == texts
+    two.refresh()
+    one.refresh()  # and its own are not served twice
+    assert torch.equal(two.take(texts), q)
+    assert two.summary() == one.summary()
+    in_memory = QueryCache(WIDTH, CPU)
+    in_memory.refresh()
+    assert len(in_memory) == 0
+
+
 # -- Damage --
 
 

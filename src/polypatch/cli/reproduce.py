@@ -81,10 +81,10 @@ def reproduce(
         typer.Option("--cache", metavar="FOLDER", help="Where encoded texts are kept. Default: FOLDER/queries."),
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Keep them in half precision: half the room.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Runs done side by side, one core each.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that encode and run, one core each.")] = 1,
     ray: Annotated[
         str | None,
-        typer.Option(metavar="local|ADDRESS", help="Do the runs on a Ray cluster (pip install 'polypatch\\[ray]')."),
+        typer.Option(metavar="local|ADDRESS", help="Encode and run on a Ray cluster (pip install 'polypatch\\[ray]')."),
     ] = None,
     parallel: Parallel = None,
     quiet: Quiet = False,

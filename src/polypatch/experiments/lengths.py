@@ -15,7 +15,7 @@ from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.length_figure import length_figure
 from polypatch.files import writing
 from polypatch.runs import BenchSpec
-from polypatch.runs.workbench import OnStage
+from polypatch.runs.bench_spec import OnStage
 
 PICTURE = "figure3.png"
 

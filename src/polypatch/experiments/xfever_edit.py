@@ -23,7 +23,7 @@ from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.length_figure import length_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.files import write_atomic, writing
-from polypatch.runs.workbench import OnStage
+from polypatch.runs.bench_spec import OnStage
 from polypatch.store.identity import Identity
 
 SUMMARY, FIGURE = "xfever-edit.json", "lengths.png"

@@ -1,42 +1,38 @@
 """Jobs on a Ray cluster: ``pip install 'polypatch[ray]'``.
 
-The driver encodes each workbench's texts once. A worker reads the queries from the folder of queries where its node
-sees that folder, and else from Ray's object store, which holds one copy per node that all its workers read in place.
+Each workbench's texts are encoded once: in shards, which workers encode and send back through Ray's object store, and
+which the driver writes; or by the driver, where there are few. For a job, a worker reads the queries from the folder of
+queries where its node sees that folder, and else from the object store, which holds one copy per node that all its
+workers read in place.
 Models and data must be where their names say on every node: on shared storage, or on the hub.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
-import logging
 import os
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
-from polypatch.errors import InputError, PolypatchError, UnsupportedModelError
+from polypatch.errors import PolypatchError, UnsupportedModelError
 from polypatch.evaluation import Report
+from polypatch.runs.bench_spec import BenchSpec
 from polypatch.runs.events import Encoded, Event, OnEvent
 from polypatch.runs.job import Job
 from polypatch.runs.pool import LastOpened, distinct_specs, opening, runs_on, teller
-from polypatch.runs.workbench import BenchSpec, Workbench
+from polypatch.runs.ray_connection import LOCAL, connected, ray_library
+from polypatch.runs.unencoded import NewShard, Unencoded, tail_of_same
+from polypatch.runs.workbench import Workbench
 from polypatch.sites import FrozenTail
+from polypatch.sites.reads import Reads
 
-LOCAL = "local"
 RETRIES = 5
 """How often a job is done again that its worker or its node took down with it."""
-
-KNOCK = 10.0
-"""Seconds in which an address must answer."""
-
-_SETTINGS = b"\x04"
-_HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
-"""How a client begins; a server answers with a frame of the same kind (RFC 9113, section 3.4)."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +53,17 @@ class Cluster:
             InputError: Ray is not installed, or no cluster answers at the address.
             PolypatchError: what a job raised; or a job took `RETRIES` workers with it.
         """
-        ray = _ray()
+        ray = ray_library()
         # First: hours of encoding must not end at an address where nobody answers.
         shared = ray.is_initialized()
-        with _connected(ray, self.address) as alone:
+        with connected(ray, self.address) as alone:
             grid = _Grid(ray, jobs, tell, alone)
             try:
                 yield from grid.results()
             finally:
                 # Ctrl-C or an error: jobs under way are given up, finished ones were handed over. A connection of our
                 # own takes them along; and not by force: Ray may abort where a job ends while it is cancelled so.
-                for reference in grid.pending if shared else ():
+                for reference in (*grid.pending, *grid.encoding) if shared else ():
                     ray.cancel(reference)
 
 
@@ -79,15 +75,16 @@ class _Place(NamedTuple):
     fingerprint: str
     folder: Path | None
     """The encoder's folder of queries."""
-    queries: list[Any]
-    """A reference to (keys, queries), or none where every node sees the folder. In a list, so that Ray fetches it only
-    where it is asked for."""
+    queries: dict[tuple[int | None, Reads], Any]
+    """By layer and what is read there: a reference to (keys, queries), which Ray fetches where it is asked for. None
+    where every node sees the folder."""
 
 
 class _Grid:
     def __init__(self, ray: Any, jobs: Mapping[int, Job], tell: OnEvent, alone: bool) -> None:
         self.ray, self.jobs, self.tell, self.alone = ray, jobs, tell, alone
         self.pending: dict[Any, int] = {}
+        self.encoding: dict[Any, NewShard] = {}
 
     def results(self) -> Iterator[tuple[int, list[Report]]]:
         """Reports by job number, as they come."""
@@ -97,9 +94,9 @@ class _Grid:
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(_work)
         heard = ears.heard.remote()
         for spec in distinct_specs(self.jobs.values()):
-            place = self._published(spec)
+            place = yield from self._published(spec)
             mine = {number: job for number, job in self.jobs.items() if job.spec == spec}
-            # The nodes begin while the texts of the next workbench are encoded.
+            # The nodes begin while the next workbench is opened.
             self.pending |= {task.remote(number, job, place, ears): number for number, job in mine.items()}
             yield from self._finished(wait=0)
         while self.pending:
@@ -111,15 +108,32 @@ class _Grid:
         finished = self.ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
         for reference in finished or self.ray.wait(waiting, timeout=wait)[0]:
             number = self.pending.pop(reference)
-            yield number, self._result(number, reference)
+            yield number, self._got(reference, self.jobs[number].run.name)
 
-    def _published(self, spec: BenchSpec) -> _Place:
+    def _published(self, spec: BenchSpec) -> Generator[tuple[int, list[Report]], None, _Place]:
+        """Where the queries of a spec are, now that they are there; jobs that end meanwhile are handed over."""
         bench = spec.open(opening(self.tell))
-        self.tell(bench.encode(runs_on(spec, self.jobs.values())))
         tail = _cached(bench)
-        folder = tail.cache.directory
-        queries = [] if self.alone and folder is not None else [self.ray.put(tail.cache.export())]
-        return _Place(Path.cwd(), tail.fingerprint, folder, queries)
+        place = _Place(Path.cwd(), tail.fingerprint, tail.cache.directory, {})
+        unencoded = bench.unencoded(runs_on(spec, self.jobs.values()))
+        self.tell(unencoded.here() if unencoded.few else (yield from self._in_shards(spec, unencoded, place)))
+        if not self.alone or place.folder is None:
+            for one in unencoded.needed:
+                place.queries[one.layer, one.reads] = self.ray.put(one.tail.cache.export())
+        return place
+
+    def _in_shards(
+        self, spec: BenchSpec, unencoded: Unencoded, place: _Place
+    ) -> Generator[tuple[int, list[Report]], None, Encoded]:
+        """Let workers encode, and keep each shard as it comes; a lost one is done again."""
+        task = self.ray.remote(num_cpus=1, max_retries=RETRIES)(_encode)
+        self.encoding = {task.remote(spec, shard, place): shard for shard in unencoded.shards}
+        while self.encoding:
+            for reference in self.ray.wait(list(self.encoding), timeout=0.5)[0]:
+                unencoded.keep(self.encoding.pop(reference), self._got(reference, "encoding"))
+            if self.pending:
+                yield from self._finished(wait=0)
+        return unencoded.done()
 
     def _hear(self, ears: Any, asked: Any) -> Any:
         """Tell what the ears have answered, and ask again. They are not waited for: jobs do not need them."""
@@ -133,18 +147,17 @@ class _Grid:
                     self.tell(event)
         return ears.heard.remote()
 
-    def _result(self, number: int, reference: Any) -> list[Report]:
+    def _got(self, reference: Any, what: str) -> Any:
         try:
-            reports: list[Report] = self.ray.get(reference)
+            return self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
-            # Ray wraps what the job raised; the caller knows nothing of Ray.
+            # Ray wraps what a worker raised; the caller knows nothing of Ray.
             raise error.cause from error
         except self.ray.exceptions.RayError as error:
             raise PolypatchError(
-                f"{self.jobs[number].run.name}: {RETRIES + 1} workers died of it or with it; give each more memory, "
-                f"and start again: finished jobs are not done twice ({type(error).__name__})"
+                f"{what}: {RETRIES + 1} workers died of it or with it; give each more memory, and start again: what is "
+                f"finished is not done twice ({type(error).__name__})"
             ) from error
-        return reports
 
 
 class _Ears:
@@ -170,23 +183,32 @@ class _Ears:
 _benches = LastOpened()
 
 
+def _encode(spec: BenchSpec, shard: NewShard, place: _Place) -> np.ndarray[Any, Any]:
+    """The queries of one shard, in a worker, which writes nothing."""
+    return shard.queries(_bench(spec, place).tail_at(shard.layer, shard.reads))
+
+
 def _work(number: int, job: Job, place: _Place, ears: Any) -> list[Report]:
-    """One job, in a worker, which keeps its workbench for the next job."""
-    torch.set_num_threads(1)
-    with contextlib.suppress(OSError):
-        os.chdir(place.directory)
+    """One job, in a worker."""
 
     def tell(event: Any) -> None:
         ears.tell.remote(event)
 
-    shared = place.folder is not None and place.folder.is_dir()
-    # Elsewhere nothing is written: what the driver has is enough.
-    bench = _benches.get(job.spec if shared else replace(job.spec, cache_dir=None))
-    _lent(bench, place, job)
-    late = bench.encode([job.run])
+    bench = _bench(job.spec, place)
+    late = _lent(bench, place, job).here()
     if late.fresh:  # never; but if ever, it is seen
         tell(late)
     return bench.run(job.run, teller(number, job.run.name, tell))
+
+
+def _bench(spec: BenchSpec, place: _Place) -> Workbench:
+    """The workbench of a worker, which it keeps for what comes next."""
+    torch.set_num_threads(1)
+    with contextlib.suppress(OSError):
+        os.chdir(place.directory)
+    shared = place.folder is not None and place.folder.is_dir()
+    # Elsewhere nothing is written: what the driver has is enough.
+    return _benches.get(spec if shared else replace(spec, cache_dir=None))
 
 
 def _cached(bench: Workbench) -> FrozenTail:
@@ -202,81 +224,19 @@ def _cached(bench: Workbench) -> FrozenTail:
     return bench.tail
 
 
-def _lent(bench: Workbench, place: _Place, job: Job) -> None:
-    """See to it that nothing is encoded here."""
-    tail = _cached(bench)
-    if tail.fingerprint != place.fingerprint:
-        raise InputError(
-            f"{bench.tail.site.model.name_or_path or 'the model'}: this node's weights or tokenizer are not those of "
-            "the driver's node; put the model on shared storage, or name one revision of the hub's"
-        )
-    if place.queries and tail.cache.missing(tail.readout.rows(bench.texts([job.run]))):
-        tail.cache.lend(*_ray().get(place.queries[0]))
-
-
-@contextlib.contextmanager
-def _connected(ray: Any, address: str) -> Iterator[bool]:
-    """A connection that ends with the block, and with it a cluster of our own; one that is there already is used.
-
-    Whether this machine is all of the cluster, as far as is known.
-    """
-    if ray.is_initialized():
-        yield False
-        return
-    ours = {"include_dashboard": False} if address == LOCAL else {}
-    # Not public: else what befalls a node is printed on stdout, which is the results'.
-    ray._private.worker._worker_logs_enabled = False
-    try:
-        try:
-            if address != LOCAL:
-                _knock(_meant(ray, address))
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **ours)
-        except (OSError, RuntimeError, ValueError, ImportError, ray.exceptions.RayError) as error:
-            raise InputError(
-                f"Ray at {address}: no cluster can be used there ({error}); one is started by ray start --head"
-            ) from error
-        yield address == LOCAL
-    finally:
-        ray.shutdown()
-        ray._private.worker._worker_logs_enabled = True
-
-
-def _meant(ray: Any, address: str) -> str:
-    """The address that ``auto`` stands for: the environment's, or that of the cluster which was started here last."""
-    if address == "auto":
-        # Not public, so it may change; without it Ray asks by itself, and is slower to say that nobody is there.
-        with contextlib.suppress(AttributeError, TypeError):
-            return str(ray._private.services.get_ray_address_from_environment("auto", None))
-    return address
-
-
-def _knock(address: str) -> None:
-    """Ray itself tries for minutes, and says so on stderr.
-
-    Raises:
-        OSError: nobody answers, or not with HTTP/2, which Ray speaks.
-    """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdecimal():
-        return  # Ray says what it thinks of that
-    with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK) as connection:
-        if os.environ.get("RAY_USE_TLS", "0") == "0":
-            connection.sendall(_HTTP2)
-            if connection.recv(4)[3:] != _SETTINGS:
-                raise OSError("what answers is not Ray")
+def _lent(bench: Workbench, place: _Place, job: Job) -> Unencoded:
+    """See to it that nothing is left to encode here."""
+    tail_of_same(_cached(bench), place.fingerprint)
+    unencoded = bench.unencoded([job.run])
+    bench.refresh()
+    for one in unencoded.needed:
+        reference = place.queries.get((one.layer, one.reads))
+        if reference is not None and one.tail.cache.missing(one.rows):
+            one.tail.cache.lend(*ray_library().get(reference))
+    return unencoded
 
 
 def _here(ray: Any) -> Any:
     """Ears stay with the driver: a lost node must not take them along."""
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     return strategy(ray.get_runtime_context().get_node_id(), soft=True)
-
-
-def _ray() -> Any:
-    # Read at import; it would tell its makers about every cluster.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        importlib.import_module("ray.util.scheduling_strategies")
-        return importlib.import_module("ray")
-    except ImportError as error:
-        raise InputError("a grid on Ray needs pip install 'polypatch[ray]'") from error

@@ -33,7 +33,7 @@ class Encoded:
         texts: distinct texts it has.
         fresh: how many of them had to be encoded now.
         cache: what the cache holds, of this and of other workbenches, and the room it takes.
-        seconds: spent on encoding.
+        seconds: from the first of them to the last, whoever encoded them.
     """
 
     texts: int

@@ -25,7 +25,8 @@ def execute(
 ) -> list[list[Report]]:
     """Do all jobs and return their reports, one list per job (several reports where its run has folds).
 
-    Where it is done changes no number, only the seconds.
+    Where it is done changes no number, only the seconds, if torch has one thread in this process
+    (`torch.set_num_threads(1)`), as it has in every worker: several round otherwise.
 
     Args:
         jobs: what to do; those of one `BenchSpec` best stand together. Equal ones are done once.

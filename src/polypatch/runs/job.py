@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from polypatch.runs.bench_spec import BenchSpec
 from polypatch.runs.run import Run
-from polypatch.runs.workbench import BenchSpec
 from polypatch.store.identity import Identity
 
 

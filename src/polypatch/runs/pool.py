@@ -1,4 +1,7 @@
-"""Jobs on this machine: in this process, or in several that share one folder of queries."""
+"""Jobs on this machine: in this process, or in several that share one folder of queries.
+
+Several encode together too, in shards, which this process writes; then they find them on disk.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,30 @@ import dataclasses
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, as_completed, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from queue import Empty
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 
+from polypatch.errors import PolypatchError
 from polypatch.evaluation import Report
-from polypatch.runs.events import Event, OnEvent
+from polypatch.runs.bench_spec import BenchSpec
+from polypatch.runs.events import Encoded, Event, OnEvent
 from polypatch.runs.job import Job
 from polypatch.runs.run import Run
-from polypatch.runs.workbench import BenchSpec, OnOutcome, Workbench
+from polypatch.runs.unencoded import NewShard, Unencoded
+from polypatch.runs.workbench import OnOutcome, Workbench
+
+Encode: TypeAlias = Callable[[BenchSpec, Unencoded], Encoded]
+"""Encodes what jobs on a spec need."""
 
 
 @dataclass(frozen=True)
@@ -27,30 +40,34 @@ class Processes:
     """Do jobs in `n` processes of one thread each: two threads in one process are slower than one on small machines.
 
     Attributes:
-        n: how many; with one, jobs are done in the calling process.
+        n: how many; with one, all is done in the calling process, and so is one job alone, but for its encoding.
     """
 
     n: int = 1
 
     def __call__(self, jobs: Mapping[int, Job], tell: OnEvent) -> Iterator[tuple[int, list[Report]]]:
-        """Do the jobs; see `Backend`."""
-        return _several(jobs, min(self.n, len(jobs)), tell) if min(self.n, len(jobs)) > 1 else _here(jobs, tell)
+        """Do the jobs; see `Backend`.
+
+        Raises:
+            PolypatchError: what a job raised; or a process was killed.
+        """
+        if self.n == 1:
+            return _here(jobs, tell, lambda _, unencoded: unencoded.here())
+        return _several(jobs, self.n, tell) if len(jobs) > 1 else _here(jobs, tell, partial(_with_help, self.n))
 
 
 class LastOpened:
-    """The workbench that was opened last. Jobs come sorted by their specs, so one is enough."""
+    """The workbench that a worker opened last. Jobs come sorted by their specs, so one is enough."""
 
     def __init__(self) -> None:
         self._spec: BenchSpec | None = None
         self._bench: Workbench | None = None
 
-    def get(self, spec: BenchSpec, tell: OnEvent | None = None, runs: Sequence[Run] = ()) -> Workbench:
-        """The workbench of `spec`, with what `runs` need encoded where `tell` is told; the one before is given up."""
+    def get(self, spec: BenchSpec) -> Workbench:
+        """The workbench of `spec`; the one before is given up."""
         if self._bench is None or spec != self._spec:
             self._bench = None
-            self._bench, self._spec = spec.open(opening(tell)), spec
-            if tell is not None:
-                tell(self._bench.encode(runs))
+            self._bench, self._spec = spec.open(), spec
         return self._bench
 
 
@@ -78,18 +95,26 @@ def runs_on(spec: BenchSpec, jobs: Iterable[Job]) -> list[Run]:
     return [job.run for job in jobs if job.spec == spec]
 
 
-def _here(jobs: Mapping[int, Job], tell: OnEvent) -> Iterator[tuple[int, list[Report]]]:
-    benches = LastOpened()
+def _here(jobs: Mapping[int, Job], tell: OnEvent, encode: Encode) -> Iterator[tuple[int, list[Report]]]:
+    for spec, some in groupby(jobs.items(), key=lambda one: one[1].spec):
+        yield from _on(spec, dict(some), runs_on(spec, jobs.values()), tell, encode)
+
+
+def _on(
+    spec: BenchSpec, jobs: Mapping[int, Job], runs: Sequence[Run], tell: OnEvent, encode: Encode
+) -> Iterator[tuple[int, list[Report]]]:
+    """Jobs on one workbench, which is given up with the last."""
+    bench = spec.open(opening(tell))
+    tell(encode(spec, bench.unencoded(runs)))
     for number, job in jobs.items():
-        bench = benches.get(job.spec, tell, runs_on(job.spec, jobs.values()))
         yield number, bench.run(job.run, teller(number, job.run.name, tell))
 
 
 def _several(jobs: Mapping[int, Job], n: int, tell: OnEvent) -> Iterator[tuple[int, list[Report]]]:
     with _shared_cache(jobs) as shared, _workers(n) as (pool, queue):
-        # Encoded here, once; the workers find the queries on disk.
         for spec in distinct_specs(shared.values()):
-            LastOpened().get(spec, tell, runs_on(spec, shared.values()))
+            runs = runs_on(spec, shared.values())
+            tell(_in_shards(pool, spec, spec.open(opening(tell)).unencoded(runs)))  # and is given up again
         futures: dict[Future[list[Report]], int] = {pool.submit(_work, i, job): i for i, job in shared.items()}
         pending = set(futures)
         while pending:
@@ -98,6 +123,24 @@ def _several(jobs: Mapping[int, Job], n: int, tell: OnEvent) -> Iterator[tuple[i
                 tell(event)
             for future in finished:
                 yield futures[future], future.result()
+
+
+def _with_help(n: int, spec: BenchSpec, unencoded: Unencoded) -> Encoded:
+    """Encode in `n` processes, which end with it; here, where little is to do."""
+    if unencoded.few:
+        return unencoded.here()
+    with _workers(n) as (pool, _):
+        return _in_shards(pool, spec, unencoded)
+
+
+def _in_shards(pool: Executor, spec: BenchSpec, unencoded: Unencoded) -> Encoded:
+    """Encode by the workers of a pool; here, where little is to do."""
+    if unencoded.few:
+        return unencoded.here()
+    futures = {pool.submit(_encode, spec, shard): shard for shard in unencoded.shards}
+    for future in as_completed(futures):  # in the order they come, an error too
+        unencoded.keep(futures.pop(future), future.result())
+    return unencoded.done()
 
 
 @contextmanager
@@ -121,11 +164,15 @@ def _workers(n: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
     pool = ProcessPoolExecutor(n, mp_context=context, initializer=_start, initargs=(queue,))
     try:
         yield pool, queue
-    except BaseException:
+    except BaseException as error:
         # Ctrl-C: jobs under way are given up, finished ones are on disk.
         for process in list((pool._processes or {}).values()):
             process.terminate()
         pool.shutdown(wait=False, cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            raise PolypatchError(
+                "a worker process was killed, perhaps for want of memory: try fewer; what is on disk is not done twice"
+            ) from error
         raise
     else:
         pool.shutdown()
@@ -143,8 +190,14 @@ def _start(queue: Any) -> None:
     _queue = queue
 
 
+def _encode(spec: BenchSpec, shard: NewShard) -> np.ndarray[Any, Any]:
+    return shard.queries(_benches.get(spec).tail_at(shard.layer, shard.reads))
+
+
 def _work(number: int, job: Job) -> list[Report]:
-    return _benches.get(job.spec).run(job.run, teller(number, job.run.name, _queue.put))
+    bench = _benches.get(job.spec)
+    bench.refresh()  # it may have been opened to encode, when they were not there yet
+    return bench.run(job.run, teller(number, job.run.name, _queue.put))
 
 
 def _drained(queue: Any) -> Iterator[Event]:

@@ -22,9 +22,10 @@ from polypatch.model.one_language import known_in_one
 from polypatch.model.overlooked import cut_texts
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import measures, with_mapped
+from polypatch.runs.bench_spec import BenchSpec
 from polypatch.runs.results import RunResults, facts_of
 from polypatch.runs.run import Run
-from polypatch.runs.workbench import BenchSpec, Workbench
+from polypatch.runs.workbench import Workbench
 from polypatch.store.identity import Identity
 from polypatch.store.journal import Journal
 from polypatch.store.places import EDITS

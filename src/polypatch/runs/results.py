@@ -20,8 +20,8 @@ from polypatch.files import write_atomic, writing
 from polypatch.model.cost import Cost, together
 from polypatch.outcomes import EditOutcome
 from polypatch.rendering.harmless import fenced, inline, markdown_list
+from polypatch.runs.bench_spec import BenchSpec
 from polypatch.runs.run import Run
-from polypatch.runs.workbench import BenchSpec
 from polypatch.store.run_folder import CELLS, MARKDOWN, REPORT
 
 MOST_FAILED = 50

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,9 @@ from transformers import PreTrainedTokenizerBase
 
 from polypatch._version import __version__
 from polypatch.api import attach, folds, shuffled
-from polypatch.data import EditingData, check_labels, load_data
-from polypatch.data.aligned import read_aligned
+from polypatch.data import EditingData, check_labels
 from polypatch.data.memory import memory_of_data
 from polypatch.data.record import record_from_edit
-from polypatch.data.source import WORLD, WORLDS
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
@@ -35,81 +32,17 @@ from polypatch.runs.events import Encoded
 from polypatch.runs.measured import measured
 from polypatch.runs.run import Run
 from polypatch.runs.source import made_in
+from polypatch.runs.unencoded import Needed, Unencoded
 from polypatch.runs.writable import writable
 from polypatch.samplers import SourcePlusMapped
-from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward, load_checkpoint
+from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.encoding.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
-from polypatch.sites.network.device import device_named
-from polypatch.sites.readouts.prompts import MOST
 from polypatch.sites.readouts.readout import ReadoutSettings
 from polypatch.sites.reads import Reads
 from polypatch.sites.tails.best_tail import best_tail
-from polypatch.world import world_named
-
-OnStage = Callable[[str, int, int], None]
-"""Called as (what is being done, done, in all)."""
 
 OnOutcome = Callable[[EditOutcome, int, int], None]
 """Called after each edit as (outcome, edits done, edits in all)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchSpec:
-    """Which model and which data, as plain data; `open` loads them.
-
-    Attributes:
-        model: a checkpoint folder, a hub name, ``world`` or ``speaking-world``.
-        data: what `load_data` takes (``massive:FOLDER``), or that world again.
-        languages: the languages to read, the source first, ``de?`` where there is one; empty for all there are.
-        sizes: sizes of memory and locality sets that differ from the data's defaults.
-        parallel: a file of parallel text (`read_aligned`) to map queries by, in place of the data's own.
-        seed: of the world, or of the sampling of memory and locality sets.
-        cache_dir: where queries are kept on disk; None keeps them in memory.
-        world_dir: the cache that holds the world; None for the user's.
-        half: keep queries in half precision.
-        double: compute in double precision.
-        device: where to compute: ``cpu``, ``cuda``, ``auto``.
-        most, chat: how a language model writes, as `polypatch.Encoding` has them.
-    """
-
-    model: str = WORLD
-    data: str = WORLD
-    languages: tuple[Lang, ...] = ()
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    parallel: str = ""
-    seed: int = 0
-    cache_dir: str | None = None
-    world_dir: str | None = None
-    half: bool = False
-    double: bool = False
-    device: str = "cpu"
-    most: int = MOST
-    chat: bool = False
-
-    def open(self, progress: OnStage | None = None) -> Workbench:
-        """Load model and data; builds the world where it is not there yet."""
-
-        def stage(name: str) -> Callable[[int, int], None] | None:
-            return None if progress is None else lambda done, total: progress(name, done, total)
-
-        cache = Path(self.cache_dir) if self.cache_dir else None
-        if self.model in WORLDS or self.data in WORLDS:
-            if self.model != self.data:
-                raise InputError("a world's model goes with that world's data: give its name for both or for neither")
-            building = None if progress is None else lambda done, total, what: progress(what, done, total)
-            world: Any = world_named(self.model, self.seed, self.world_dir, building)
-            model, tokenizer, data = world.model, world.tokenizer, world.data
-        else:
-            source, some = (*self.languages, "en")[0], self.languages or None
-            data = load_data(self.data, languages=some, source=source, sizes=self.sizes, seed=self.seed)
-            model, tokenizer = load_checkpoint(self.model)
-        if self.parallel:
-            texts = read_aligned(Path(self.parallel), data.edits[0].source if data.edits else "en")
-            data = dataclasses.replace(data, parallel=texts)
-        model = (model.double() if self.double else model).to(device_named(self.device))
-        readout = ReadoutSettings(None, self.most, self.chat)
-        encoding = stage("encoding")
-        return Workbench(model, tokenizer, data, cache_dir=cache, half=self.half, encoding=encoding, readout=readout)
 
 
 class Workbench:
@@ -161,14 +94,25 @@ class Workbench:
 
     def encode(self, runs: Iterable[Run] = ()) -> Encoded:
         """Encode every text that these runs need, without any named all there are; says how much was not there yet."""
+        return self.unencoded(runs).here()
+
+    def unencoded(self, runs: Iterable[Run] = ()) -> Unencoded:
+        """The same, not yet done: whoever is free may encode a shard."""
         started, runs = time.perf_counter(), list(runs)
         texts = list(dict.fromkeys(self.texts(runs)))
-        where = dict.fromkeys((recipe.layer, recipe.reads) for recipe in (run.built() for run in runs))
-        tails = [self.tail_at(*one) for one in where] or [self.tail]
         asked = self.data.asked(self._edits(runs)) if self.tail.readout.answers is None else []  # in each run again
-        parts = ((tail, [*tail.readout.keep(texts), *tail.answer_rows(asked, UNCHANGED)]) for tail in tails)
-        fresh = sum(tail.encode([row for rows in part for row in rows]) for tail, part in parts)
-        return Encoded(len(texts), fresh, tails[0].cache.summary(), time.perf_counter() - started)
+        usual: tuple[int | None, Reads] = (None, "query")
+        needed = []
+        for at in dict.fromkeys((recipe.layer, recipe.reads) for recipe in (run.built() for run in runs)) or [usual]:
+            tail = self.tail_at(*at)
+            parts = [*tail.readout.keep(texts), *tail.answer_rows(asked, UNCHANGED)]
+            needed.append(Needed(*at, tail, [row for rows in parts for row in rows]))
+        return Unencoded(len(texts), needed, started)
+
+    def refresh(self) -> None:
+        """Find the queries that other processes have put into the folder of queries since."""
+        for tail in self._tails.values():
+            tail.cache.refresh()
 
     def texts(self, runs: Sequence[Run] = ()) -> list[Text]:
         """Every text of the data that has a query; the edits and the parallel text as far as these runs need them."""

@@ -91,12 +91,25 @@ class QueryCache:
         if directory is not None:
             with _usable(directory):
                 directory.mkdir(parents=True, exist_ok=True)
-                found = sorted(directory.glob(f"*{SUFFIX}"))
-            for path in found:
-                self._attach(*open_shard(path, hidden_size, dtype))
+            self.refresh()
 
     def __len__(self) -> int:
         return len(self._index)
+
+    def refresh(self) -> None:
+        """Serve the shards too that others have put into the directory since.
+
+        Raises:
+            DataError: one of them cannot be read, is damaged, or has another width or dtype.
+        """
+        if self.directory is None:
+            return
+        with self._adding:
+            with _usable(self.directory):
+                found = sorted(self.directory.glob(f"*{SUFFIX}"))
+            for path in found:
+                if path.name not in self._files:
+                    self._attach(*open_shard(path, self.hidden_size, self.dtype))
 
     def missing(self, rows: Sequence[Row]) -> list[Row]:
         """The rows without a query, each once, in order."""

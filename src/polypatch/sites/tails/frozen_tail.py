@@ -150,22 +150,28 @@ class FrozenTail(Answering):
                 worst = max(worst, gap)
         return worst
 
+    def shards(self, rows: Sequence[Row]) -> list[list[Row]]:
+        """The rows that the cache lacks, each once, in the portions that are encoded and written as one."""
+        missing = self.cache.missing([row.origin for row in rows])
+        return [missing[start : start + CHUNK] for start in range(0, len(missing), CHUNK)]
+
     def encode(self, rows: Sequence[Row]) -> int:
-        """Bring rows into the cache; returns how many were not there. Each finished chunk survives a kill.
+        """Bring rows into the cache; returns how many were not there. Each finished shard survives a kill.
 
         Raises:
             InputError: half precision cannot hold a query.
         """
-        missing, progress = self.cache.missing([row.origin for row in rows]), self.progress
-        for start in range(0, len(missing), CHUNK):
+        shards, progress, before = self.shards(rows), self.progress, 0
+        total = sum(map(len, shards))
+        for shard in shards:
 
-            def tell(done: int, _: int, start: int = start) -> None:
+            def tell(done: int, _: int, before: int = before) -> None:
                 if progress is not None:
-                    progress(start + done, len(missing))
+                    progress(before + done, total)
 
-            chunk = missing[start : start + CHUNK]
-            self.cache.add(chunk, self.site.packed(self.encoder.queries(chunk, tell)))
-        return len(missing)
+            self.cache.add(shard, self.site.packed(self.encoder.queries(shard, tell)))
+            before += len(shard)
+        return total
 
     @property
     def asked(self) -> Asked:
