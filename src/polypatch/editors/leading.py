@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-COUNT = 16
+COUNT = 24
 """Directions. More make a bound dearer at every step, fewer need more readings of the memory."""
 
 SAMPLE = 1024

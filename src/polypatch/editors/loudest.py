@@ -51,6 +51,7 @@ class Loudest:
         self._counted = bool((self.counts != 1).any())
         self._nth = self.rows.new_empty(0, dtype=torch.long)  # n − 1 for m = 1, 2, … (see `_quietest`)
         self._read = _Directions(memory) if size < len(self.rows) else None
+        self._bounds = self.rows.new_empty(0)  # of every row, at the last look
 
     def activations(self, key: Tensor, bias: Tensor, z: Tensor | None = None) -> Tensor:
         """Activations h [R] in falling order, differentiable in `key` and `bias`. A row that counts c times stands so.
@@ -61,9 +62,10 @@ class Loudest:
         still, z = key.detach(), None if z is None else z.detach()
         order, quietest = self._wanted(still, z)
         if self._read is not None and self._reached(still, quietest):
+            roomy = int((self._bounds >= quietest).sum()) <= len(self._short)
             self._draw_up()
             order, quietest = self._wanted(still, z)
-            if self._reached(still, quietest) and self._read.along(still):
+            if not roomy and self._reached(still, quietest) and self._read.along(still):
                 self.full_passes += 1
                 self._bounds = self._read.bounds(still)
                 self._draw_up()

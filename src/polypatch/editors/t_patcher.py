@@ -63,7 +63,7 @@ class TrainedNeuron:
 
     def before_activation(self, q: Tensor) -> Tensor:
         """Pre-activation z = q·k + b for each query: [n, d] -> [n]."""
-        return q @ self.key + self.bias
+        return torch.addmv(self.bias, q, self.key)
 
     def __call__(self, q: Tensor, out: Tensor) -> Tensor:
         """`out` plus what the patch adds to it."""
