@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from test_nearest_bank import D, bank, frame
 
 from polypatch.deltas import NearestBank, cells
 from polypatch.deltas.nearness import nearest
+from test_nearest_bank import D, bank, frame
 
 
 @pytest.fixture(autouse=True)
