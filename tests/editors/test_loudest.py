@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polypatch.editors import MemoryRows, loudest
+from polypatch.editors.leading import COUNT, leading
 from polypatch.editors.losses import memory_loss
 from polypatch.editors.loudest import Loudest
 
@@ -26,6 +27,10 @@ def memory_of(rows, counts=None):
 def brute(table, key, bias, top):
     h = (table.rows.double() @ key.double()).repeat_interleave(table.counts)
     return h.sort(descending=True).values[:top] + bias.double()
+
+
+def activations(found, key):
+    return found.activations(key, torch.zeros(()))
 
 
 def agrees(got, wanted):
@@ -110,6 +115,47 @@ def test_a_direction_is_read_once():
     for scale in (1.0, -1.0, 0.0, 7.0):
         agrees(found.activations(scale * key, torch.zeros(())), brute(table, scale * key, torch.zeros(()), 50))
     assert found.full_passes == 1
+
+
+def test_a_memory_along_few_directions_is_read_along_none(monkeypatch):
+    """Whatever way the key goes: what it has beside those directions, no row hears."""
+    monkeypatch.setattr(loudest, "SHORTLIST", 500)
+    generator = torch.Generator().manual_seed(0)
+    table = memory_of(torch.randn(3000, 8, generator=generator) @ torch.randn(8, 64, generator=generator))
+    found, key = Loudest(table, 50), torch.randn(64, generator=generator)
+    for _ in range(20):
+        key = key + torch.randn(64, generator=generator)
+        agrees(activations(found, key), brute(table, key, torch.zeros(()), 50))
+    assert found.full_passes == 0
+
+
+@pytest.mark.parametrize(("rows", "width"), [(5, 60), (900, 60), (5000, 60), (5000, 6), (1, 1)])
+@pytest.mark.parametrize("scale", [1.0, 0.0, 1e-6])
+def test_leading_directions_are_orthonormal(rows, width, scale):
+    """Of all sorts of rows, equal ones and zeros too; else their bound would be none."""
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(width, generator=generator) * (scale > 0) + scale * torch.randn(rows, width, generator=generator)
+    basis, components = leading(q)
+    assert len(basis) == min(rows, width, len(basis)) <= COUNT
+    torch.testing.assert_close(basis @ basis.T, torch.eye(len(basis)), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(components, basis @ q.T)
+
+
+def test_leading_directions_of_clusters_hold_most_of_every_row():
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(3000, 10, generator=generator) @ torch.randn(10, 200, generator=generator)
+    q += 0.01 * torch.randn(3000, 200, generator=generator)
+    assert (leading(q).components.norm(dim=0) > 0.99 * q.norm(dim=1)).all()
+
+
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf, 1e30])
+def test_a_row_without_a_length_does_not_hide_the_others(broken):
+    """No direction is taken from it; and a NaN comes up, where the training can see it."""
+    q = torch.randn(500, 4, generator=torch.Generator().manual_seed(0))
+    q[0] = broken
+    assert not len(leading(q).basis)
+    h = activations(Loudest(memory_of(q), 5), torch.ones(4))
+    assert not h.isfinite().all() or h.max() > 1e29
 
 
 def test_one_outlier_far_from_all_is_not_missed():

@@ -1,5 +1,6 @@
 """When Transformer-Patcher stops and how it steps, on scripted models: the released code's numbers."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -20,7 +21,7 @@ class Script:
     right: object = lambda look: (True, True)
     looks: int = 0
     steps: int = 0
-    site: object = field(default_factory=lambda: SimpleNamespace(lower=False))
+    site: object = field(default_factory=lambda: SimpleNamespace(lower=False, evaluating=nullcontext))
     q: torch.Tensor = field(default_factory=lambda: torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
 
     def rows(self, texts, change, *, views, generator):

@@ -1,14 +1,16 @@
 """Loudest: the memory rows that enter the memory loss, exactly, without reading the whole memory at every step.
 
 The loss wants the largest of h_i = q_i·k + b, M of them, at every step. Reading all rows is 123 MB at M = 40,000 and
-d = 768, most of an edit's time; yet a hundred rows settle the loss, and a key in training moves in few
-directions. So the memory is read once per direction: e_1, e_2, … are orthonormal, a_ij = q_i·e_j is remembered, and
+d = 768, most of an edit's time; yet a hundred rows settle the loss, and both a key in training and the memory itself
+lie along few directions. So the memory is read once per direction: e_1, e_2, … are orthonormal, a_ij = q_i·e_j is
+remembered, and
 
     k = Σ_j c_j e_j + r        q_i·k = Σ_j c_j a_ij + q_i·r  ≤  Σ_j c_j a_ij + ρ_i ‖r‖        ρ_i² = ‖q_i‖² − Σ_j a_ij²
 
 bounds every row, by Cauchy-Schwarz in the directions not read yet. The rows on a shortlist are evaluated at every step.
 As long as the bound of no other row reaches the quietest activation that is wanted, the answer is exact; otherwise the
-memory is read along r, which closes the gap in the bound, and the shortlist is drawn up anew.
+shortlist is drawn up anew. Where that is not enough the memory is read along r, which closes the gap in the bound. The
+first directions are the memory's own (`leading.py`); every edit begins with them.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ from torch import Tensor
 from polypatch.editors.memory import MemoryRows
 
 SHORTLIST = 1024
-"""Rows on the shortlist, or `top`, or a sixteenth of the memory if more. A memory no larger is read whole."""
+"""Rows on the shortlist, or `top` if more. A memory no larger is read whole."""
 
 DIRECTIONS = 64
-"""Directions remembered before all are forgotten; an edit of a few hundred steps needs about twenty."""
+"""Directions remembered beside the memory's own before they are forgotten; an edit of a few hundred steps needs ten."""
 
 ROUNDING = 1e-5
 """Slack in units of ‖q‖·‖k‖: both sides of the bound are float32 sums over the same numbers, in another order."""
@@ -42,13 +44,14 @@ class Loudest:
     def __init__(self, memory: MemoryRows, top: int) -> None:
         self.rows, self.counts, self.top = memory.rows, memory.counts, top
         self.full_passes = 0
-        size = max(top, SHORTLIST, len(self.rows) // 16)
+        size = max(top, SHORTLIST)
         # Any shortlist will do to begin with: the first look at the bound replaces it.
         self._short, self._short_counts = self.rows[:size], self.counts[:size]
         self._listed = torch.arange(len(self._short), device=self.rows.device)
         self._counted = bool((self.counts != 1).any())
         self._nth = self.rows.new_empty(0, dtype=torch.long)  # n − 1 for m = 1, 2, … (see `_quietest`)
-        self._read = _Directions(self.rows, memory.lengths) if size < len(self.rows) else None
+        self._read = _Directions(memory) if size < len(self.rows) else None
+        self._bounds = self.rows.new_empty(0)  # of every row, at the last look
 
     def activations(self, key: Tensor, bias: Tensor, z: Tensor | None = None) -> Tensor:
         """Activations h [R] in falling order, differentiable in `key` and `bias`. A row that counts c times stands so.
@@ -58,10 +61,14 @@ class Loudest:
         """
         still, z = key.detach(), None if z is None else z.detach()
         order, quietest = self._wanted(still, z)
-        if self._read is not None:
-            bounds = self._read.bounds(still).index_fill_(0, self._listed, -torch.inf)
-            if not bool(bounds.max() < quietest):  # a NaN is never below
-                self._draw_up(still)
+        if self._read is not None and self._reached(still, quietest):
+            roomy = int((self._bounds >= quietest).sum()) <= len(self._short)
+            self._draw_up()
+            order, quietest = self._wanted(still, z)
+            if not roomy and self._reached(still, quietest) and self._read.along(still):
+                self.full_passes += 1
+                self._bounds = self._read.bounds(still)
+                self._draw_up()
                 order, _ = self._wanted(still, z)
         h = torch.addmv(bias, self._short.index_select(0, order), key)
         # Sums over fewer rows may round differently: two rows that are all but equal may change places.
@@ -88,25 +95,38 @@ class Loudest:
             self._nth = (self.top - 1) // torch.arange(1, len(z) + 1, device=z.device)
         return (h[self._nth] - (low - low[0])).max()
 
-    def _draw_up(self, key: Tensor) -> None:
+    def _reached(self, key: Tensor, quietest: Tensor) -> bool:
+        """Whether a row that is not on the shortlist may be as loud as that."""
         assert self._read is not None
-        self.full_passes += self._read.along(key)
-        self._listed = self._read.bounds(key).topk(len(self._short), sorted=False).indices
+        self._bounds = self._read.bounds(key)
+        return not bool(self._bounds.index_fill(0, self._listed, -torch.inf).max() < quietest)  # a NaN is never below
+
+    def _draw_up(self) -> None:
+        self._listed = self._bounds.topk(len(self._short), sorted=False).indices
         self._short, self._short_counts = self.rows.index_select(0, self._listed), self.counts[self._listed]
 
 
 class _Directions:
     """What has been read of a memory: its rows' components along orthonormal directions, and the length left over."""
 
-    def __init__(self, rows: Tensor, lengths: Tensor) -> None:
-        self.rows = rows
-        self.squares = lengths.square() * (1 + ROUNDING)
-        self.unread = self.squares.clone()
-        self.slack = ROUNDING * float(lengths.max())
-        directions = min(DIRECTIONS, rows.shape[1])
-        self.basis = rows.new_empty(directions, rows.shape[1])
-        self.components = rows.new_empty(directions, len(rows))
-        self.used, self.left = 0, self.squares.sqrt()
+    def __init__(self, memory: MemoryRows) -> None:
+        self.rows, self.first = memory.rows, memory.leading
+        self.squares = memory.lengths.square() * (1 + ROUNDING)
+        self.slack = ROUNDING * float(memory.lengths.max())
+        directions = len(self.first.basis) + min(DIRECTIONS, self.rows.shape[1])
+        self.basis = self.rows.new_empty(directions, self.rows.shape[1])
+        self.components = self.rows.new_empty(directions, len(self.rows))
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know the memory's own directions, and no others."""
+        basis, components = self.first
+        self.used, known = len(basis), components.shape[1]
+        self.basis[: self.used] = basis
+        self.components[: self.used, :known] = components
+        self.components[: self.used, known:] = basis @ self.rows[known:].T
+        self.unread = self.squares - self.components[: self.used].square().sum(0)
+        self.left = self.unread.clamp(min=0).sqrt_()
 
     def bounds(self, key: Tensor) -> Tensor:
         """An upper bound of q_i·k for every row: [M]."""
@@ -118,13 +138,12 @@ class _Directions:
 
     def along(self, key: Tensor) -> bool:
         """Read the memory along the part of the key that no direction holds; False where that is rounding only."""
+        if self.used == len(self.basis):
+            self._begin()
         basis = self.basis[: self.used]
         r = key - (basis @ key) @ basis
         if not bool(r.norm() > 0.1 * ROUNDING * key.norm()):  # a NaN is never above
             return False
-        if self.used == len(self.basis):
-            self.used, basis, r = 0, self.basis[:0], key
-            self.unread.copy_(self.squares)
         # Twice is enough: what is left of the other directions after one pass is rounding, magnified.
         r = r / r.norm()
         r = r - (basis @ r) @ basis

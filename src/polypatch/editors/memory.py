@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polypatch.editors.leading import Leading, leading
 from polypatch.editors.moments import Moments
 from polypatch.sites import Row
 
@@ -59,6 +60,11 @@ class MemoryRows:
     def moments(self) -> Moments:
         """Mean and covariance, kept up to date."""
         return Moments(self)
+
+    @cached_property
+    def leading(self) -> Leading:
+        """The directions along which most of it lies; of the rows that it began with, which never change."""
+        return leading(self._rows[: self.base])
 
     def append(self, asked: Sequence[Row], queries: Tensor, count: int) -> None:
         """Add rows that count `count` times each."""

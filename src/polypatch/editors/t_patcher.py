@@ -7,6 +7,7 @@ Adam on (k, b, v, α); the patch is ``act(q·k + b) · (α ⊙ v)``; afterwards 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -62,7 +63,7 @@ class TrainedNeuron:
 
     def before_activation(self, q: Tensor) -> Tensor:
         """Pre-activation z = q·k + b for each query: [n, d] -> [n]."""
-        return q @ self.key + self.bias
+        return torch.addmv(self.bias, q, self.key)
 
     def __call__(self, q: Tensor, out: Tensor) -> Tensor:
         """`out` plus what the patch adds to it."""
@@ -134,9 +135,11 @@ class TPatcher(Settings):
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """Train one neuron on the lesson and append it to the bank; one per token where answers have several."""
         bank = expect(PatchBank, delta, self)
-        if tail.site.lower:  # of which there are no dropout views
-            return replace(self, views=0)._one(bank, lesson, tail, memory)
-        return (self._each if lesson.written else self._one)(bank, lesson, tail, memory)
+        # Once for all steps: who comes in first looks at every module of the model.
+        with tail.site.evaluating():
+            if tail.site.lower:  # of which there are no dropout views
+                return replace(self, views=0)._one(bank, lesson, tail, memory)
+            return (self._each if lesson.written else self._one)(bank, lesson, tail, memory)
 
     def _each(self, bank: PatchBank, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
         """A neuron for each token of the answers that is not said, those of all languages at one place together."""
@@ -177,8 +180,10 @@ class TPatcher(Settings):
             loss = self.loss(neuron, rows, drawn(), targets, loudest)
             gradients = torch.autograd.grad(loss, neuron.parameters)
             numbers.grad = torch.cat([gradient.flatten() for gradient in gradients])
-            norm = torch.nn.utils.clip_grad_norm_([numbers], self.clip_norm)
-            if not bool(norm.isfinite()):
+            norm = float(numbers.grad.norm())
+            if norm > self.clip_norm:
+                numbers.grad *= self.clip_norm / norm
+            if not math.isfinite(norm):
                 return step, f"the gradient is no longer finite at step {step} (loss {float(loss.detach()):.3g})"
             optimiser.step()
             if step % self.validate_every == 0 and watch.is_done(neuron, drawn.seen, step, plateau):
