@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from polypatch.deltas import NearestBank
 from polypatch.deltas.nearest_bank import ENTRIES
-from polypatch.deltas.nearness import NEIGHBOURS, crowding_among, sorted_in, trace
+from polypatch.deltas.nearness import NEIGHBOURS, crowding_among, sorted_in, trace, unit
 from polypatch.errors import ArtefactError, InputError
 
 D, GROUPS, LANDMARKS = 6, 2, 40
@@ -168,6 +168,19 @@ def test_few_entries_have_a_part_of_the_share_each():
     alone.drop([f"edit-{i}" for i in range(1, 100)])
     assert float(alone._buffers["thresholds"][0]) == raised[0]
     assert alone(q, torch.zeros(1, D)).abs().sum() > 0  # its own text is its own as ever
+
+
+def test_an_entry_that_acts_alone_acts_on_its_own_text():
+    made, _, _ = bank(entries=0)
+    q = torch.randn(2, D, generator=torch.Generator().manual_seed(9))
+    for i, alone in enumerate((True, False)):
+        made.append(f"edit-{i}", q[i], torch.ones(D), alone=alone)
+    everywhere = torch.randn(4000, D, generator=torch.Generator().manual_seed(3))
+    acts = made.activations(torch.cat([q, everywhere]))
+    assert torch.equal(acts[:2], torch.eye(2))
+    near = (made._buffers["keys"] @ unit(everywhere, made._buffers).T).T > SAME
+    assert torch.equal(acts[2:, 0] > 0, near[:, 0])
+    assert int((acts[2:, 1] > 0).sum()) > int(near[:, 1].sum())
 
 
 @pytest.mark.parametrize("name", ["keys", "homes", "map", "landmarks", "groups", "sorting", "numbers"])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from polypatch.deltas.cells import sorted_into_cells
 from polypatch.deltas.checked import require_tensors
-from polypatch.deltas.nearness import TRACE, Numbers, acting, crowding, judged, sorted_in, unit
+from polypatch.deltas.nearness import ALONE, TRACE, Numbers, acting, crowding, judged, sorted_in, unit
 from polypatch.deltas.patch_bank import chosen
 from polypatch.deltas.pieces import LookedUp
 from polypatch.deltas.published import publish, seen_together
@@ -102,11 +102,11 @@ class NearestBank(LookedUp):
         publish(rest, {**kept, **sorted_by}, [owner for i, owner in enumerate(self.owners) if i != piece])
         return rest
 
-    def append(self, owner: str, q: Tensor, value: Tensor) -> None:
-        """Add one entry for a text, owned by an edit. q: [D]; value: [d]."""
+    def append(self, owner: str, q: Tensor, value: Tensor, *, alone: bool = False) -> None:
+        """Add one entry for a text, owned by an edit; alone: it acts on that text and no other. q: [D]; value: [d]."""
         now = seen_together(self)
         read, key = q.unsqueeze(0), unit(q.unsqueeze(0), now)
-        offset = now["numbers"][0] * crowding(key, now["landmarks"])
+        offset = now["numbers"][0] * crowding(key, now["landmarks"]) + (ALONE if alone else 0.0)
         more = {"keys": key, "values": value.unsqueeze(0), "offsets": offset, "homes": sorted_in(read, now)}
         self._grow(more, [owner])
 

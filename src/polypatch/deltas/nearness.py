@@ -22,6 +22,10 @@ TWIN = 0.9995
 """A similarity of two traces above which they are of one text."""
 
 
+ALONE = 4.0
+"""More than a similarity can be over a threshold: what is taken off where nothing is to be near enough."""
+
+
 class Numbers(NamedTuple):
     """What decides whether the nearest entry acts.
 
@@ -174,7 +178,7 @@ def _threshold(scores: Tensor, share: float, rise: float = 0.0) -> Tensor:
     (Pickands 1975, https://doi.org/10.1214/aos/1176343003, with shape 0): β·rise more, β their mean excess.
     """
     if not len(scores):
-        return scores.new_tensor(4.0)
+        return scores.new_tensor(ALONE)
     last, scores = len(scores) - 1, scores.sort(descending=True).values
     most = min(int(share * len(scores) + ROUNDING), last)
     tail = min(max(most, TAIL), last)

@@ -28,12 +28,14 @@ from polypatch.editors.placed import Placed
 from polypatch.editors.values import Aim, projected
 from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.settings import Range, Settings, above, at_least, between
-from polypatch.sites import UNCHANGED, FeedForwardSite, Tail, Trainable
+from polypatch.sites import UNCHANGED, FeedForwardSite, Row, Tail, Trainable
 
 
 @dataclass(frozen=True, kw_only=True)
 class NearestPatch(Settings):
     """An entry for each text of an edit, right already or not: what is right in one language need not be in another.
+
+    Of an answer of several tokens only the first reaches other texts; the model's own knowledge of the name goes on.
 
     Draws once, so a sampler that redraws at every step is asked for its first draw only.
 
@@ -95,9 +97,10 @@ class NearestPatch(Settings):
             bank.frame(self._frame(memory))
         steps, wrong, picks = 0, 0, drawn()
         for pick in picks:
-            rows = tail.rows([lesson.rows[pick]], UNCHANGED, views=0, generator=lesson.generator)
+            row = lesson.rows[pick]
+            rows = tail.rows([row], UNCHANGED, views=0, generator=lesson.generator)
             value, more, held = self._value(rows, lesson.wanted[pick], bank.hidden_size)
-            bank.append(lesson.owner, rows.q[0], value)
+            bank.append(lesson.owner, rows.q[0], value, alone=_goes_on(row, lesson.rows))
             steps, wrong = steps + more, wrong + (not held)
         reason = f"{wrong} of {len(picks)} values not right after {self.max_steps} steps" if wrong else ""
         return Fit(max(steps, 1), drawn.seen, reason)
@@ -131,6 +134,15 @@ class NearestPatch(Settings):
         begun = (part.rows[: part.base] for part in (memory.train, memory.validation))
         kept = [trace(unit(rows, tensors)) for whole in begun for rows in torch.split(whole, CHUNK)]
         return {**tensors, **of, "kept": torch.cat(kept), "numbers": first.rows.new_tensor(numbers)}
+
+
+def _goes_on(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether a row stands behind another of the same pass: an answer's second token, say.
+
+    What stands before it was put there by the edit itself, or by anyone: "As" goes on as "Asmara" here and as "Asia"
+    there. So it says little of whether a text is about the same.
+    """
+    return any((row.tokens, row.context) == (one.tokens, one.context) and one.place < row.place for one in rows)
 
 
 def _as_it_is(z: Tensor) -> Tensor:
