@@ -364,16 +364,18 @@ def test_which_tail_is_used(tiny):
         assert type(edited.tail) is kind
         edited.unload()
     tail = FrozenTail(FeedForwardSite(model), tokenizer, max_length=20)
-    edited = attach(model, tokenizer=tokenizer, memory=MemoryTexts(), encoding=Encoding(tail=tail))
+    edited = attach(model, tokenizer=tokenizer, memory=MemoryTexts(), recipe="t-patcher", encoding=Encoding(tail=tail))
     assert edited.tail is tail
     edited.unload()
-    edited = attach(model, tokenizer=tokenizer, memory=MemoryTexts(), encoding=Encoding(tail=tail, exact=True))
+    edited = attach(
+        model, tokenizer=tokenizer, memory=MemoryTexts(), recipe="t-patcher", encoding=Encoding(tail=tail, exact=True)
+    )
     assert type(edited.tail) is FullForward
     assert edited.tail.encoder.tokens.max_length == 20
     edited.unload()
     other, _ = tiny("bert", seed=1)
     with pytest.raises(InputError, match="another model"):
-        attach(other, tokenizer=tokenizer, memory=MemoryTexts(), encoding=Encoding(tail=tail))
+        attach(other, tokenizer=tokenizer, memory=MemoryTexts(), recipe="t-patcher", encoding=Encoding(tail=tail))
 
 
 def test_folds_and_orders_keep_every_edit_once():
