@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
     arguments = parser.parse_args()
     spec = BenchSpec(model=arguments.model, data=arguments.data, languages=FACTS, cache_dir=arguments.cache)
-    run = Run(recipe="polypatch", memory_languages=FACTS, order=0, allow_contradictions=True)
+    run = Run(recipe="polypatch-linear", memory_languages=FACTS, order=0, allow_contradictions=True)
     result = measure(spec.open(), replace(run, limit=arguments.edits + arguments.probes), arguments.probes)
     Console().print_json(data=result)
     keep(result, arguments.out)

@@ -103,7 +103,7 @@ def recipes(size: Size) -> dict[str, Recipe]:
     steps = {"max_steps": size.steps, "first_validation": size.steps, "views": 0}
     return {
         "mpn-all-once": replace(trained, editor=replace(trained.editor, **steps)),  # type: ignore[type-var]
-        "polypatch": RECIPES["polypatch"],
+        "polypatch-linear": RECIPES["polypatch-linear"],
     }
 
 

@@ -35,7 +35,7 @@ ALARMS = (30, 100, 300, 1000, 3000)
 
 VARIANTS = {
     "t-patcher": Run(recipe="t-patcher"),
-    "polypatch": Run(recipe="polypatch"),
+    "polypatch-linear": Run(recipe="polypatch-linear"),
     "polypatch-linear-mapped": Run(recipe="polypatch-linear-mapped"),
     "nearest, query": Run(recipe="polypatch", reads="query"),
     "nearest, means": Run(recipe="polypatch"),
