@@ -23,7 +23,8 @@ def show_results(results: RunResults, console: Console) -> None:
     console.print(f"{legend(results.reports)}\n")
     show_agreement(results.reports, console)
     made = sum(outcome.triggered for outcome in results.outcomes)
-    line = f"{len(results.outcomes)} edits: {made} needed a change, {made - len(results.failed)} took"
+    needed = f": {made} needed a change" if made < len(results.outcomes) else " made"
+    line = f"{len(results.outcomes)} edits{needed}, {made - len(results.failed)} took"
     console.print(line + (f", {len(results.failed)} did not:" if results.failed else "."))
     for outcome in results.failed[:3]:
         console.print(f"  {shown(outcome.edit_id)}: {shown(outcome.failure)}")

@@ -171,7 +171,10 @@ def _summary(artefact: Artefact, place: Path) -> list[tuple[str, str]]:
         ("made on", str(config["base_model"]) or "an unnamed model"),
         ("edit languages", ", ".join(config["sampled_languages"])),
         ("seed", str(config["seed"])),
-        ("edits", f"{len(outcomes)}, of which {len(made)} needed a change"),
+        (
+            "edits",
+            str(len(made)) if len(made) == len(outcomes) else f"{len(outcomes)}, of which {len(made)} needed a change",
+        ),
         ("took", f"{sum(one.success for one in made)} of {len(made)}"),
         ("patches", str(len(artefact.owners)) if in_parts else "none: weights were changed"),
         ("size", f"{((place if place.exists() else aside(place)) / TENSORS).stat().st_size / 1000:,.0f} kB"),
