@@ -25,7 +25,7 @@ def growth_figure(reports: Sequence[Report]) -> Figure:
     """A panel per measure, a line per recipe, over streams of different lengths.
 
     Args:
-        reports: of recipes called ``mpn-all, 100 edits``: what is before the comma is a line's name.
+        reports: of recipes called ``mpn-all, 100 edits``: what is before the last comma is a line's name.
 
     Raises:
         InputError: all streams are equally long.
@@ -35,7 +35,7 @@ def growth_figure(reports: Sequence[Report]) -> Figure:
         raise InputError("all reports are of equally many edits: there is nothing to draw them against")
     lines: dict[str, list[tuple[int, Aggregate]]] = {}
     for row in aggregate(reports):
-        lines.setdefault(row.recipe.partition(",")[0], []).append((lengths[row.recipe], row))
+        lines.setdefault(row.recipe.rpartition(",")[0], []).append((lengths[row.recipe], row))
     figure = Figure(figsize=(3.0 * len(_PANELS) + 0.4, 3.1), layout="constrained")
     panels = zip(figure.subplots(1, len(_PANELS), squeeze=False)[0], _PANELS.items(), strict=True)
     for axes, (title, measure) in panels:
