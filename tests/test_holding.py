@@ -21,7 +21,7 @@ SAME = dataclasses.replace(FIRST, id="same")
 
 def edited_model(edits, rules=None):
     model, tokenizer = tiny_model("bert", layers=1)
-    edited = pp.attach(model, tokenizer=tokenizer, memory=MEMORY)
+    edited = pp.attach(model, tokenizer=tokenizer, recipe="polypatch-linear", memory=MEMORY)
     list(pp.edit_stream(edited, edits, rules=rules))
     return edited
 

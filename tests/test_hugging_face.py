@@ -124,7 +124,7 @@ def test_compiled_code_follows_the_edits(fresh_compiler, family, backend):
     before = logits(model, tokenizer)
     same(logits(compiled, tokenizer), before)
     # Compiled before it carries anything, and edited afterwards.
-    edited = pp.attach(model, tokenizer=tokenizer, memory=tiny_texts(10, seed=1))
+    edited = pp.attach(model, tokenizer=tokenizer, recipe="polypatch-linear", memory=tiny_texts(10, seed=1))
     snapshot, edits = edited.delta.snapshot(), tiny_edits(3)
     for part in (edits[:2], edits[2:]) if family == "bert" else (edits,):
         edit_on(edited, part)
@@ -197,7 +197,8 @@ def test_half_precision_is_near(recipe, dtype):
     edited.model.to(dtype)
     got = own_logits(edited)
     assert got.dtype == dtype
-    limit = 0.1 * float(wanted.abs().max())
+    # What acts by nearness acts by degrees: two hundredths of similarity, bfloat16's step, are two fifths of an edit.
+    limit = (0.2 if dtype == torch.bfloat16 else 0.1) * float(wanted.abs().max())
     torch.testing.assert_close(got.float(), wanted, rtol=0, atol=limit)
     with edited.disabled():
         torch.testing.assert_close(own_logits(edited).float(), before, rtol=0, atol=limit)

@@ -239,7 +239,7 @@ def test_a_real_model_is_corrected_in_every_language(shared):
     assert said == [edited.readout.answer(question.wanted) for question in asked]
     assert sum(one != other for one, other in zip(said, before, strict=True)) >= len(edits)
     assert edited.cost.known
-    with pytest.raises(InputError, match="gated"):
+    with pytest.raises(InputError, match="cannot be merged"):
         edited.merge_and_unload()
     with edited.disabled():
         assert edited.predict(texts) == before
