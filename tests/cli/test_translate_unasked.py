@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -260,3 +261,31 @@ def test_a_model_that_cannot_be_read_says_how_to_go_on(polypatch, line, hub):
     done = polypatch(*line())
     assert done.code == 2
     assert words(done.err).endswith("--translate-to none leaves the edits as they are")
+
+
+def test_translations_that_contradict_are_left_out(polypatch, line, hub, tmp_path, monkeypatch):
+    """Else a run that was fine would be refused for what nobody asked for."""
+    hub("de", "fr")
+    monkeypatch.setattr("polypatch.data.marian.Marian.__call__", lambda self, texts: [f"{self.lang} ba"] * len(texts))
+    allowed = [word for word in line() if word != "--allow-contradictions"]
+    done = polypatch(*allowed)
+    assert done.code == 0, done.err
+    said = "translations that were left out, as another edit wants another answer to the same words: de 5, fr 5"
+    assert said in words(done.err)
+    assert f"5 of 6 edits have {ALONE}" in words(done.err)
+    assert languages(tmp_path / "run")[1:] == [["en"]] * 5
+    assert load_reports(tmp_path / "run" / "report.json")[1].config[FACT] == "none"
+    ran(polypatch, line, out=tmp_path / "allowed")
+    assert languages(tmp_path / "allowed")[1:] == [["de", "en", "fr"]] * 5
+
+
+def test_a_translation_does_not_contradict_a_prompt_that_was_given(polypatch, line, hub, tmp_path, monkeypatch):
+    hub("de")
+    edits = [edit.only(["de"] if i == 0 else []) for i, edit in enumerate(tiny_edits(3, ("en", "de")))]
+    write_jsonl(
+        [replace(edit, target={"en": f"class-{min(i, 1)}"}) for i, edit in enumerate(edits)], tmp_path / "edits.jsonl"
+    )
+    given = edits[0].prompt["de"]
+    monkeypatch.setattr("polypatch.data.marian.Marian.__call__", lambda self, texts: [given.upper(), "de ba"])
+    assert polypatch(*(word for word in line() if word != "--allow-contradictions")).code == 0
+    assert sorted(languages(tmp_path / "run")) == [["de", "en"], ["de", "en"], ["en"]]
