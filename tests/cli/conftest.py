@@ -54,9 +54,10 @@ class Ran:
 
 
 @pytest.fixture
-def polypatch(capsys, monkeypatch):
-    """Run a command line in this process."""
+def polypatch(capsys, monkeypatch, tmp_path):
+    """Run a command line in this process. It finds no model in the hub's cache, whoever's machine this is."""
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
 
     def call(*argv) -> Ran:
         capsys.readouterr()

@@ -200,7 +200,11 @@ def test_the_command_lines_of_the_documents_run(
     polypatch, checkpoint, translators, english, files, tmp_path, monkeypatch
 ):
     text = (Path(__file__).resolve().parents[2] / "docs" / "recipe.md").read_text(encoding="utf-8")
-    lines = [shlex.split(line) for line in text.replace("\\\n", " ").splitlines() if "--translate-to" in line]
+    lines = [
+        shlex.split(line)
+        for line in text.replace("\\\n", " ").splitlines()
+        if line.startswith("polypatch") and "--translate-to" in line
+    ]
     assert len(lines) == 2
     monkeypatch.setattr("polypatch.cli.translating.OPUS", str(translators[0]))
     here = {"MODEL": checkpoint, "jsonl:english.jsonl": f"jsonl:{tmp_path / 'english.jsonl'}"}

@@ -65,12 +65,18 @@ class Longer:
     def __init__(self, *_, **__):
         pass
 
+    def sure(self, *_):
+        return self
+
+    def named(self, *_):
+        return self.name
+
     def __call__(self, *given):
         return self if len(given) == 2 else [f"{text} ba" for text in given[0]]
 
 
 def test_answers_are_translated_with_their_prompts(base, polypatch, tmp_path, monkeypatch):
-    for place in ("cli.translating", "data.translators"):
+    for place in ("cli.translating", "cli.unasked", "data.translators"):
         monkeypatch.setattr(f"polypatch.{place}.Models", Longer)
     how = ("--memory", base / "memory.jsonl", "--translate-to", "de", "--quiet", "--json")
     done = polypatch("fix", base / "model", *FIX[:2], *how, "--out", tmp_path / "edits").json()
@@ -88,6 +94,12 @@ def test_answers_are_translated_with_their_prompts(base, polypatch, tmp_path, mo
     config = load_reports(tmp_path / "run" / "report.json")[1].config
     counts = [config[f"machine-translated {what}"] for what in ("prompts", "answers")]
     assert counts == ["de 2 (longer)", "de 2 (longer)"]
+    unasked = [word for word in how if word not in ("--translate-to", "de")]
+    ran = polypatch(
+        "edit", base / "model", "--data", f"jsonl:{tmp_path}/english.jsonl", *unasked, "--out", tmp_path / "unasked"
+    )
+    assert ran.code == 0, ran.err
+    assert "machine-translated prompts" not in load_reports(tmp_path / "unasked" / "report.json")[1].config
     records = {record.edit.id: record.edit for record in read_artefact(tmp_path / "run" / "edits").records}
     translations = {two.id: f"{two.target['en']} ba", three.id: f"{three.target['en']} ba"}
     assert {key: edit.target["de"] for key, edit in records.items()} == {one.id: one.target["de"], **translations}

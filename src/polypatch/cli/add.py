@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from polypatch.cli.console import Bars, Stop, as_json
-from polypatch.cli.options import as_list, kept_as, pairs
+from polypatch.cli.options import AUTO, kept_as, pairs, translated_into
 from polypatch.cli.session import EditsOrModel, TranslationOptions, kept_in
 from polypatch.cli.shown import shown
 from polypatch.data.formats import load_data
 from polypatch.edits import Edit
-from polypatch.errors import StoppedError
+from polypatch.errors import InputError, StoppedError
 from polypatch.model.cost import Cost, cost_of
 from polypatch.model.one_language import known_in_one
 from polypatch.model.overlooked import overlooked
@@ -58,7 +58,9 @@ def add_as_typed(given: Mapping[str, Any]) -> str:
     """``--add`` with the options of ``polypatch edit``, by name; what is to be printed."""
     judged = {name: given[name] for name in ("retries", "keep_failed", "allow_contradictions")}
     codes = pairs(given["translator_code"], "--translator-code")
-    languages, cache = as_list(given["translate_to"]), given["translation_cache"]
+    if given["translate_to"] == AUTO:
+        raise InputError("--translate-to auto is for new runs: with --add name the languages, such as de,fr")
+    languages, cache = translated_into(given["translate_to"]), given["translation_cache"]
     with Bars(given["quiet"]) as bars:
         added = add_edits(
             EditsOrModel(given["model"], device=given["device"]),

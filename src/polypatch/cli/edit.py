@@ -33,6 +33,7 @@ from polypatch.cli.options import (
     TranslatorOption,
     as_list,
     command_line,
+    edit_languages,
     kept_as,
     require_model,
     settings,
@@ -206,13 +207,13 @@ def edit(
         say(add_as_typed(ctx.params))
         return
     out = _require_sense(ctx.params)
-    edited, measured, read = _languages(languages, eval_languages, translate_to)
+    edited, measured, read = edit_languages(languages, eval_languages, translate_to)
     require_model(model)
     claim(out, overwrite, resume)
     prepare(threads, quiet=quiet)
     from polypatch.cli.edit_watcher import EditWatcher
     from polypatch.cli.results import show_results
-    from polypatch.cli.translating import translating
+    from polypatch.cli.translating import remedy, translating
     from polypatch.runs import BenchSpec
     from polypatch.runs.record import RunRequest, record_run
 
@@ -231,8 +232,9 @@ def edit(
         command=command_line(ctx),
         resume=resume,
         overwrite=overwrite,
+        remedy=remedy(translate_to),
     )
-    translation = translating(translate_to, translator, translator_code, translation_cache, out)
+    translation = translating(ctx.params, out, measured)
     with Bars(quiet) as bars:
         translate = None if translation is None else partial(translation, bars=bars)
         results = record_run(request, EditWatcher(bars), translate)
@@ -287,14 +289,3 @@ def _require_sense(given: Mapping[str, Any]) -> Path:
     if given["no_memory"] and given["memory"] is not None:
         raise InputError("--memory and --no-memory: give one of them")
     return Path(given["out"])
-
-
-def _languages(edited: str | None, measured: str | None, made: str | None) -> tuple[tuple[str, ...], ...]:
-    """Edited, only measured, and to read: what is translated need not be in the data, except for the source."""
-    edit, only, new = as_list(edited), as_list(measured), as_list(made)
-    if both := set(edit) & set(only):
-        raise InputError(f"{', '.join(sorted(both))}: an edit language and an evaluation language at once")
-    if not edit:
-        return (), only, ()
-    edit = tuple(dict.fromkeys((*edit, *(lang for lang in new if lang not in only))))
-    return edit, only, tuple(f"{lang}?" if i and lang in new else lang for i, lang in enumerate((*edit, *only)))

@@ -12,6 +12,7 @@ import typer
 from polypatch.errors import InputError
 
 TRANSLATION = "Edits without a translation"
+AUTO, NONE = "auto", "none"
 
 Data = Annotated[
     str | None,
@@ -92,9 +93,10 @@ KeepMemory = Annotated[
 TranslateTo = Annotated[
     str | None,
     typer.Option(
-        metavar="L,L,…",
+        metavar="auto|none|L,L,…",
         help="Give edits a prompt in these languages, by translation where they have none; they are edit languages "
-        "then, unless named in --eval-languages. Needs polypatch\\[translate].",
+        "then, unless named in --eval-languages. Needs polypatch\\[translate]. Default: auto, which translates edits "
+        "with one language into those of the memory whose translators are on this machine; it downloads nothing.",
         rich_help_panel=TRANSLATION,
     ),
 ]
@@ -131,6 +133,26 @@ EvalLanguages = Annotated[str | None, typer.Option(metavar="L,L,…", help="Furt
 def as_list(value: str | None) -> tuple[str, ...]:
     """``"en,de"`` -> ``("en", "de")``, without repeats."""
     return tuple(dict.fromkeys(part.strip() for part in (value or "").split(",") if part.strip()))
+
+
+def translated_into(typed: str | None) -> tuple[str, ...]:
+    """The languages that ``--translate-to`` names: none for auto and none."""
+    return () if typed in (None, AUTO, NONE) else as_list(typed)
+
+
+def edit_languages(edited: str | None, measured: str | None, made: str | None) -> tuple[tuple[str, ...], ...]:
+    """Edited, only measured, and to read: what is translated need not be in the data, except for the source.
+
+    Raises:
+        InputError: a language that is to be both.
+    """
+    edit, only, new = as_list(edited), as_list(measured), translated_into(made)
+    if both := set(edit) & set(only):
+        raise InputError(f"{', '.join(sorted(both))}: an edit language and an evaluation language at once")
+    if not edit:
+        return (), only, ()
+    edit = tuple(dict.fromkeys((*edit, *(lang for lang in new if lang not in only))))
+    return edit, only, tuple(f"{lang}?" if i and lang in new else lang for i, lang in enumerate((*edit, *only)))
 
 
 def require_model(name: str) -> str:

@@ -1,24 +1,23 @@
-"""The work behind ``polypatch edit --translate-to``: the prompts, and answers in words, that edits lack."""
+"""The work behind ``polypatch edit --translate-to``: its options, read, and edits in the languages that it names."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from polypatch.cli.console import Bars
-from polypatch.cli.options import as_list, pairs
-from polypatch.data import EditingData
-from polypatch.data.parallel import translated
+from polypatch.cli.machine_prompts import Made, Translation, edits_of
+from polypatch.cli.options import AUTO, NONE, pairs, translated_into
+from polypatch.cli.unasked import UnaskedTranslation
+from polypatch.data.seq2seq import INSTALL, lacking
 from polypatch.data.translators import OPUS, Models
 from polypatch.edits import Edit, Lang
-from polypatch.errors import InputError, StoppedError
+from polypatch.errors import InputError
 from polypatch.runs import Run, Workbench
-from polypatch.runs.writable import writable
 
-FACT, ANSWERS, CACHE = "machine-translated prompts", "machine-translated answers", "translations.sqlite"
+CACHE = "translations.sqlite"
 
 
 @dataclass(frozen=True)
@@ -30,40 +29,14 @@ class StreamTranslation:
     translator: str
     codes: Mapping[Lang, str]
 
-    def __call__(self, bench: Workbench, run: Run, bars: Bars) -> tuple[EditingData, dict[str, str]]:
-        """The data with the prompts they lack, and what was translated, for the report.
-
-        Only edits that will be made are translated; which these are depends on all, where only those are made that the
-        model gets wrong in every language.
-
-        Raises:
-            StoppedError: Ctrl-C; all but the last batch is in the cache.
-            PolypatchError: a model that cannot be had, a language that it does not know, a disk that refuses.
-        """
-        data = bench.data
-        before = data.edits if run.wrong_in_all else bench.stream(run)
-        models, answers = Models(self.translator, codes=self.codes), bench.tail.readout.answers is None
+    def __call__(self, bench: Workbench, run: Run, bars: Bars) -> Made:
+        """The edits that will be made, in these languages; raises as `Translation.of`."""
+        before, answers = edits_of(bench, run), bench.tail.readout.answers is None
         if answers:
             given = {edit.id: edit for edit in bench.given}
             before = [self._with_prompts(edit, given) for edit in before]
-        call = partial(translated, translator=models, cache=self.cache, answers=answers, progress=bars.update)
-        try:
-            after = call(before, self.languages)
-        except KeyboardInterrupt:
-            kept = f"every finished batch is in {self.cache}" if self.cache.exists() else "nothing was translated yet"
-            raise StoppedError(f"no edit was made; {kept}; the same command goes on from there") from None
-        new, said, empty = Counter[Lang](), Counter[Lang](), Counter[Lang]()
-        for old, one in zip(before, after, strict=True):
-            new.update(one.prompt.keys() - old.prompt.keys())
-            said.update(one.target.keys() - old.target.keys())
-            empty.update(set(self.languages) - one.prompt.keys())
-        if empty:
-            bars.say(f"note: translations that came out empty and were left out: {_counted(empty)}")
-        made = {one.id: one for one in after}
-        edits = tuple(made.get(edit.id, edit) for edit in data.edits)
-        facts = {FACT: new, **({ANSWERS: said} if answers else {})}
-        told = {name: f"{_counted(counts)} ({models.name})" if counts else "none" for name, counts in facts.items()}
-        return writable(replace(data, edits=edits), bench.tail.readout), told
+        models = Models(self.translator, codes=self.codes)
+        return Translation(before, self.languages, models, models.name, self.cache, answers).of(bench, bars)
 
     def _with_prompts(self, edit: Edit, given: Mapping[str, Edit]) -> Edit:
         """With the prompts that were left out for want of an answer, in the languages that get one now."""
@@ -75,19 +48,30 @@ class StreamTranslation:
 
 
 def translating(
-    languages: str | None, translator: str | None, codes: Sequence[str] | None, cache: Path | None, run: Path
-) -> StreamTranslation | None:
-    """The options, read; None where nothing is to be translated. The cache is in the folder `run` unless named.
+    given: Mapping[str, Any], folder: Path, measured: Sequence[Lang]
+) -> StreamTranslation | UnaskedTranslation | None:
+    """The options of ``polypatch edit``, read; None where nothing is to be translated.
+
+    Args:
+        given: the options, by name.
+        folder: of the run; the cache is there unless named.
+        measured: languages that are only measured.
 
     Raises:
         InputError: a translator and nothing for it to do, or a code without its language.
     """
-    wanted = as_list(languages)
-    if not wanted and (translator or codes or cache):
-        raise InputError("a translator without --translate-to: say which languages to translate into, such as de,fr")
-    known = pairs(codes, "--translator-code")
-    return StreamTranslation(wanted, cache or run / CACHE, translator or OPUS, known) if wanted else None
+    typed, translator, cache = given["translate_to"], given["translator"], given["translation_cache"]
+    named = bool(translator or given["translator_code"] or cache)
+    how = cache or folder / CACHE, translator or OPUS, pairs(given["translator_code"], "--translator-code")
+    if typed is None or typed == AUTO:
+        return UnaskedTranslation(folder, *how, named, frozenset(measured), given["resume"])
+    languages = translated_into(typed)
+    if named and not languages:
+        raise InputError(f"--translate-to {typed or NONE} and a translator: give one of them")
+    return StreamTranslation(languages, *how) if languages else None
 
 
-def _counted(counts: Counter[Lang]) -> str:
-    return ", ".join(f"{lang} {count}" for lang, count in sorted(counts.items()))
+def remedy(typed: str | None) -> str:
+    """What a note says of edits that have one language: what to do, and what to install for it."""
+    said = "--translate-to makes parallel prompts"
+    return f"{said} ({INSTALL})" if typed in (None, AUTO) and lacking() else said

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from polypatch.data.quoting import quoted
@@ -25,9 +25,12 @@ from polypatch.errors import DataError, InputError, PolypatchError
 from polypatch.files import read_plain, strict_json
 
 EXTRA = ("sentencepiece", "sacremoses")
+INSTALL = "pip install 'polypatch[translate]'"
 MARIAN = ("marian",)
 MULTILINGUAL = ("m2m_100", "mbart", "nllb-moe")
 """Models whose first written token names the language. NLLB-200's dense checkpoints are ``m2m_100``."""
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_WORDS = (".spm", ".model", "tokenizer.json")
 _PARTS = (".json", ".spm", ".model", ".safetensors", ".bin")
 
 
@@ -58,10 +61,11 @@ class Checkpoint:
         revision: a branch, tag or commit, for hub names.
         device: ``cpu`` or ``cuda``.
         kinds: the ``model_type`` it may have.
+        local: take it from this machine, a folder or the hub's cache, whole; no hub is asked.
 
     Raises:
         InputError: the extra is not installed; there is no such device.
-        DataError: no such folder, another kind of model, or nothing that a hub can give.
+        DataError: no such folder, another kind of model, or nothing that a hub can give; with `local`, not here.
     """
 
     def __init__(
@@ -71,18 +75,24 @@ class Checkpoint:
         revision: str | None = None,
         device: str = "cpu",
         kinds: tuple[str, ...] = (*MARIAN, *MULTILINGUAL),
+        local: bool = False,
     ) -> None:
         require_extra()
         if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
             raise InputError(f"device {device!r}: not there; use cpu, or cuda where torch sees a GPU")
         self.name, self.device = name, device
-        self.kind, self.revision, self.source = _identify(name, revision, kinds)
+        self.kind, self.revision, self.source, folder = _identify(name, revision, kinds, local)
+        # Files in a folder are read without a question to a hub; a snapshot's folder is one.
+        self._from = (str(folder), None) if local else (name, self.revision)
+        if local:
+            _require_whole(folder)
 
     @functools.cached_property
     def tokenizer(self) -> Any:
         """The tokenizer; a DataError where its files cannot be read."""
         try:
-            return AutoTokenizer.from_pretrained(self.name, revision=self.revision, trust_remote_code=False)
+            place, revision = self._from
+            return AutoTokenizer.from_pretrained(place, revision=revision, trust_remote_code=False)
         except Exception as error:  # a damaged file raises whatever its parser stumbles over
             raise _unreadable(self.name, error) from error
 
@@ -90,8 +100,9 @@ class Checkpoint:
     def model(self) -> Any:
         """The weights, in float32, on the device; a DataError where their files cannot be read."""
         try:
+            place, revision = self._from
             model = AutoModelForSeq2SeqLM.from_pretrained(
-                self.name, revision=self.revision, trust_remote_code=False, weights_only=True, dtype="float32"
+                place, revision=revision, trust_remote_code=False, weights_only=True, dtype="float32"
             )
         except Exception as error:  # as above
             raise _unreadable(self.name, error) from error
@@ -132,15 +143,21 @@ class Checkpoint:
         return [str(text) for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
 
+def lacking() -> list[str]:
+    """The packages of the extra ``translate`` that are not installed."""
+    return [name for name in EXTRA if importlib.util.find_spec(name) is None]
+
+
 def require_extra() -> None:
     """Raise an InputError unless the packages of the extra ``translate`` are installed."""
-    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f"translation needs {' and '.join(missing)}: pip install 'polypatch[translate]'")
+    if missing := lacking():
+        raise InputError(f"translation needs {' and '.join(missing)}: {INSTALL}")
 
 
-def _identify(name: str, revision: str | None, kinds: tuple[str, ...]) -> tuple[str, str | None, str]:
-    """The kind, the exact revision (None for folders) and a name for exactly these files, without the weights."""
+def _identify(
+    name: str, revision: str | None, kinds: tuple[str, ...], local: bool
+) -> tuple[str, str | None, str, Path]:
+    """The kind, the exact revision (None for folders), a name for exactly these files, and where the config lies."""
     folder = Path(name)
     if folder.is_dir():
         config, exact = folder / "config.json", None
@@ -148,7 +165,7 @@ def _identify(name: str, revision: str | None, kinds: tuple[str, ...]) -> tuple[
         raise DataError(f"{name}: no such folder; give a translation model's folder, or a hub name")
     else:
         try:
-            config = Path(hf_hub_download(name, "config.json", revision=revision))
+            config = Path(_cached(name, revision) if local else hf_hub_download(name, "config.json", revision=revision))
         except Exception as error:
             raise _unreadable(name, error) from error
         exact = config.parent.name  # the hub's cache calls a snapshot by its commit
@@ -156,7 +173,28 @@ def _identify(name: str, revision: str | None, kinds: tuple[str, ...]) -> tuple[
     kind = found.get("model_type") if isinstance(found, dict) else None
     if kind not in kinds:
         raise DataError(f"{config}: field 'model_type': {quoted(kind)}; translation needs a {_or(kinds)} model")
-    return kind, exact, f"sha256:{_digest(folder)}" if exact is None else f"{name}@{exact}"
+    source = f"sha256:{_digest(folder)}" if exact is None else f"{name}@{exact}"
+    return kind, exact, source, config.parent
+
+
+def _cached(name: str, revision: str | None) -> str:
+    # Not hf_hub_download(local_files_only=True), which asks a server which program is at work.
+    found = try_to_load_from_cache(name, "config.json", revision=revision)
+    if not isinstance(found, str):
+        raise FileNotFoundError("it is not in the hub's cache")
+    return found
+
+
+def _require_whole(folder: Path) -> None:
+    """Raise a DataError where a part is not there, as after a download that was stopped."""
+    there = {path.name for path in folder.iterdir() if path.is_file()}
+    shards = set[str]()
+    for name in {f"{weights}.index.json" for weights in _WEIGHTS} & there:
+        index: Any = strict_json(read_plain(folder / name, True, DataError), str(folder / name), DataError)
+        shards = set(map(str, dict(index.get("weight_map") or {}).values()))
+    whole = any(name in there for name in _WEIGHTS) or (shards and shards <= there)
+    if not (whole and any(name.endswith(_WORDS) for name in there)):
+        raise DataError(f"{folder}: weights or vocabulary of the translation model are not there")
 
 
 def _or(kinds: tuple[str, ...]) -> str:

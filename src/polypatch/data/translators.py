@@ -8,7 +8,7 @@ from polypatch.data.marian import Marian
 from polypatch.data.multilingual import Multilingual
 from polypatch.data.seq2seq import MARIAN, Checkpoint, Decoding
 from polypatch.edits import Lang
-from polypatch.errors import InputError
+from polypatch.errors import InputError, PolypatchError
 
 OPUS = "Helsinki-NLP/opus-mt-{source}-{lang}"
 """The default: a Marian model for each pair of languages."""
@@ -24,6 +24,7 @@ class Models:
             ``{"fr": ">>fra<<"}`` (Marian).
         device: ``cpu`` or ``cuda``.
         decoding: how they search.
+        local: those on this machine only, in a folder or the hub's cache; no hub is asked.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class Models:
         codes: Mapping[Lang, str] | None = None,
         device: str = "cpu",
         decoding: Decoding | None = None,
+        local: bool = False,
     ) -> None:
         self.name, self.codes, self.device, self.decoding = name, dict(codes or {}), device, decoding
+        self.local = local
         self._open: dict[str, Checkpoint] = {}
         self._pairs: dict[str, tuple[Lang, Lang]] = {}
 
@@ -46,10 +49,7 @@ class Models:
                 languages that is asked for another.
             DataError: there is no such model, or it is of another kind.
         """
-        name = self.name.replace("{source}", source).replace("{lang}", lang)
-        if name not in self._open:
-            self._open[name] = Checkpoint(name, device=self.device)
-        checkpoint = self._open[name]
+        name, checkpoint = self.named(source, lang), self._checkpoint(source, lang)
         if checkpoint.kind not in MARIAN:
             return Multilingual(checkpoint, source, lang, codes=self.codes, decoding=self.decoding)
         first = self._pairs.setdefault(name, (source, lang))
@@ -59,3 +59,27 @@ class Models:
                 f"{source} to {lang}; put {{source}} and {{lang}} into the name, or name the model's code for each"
             )
         return Marian(lang, checkpoint, decoding=self.decoding, token=self.codes.get(lang))
+
+    def named(self, source: Lang, lang: Lang) -> str:
+        """The folder or hub name of the model from `source` into `lang`."""
+        return self.name.replace("{source}", source).replace("{lang}", lang)
+
+    def sure(self, source: Lang, lang: Lang) -> Marian | Multilingual | None:
+        """The translator from `source` into `lang`, for who was not asked to use it; None for any doubt.
+
+        There is one that cannot be had or read, or does not know a language. And a Marian model writes whatever
+        language it was trained to write: neither its name nor a code says that it is `lang`.
+        """
+        try:
+            checkpoint = self._checkpoint(source, lang)
+            if checkpoint.kind in MARIAN and "{lang}" not in self.name and lang not in self.codes:
+                return None
+            return self(source, lang) if checkpoint.tokenizer is not None else None
+        except PolypatchError:
+            return None
+
+    def _checkpoint(self, source: Lang, lang: Lang) -> Checkpoint:
+        name = self.named(source, lang)
+        if name not in self._open:
+            self._open[name] = Checkpoint(name, device=self.device, local=self.local)
+        return self._open[name]

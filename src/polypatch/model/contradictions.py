@@ -92,6 +92,19 @@ def require_no_contradictions(tail: Tail, edits: Sequence[Edit]) -> None:
                 raise ContradictionError(f"{pair}.{what} Leave one out, or allow contradictions.", (other, edit))
 
 
+def contradicted(tail: Tail, edits: Sequence[Edit]) -> set[tuple[str, Lang]]:
+    """The prompts, by edit and language, for which `require_no_contradictions` would refuse the edits."""
+    rows = [(edit.id, example) for edit in edits for example in edit.examples]
+    texts = [example.text for _, example in rows]
+    found = set[tuple[str, Lang]]()
+    for names in (_folded(texts), tail.readout.rows(texts)):
+        wanted: dict[object, set[str]] = {}
+        for (_, example), same in zip(rows, names, strict=True):
+            wanted.setdefault(same, set()).add(example.target)
+        found |= {(edit, one.lang) for (edit, one), same in zip(rows, names, strict=True) if len(wanted[same]) > 1}
+    return found
+
+
 def _folded(texts: Sequence[Text]) -> list[object]:
     """Texts, equal where they differ in case or Unicode form only."""
 

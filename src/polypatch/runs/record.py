@@ -50,6 +50,7 @@ class RunRequest:
         command: as it was typed.
         resume: go on where an earlier process stopped.
         overwrite: throw away what is in the folder.
+        remedy: what gives edits the prompts they lack, as a note is to say it.
     """
 
     spec: BenchSpec
@@ -63,6 +64,7 @@ class RunRequest:
     command: str = ""
     resume: bool = False
     overwrite: bool = False
+    remedy: str = "--translate-to makes parallel prompts"
 
 
 class Stopping(Protocol):
@@ -106,11 +108,11 @@ def record_run(request: RunRequest, watcher: Watcher, translate: Translate | Non
     bench = spec.open(watcher.opening)
     told = {"command": request.command, "model": spec.model}
     made_by: dict[str, str] = {}
-    if translate is not None:
-        bench.data, made_by = translate(bench, run)
     bench.data = _remembering(bench.data, request.memory, request.no_memory)
     # An English memory protects English alone, whatever the recipe.
     run = replace(run, memory_languages=run.memory_languages or tuple(bench.data.memory))
+    if translate is not None:
+        bench.data, made_by = translate(bench, run)
     if request.probe is not None:
         texts = read_memory(request.probe, bench.data.edits[0].source)
         bench.probes = [text for row in texts.values() for text in row]
@@ -123,7 +125,7 @@ def record_run(request: RunRequest, watcher: Watcher, translate: Translate | Non
     if request.no_memory:
         _require_none_needed(run)
         watcher.say("note: no memory, so nothing keeps other answers as they are")
-    _tell(bench, run, stream, watcher)
+    _tell(bench, run, stream, watcher, request.remedy)
     identity = Identity({**made_by, **bench.identity(run, parts)})
     with _giving_up(folder), Journal(folder, identity, resume=request.resume, overwrite=request.overwrite) as journal:
         if request.resume:
@@ -183,10 +185,10 @@ def _require_none_needed(run: Run) -> None:
         )
 
 
-def _tell(bench: Workbench, run: Run, stream: Sequence[Edit], watcher: Watcher) -> None:
+def _tell(bench: Workbench, run: Run, stream: Sequence[Edit], watcher: Watcher, remedy: str) -> None:
     """What a careful user would want to know of the edits before they are made."""
     if said := known_in_one(run.built(), [edit.only(run.languages) for edit in stream]):
-        watcher.say(f"note: {said}; --translate-to makes parallel prompts")
+        watcher.say(f"note: {said}; {remedy}")
     for said in cut_texts(bench.tail.readout, stream):
         watcher.say(f"note: {said}")
     _name_contradictions(bench, run, stream, watcher)

@@ -1,0 +1,167 @@
+"""``--translate-to auto``: what the translators on this machine can do; on --resume, what the first command did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from polypatch.cli.console import Bars
+from polypatch.cli.machine_prompts import Made, Translation, edits_of
+from polypatch.data.parallel import LanguagePair
+from polypatch.data.translate import Translator
+from polypatch.data.translators import Models
+from polypatch.edits import Edit, Lang
+from polypatch.errors import DataError, InputError, JournalError
+from polypatch.model.one_language import known_in_one
+from polypatch.runs import Run, Workbench
+from polypatch.store.journal import read_journal
+
+UNASKED = "translated unasked"
+"""By which translators a run was begun; one that is resumed goes on with these and no others."""
+
+
+@dataclass(frozen=True)
+class UnaskedTranslation:
+    """``--translate-to auto``: edits with a prompt in one language only, by the translators on this machine.
+
+    A language model's edits stay as they are, because nobody would have read their translated answers. So do edits
+    whose languages are named: others are not wanted.
+
+    Attributes:
+        folder: of the run.
+        cache: as for `StreamTranslation`.
+        translator, codes: as there; `named` if any of these was given.
+        measured: languages that are only measured.
+        resume: go on with the run in the folder, by the translators that it was begun with.
+    """
+
+    folder: Path
+    cache: Path
+    translator: str
+    codes: Mapping[Lang, str]
+    named: bool
+    measured: frozenset[Lang]
+    resume: bool
+
+    def __call__(self, bench: Workbench, run: Run, bars: Bars) -> Made:
+        """The edits in those languages of the memory; nothing is downloaded. Raises as `Translation.of`.
+
+        Raises:
+            InputError: a translator was named, and there is nothing for it to do.
+        """
+        edits, others = self._alone(bench, run)
+        memory = [lang for lang in run.memory_languages if lang in bench.data.memory and lang not in self.measured]
+        wanted = [lang for lang in memory if _pairs(edits, lang)]
+        if self.named and not wanted:
+            raise InputError(
+                "a translator, and nothing for it to do: --translate-to auto translates a classifier's edits that have "
+                "one language into the others of the memory; say which languages to translate into, such as de,fr"
+            )
+        begun = _begun(self.folder) if self.resume else None
+        found = {lang: one for lang in wanted if (one := self._translators(edits, lang, begun))}
+        if not found:
+            return bench.data, {}
+        bars.say(f"note: {self._said(edits, wanted, found, begun is not None)}")
+        by = {pair: one for row in found.values() for pair, one in row.items()}
+        work = Translation(edits, tuple(found), lambda *pair: by[pair], self.translator, self.cache)
+        work = replace(work, beside=None if run.allow_contradictions else others)
+        try:
+            data, told = work.of(bench, bars)
+        except DataError as error:
+            how = "" if begun is not None else "; --translate-to none leaves the edits as they are"
+            raise DataError(f"{error}{how}") from error
+        return data, {**told, UNASKED: _written(by)}
+
+    def _alone(self, bench: Workbench, run: Run) -> tuple[list[Edit], list[Edit]]:
+        """The edits that a note says to have one language, and the others."""
+        if run.languages or bench.tail.readout.answers is None:
+            return [], []
+        edits = edits_of(bench, run)
+        used = {edit.id: edit.only(set(edit.languages) - self.measured) for edit in edits}
+        if not known_in_one(run.built(), list(used.values())):
+            return [], []
+        alone = [edit for edit in edits if len(used[edit.id].languages) == 1]
+        return alone, [edit for edit in edits if len(used[edit.id].languages) > 1]
+
+    @cached_property
+    def _models(self) -> Models:
+        return Models(self.translator, codes=self.codes, local=True)
+
+    def _translators(
+        self, edits: Sequence[Edit], lang: Lang, begun: Mapping[LanguagePair, str] | None
+    ) -> dict[LanguagePair, Translator]:
+        """Those into a language from every source; empty where one is not to be had."""
+        found: dict[LanguagePair, Translator] = {}
+        for pair in _pairs(edits, lang):
+            if begun is not None and pair not in begun:
+                return {}
+            here = self._models.sure(*pair)
+            if begun is not None and (here is None or here.fingerprint != begun[pair]):
+                found[pair] = Remembered(begun[pair], self.cache)
+            elif here is not None:
+                found[pair] = here
+            else:
+                return {}
+        return found
+
+    def _said(
+        self,
+        edits: Sequence[Edit],
+        wanted: Sequence[Lang],
+        found: Mapping[Lang, Mapping[LanguagePair, Translator]],
+        resumed: bool,
+    ) -> str:
+        """What is done, by what, how it is left, and what would do more."""
+        number = f"{len(edits)} edits that have" if len(edits) > 1 else "the edit, which has"
+        into = ", ".join(
+            f"{lang} (by {' and '.join(self._models.named(*pair) for pair in row)})" for lang, row in found.items()
+        )
+        said = f"{number} a prompt in one language only: translated into {into}; --translate-to none leaves it"
+        if (missing := [lang for lang in wanted if lang not in found]) and not resumed:
+            more = f"--translate-to {','.join(wanted)} downloads what the hub has"
+            said += f". No translator on this machine for {', '.join(missing)}: {more}"
+        return said
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A translator that is not here any more, or is another now: what it translated is in the cache."""
+
+    fingerprint: str
+    cache: Path
+
+    def __call__(self, sentences: list[str]) -> list[str]:
+        """Translate nothing.
+
+        Raises:
+            DataError: always; only what the cache does not hold is asked for.
+        """
+        raise DataError(
+            f"{self.cache}: {len(sentences)} translations by {self.fingerprint} are not there, and this translator is "
+            "not on this machine; start the run anew with --overwrite"
+        )
+
+
+def _pairs(edits: Sequence[Edit], lang: Lang) -> list[LanguagePair]:
+    """What translates the edits into a language."""
+    return [(source, lang) for source in dict.fromkeys(edit.source for edit in edits) if source != lang]
+
+
+def _written(by: Mapping[LanguagePair, Translator]) -> str:
+    return "; ".join(f"{source} to {lang} by {one.fingerprint}" for (source, lang), one in by.items())
+
+
+def _begun(folder: Path) -> dict[LanguagePair, str] | None:
+    """By which translators a run was begun; None where it was not."""
+    try:
+        facts, _ = read_journal(folder, tensors=False)
+    except JournalError:  # said when the journal is opened, if it is damage
+        return None
+    found: dict[LanguagePair, str] = {}
+    for row in filter(None, facts.get(UNASKED, "").split("; ")):
+        pair, _, fingerprint = row.partition(" by ")
+        source, _, lang = pair.partition(" to ")
+        found[source, lang] = fingerprint
+    return found
