@@ -143,15 +143,16 @@ def judged(now: Mapping[str, Tensor], since: int = 0) -> dict[str, Tensor]:
     for start in range(since, len(now["keys"]), AT_ONCE):
         keys, offsets = (now[name][start : start + AT_ONCE] for name in ("keys", "offsets"))
         similar = (wide @ keys.double().T).to(landmarks)
-        closest, entry = similar.max(1)
         cells.append(cells_of(similar))
+        closest, entry = similar.masked_fill(offsets > ALONE / 2, -1.0).max(1)  # of those that act on others
         nearer = closest > near
         near = torch.where(nearer, closest, near)
         score = torch.where(nearer, closest - offsets[entry] - weight * now["crowding"], score)
     at_home = torch.bincount(now["homes"], minlength=len(now["bias"])).double()
     shares, rise = _shares(now, at_home).tolist(), _rise(now, at_home)
     thresholds = [_threshold(score[now["groups"] == group], share, rise) for group, share in enumerate(shares)]
-    seen = {"near": near, "score": score, "thresholds": torch.stack(thresholds), "cells": torch.cat(cells)}
+    seen = {"near": near, "score": score, "cells": torch.cat(cells)}
+    seen["thresholds"] = _no_lower_at_home(torch.stack(thresholds), at_home)
     return {**now, **seen, **sorted_into_cells(seen["cells"], len(landmarks), now if since else {})}
 
 
@@ -160,6 +161,17 @@ def _shares(now: Mapping[str, Tensor], at_home: Tensor) -> Tensor:
     share, home = now["numbers"][1:3].double().unbind()
     shares: Tensor = share * (1 - (1 - home) * at_home / at_home.max().clamp(min=1))
     return shares
+
+
+def _no_lower_at_home(thresholds: Tensor, at_home: Tensor) -> Tensor:
+    """The thresholds [g], no lower in a group that the entries' texts are of than the mean over such groups.
+
+    There no translation has to be reached, and a low one says that the group's landmarks are few or about other things.
+    """
+    home = at_home >= at_home.max().clamp(min=1) / 2
+    if not bool(home.any()):
+        return thresholds
+    return torch.where(home, thresholds.clamp(min=thresholds[home].mean()), thresholds)
 
 
 def _rise(now: Mapping[str, Tensor], at_home: Tensor) -> float:
