@@ -12,6 +12,8 @@ from polypatch.cli import main
 from polypatch.data import write_jsonl
 from polypatch.edited_model import EditedModel
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
+from xfever.tiny_marian import tiny_marian
+from xfever.tiny_nllb import tiny_nllb
 
 FAST = (
     "--recipe",
@@ -117,6 +119,16 @@ def reweighted(checkpoint, files, tmp_path_factory) -> Path:
         main(["edit", str(checkpoint), "--data", f"jsonl:{files / 'edits.jsonl'}", "--out", str(out), *how, "--quiet"])
     assert left.value.code == 0
     return out
+
+
+@pytest.fixture(scope="module")
+def translators(tmp_path_factory) -> Path:
+    """A folder of tiny translation models: en-de and en-fr of Marian, and nllb."""
+    place = tmp_path_factory.mktemp("translators")
+    for seed, lang in enumerate(("de", "fr")):
+        tiny_marian(place / f"en-{lang}", lang, seed=seed)
+    tiny_nllb(place / "nllb")
+    return place
 
 
 class PowerCut(BaseException):

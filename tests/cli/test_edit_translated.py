@@ -14,8 +14,6 @@ from polypatch.evaluation import load_reports
 from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_edits
 from stopping import signalled, stopped
-from xfever.tiny_marian import tiny_marian
-from xfever.tiny_nllb import tiny_nllb
 
 from .conftest import FAST, PowerCut
 
@@ -23,12 +21,9 @@ FACT = "machine-translated prompts"
 
 
 @pytest.fixture(scope="module")
-def translators(tmp_path_factory):
+def templates(translators):
     """A template of Marian folders, and an NLLB folder."""
-    place = tmp_path_factory.mktemp("translators")
-    for seed, lang in enumerate(("de", "fr")):
-        tiny_marian(place / f"en-{lang}", lang, seed=seed)
-    return place / "{source}-{lang}", tiny_nllb(place / "nllb")
+    return translators / "{source}-{lang}", translators / "nllb"
 
 
 @pytest.fixture
@@ -40,10 +35,10 @@ def english(tmp_path):
 
 
 @pytest.fixture
-def line(checkpoint, translators, english, tmp_path):
+def line(checkpoint, templates, english, tmp_path):
     """A command line; contradictions are allowed, because random models write one sentence for several."""
 
-    def made(*more, out=tmp_path / "run", translator=translators[0], to="de,fr"):
+    def made(*more, out=tmp_path / "run", translator=templates[0], to="de,fr"):
         data = ("--data", f"jsonl:{tmp_path / 'english.jsonl'}")
         named = ("--translator", translator) if translator else ()
         return (
@@ -94,8 +89,8 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("kind", ["marian", "nllb"])
-def test_edits_are_made_with_the_prompts_that_were_translated(polypatch, line, translators, english, kind, tmp_path):
-    ran = polypatch(*line("--json", translator=translators[kind == "nllb"]))
+def test_edits_are_made_with_the_prompts_that_were_translated(polypatch, line, templates, english, kind, tmp_path):
+    ran = polypatch(*line("--json", translator=templates[kind == "nllb"]))
     assert ran.code == 0, ran.err
     assert set(ran.json()[1]["clg"]) == {"de", "fr"}
     made = prompts(tmp_path / "run")
@@ -166,30 +161,30 @@ def test_a_resumed_run_has_the_same_prompts_and_ends_alike(polypatch, line, call
     same(tmp_path / "run", tmp_path / "whole")
 
 
-def test_another_translator_is_another_run(polypatch, line, translators):
+def test_another_translator_is_another_run(polypatch, line, templates):
     assert polypatch(*line()).code == 0
-    ran = polypatch(*line("--resume", translator=translators[1]))
+    ran = polypatch(*line("--resume", translator=templates[1]))
     assert ran.code == 2
     # Long values are cut, and how long these are depends on where the test runs.
     assert f"belongs to another run: {FACT} was de 5, fr 6 (" in ran.err.splitlines()[-1]
 
 
-def test_errors_are_one_line_and_leave_nothing(polypatch, line, translators, checkpoint, files, tmp_path, monkeypatch):
+def test_errors_are_one_line_and_leave_nothing(polypatch, line, templates, checkpoint, files, tmp_path, monkeypatch):
     def refused(*more, **options):
         return polypatch(*line(*more, **options)).refused()
 
     assert "no such folder" in refused(translator=tmp_path / "none" / "{lang}")
     assert "'bert'; translation needs" in refused(translator=checkpoint)
-    assert "knows no language 'sw'; name its code" in refused(to="sw", translator=translators[1])
+    assert "knows no language 'sw'; name its code" in refused(to="sw", translator=templates[1])
     assert "'German' is not a lower-case ISO 639" in refused(to="German")
-    assert "knows no language 'xx'" in refused("--translator-code", "de=xx", translator=translators[1])
+    assert "knows no language 'xx'" in refused("--translator-code", "de=xx", translator=templates[1])
     assert "--translator-code 'de': expected NAME=VALUE" in refused("--translator-code", "de")
     assert "put {source} and {lang} into the name" in refused(
-        translator=str(translators[0]).format(source="en", lang="de")
+        translator=str(templates[0]).format(source="en", lang="de")
     )
     without = [word for word in line() if word not in ("--translate-to", "de,fr")]
     assert "--translate-to" in polypatch(*without).refused()
-    alone = [word for word in without if word not in ("--translator", translators[0])]
+    alone = [word for word in without if word not in ("--translator", templates[0])]
     assert "--translate-to" in polypatch(*alone, "--translation-cache", tmp_path / "mine.sqlite").refused()
     monkeypatch.setattr("polypatch.data.seq2seq.EXTRA", ("no_such_package",))
     assert "pip install 'polypatch[translate]'" in refused()
@@ -197,7 +192,7 @@ def test_errors_are_one_line_and_leave_nothing(polypatch, line, translators, che
 
 
 def test_the_command_lines_of_the_documents_run(
-    polypatch, checkpoint, translators, english, files, tmp_path, monkeypatch
+    polypatch, checkpoint, templates, english, files, tmp_path, monkeypatch
 ):
     text = (Path(__file__).resolve().parents[2] / "docs" / "recipe.md").read_text(encoding="utf-8")
     lines = [
@@ -206,10 +201,10 @@ def test_the_command_lines_of_the_documents_run(
         if line.startswith("polypatch") and "--translate-to" in line
     ]
     assert len(lines) == 2
-    monkeypatch.setattr("polypatch.cli.translating.OPUS", str(translators[0]))
+    monkeypatch.setattr("polypatch.cli.translating.OPUS", str(templates[0]))
     here = {"MODEL": checkpoint, "jsonl:english.jsonl": f"jsonl:{tmp_path / 'english.jsonl'}"}
     here["texts.jsonl"] = files / "memory.jsonl"
-    here["facebook/nllb-200-distilled-600M"] = translators[1]
+    here["facebook/nllb-200-distilled-600M"] = templates[1]
     for i, (program, *words) in enumerate(lines):
         assert program == "polypatch"
         ran = polypatch(*(here.get(word, word) for word in words[:-1]), tmp_path / str(i), "--allow-contradictions")

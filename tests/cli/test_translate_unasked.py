@@ -12,8 +12,6 @@ from polypatch.evaluation import load_reports
 from polypatch.store.artefact import read_artefact
 from polypatch.store.journal import read_journal
 from polypatch.testing import tiny_edits, tiny_texts
-from xfever.tiny_marian import tiny_marian
-from xfever.tiny_nllb import tiny_nllb
 
 from .conftest import FAST, PowerCut
 
@@ -22,17 +20,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ALONE = "a prompt in one language only"
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    place = tmp_path_factory.mktemp("translators")
-    for seed, lang in enumerate(("de", "fr")):
-        tiny_marian(place / f"en-{lang}", lang, seed=seed)
-    tiny_nllb(place / "nllb")
-    return place
-
-
 @pytest.fixture
-def hub(models, monkeypatch, tmp_path):
+def hub(translators, monkeypatch, tmp_path):
     """Puts models of these languages into the hub's cache as a download does; returns their folders."""
     cache = tmp_path / "hub"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
@@ -41,7 +30,7 @@ def hub(models, monkeypatch, tmp_path):
         for lang in langs:
             repo = cache / f"models--Helsinki-NLP--opus-mt-en-{lang}"
             shutil.rmtree(repo, ignore_errors=True)
-            shutil.copytree(models / f"en-{like or lang}", repo / "snapshots" / commit)
+            shutil.copytree(translators / f"en-{like or lang}", repo / "snapshots" / commit)
             (repo / "refs").mkdir()
             (repo / "refs" / "main").write_text(commit, encoding="utf-8")
         return [cache / f"models--Helsinki-NLP--opus-mt-en-{lang}" / "snapshots" / commit for lang in langs]
@@ -227,20 +216,20 @@ def test_texts_that_are_gone_with_their_translator_are_an_error(polypatch, line,
     assert "start the run anew with --overwrite" in words(done.err)
 
 
-def test_a_translator_that_is_named(polypatch, line, models, tmp_path):
-    said = ran(polypatch, line, "--translator", models / "nllb")
-    assert f"translated into de (by {models / 'nllb'}), fr (by {models / 'nllb'})" in said
+def test_a_translator_that_is_named(polypatch, line, translators, tmp_path):
+    said = ran(polypatch, line, "--translator", translators / "nllb")
+    assert f"translated into de (by {translators / 'nllb'}), fr (by {translators / 'nllb'})" in said
     # Which language a Marian model writes is not known, unless its name or a code says so.
-    one = ran(polypatch, line, "--translator", models / "en-de", out=tmp_path / "one")
+    one = ran(polypatch, line, "--translator", translators / "en-de", out=tmp_path / "one")
     assert "translated into" not in one
-    template = ("--translate-to", "auto", "--translator", models / "{source}-{lang}")
+    template = ("--translate-to", "auto", "--translator", translators / "{source}-{lang}")
     ran(polypatch, line, *template, out=tmp_path / "template")
     assert languages(tmp_path / "template")[1:] == [["de", "en", "fr"]] * 5
 
 
-def test_options_that_contradict_each_other_are_refused(polypatch, line, hub, models, tmp_path):
+def test_options_that_contradict_each_other_are_refused(polypatch, line, hub, translators, tmp_path):
     def refused(*more, **options):
-        return polypatch(*line("--translator", models / "nllb", *more, **options)).refused()
+        return polypatch(*line("--translator", translators / "nllb", *more, **options)).refused()
 
     assert "--translate-to none and a translator" in refused("--translate-to", "none")
     assert "nothing for it to do" in refused(memory=("--no-memory",))
