@@ -29,9 +29,11 @@ class NearestBank(LookedUp):
     Crowding is the mean similarity to the `NEIGHBOURS` nearest landmarks, which are texts of the memory: a place where
     many texts are similar says little. g is the group of landmarks (a language, where the caller has languages) that u
     belongs to. τ_g is such that of the group's landmarks no larger share is nearer to an entry: `Numbers.share`, or
-    less in a group that the entries' own texts are of, which need not be reached from another. With more entries τ_g
-    rises. A text that is all but an entry's own gets a = 1. One of the memory, a trace of each being kept, stays as it
-    is; so does one that is all but a landmark, and nearer to that than to any entry.
+    less in a group that the entries' own texts are of, which need not be reached from another; there τ_g is no lower
+    than the mean of such groups. Fewer than `Numbers.crowd` entries have a part of the share. With more entries τ_g
+    rises. An entry may be made to act on its own text alone. Many entries are looked up by `polypatch.deltas.cells`.
+    A text that is all but an entry's own gets a = 1. One of the memory, a trace of each being kept, stays as it is; so
+    does one that is all but a landmark, and nearer to that than to any entry.
 
     Attributes:
         keys: [n, r], of unit length; q is longer than d where more than the feed-forward layer's input is read.

@@ -79,9 +79,8 @@ def require_no_contradictions(tail: Tail, edits: Sequence[Edit]) -> None:
     """
     rows = [(edit.id, example) for edit in edits for example in edit.examples]
     texts = [example.text for _, example in rows]
-    for name, how in (
-        (_folded(texts), "but for case or Unicode form"),
-        (tail.readout.rows(texts), "to the model's tokenizer"),
+    for name, how in zip(
+        _names(tail, texts), ("but for case or Unicode form", "to the model's tokenizer"), strict=True
     ):
         seen: dict[object, tuple[str, Example]] = {}
         for (edit, example), same in zip(rows, name, strict=True):
@@ -97,12 +96,17 @@ def contradicted(tail: Tail, edits: Sequence[Edit]) -> set[tuple[str, Lang]]:
     rows = [(edit.id, example) for edit in edits for example in edit.examples]
     texts = [example.text for _, example in rows]
     found = set[tuple[str, Lang]]()
-    for names in (_folded(texts), tail.readout.rows(texts)):
+    for names in _names(tail, texts):
         wanted: dict[object, set[str]] = {}
         for (_, example), same in zip(rows, names, strict=True):
             wanted.setdefault(same, set()).add(example.target)
         found |= {(edit, one.lang) for (edit, one), same in zip(rows, names, strict=True) if len(wanted[same]) > 1}
     return found
+
+
+def _names(tail: Tail, texts: Sequence[Text]) -> tuple[Sequence[object], Sequence[object]]:
+    """What texts are one input by: without case and Unicode form, and to the model's tokenizer."""
+    return _folded(texts), tail.readout.rows(texts)
 
 
 def _folded(texts: Sequence[Text]) -> list[object]:

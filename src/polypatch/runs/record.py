@@ -104,7 +104,7 @@ def record_run(request: RunRequest, watcher: Watcher, translate: Translate | Non
         PolypatchError: whatever is wrong with the input, before the first edit; or a disk that refuses, later.
     """
     spec, run, folder = request.spec, request.run, request.folder
-    _check(run, spec)
+    _check(run, spec, request.no_memory)
     bench = spec.open(watcher.opening)
     told = {"command": request.command, "model": spec.model}
     made_by: dict[str, str] = {}
@@ -123,7 +123,6 @@ def record_run(request: RunRequest, watcher: Watcher, translate: Translate | Non
     source = DataSource(absolute(spec.data), spec.languages, spec.sizes, spec.seed, absolute(spec.parallel))
     parts = folds(stream, run.folds, run.seed) if run.folds > 1 else [stream]
     if request.no_memory:
-        _require_none_needed(run)
         watcher.say("note: no memory, so nothing keeps other answers as they are")
     _tell(bench, run, stream, watcher, request.remedy)
     identity = Identity({**made_by, **bench.identity(run, parts)})
@@ -175,14 +174,6 @@ def _giving_up(folder: Path) -> Iterator[None]:
             f"no report was written; the edits made so far are in the journal of {folder}, and the same command with "
             "--resume goes on"
         ) from None
-
-
-def _require_none_needed(run: Run) -> None:
-    if measures(run.built().editor):
-        raise InputError(
-            f"--no-memory: {run.recipe} measures by the memory what is near; give texts by --memory FILE, or take "
-            "--recipe polypatch-linear"
-        )
 
 
 def _tell(bench: Workbench, run: Run, stream: Sequence[Edit], watcher: Watcher, remedy: str) -> None:
@@ -254,7 +245,7 @@ class _Fold:
             edited.save_pretrained(self.where, report=report, memory=self.request.keep_memory)
 
 
-def _check(run: Run, spec: BenchSpec) -> None:
+def _check(run: Run, spec: BenchSpec, no_memory: bool) -> None:
     """Recipe and settings, before anything is loaded."""
     try:
         recipe = run.built()
@@ -262,6 +253,11 @@ def _check(run: Run, spec: BenchSpec) -> None:
             with_mapped(recipe, {})  # one that has no use for it is an error now
     except (ValueError, TypeError) as error:  # an editor refuses a value
         raise InputError(str(error)) from error
+    if no_memory and measures(recipe.editor):
+        raise InputError(
+            f"--no-memory: {run.recipe} measures by the memory what is near; give texts by --memory FILE, or take "
+            "--recipe polypatch-linear"
+        )
 
 
 def _settled(run: Run, data: EditingData, measured: Sequence[Lang]) -> Run:
