@@ -13,7 +13,7 @@ from polypatch.testing import tiny_edits
 def edit(polypatch, checkpoint, files, tmp_path):
     def refused(*more, model=checkpoint, data=f"jsonl:{files / 'edits.jsonl'}"):
         given = () if data is None else ("--data", data)
-        given += () if "--memory" in more else ("--no-memory",)
+        given += () if "--memory" in more else ("--no-memory", "--recipe", "polypatch-linear")  # the default needs one
         message = polypatch("edit", model, *given, "--out", tmp_path / "deep" / "run", "--quiet", *more).refused()
         assert not (tmp_path / "deep").exists()  # a mistake leaves nothing behind
         return message
