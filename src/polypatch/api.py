@@ -31,6 +31,7 @@ from polypatch.sites.readouts.readout import CLASSES
 from polypatch.store.folder import aside
 from polypatch.store.load import on_hub
 from polypatch.store.places import find_edits, session_journal
+from polypatch.store.same_model import SENTENCE_ENCODER
 from polypatch.world import world_named
 
 NOT_SAID: Any = object()
@@ -213,11 +214,13 @@ def shuffled(edits: Sequence[Edit], seed: int) -> list[Edit]:
 def _settings(recipe: Recipe, tail: FrozenTail | FullForward) -> dict[str, Any]:
     """What is written beside saved edits of how they are made; of the readout only where it is not the classes.
 
-    `polypatch.store.load.readout_in` reads that back, and its `require_marks` compares the marks.
+    `polypatch.store.load.readout_in` reads that back, `require_marks` and `require_sentence_encoder` compare the rest.
     """
     own = tail.readout
     asked = {} if own.kind == CLASSES else {"readout": own.kind, **own.settings, "marks": dict(own.marks)}
-    return {"recipe": recipe_to_plain(recipe), "exact": isinstance(tail, FullForward), **asked}
+    sentences = tail.site.sentences
+    read = {} if sentences is None else {SENTENCE_ENCODER: sentences.fingerprint}
+    return {"recipe": recipe_to_plain(recipe), "exact": isinstance(tail, FullForward), **asked, **read}
 
 
 def _kept(memory: Given | None) -> Kept:

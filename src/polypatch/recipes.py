@@ -31,7 +31,8 @@ class Recipe:
         paper: where the combination was published.
         layer: the number of the layer that is edited, from 0, or from the end where it is negative; None for the last.
         reads: what its patches see of a text: ``"query"``, the feed-forward layer's input; ``"means"``, what enters
-            some layers too, over all tokens; or the numbers of those (`polypatch.sites.reads`).
+            some layers too, over all tokens; the numbers of those; or ``"encoder:NAME"``, a sentence encoder's vector
+            of it, NAME being a folder or a hub name (`polypatch.sites.reads`).
     """
 
     editor: Editor

@@ -115,7 +115,12 @@ def edit(
     ] = None,
     reads: Annotated[
         str | None,
-        typer.Option(metavar="WHAT", help="What patches see: query, means, or layers, as 0,4,8.", rich_help_panel=HOW),
+        typer.Option(
+            metavar="WHAT",
+            help="What patches see: query, means, layers, as 0,4,8, or encoder:NAME, a sentence encoder in a folder or "
+            "on the hub, as encoder:sentence-transformers/LaBSE.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     retries: Annotated[
         int,

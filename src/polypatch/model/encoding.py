@@ -14,6 +14,7 @@ from polypatch.errors import InputError
 from polypatch.settings import Settings, at_least
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.discovery.discover import anatomy_of
+from polypatch.sites.encoding.sentences import sentences_of
 from polypatch.sites.network.checkpoint import require_tokenizer
 from polypatch.sites.readouts.prompts import MOST
 from polypatch.sites.readouts.readout import ReadoutSettings
@@ -65,7 +66,8 @@ class Encoding(Settings):
             raise InputError(f"model is {str(model)!r}: load it, by polypatch.open, or polypatch.load_checkpoint")
         exact = exact or self.exact
         if self.tail is None:
-            site = FeedForwardSite(model, layer=layer, reads=reads)
+            sentences = sentences_of(reads, tokenizer)
+            site = FeedForwardSite(model, layer=layer, reads=reads, sentences=sentences)
             require_tokenizer(type(model).__name__, tokenizer, model)
             cache_dir = Path(self.cache_dir) if self.cache_dir else None
             length, readout = self.max_length, ReadoutSettings(self.readout, self.most, self.chat)

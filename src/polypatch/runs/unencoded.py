@@ -124,6 +124,7 @@ def tail_of_same(tail: FrozenTail | FullForward, fingerprint: str) -> FrozenTail
     if isinstance(tail, FrozenTail) and tail.fingerprint == fingerprint:
         return tail
     raise InputError(
-        f"{tail.site.model.name_or_path or 'the model'}: a worker found other weights or another tokenizer than the "
-        "process that began; put the model on shared storage, or name one revision of the hub's, and do not change it"
+        f"{tail.site.model.name_or_path or 'the model'}: a worker found other weights, another tokenizer or another "
+        "sentence encoder than the process that began; put them on shared storage, or name one revision of the hub's, "
+        "and do not change them"
     )

@@ -37,8 +37,9 @@ from polypatch.runs.writable import writable
 from polypatch.samplers import SourcePlusMapped
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.encoding.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
+from polypatch.sites.encoding.sentences import sentences_of
 from polypatch.sites.readouts.readout import ReadoutSettings
-from polypatch.sites.reads import Reads
+from polypatch.sites.reads import Reads, encoder_in
 from polypatch.sites.tails.best_tail import best_tail
 
 OnOutcome = Callable[[EditOutcome, int, int], None]
@@ -88,7 +89,8 @@ class Workbench:
     def tail_at(self, layer: int | None, reads: Reads = "query") -> FrozenTail | FullForward:
         """The tail of a layer, by its number (None for the last), and of what is read there."""
         if (layer, reads) not in self._tails:
-            site = FeedForwardSite(self.model, layer=layer, reads=reads)
+            sentences = sentences_of(reads, self.tokenizer)
+            site = FeedForwardSite(self.model, layer=layer, reads=reads, sentences=sentences)
             self._tails[layer, reads] = best_tail(partial(self._frozen, site), partial(self._full, site))
         return self._tails[layer, reads]
 
@@ -184,11 +186,18 @@ class Workbench:
             "longest input": tokens.max_length,
             **self.tail.readout.settings,
             **self.tail.readout.marks,
+            **self._read_beside(run),
             **dataclasses.asdict(run),  # one by one, so that what differs is named
             "edits": _digest([[record_from_edit(edit) for edit in part] for part in parts]),
             "memory and probe texts": _digest(texts),
             "parallel text": _digest(self.parallel(run)),
         }
+
+    def _read_beside(self, run: Run) -> dict[str, Any]:
+        """The fact of the identity that says which sentence encoder a run reads; none where it reads none."""
+        recipe = run.built()
+        sentences = self.tail_at(recipe.layer, recipe.reads).site.sentences if encoder_in(recipe.reads) else None
+        return {} if sentences is None else {"sentence encoder": sentences.fingerprint}
 
     def parallel(self, run: Run) -> Mapping[Lang, Sequence[Text]] | None:
         """The parallel text that a run learns from; None where it has no use for any, or can do without.

@@ -75,10 +75,14 @@ class Beside:
         self._here = _Here()
         self._traced = _Shown()
 
+    def more(self, d: int) -> int:
+        """How many numbers are read beside a query of d."""
+        return d * (len(self.layers) + (self.pooled and bool(self.layers)))
+
     @property
-    def blocks(self) -> int:
-        """How many times as long as the query all that is read is, the query included."""
-        return 1 + len(self.layers) + (self.pooled and bool(self.layers))
+    def facts(self) -> dict[str, Any]:
+        """What it depends on beside the model; empty where the query alone is read."""
+        return {"beside": self.layers} if self.layers else {}
 
     def hooks(self) -> tuple[RemovableHandle, ...]:
         """Put the hooks on the model that are needed: none where the query alone is read."""
@@ -116,7 +120,7 @@ class Beside:
             here.states[number] = self._of(given, here.mask)
 
     def joined(self, query: Tensor | None, sequence: Tensor) -> Tensor | None:
-        """The query [n, d] and what else is read: [n, blocks · d]; None in a pass begun before the hooks came.
+        """The query [n, d] and what else is read: [n, d + more]; None in a pass begun before the hooks came.
 
         Args:
             query: of `sequence`, at the places that are read.

@@ -17,6 +17,7 @@ from polypatch.sites.discovery.anatomy import Anatomy
 from polypatch.sites.discovery.places import Places
 from polypatch.sites.discovery.trace import first_tensor, with_first
 from polypatch.sites.reads import Reads
+from polypatch.sites.sentence import Sentence, Sentences
 
 ChangeFunction = Callable[[Tensor, Tensor], Tensor]
 """Δ: (q [n, D], out = FFN(q) [n, d]) -> the changed out [n, d]; n is the texts, or all their positions.
@@ -60,10 +61,14 @@ class Hooks:
         attached: what every thread sees that asked for nothing.
     """
 
-    def __init__(self, model: nn.Module, anatomy: Anatomy, reads: Reads = "query") -> None:
+    def __init__(
+        self, model: nn.Module, anatomy: Anatomy, reads: Reads = "query", sentences: Sentences | None = None
+    ) -> None:
         self.up, self.down = model.get_submodule(anatomy.reader), model.get_submodule(anatomy.writer)
         self.places = Places(model, anatomy)
-        self.beside = Beside(model, anatomy, self.places, reads)
+        self.beside: Beside | Sentence = (
+            Beside(model, anatomy, self.places, reads) if sentences is None else Sentence(model, anatomy, sentences)
+        )
         self.attached: ChangeFunction | None = None
         self.here = Here()
         self.traced: Tensor | None = None

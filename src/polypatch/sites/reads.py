@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from pathlib import Path
+from typing import TypeAlias
 
 from polypatch.errors import InputError
 
-Reads: TypeAlias = Literal["query", "means"] | tuple[int, ...]
-"""The query alone; or what enters some layers too: `MOST` of them, evenly spread, or those of these numbers.
+Reads: TypeAlias = str | tuple[int, ...]
+"""``"query"``, the query alone. ``"means"``, what enters some layers too: `MOST` of them, evenly spread; or those of
+these numbers. ``"encoder:NAME"``, the query and the vector that a sentence encoder has of the text.
 
 What enters them is read as means over a text's tokens where the text has one answer. Where every position has its own
 it is read at the position; ``"means"`` then are the query alone, for the layers say little there of the text before.
 """
+
+ENCODER = "encoder:"
+"""What stands before the folder or the hub name of a sentence encoder."""
 
 MOST = 4
 """Layers, where none are named: the first, the edited one, and as many between."""
@@ -28,13 +33,15 @@ def layers_read(reads: Reads, edited: int, count: int) -> tuple[int, ...]:
         count: layers of the model.
 
     Raises:
-        InputError: there is no such layer, or it is above the edited one.
+        InputError: there is no such layer, or it is above the edited one; a sentence encoder, which is no layer.
     """
     if reads == "query":
         return ()
     if reads == "means":
         most = min(MOST, edited + 1)
         return tuple(dict.fromkeys(round(i * edited / max(most - 1, 1)) for i in range(most)))
+    if isinstance(reads, str):
+        raise InputError(f"reads={reads!r} needs the model's tokenizer: FeedForwardSite(…, sentences=sentences_of(…))")
     return tuple(dict.fromkeys(_numbered(number, edited, count) for number in reads))
 
 
@@ -46,15 +53,29 @@ def _numbered(number: int, edited: int, count: int) -> int:
 
 
 def reads_in(given: object) -> Reads:
-    """`reads` as it was given; numbers may be in a text, with commas between them.
+    """`reads` as it was given; numbers may be in a text, with commas between them. A folder is named by its whole path.
 
     Raises:
         InputError: it is something else.
     """
     if isinstance(given, str) and re.fullmatch(r"\s*-?\d+\s*(,\s*-?\d+\s*)*", given, re.ASCII):
         given = tuple(map(int, given.split(",")))
-    if given in ("query", "means"):
-        return given
+    if isinstance(given, str) and (given in ("query", "means") or encoder_in(given)):
+        return _placed(given)
     if isinstance(given, Sequence) and given and all(type(one) is int for one in given):
         return tuple(given)
-    raise InputError(f"reads is {given!r}: give 'query', 'means', or the numbers of layers, such as (0, 4, 8)")
+    raise InputError(
+        f"reads is {given!r}: give 'query', 'means', 'encoder:NAME' for a sentence encoder in a folder or on the hub, "
+        "or the numbers of layers, such as (0, 4, 8)"
+    )
+
+
+def encoder_in(reads: object) -> str:
+    """The folder or the hub name of the sentence encoder that is read; empty where none is."""
+    return reads.removeprefix(ENCODER).strip() if isinstance(reads, str) and reads.startswith(ENCODER) else ""
+
+
+def _placed(reads: str) -> str:
+    """From wherever it is asked for, also in another process, a folder is the same."""
+    name = encoder_in(reads)
+    return f"{ENCODER}{Path(name).resolve()}" if name and Path(name).is_dir() else reads

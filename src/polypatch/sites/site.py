@@ -35,6 +35,7 @@ from polypatch.sites.network.weights import Weights, swapped
 from polypatch.sites.reads import Reads
 from polypatch.sites.rows import Queries
 from polypatch.sites.seen import Seen
+from polypatch.sites.sentence import Sentences
 
 
 class FeedForwardSite:
@@ -45,18 +46,26 @@ class FeedForwardSite:
         layer: the number of the layer, from 0, or from the end where it is negative; None for the last.
         anatomy: where its FFN is; found by `polypatch.sites.discovery.discover` where it is not given.
         reads: what patches see of a text: its query, or what enters other layers too (`polypatch.sites.reads`).
+        sentences: the sentence encoder that `reads` names, from `polypatch.sites.encoding.sentences.sentences_of`.
 
     Raises:
         UnsupportedModelError: no FFN was found in it, it gives a text no single answer, or it keeps its numbers in half
             precision; the message says what was looked for.
-        InputError: the model carries edits already, or has no such layer, or no module that `anatomy` or `reads` name.
+        InputError: the model carries edits already, or has no such layer, or no module that `anatomy` or `reads` name;
+            it names a sentence encoder, and the model answers at every position.
     """
 
     def __init__(
-        self, model: nn.Module, *, layer: int | None = None, anatomy: Anatomy | None = None, reads: Reads = "query"
+        self,
+        model: nn.Module,
+        *,
+        layer: int | None = None,
+        anatomy: Anatomy | None = None,
+        reads: Reads = "query",
+        sentences: Sentences | None = None,
     ) -> None:
         self.model = model
-        self.kind, self.reads = require_answering(model), reads
+        self.kind, self.reads, self.sentences = require_answering(model), reads, sentences
         require_free(model)
         require_precision(model)
         self.anatomy = anatomy_of(model, layer) if anatomy is None else require_present(model, anatomy)
@@ -66,7 +75,7 @@ class FeedForwardSite:
         self._originals: dict[str, Tensor] = {}
         self._out = 0
         self.lock = SiteLock()
-        self._hooks = Hooks(model, self.anatomy, reads)
+        self._hooks = Hooks(model, self.anatomy, reads, sentences)
         self.beside = self._hooks.beside
         self._weights = Weights(model)
 
@@ -88,7 +97,7 @@ class FeedForwardSite:
     @property
     def read_size(self) -> int:
         """The length D of all that patches see of a text: d, where that is the FFN's input alone."""
-        return self.hidden_size * self.beside.blocks
+        return self.hidden_size + self.beside.more(self.hidden_size)
 
     @property
     def kept(self) -> int:

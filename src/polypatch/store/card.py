@@ -11,6 +11,7 @@ from huggingface_hub import ModelCardData
 from polypatch.edits import Text
 from polypatch.outcomes import EditRecord
 from polypatch.rendering.harmless import code, inline, one_line
+from polypatch.sites.reads import encoder_in
 
 MOST = 20
 """Edits listed in the card."""
@@ -45,6 +46,8 @@ def model_card(
         'edited = EditedModel.from_pretrained("this folder or repository")\n'
         'edited.predict("…")\nwith edited.disabled():\n    edited.predict("…")  # as before the edits\n```\n',
     ]
+    if encoder := base_name(sentence_encoder_of(config["settings"])):
+        parts.append(f"The edits read a sentence encoder as well, {code(encoder)}, which is loaded with them.\n")
     if remembered := _remembered(config.get("memory")):
         parts.append(f"{remembered}\n")
     if report:
@@ -70,6 +73,12 @@ def _remembered(memory: Mapping[str, Any] | None) -> str:
 def base_name(base_model: str) -> str:
     """A model's name for others to read: of a folder on this machine its last part."""
     return Path(base_model).name if Path(base_model).is_absolute() or Path(base_model).exists() else base_model
+
+
+def sentence_encoder_of(settings: Mapping[str, Any]) -> str:
+    """The folder or hub name of the sentence encoder that edits with these settings read; empty where there is none."""
+    recipe = settings.get("recipe")
+    return encoder_in(recipe.get("reads")) if isinstance(recipe, dict) else ""
 
 
 def _table(report: Sequence[Mapping[str, Any]]) -> str:

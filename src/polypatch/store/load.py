@@ -21,19 +21,21 @@ from polypatch.data.memory_file import MemoryFile
 from polypatch.data.source import WORLDS
 from polypatch.deltas import Delta
 from polypatch.deltas.kinds import on_site
-from polypatch.errors import ArtefactError, InputError
+from polypatch.errors import ArtefactError, DataError, InputError, UnsupportedModelError
 from polypatch.model.rules import Rules
 from polypatch.model.state import State, transaction
 from polypatch.model.stream import build_memory, learn_maps, remember_again
 from polypatch.recipes import Recipe, recipe_from_plain
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.encoding.fingerprint import configuration, tokenizer_fingerprint
+from polypatch.sites.encoding.sentences import sentences_of
 from polypatch.sites.network.device import device_named
 from polypatch.sites.readouts.prompts import MOST
 from polypatch.sites.readouts.readout import CLASSES, READOUTS, ReadoutSettings
+from polypatch.sites.reads import ENCODER, encoder_in
 from polypatch.store.artefact import CONFIG, Artefact, read_artefact
-from polypatch.store.card import base_name
-from polypatch.store.same_model import require_base, require_marks, require_template
+from polypatch.store.card import base_name, sentence_encoder_of
+from polypatch.store.same_model import require_base, require_marks, require_sentence_encoder, require_template
 from polypatch.store.write import write_artefact
 from polypatch.world import name_of_world, world_named
 
@@ -117,8 +119,9 @@ def open_artefact(
         loaded.to(device_named(device))
         model, tokenizer = model or loaded, tokenizer or its_tokenizer
     recipe = _recipe(config["settings"])
-    site = FeedForwardSite(model, layer=recipe.layer, reads=recipe.reads) if recipe else FeedForwardSite(model)
+    site = _site(folder, model, tokenizer, recipe)
     require_base(folder, site, tokenizer, config)
+    require_sentence_encoder(folder, site, config["settings"])
     delta = loaded_delta(site, artefact)
     settings, length = config["settings"], config["max_length"]
     asked = readout_in(folder, settings)
@@ -147,6 +150,27 @@ def open_artefact(
         "rules": Rules(**settings.get("rules", {"keep_failed": True}), seed=config["seed"]),
         "report": artefact.report,
     }
+
+
+def _site(
+    folder: str | Path, model: nn.Module, tokenizer: PreTrainedTokenizerBase, recipe: Recipe | None
+) -> FeedForwardSite:
+    """Where the edits are, and what they read of a text.
+
+    Raises:
+        ArtefactError: a sentence encoder that is not to be had.
+    """
+    if recipe is None:
+        return FeedForwardSite(model)
+    try:
+        sentences = sentences_of(recipe.reads, tokenizer)
+    except (DataError, UnsupportedModelError) as error:
+        name = encoder_in(recipe.reads)
+        raise ArtefactError(
+            f"{folder}: these edits read the sentence encoder {name}, and it cannot be loaded: put it there again "
+            f"({error})"
+        ) from error
+    return FeedForwardSite(model, layer=recipe.layer, reads=recipe.reads, sentences=sentences)
 
 
 def readout_in(folder: str | Path, settings: Mapping[str, Any]) -> ReadoutSettings:
@@ -178,6 +202,7 @@ def take_over(edited: State, artefact: Artefact, folder: Path) -> None:
         return
     require_base(folder, edited.site, edited.tokenizer, artefact.config)
     settings = artefact.config["settings"]
+    require_sentence_encoder(folder, edited.site, settings)
     require_marks(folder, edited.readout, settings)
     recipe = _recipe(settings)
     own = edited.recipe and edited.recipe.at(edited.site.hidden_size)
@@ -209,9 +234,11 @@ def loaded_delta(site: FeedForwardSite, artefact: Artefact) -> Delta:
 def push_artefact(artefact: Artefact, repo_id: str, *, private: bool, token: str | None) -> str:
     """Upload an artefact as a model repository; returns its address.
 
-    What is about this machine alone stays here: where the data are, and the folder of the model but for its name.
+    What is about this machine alone stays here: where the data are, and the folders of the model and of a sentence
+    encoder but for their names.
     """
     config = {**artefact.config, "data": None, "base_model": base_name(artefact.config["base_model"])}
+    config["settings"] = _for_others(config["settings"])
     artefact = replace(artefact, config=config)
     api = HfApi(token=token)
     with tempfile.TemporaryDirectory() as temporary:
@@ -223,6 +250,13 @@ def push_artefact(artefact: Artefact, repo_id: str, *, private: bool, token: str
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{repo_id}: the hub refuses the upload ({reason}); see `hf auth login`") from error
     return str(address)
+
+
+def _for_others(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings for others to read: of a sentence encoder in a folder of this machine its name."""
+    name = sentence_encoder_of(settings)
+    reads = {"recipe": {**settings["recipe"], "reads": f"{ENCODER}{base_name(name)}"}} if name else {}
+    return {**settings, **reads}
 
 
 def _find(folder: str | Path, revision: str | None) -> Artefact:

@@ -14,6 +14,8 @@ from polypatch.sites import FeedForwardSite
 from polypatch.sites.encoding.fingerprint import configuration, model_fingerprint, tokenizer_fingerprint
 from polypatch.sites.layers.two_classes import labels_of
 from polypatch.sites.readouts.readout import Readout, ReadoutSettings
+from polypatch.sites.reads import encoder_in
+from polypatch.store.card import sentence_encoder_of
 from polypatch.store.identity import different_field
 
 
@@ -71,6 +73,26 @@ def require_marks(folder: str | Path, readout: Readout, settings: Mapping[str, A
         raise ArtefactError(
             f"{folder}: the model has the weights that were edited, but answers hang on more ({field}): load the "
             "generation_config and the tokenizer of the one that was edited"
+        )
+
+
+SENTENCE_ENCODER = "sentence_encoder"
+"""The setting that has the fingerprint of the sentence encoder that edits read; its name is in the recipe."""
+
+
+def require_sentence_encoder(folder: str | Path, site: FeedForwardSite, settings: Mapping[str, Any]) -> None:
+    """Refuse another sentence encoder than the one that the edits were made with, whatever it is called.
+
+    Raises:
+        ArtefactError: it is another, or the folder does not say which it was.
+    """
+    was, name = settings.get(SENTENCE_ENCODER), sentence_encoder_of(settings) or encoder_in(site.reads)
+    now = None if site.sentences is None else site.sentences.fingerprint
+    if was != now:
+        made, here = (f"fingerprint {one[:12]}…" if isinstance(one, str) else "none" for one in (was, now))
+        raise ArtefactError(
+            f"{folder}: these edits were made with another sentence encoder ({made}) than there is here ({here}); put "
+            f"the one that they were made with at {name} again"
         )
 
 

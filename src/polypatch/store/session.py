@@ -193,7 +193,7 @@ def _same(one: Edit | None, other: Edit) -> bool:
 
 def _identity(edited: State) -> Identity:
     """What the journal of a session belongs to: the model, how it is edited, and the edits it begins with."""
-    tokens = edited.tail.encoder.tokens
+    tokens, sentences = edited.tail.encoder.tokens, edited.site.sentences
     return Identity(
         {
             "model": edited.fingerprint,
@@ -202,6 +202,7 @@ def _identity(edited: State) -> Identity:
             "longest input": tokens.max_length,
             **edited.readout.settings,
             **edited.readout.marks,
+            **({} if sentences is None else {"sentence encoder": sentences.fingerprint}),
             "recipe": None if edited.recipe is None else recipe_to_plain(edited.recipe),
             "seed": edited.rules.seed,
             "edits before": _digest(edited.records.values()),

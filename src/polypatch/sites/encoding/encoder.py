@@ -39,7 +39,7 @@ class Encoder:
     ) -> None:
         self.site = site
         about = site.kind is ModelKind.SEQ2SEQ
-        self.tokens = Tokens(tokenizer, max_length, _places(site.model), pad_of(site.model), about=about)
+        self.tokens = Tokens(tokenizer, max_length, positions_of(site.model), pad_of(site.model), about=about)
         self.settled = settled(site.model)
 
     @torch.no_grad()
@@ -190,7 +190,7 @@ class Encoder:
         return [self.site.device.index or 0] if self.site.device.type == "cuda" else []
 
 
-def _places(model: nn.Module) -> int | None:
+def positions_of(model: nn.Module) -> int | None:
     """How many positions the model has, where a table or its configuration says so.
 
     RoBERTa's positions count from the padding's number on.

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from polypatch.sites.encoding.tokens import Tokens
@@ -28,8 +29,13 @@ _SILENT = {*_NAMES, *_LABELS, *_TRAINING, *_RESULTS}
 
 def model_fingerprint(site: FeedForwardSite) -> str:
     """SHA-256 over every weight and buffer of the model, by sorted name. The same bits give the same fingerprint."""
+    return weights_fingerprint(site.model)
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """The same of any network."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(site.model.state_dict().items()):
+    for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
@@ -40,7 +46,12 @@ def configuration(site: FeedForwardSite) -> dict[str, Any]:
 
     So a field that a later version of transformers adds is no difference.
     """
-    own: Any = site.model.config
+    return configuration_of(site.model)
+
+
+def configuration_of(model: nn.Module) -> dict[str, Any]:
+    """The same of any network of transformers."""
+    own: Any = model.config
     usual = type(own)().to_dict()
     fields = {
         name: value
@@ -57,7 +68,7 @@ def encoder_fingerprint(site: FeedForwardSite, tokens: Tokens) -> str:
     # Kernels of attention differ in the last bits.
     kernels = getattr(site.model.config, "_attn_implementation", None)
     layer = [site.layer_path] if site.anatomy.top is not None else []
-    beside = [{"beside": site.beside.layers}] if site.beside.layers else []
+    beside = [site.beside.facts] if site.beside.facts else []
     about = [configuration(site), kernels, tokens.max_length, *layer, *beside]
     digest.update(json.dumps(about, sort_keys=True).encode())
     digest.update(tokenizer_fingerprint(tokens.tokenizer).encode())

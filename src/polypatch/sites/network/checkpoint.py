@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,36 +32,63 @@ def load_checkpoint(name: str | Path, *, revision: str | None = None) -> tuple[n
             classes have one name; a weight is NaN or infinite.
         UnsupportedModelError: another architecture, or no trained head.
     """
-    path = Path(name)
-    if path.exists() and not (path / "config.json").is_file():
-        raise DataError(f"{name}: no config.json in this folder; give a folder written by save_pretrained")
-    try:
+    require_folder(name)
+    with readable(name):
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
         kind = _kind(config)
         _require_known(str(name), type(config), kind)
         if kind is ModelKind.CLASSIFIER:
             _require_labels(str(name), config.id2label, config.label2id or {})
-        model, report = auto_class(kind).from_pretrained(
-            name,
-            config=config,
-            revision=revision,
-            trust_remote_code=False,
-            weights_only=True,
-            dtype="float32",
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they come back in the report, and are refused below
-        )
+        model, report = weights_of(auto_class(kind), name, config=config, revision=revision)
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+    _require_trained(str(name), report, kind)
+    require_tokenizer(str(name), tokenizer, model)
+    require_finite(str(name), model)
+    return model.eval(), tokenizer
+
+
+def require_folder(name: str | Path, within: str = "") -> None:
+    """Refuse a folder that is there and holds no checkpoint; `within` is where the network is in it."""
+    if Path(name).exists() and not (Path(name) / within / "config.json").is_file():
+        where = f"{name}/{within}" if within else name
+        raise DataError(f"{where}: no config.json in this folder; give a folder written by save_pretrained")
+
+
+@contextmanager
+def readable(name: str | Path) -> Iterator[None]:
+    """Inside the block a checkpoint is read, of a folder or a hub name.
+
+    Raises:
+        DataError: its files cannot be read, the folder is absent, or the hub has no such model.
+    """
+    try:
+        yield
     except PolypatchError:
         raise
     except Exception as error:
         # A damaged file raises whatever its parser stumbles over, KeyError and ZeroDivisionError included.
         reason = _first_words(error)
         raise DataError(f"{name}: neither a checkpoint folder nor a model the hub can give ({reason})") from error
-    _require_trained(str(name), report, kind)
-    require_tokenizer(str(name), tokenizer, model)
-    _require_finite(str(name), model)
-    return model.eval(), tokenizer
+
+
+def weights_of(auto: Any, name: str | Path, **where: Any) -> tuple[Any, dict[str, Any]]:
+    """A network in float32, and what its checkpoint lacks. No code that comes with it is run or asked about.
+
+    Args:
+        auto: a class of transformers that loads.
+        name: a folder or a hub name.
+        where: the revision, the configuration, the folder.
+    """
+    model, report = auto.from_pretrained(
+        name,
+        trust_remote_code=False,
+        weights_only=True,
+        dtype="float32",
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they come back in the report, for the caller to refuse
+        **where,
+    )
+    return model, report
 
 
 def auto_class(kind: ModelKind) -> Any:
@@ -107,7 +134,7 @@ def _require_labels(name: str, names: Mapping[int, object], ids: Mapping[str, ob
             raise DataError(f"{where}: {label!r} is class {i}, but class {ids[str(label)]} in 'label2id'; correct one")
 
 
-def _require_finite(name: str, model: nn.Module) -> None:
+def require_finite(name: str, model: nn.Module) -> None:
     """Refuse NaN and infinity: every logit after them is NaN, and every comparison with it False."""
     for key, tensor in model.state_dict().items():
         # The extremes say it in one pass and without a mask the size of the tensor: 25 times faster on a large one.
