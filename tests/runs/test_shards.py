@@ -14,6 +14,8 @@ from polypatch.errors import InputError, PolypatchError
 from polypatch.runs import Encoded, Event, Job, Processes, Run, execute, pool, unencoded
 from polypatch.runs.pool import LastOpened
 from polypatch.sites.tails import frozen_tail
+from polypatch.store.identity import Identity
+from sentence_encoders import WIDTH, sentence_encoder
 
 from .test_runs import FAST, timeless
 
@@ -83,6 +85,29 @@ def test_three_processes_give_the_files_of_one(kind, kept, three):
     assert bench.encode(RUNS[kind]).fresh == 0
     site = bench.tail.site
     assert (site.kept > site.read_size) == (kind == "language model"), "the residual is kept with the query"
+
+
+def test_what_a_sentence_encoder_reads_is_encoded_by_whoever_is_free(kept, three, tmp_path):
+    runs = [replace(MEANS, reads=f"encoder:{sentence_encoder(tmp_path / 'encoder')}")]
+    one, several = kept("classifier", "one"), kept("classifier", "several")
+    alone, bench = one.open().encode(runs), several.open()
+    todo = bench.unencoded(runs)
+    assert len(todo.shards) > 3
+    assert pool._in_shards(three, several, todo).fresh == alone.fresh
+    assert files(several) == files(one)
+    site = bench.tail_at(None, runs[0].built().reads).site
+    assert site.read_size == site.hidden_size + WIDTH
+
+
+def test_a_run_is_another_with_another_sentence_encoder(spec, tmp_path):
+    folder, found = tmp_path / "encoder", []
+    run = replace(MEANS, reads=f"encoder:{folder}")
+    for seed in (5, 5, 6):
+        sentence_encoder(folder, seed=seed)
+        found.append(Identity(spec.open().identity(run, [])))
+    assert found[0] == found[1]
+    assert found[2].difference(found[0].facts).startswith("sentence encoder was")
+    assert "sentence encoder" not in spec.open().identity(MEANS, [])
 
 
 def test_workers_find_what_they_have_encoded(spec, tmp_path):

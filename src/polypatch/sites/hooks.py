@@ -17,7 +17,7 @@ from polypatch.sites.discovery.anatomy import Anatomy
 from polypatch.sites.discovery.places import Places
 from polypatch.sites.discovery.trace import first_tensor, with_first
 from polypatch.sites.reads import Reads
-from polypatch.sites.sentence import Sentence, Sentences
+from polypatch.sites.sentence import SentenceBeside, Sentences
 
 ChangeFunction = Callable[[Tensor, Tensor], Tensor]
 """Δ: (q [n, D], out = FFN(q) [n, d]) -> the changed out [n, d]; n is the texts, or all their positions.
@@ -66,8 +66,10 @@ class Hooks:
     ) -> None:
         self.up, self.down = model.get_submodule(anatomy.reader), model.get_submodule(anatomy.writer)
         self.places = Places(model, anatomy)
-        self.beside: Beside | Sentence = (
-            Beside(model, anatomy, self.places, reads) if sentences is None else Sentence(model, anatomy, sentences)
+        self.beside: Beside | SentenceBeside = (
+            Beside(model, anatomy, self.places, reads)
+            if sentences is None
+            else SentenceBeside(model, anatomy, sentences)
         )
         self.attached: ChangeFunction | None = None
         self.here = Here()

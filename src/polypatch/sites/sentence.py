@@ -82,7 +82,7 @@ class _Here(threading.local):
         return _Here, ()
 
 
-class Sentence:
+class SentenceBeside:
     """Reads it, as passes go by.
 
     Args:
