@@ -9,6 +9,7 @@ import torch
 
 from polypatch.runs import Job, cluster, ray_connection, unencoded
 from polypatch.sites.tails import frozen_tail
+from sentence_encoders import sentence_encoder
 
 from .test_shards import MEANS, PLAIN, ROWS, RUNS, files
 
@@ -71,10 +72,10 @@ def test_workers_give_the_files_of_one_process_though_one_is_killed(
     assert len(starts) == shards + 1, "the lost shard is done again, and no other"
 
 
-def test_where_no_folder_is_shared_a_worker_encodes_nothing_whatever_is_read(spec, connection):
-    runs, said = [PLAIN, MEANS], []
+def test_where_no_folder_is_shared_a_worker_encodes_nothing_whatever_is_read(spec, connection, tmp_path):
+    runs, said = [PLAIN, MEANS, replace(MEANS, reads=f"encoder:{sentence_encoder(tmp_path.resolve())}")], []
     place = published(spec, runs, said, alone=False)
-    assert set(place.queries) == {(None, "query"), (None, "means")}
+    assert set(place.queries) == {(None, "query"), (None, "means"), (None, runs[2].reads)}
     there, here = spec.open(), spec.open()
     here.encode(runs)
     for run in runs:
