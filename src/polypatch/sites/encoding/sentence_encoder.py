@@ -102,7 +102,7 @@ class SentenceEncoder:
                 for step in self.network[1:]:
                     vectors = step(vectors)
                 found.update(zip(chosen, functional.normalize(vectors, dim=-1), strict=False))  # copies come last
-        return torch.stack([found[i] for i in range(len(rows))])
+        return torch.stack([found[i] for i in range(len(rows))]).cpu()  # wherever it is asked for next
 
     def _passes(self, rows: Sequence[Row], device: torch.device) -> Iterable[tuple[list[int], list[Row]]]:
         """(indices, the rows of one pass) pairs.
