@@ -203,7 +203,7 @@ def test_a_worker_that_encodes_is_heard(lent, spec, tmp_path, monkeypatch):
     ears = SimpleNamespace(tell=SimpleNamespace(remote=said.append))
     cluster._work(0, Job(spec, RUNS[0]), place, ears)
     assert [one.fresh for one in of(Encoded, said)] == ([] if lent else [len(set(bench.texts()))])
-    with pytest.raises(InputError, match="a worker found other weights or another tokenizer"):
+    with pytest.raises(InputError, match="a worker found other weights, another tokenizer"):
         cluster._work(0, Job(spec, RUNS[0]), place._replace(fingerprint="another"), ears)
 
 

@@ -158,7 +158,7 @@ def test_a_worker_that_finds_another_model_says_so(kept, three):
     spec = kept("classifier", "queries")
     shard = spec.open().unencoded([PLAIN]).shards[0]
     assert three.submit(pool._encode, spec, shard).result().shape == (ROWS, 32)
-    with pytest.raises(InputError, match="a worker found other weights or another tokenizer"):
+    with pytest.raises(InputError, match="a worker found other weights, another tokenizer"):
         three.submit(pool._encode, spec, shard._replace(fingerprint="another")).result()
 
 
