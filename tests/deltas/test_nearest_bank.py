@@ -191,7 +191,11 @@ def test_an_entry_that_acts_alone_acts_on_its_own_text():
     other, _, _ = bank(entries=0)
     other.append("edit-1", q[1], torch.ones(D))
     assert torch.equal(other._buffers["thresholds"], made._buffers["thresholds"])
-    other.append("edit-0", q[0], torch.ones(D), alone=True)  # of no weight in what is near enough to the other
+    # Of no weight in what is near enough to the other, nor in where the entries' texts are at home.
+    other.append("edit-0", q[0], torch.ones(D), alone=True)
+    for i in range(3):
+        other.append(f"elsewhere-{i}", -q[i % 2], torch.ones(D), alone=True)
+    assert int(other._buffers["homes"].unique().numel()) == 2
     assert torch.equal(other._buffers["thresholds"], made._buffers["thresholds"])
 
 

@@ -36,8 +36,8 @@ def took(tiny):
 
 
 def test_mpn_takes_edits_on_a_narrow_model_where_the_published_settings_take_none(took):
-    taken, _, settings = took("mpn-all", 5)
-    assert taken >= 2
+    taken, _, settings = took("mpn-all", 12)
+    assert taken >= 4  # 7 or 8 of 10 to 12: which, hangs on the processor
     assert settings.items() >= settings_for(WIDTH).items()
     failed, needed, settings = took(PUBLISHED, 5)
     assert (failed, settings["learning_rate"]) == (0, 1e-2)

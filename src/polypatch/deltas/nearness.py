@@ -148,7 +148,7 @@ def judged(now: Mapping[str, Tensor], since: int = 0) -> dict[str, Tensor]:
         nearer = closest > near
         near = torch.where(nearer, closest, near)
         score = torch.where(nearer, closest - offsets[entry] - weight * now["crowding"], score)
-    at_home = torch.bincount(now["homes"], minlength=len(now["bias"])).double()
+    at_home = torch.bincount(now["homes"][now["offsets"] <= ALONE / 2], minlength=len(now["bias"])).double()
     shares, rise = _shares(now, at_home).tolist(), _rise(now, at_home)
     thresholds = [_threshold(score[now["groups"] == group], share, rise) for group, share in enumerate(shares)]
     seen = {"near": near, "score": score, "cells": torch.cat(cells)}

@@ -28,16 +28,23 @@ class MemoryRows:
         queries: [M, d], one per row.
         counts: how often each counts [M]; None for once.
         groups: which of the memory's groups each is of [M], where there are any.
+        begins: whether an answer begins there [M], which is so at one position of each text; None for everywhere.
     """
 
     def __init__(
-        self, asked: Sequence[Row], queries: Tensor, counts: Tensor | None = None, groups: Tensor | None = None
+        self,
+        asked: Sequence[Row],
+        queries: Tensor,
+        counts: Tensor | None = None,
+        groups: Tensor | None = None,
+        begins: Tensor | None = None,
     ) -> None:
         self.asked: list[Row] = list(asked)
         self._rows = queries.detach().clone()
         once = torch.ones(len(queries), dtype=torch.long, device=queries.device)
         self._counts = once if counts is None else counts.to(once)
         self.groups = torch.zeros_like(once) if groups is None else groups.to(once)
+        self.begins = once.bool() if begins is None else begins.to(once.device)
         self.base = self.used = self._written = len(queries)
         self._lengths: Tensor = self._rows.norm(dim=1)
 
@@ -91,7 +98,8 @@ class MemoryRows:
 
     def first(self) -> MemoryRows:
         """The rows that it began with, by themselves."""
-        return MemoryRows(self.asked[: self.base], self.rows[: self.base], self.counts[: self.base], self.groups)
+        base = self.base
+        return MemoryRows(self.asked[:base], self.rows[:base], self.counts[:base], self.groups, self.begins)
 
     def photograph(self) -> dict[str, Any]:
         """Everything as it is, to be put back whatever becomes of it; no row is copied."""

@@ -48,7 +48,7 @@ class NearestPatch(Settings):
         crowd: edits from which on that share is theirs in whole; each of fewer has its part of it.
         width: from the threshold to where an entry acts in full, in units of cosine similarity.
         same: a similarity above which two texts are one.
-        landmarks: of each group of the memory, at most.
+        landmarks: of each group of the memory, at most; so many for each position that a text of it has in the mean.
         rank: directions that texts are told apart by, at most: those in which the memory's differ most.
         margin: by which the wanted class leads the next one, in logits.
         confidence: the probability that the wanted class gets, at least.
@@ -121,13 +121,16 @@ class NearestPatch(Settings):
                 "NearestPatch measures nearness by the memory: pass memory= with texts of every language, or take "
                 "the recipe polypatch-linear, which does without"
             )
-        groups = [first.rows[first.groups == group] for group in sorted(set(first.groups.tolist()))]
+        names = sorted(set(first.groups.tolist()))
+        groups = [first.rows[first.groups == group] for group in names]
         # A text of the memory changes where any of its positions does.
         positions = len(first.asked) / len({(row.tokens, row.context) for row in first.asked})
         numbers = [self.weight, self.share / positions, self.home, self.width, self.same, float(self.crowd)]
         found = _measure(groups, memory.scatter, self.shrinkage, self.translations)
         tensors = {name: tensor.to(first.rows) for name, tensor in found.items()}
-        rows = torch.cat([_spread_out(group, self.landmarks) for group in groups])
+        # An entry is of such a position too, and nearest to what asks the same of another subject.
+        asking = [first.rows[(first.groups == group) & first.begins] for group in names]
+        rows = torch.cat([_spread_out(group, round(self.landmarks * positions)) for group in asking])
         tensors["map"] = _told_apart_by(rows - tensors["centre"], tensors["map"], self.rank)
         landmarks = unit(rows, tensors)
         of = {"landmarks": landmarks, "crowding": crowding_among(landmarks), "groups": sorted_in(rows, tensors)}

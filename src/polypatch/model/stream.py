@@ -133,16 +133,20 @@ def _rows_of(tail: Tail, texts: Sequence[Text], groups: Mapping[Text, int]) -> M
     It stands where nothing follows, if it does so in any text.
     """
     counts, found, group = Counter[Row](), dict[Row, Row](), dict[Row, int]()
-    for row, text in ((row, text) for text, rows in zip(texts, tail.readout.keep(texts), strict=True) for row in rows):
-        seen = tail.readout.seen(row)
+    kept, readout = tail.readout.keep(texts), tail.readout
+    for row, text in ((row, text) for text, rows in zip(texts, kept, strict=True) for row in rows):
+        seen = readout.seen(row)
         counts[seen] += 1
         group.setdefault(seen, groups.get(text, 0))
         if seen == row or seen not in found:
             found[seen] = row
     rows = list(found.values())
     q = tail.queries(rows).q
-    numbers = [[counts[seen] for seen in found], [group[seen] for seen in found]]
-    return MemoryRows(rows, q, *torch.tensor(numbers, dtype=torch.long, device=q.device))
+    # Of a text that is cut where an answer would follow, the last position.
+    ask = {readout.seen(own if own in rows else rows[-1]) for own, rows in zip(readout.rows(texts), kept, strict=True)}
+    numbers = [[counts[seen] for seen in found], [group[seen] for seen in found], [seen in ask for seen in found]]
+    counted, groups, begins = torch.tensor(numbers, dtype=torch.long, device=q.device)
+    return MemoryRows(rows, q, counted, groups, begins.bool())
 
 
 def edits_inside(edited: State) -> list[Edit]:
