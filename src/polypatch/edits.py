@@ -18,18 +18,25 @@ from polypatch.languages import languages_in, not_a_lang
 Text: TypeAlias = str | tuple[str, str]
 """As tokenizers take it: a text, or (premise, hypothesis)."""
 
+_LISTS = ("rephrases", "aliases", "renderings")
+"""Fields with several texts in a language."""
+
 _ID_WORDS = 40
 """Characters of the prompt in an id that is made."""
 
 MAPPED = "~"
 """Before a language: not its prompt, but the source's mapped to it."""
 
+FURTHER = "#"
+"""Behind a language, before a number: ``de#2`` is the second text of an edit in German, the first of its renderings."""
+
 
 class Example(NamedTuple):
     """What a sampler draws: one text in one language, and the answer it should get.
 
     Attributes:
-        lang: the language; ``~de`` where nobody has translated the text and its query is mapped to ``de``.
+        lang: the language; ``~de`` where nobody has translated the text and its query is mapped to ``de``, ``de#2``
+            where it is not the prompt in German, but the edit's second text in it.
         text: the text; of a mapped one, the source's.
         target: the answer that is wanted.
         via: the language its query is mapped to; empty where it is not.
@@ -62,14 +69,17 @@ class Edit:
 
     `id` names it in reports and for `revert`; an edit without one gets the first words of its prompt and six figures.
     `prompt` holds at least `source`; the other entries are parallel to it. `target` needs only the source language
-    where the answer is a class label, which is the same string everywhere. `rephrases` are other wordings (source
-    language: MLG, eq. 11; any other: ``clg_rephrase``) and are never trained on. `ground_truth` is what the model said
-    before, `subject` what the prompt is about; both are optional, and carried for EasyEdit's file format. `aliases` are
-    other spellings of the target that count as right in evaluation, by language; they are never trained on.
+    where the answer is a class label, which is the same string everywhere. `renderings` are further texts in a language
+    that has a prompt, such as other translations of it: they are learned like the prompt, and not measured. `rephrases`
+    are other wordings (source language: MLG, eq. 11; any other: ``clg_rephrase``) and are never trained on.
+    `ground_truth` is what the model said before, `subject` what the prompt is about; both are optional, and carried for
+    EasyEdit's file format. `aliases` are other spellings of the target that count as right in evaluation, by language;
+    they are never trained on.
 
     Raises:
         EditError: an empty id or text, a language code that does not exist, a value that is not by language, no prompt
-            or no target in the source language.
+            or no target in the source language; a rendering in a language without a prompt, or one that stands among
+            the edit's other texts in its language already.
     """
 
     id: str = None  # type: ignore[assignment]  # never None once it is made
@@ -82,15 +92,16 @@ class Edit:
     ground_truth: Mapping[Lang, str] = field(default_factory=dict)
     subject: Mapping[Lang, str] = field(default_factory=dict)
     aliases: Mapping[Lang, tuple[str, ...]] = field(default_factory=dict)
+    renderings: Mapping[Lang, tuple[Text, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.id is not None and (not isinstance(self.id, str) or not self.id or SURROGATE.search(self.id)):
             raise EditError(f"{shortened(self.id)} is no id: an edit needs a non-empty id, or None, and one is made")
-        for name in ("prompt", "target", "rephrases", "ground_truth", "subject", "aliases"):
+        for name in ("prompt", "target", *_LISTS, "ground_truth", "subject"):
             _require_by_language(self, name, getattr(self, name))
         for name in ("locality", "portability"):
             object.__setattr__(self, name, _probe_sets(self, name, getattr(self, name)))
-        for name in ("rephrases", "aliases"):
+        for name in _LISTS:
             object.__setattr__(self, name, _lists(self, name, getattr(self, name)))
         _require_source(self, "prompt", self.prompt)
         _require_source(self, "target", self.target)
@@ -98,6 +109,7 @@ class Edit:
             said = place.startswith("target")
             if wrong := no_class_name(text) if said else not_a_text(text, pair=not place.startswith("aliases")):
                 raise EditError(f"{_named(self)}: {place} is {wrong}")
+        _require_new_renderings(self)
         if not self.id:
             object.__setattr__(self, "id", made_id(self.prompt[self.source], self.target[self.source], self.source))
 
@@ -105,7 +117,7 @@ class Edit:
         """Every text of the edit with the place it stands in, for validation."""
         yield from ((f"prompt[{lang}]", text) for lang, text in self.prompt.items())
         yield from ((f"target[{lang}]", label) for lang, label in self.target.items())
-        for name in ("rephrases", "aliases"):
+        for name in _LISTS:
             for lang, texts in getattr(self, name).items():
                 yield from ((f"{name}[{lang}][{i}]", text) for i, text in enumerate(texts))
 
@@ -125,30 +137,57 @@ class Edit:
 
     @property
     def examples(self) -> tuple[Example, ...]:
-        """The prompt in every language with its target, the source first."""
-        return tuple(map(self.example, self.languages))
+        """All that the edit says: each language's texts with its target, the source first."""
+        return tuple(example for lang in self.languages for example in self.examples_in(lang))
+
+    def examples_in(self, lang: Lang) -> tuple[Example, ...]:
+        """The prompt in `lang`, then its renderings; EditError where there is no prompt in it."""
+        further = range(2, 2 + len(self.renderings.get(lang, ())))
+        return tuple(map(self.example, (lang, *(f"{lang}{FURTHER}{number}" for number in further))))
+
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        """The prompts and their renderings, in every language."""
+        return tuple(example.text for example in self.examples)
 
     def target_in(self, lang: Lang) -> str:
         """The answer wanted in `lang`: its own where given, else the source's (a class label is one string)."""
-        return self.target.get(lang, self.target[self.source])
+        return self.target.get(language_of(lang), self.target[self.source])
 
     def example(self, lang: Lang) -> Example:
-        """The parallel prompt in `lang` with its target; for ``~de`` the source prompt mapped to ``de``.
+        """The parallel prompt in `lang` with its target; ``de#2``: that rendering; ``~de``: the source's, mapped.
 
         Raises:
-            EditError: the edit has no prompt in `lang`.
+            EditError: the edit has no prompt in `lang`, or not so many texts.
         """
         if lang.startswith(MAPPED):
             other = lang.removeprefix(MAPPED)
             return Example(lang, self.prompt[self.source], self.target_in(other), other)
-        if lang not in self.prompt:
-            raise EditError(f"edit {self.id!r} has no prompt in {lang!r} (has: {', '.join(self.languages)})")
-        return Example(lang, self.prompt[lang], self.target_in(lang))
+        own, _, number = lang.partition(FURTHER)
+        if own not in self.prompt:
+            raise EditError(f"edit {self.id!r} has no prompt in {own!r} (has: {', '.join(self.languages)})")
+        if not number:
+            return Example(lang, self.prompt[own], self.target_in(own))
+        texts = self.renderings.get(own, ())
+        if not number.isdecimal() or not 2 <= int(number) <= len(texts) + 1:
+            raise EditError(f"edit {self.id!r} has no text {lang!r}: in {own!r} it has {len(texts) + 1}")
+        return Example(lang, texts[int(number) - 2], self.target_in(own))
 
     def only(self, languages: Iterable[Lang]) -> Edit:
-        """The same edit with its parallel prompts cut to the source and `languages`: what a sampler may draw from."""
+        """The same edit, its parallel prompts and their renderings cut to the source and `languages`: what is drawn."""
         keep = {self.source, *languages_in(languages)}
-        return replace(self, prompt={lang: text for lang, text in self.prompt.items() if lang in keep})
+        prompt = {lang: text for lang, text in self.prompt.items() if lang in keep}
+        return replace(self, prompt=prompt, renderings={k: v for k, v in self.renderings.items() if k in keep})
+
+
+def language_of(name: Lang) -> Lang:
+    """The language of an example: ``de`` of ``de#2``; of a mapped one, ``~de``, all of it."""
+    return name.partition(FURTHER)[0]
+
+
+def words_of(text: Text) -> Text:
+    """The text with one blank wherever it has white space: what tells renderings apart."""
+    return " ".join(text.split()) if isinstance(text, str) else (" ".join(text[0].split()), " ".join(text[1].split()))
 
 
 def made_id(prompt: Text, target: str, source: Lang) -> str:
@@ -165,6 +204,20 @@ def made_id(prompt: Text, target: str, source: Lang) -> str:
 
 def _named(edit: Edit) -> str:
     return "an edit" if edit.id is None else f"edit {shortened(edit.id)}"
+
+
+def _require_new_renderings(edit: Edit) -> None:
+    """Renderings go with a prompt, and are no text that is there already: neither a learned nor a held-out one."""
+    for lang, renderings in edit.renderings.items():
+        if lang not in edit.prompt:
+            raise EditError(f"{_named(edit)}: renderings[{lang}] go with a prompt in {lang!r}, and there is none")
+        taken = {words_of(text): f"rephrases[{lang}]" for text in edit.rephrases.get(lang, ())}
+        taken[words_of(edit.prompt[lang])] = f"prompt[{lang}]"
+        for i, text in enumerate(renderings):
+            place, words = f"renderings[{lang}][{i}]", words_of(text)
+            if words in taken:
+                raise EditError(f"{_named(edit)}: {place} is {taken[words]} once more; leave one of them out")
+            taken[words] = place
 
 
 def _require_by_language(edit: Edit, name: str, value: object) -> None:

@@ -48,7 +48,8 @@ class EditOutcome:
             edit. True for an edit that needed no change. A False is never hidden: `reason` says what happened. It is
             looked at again when other edits are reverted, and is False from then on where a row was right only by them.
         source_correct: the source-language prompt is right right after the edit (Transformer-Patcher's success rate).
-        languages: languages whose examples the editor was trained on, in order of first use; empty if not triggered.
+        languages: languages whose examples the editor was trained on, in order of first use; empty if not triggered;
+            ``de#2`` is the edit's second text in German, ``~de`` its source's query mapped to German.
         patches: neurons this edit added (0 for editors that change weights instead).
         steps: optimiser steps taken, over all attempts.
         attempts: training runs made (1 unless retried; 0 if not triggered).

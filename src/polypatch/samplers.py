@@ -1,5 +1,8 @@
 """From which inputs is the change learned? A sampler draws examples of an edit; it never sees the model.
 
+Where an edit has several texts in a language, its renderings, all are drawn with it; a sampler that draws languages at
+random draws one of them.
+
 ``redraw`` says how often: ``"per_edit"`` draws once and trains on that; ``"per_step"`` draws anew at every optimiser
 step. The MPN paper says "randomly sampled"; its Table 3 is only explained by a new draw at every step
 (`docs/deviations.md`), which is therefore the default.
@@ -8,6 +11,7 @@ step. The MPN paper says "randomly sampled"; its Table 3 is only explained by a 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
@@ -38,9 +42,9 @@ class SourceOnly(Settings):
     redraw: Redraw = "per_edit"
 
     def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:
-        """One example."""
+        """One example, and the source's renderings."""
         del rng
-        return (edit.example(edit.source),)
+        return edit.examples_in(edit.source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +55,10 @@ class SourcePlusRandom(Settings):
     redraw: Redraw = "per_step"
 
     def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:
-        """1 + min(k, other languages) examples."""
+        """1 + min(k, other languages) examples, and the source's renderings."""
         others = edit.languages[1:]
         drawn = rng.sample(others, min(self.k, len(others)))
-        return tuple(edit.example(lang) for lang in (edit.source, *drawn))
+        return (*edit.examples_in(edit.source), *(_one_of(edit.examples_in(lang), rng) for lang in drawn))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +88,8 @@ class SourcePlusMapped(Settings):
         drawn = others if self.k is None else rng.sample(others, min(self.k, len(others)))
         true = (edit.source, *drawn)
         wanted = [lang for lang in self.languages if lang in edit.target] if self.named else self.languages
-        mapped = (f"{MAPPED}{lang}" for lang in wanted if lang not in true)
-        return tuple(edit.example(lang) for lang in (*true, *mapped))
+        mapped = (edit.example(f"{MAPPED}{lang}") for lang in wanted if lang not in true)
+        return (*_all_in(edit, true), *mapped)
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class AllLanguages(Settings):
     redraw: Redraw = "per_edit"
 
     def __call__(self, edit: Edit, rng: random.Random) -> tuple[Example, ...]:
-        """One example per language."""
+        """One example per language, and its renderings."""
         del rng
         return edit.examples
 
@@ -115,4 +119,13 @@ class OnlyLanguages(Settings):
         """The source, then `languages` in their order."""
         del rng
         chosen = (lang for lang in self.languages if lang in edit.prompt)
-        return tuple(edit.example(lang) for lang in dict.fromkeys((edit.source, *chosen)))
+        return _all_in(edit, dict.fromkeys((edit.source, *chosen)))
+
+
+def _all_in(edit: Edit, languages: Iterable[Lang]) -> tuple[Example, ...]:
+    return tuple(example for lang in languages for example in edit.examples_in(lang))
+
+
+def _one_of(examples: Sequence[Example], rng: random.Random) -> Example:
+    # One alone takes no random number: what was drawn before there were renderings is drawn still.
+    return rng.choice(examples) if len(examples) > 1 else examples[0]

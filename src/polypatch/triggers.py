@@ -26,8 +26,7 @@ class Trigger(Enum):
             return ()
         if self is Trigger.SAMPLED:
             return tuple(sampled)
-        languages = edit.languages if self is Trigger.ANY else (edit.source,)
-        return tuple(edit.example(lang) for lang in languages)
+        return edit.examples if self is Trigger.ANY else (edit.example(edit.source),)
 
     def fires(self, right: Sequence[bool]) -> bool:
         """Whether a change is needed, given which of `examples` are answered right."""

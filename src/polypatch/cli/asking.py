@@ -46,7 +46,7 @@ def gather(
 
 
 def prompts_of(saved: Saved, edit_id: str, languages: Sequence[Lang]) -> list[Prompt]:
-    """The prompts of one edit, in these languages or in all: of the data where they are named, else as it was made.
+    """The texts of one edit, in these languages or in all: of the data where they are named, else as it was made.
 
     Raises:
         InputError: there is no such edit, or it lacks a language.
@@ -61,7 +61,7 @@ def prompts_of(saved: Saved, edit_id: str, languages: Sequence[Lang]) -> list[Pr
             + ("" if saved.data else "; --data names others")
         )
     edit = edits[edit_id]
-    return [Prompt(*edit.example(lang)[:3]) for lang in languages or edit.languages]
+    return [Prompt(*one[:3]) for lang in languages or edit.languages for one in edit.examples_in(lang)]
 
 
 def _by_id(edits: Iterable[Edit | None]) -> dict[str, Edit]:

@@ -99,7 +99,7 @@ def _memory(
     from polypatch.edits import MAPPED
 
     requests = [record.edit for record in saved.records if record.edit is not None]
-    texts = {text for edit in requests for text in edit.prompt.values()}
+    texts = {text for edit in requests for text in edit.texts}
     mapped = any(lang.startswith(MAPPED) for record in saved.records for lang in record.outcome.languages)
     source = languages[0] if languages else requests[0].source if requests else "en"
     own = _own(saved) if saved.data is None and not languages and not sizes else None

@@ -46,9 +46,9 @@ class EditingData:
         return _pooled(self.memory, languages, "memory")
 
     def asked(self, edits: Iterable[Edit]) -> list[Text]:
-        """Every text that is answered: the prompts and rephrases of these edits, and the locality sets."""
+        """Every text that is answered: the prompts, renderings and rephrases of these edits, and the locality sets."""
         edits = list(edits)
-        texts = [text for edit in edits for text in edit.prompt.values()]
+        texts = [text for edit in edits for text in edit.texts]
         texts += [text for edit in edits for row in edit.rephrases.values() for text in row]
         return texts + [row.text for rows in self.locality.values() for row in rows]
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from polypatch.data.quoting import quoted
+from polypatch.data.scored import ScoredText
 from polypatch.data.seq2seq import MARIAN, Checkpoint, Decoding
 from polypatch.edits import Lang
 from polypatch.errors import InputError
@@ -77,8 +78,14 @@ class Marian:
             DataError: the checkpoint's files cannot be read.
             InputError: the device has too little memory for the batch.
         """
-        made = self.checkpoint.write([f"{self._prefix}{sentence}" for sentence in sentences], self._settings)
-        return self.checkpoint.decoded(made)
+        return self.checkpoint.decoded(self.checkpoint.write(self._asked(sentences), self._settings))
+
+    def n_best(self, sentences: list[str], count: int) -> list[list[ScoredText]]:
+        """Up to `count` translations of each, with their confidence; see `Checkpoint.n_best`."""
+        return self.checkpoint.n_best(self._asked(sentences), self._settings, count, given=1)
+
+    def _asked(self, sentences: list[str]) -> list[str]:
+        return [f"{self._prefix}{sentence}" for sentence in sentences]
 
     @functools.cached_property
     def _settings(self) -> Any:

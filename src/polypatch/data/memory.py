@@ -251,7 +251,7 @@ def probes_in(given: Texts) -> list[ProbeText]:
 
 def with_memory(data: EditingData, memory: Mapping[Lang, Sequence[Text]]) -> EditingData:
     """`data` with this memory in place of its own; texts of the edits are left out, for they are to change."""
-    edited = {text for edit in data.edits for text in edit.prompt.values()}
+    edited = {text for edit in data.edits for text in edit.texts}
     edited |= {text for edit in data.edits for row in edit.rephrases.values() for text in row}
     free = {lang: [text for text in texts if text not in edited] for lang, texts in memory.items()}
     parts = {lang: parted(texts) for lang, texts in free.items()}

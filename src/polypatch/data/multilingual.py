@@ -15,12 +15,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from polypatch.data.quoting import listed, quoted
+from polypatch.data.scored import ScoredText
 from polypatch.data.seq2seq import Checkpoint, Decoding
 from polypatch.edits import Lang
 from polypatch.errors import DataError, InputError
 
 TOKENIZERS = ("M2M100Tokenizer", "MBart50Tokenizer", "NllbTokenizer")
 """MBartTokenizer is not among them: such a checkpoint is fine-tuned for one pair and names its language elsewhere."""
+
+GIVEN = 2
+"""Tokens before an output: "begin" and the language, which M2M100's tokenizer does not count among the special ones."""
 
 _FLORES_200 = """
 af=afr_Latn am=amh_Ethi ar=arb_Arab az=azj_Latn bg=bul_Cyrl bn=ben_Beng ca=cat_Latn cs=ces_Latn cy=cym_Latn
@@ -82,8 +86,12 @@ class Multilingual:
         """
         self.checkpoint.tokenizer.src_lang = self.reads  # another pair may have used it since
         made = self.checkpoint.write(sentences, self._settings)
-        # Without "begin" and the language, which M2M100's tokenizer does not count among the special tokens.
-        return self.checkpoint.decoded(made[:, 2:])
+        return self.checkpoint.decoded(made[:, GIVEN:])
+
+    def n_best(self, sentences: list[str], count: int) -> list[list[ScoredText]]:
+        """Up to `count` translations of each, with their confidence; see `Checkpoint.n_best`."""
+        self.checkpoint.tokenizer.src_lang = self.reads
+        return self.checkpoint.n_best(sentences, self._settings, count, given=GIVEN)
 
     @functools.cached_property
     def _settings(self) -> Any:

@@ -138,7 +138,7 @@ def to_edits(name: str, rows: Iterable[CorpusRow], languages: Sequence[Lang]) ->
 
 
 def edit_texts(edit: Edit) -> Iterator[Text]:
-    """The prompts of an edit, then its rephrases, in every language."""
-    yield from edit.prompt.values()
+    """The prompts of an edit and their renderings, then its rephrases, in every language."""
+    yield from edit.texts
     for rephrases in edit.rephrases.values():
         yield from rephrases

@@ -11,7 +11,8 @@ import copy
 import functools
 import hashlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from polypatch.data.quoting import quoted
+from polypatch.data.scored import ScoredText
 from polypatch.errors import DataError, InputError, PolypatchError
 from polypatch.files import read_plain, strict_json
 
@@ -29,6 +31,8 @@ INSTALL = "pip install 'polypatch[translate]'"
 MARIAN = ("marian",)
 MULTILINGUAL = ("m2m_100", "mbart", "nllb-moe")
 """Models whose first written token names the language. NLLB-200's dense checkpoints are ``m2m_100``."""
+_AT_ONCE = 2**26
+"""Numbers of a pass that looks at how sure the model was, at most: outputs × tokens × vocabulary."""
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _WORDS = (".spm", ".model", "tokenizer.json")
 _PARTS = (".json", ".spm", ".model", ".safetensors", ".bin")
@@ -127,15 +131,77 @@ class Checkpoint:
             DataError: the checkpoint's files cannot be read.
             InputError: the device has too little memory for the batch.
         """
+        with self._room_for(len(texts)):
+            return self.model.generate(**self._inputs(texts), generation_config=settings)
+
+    def n_best(self, texts: list[str], settings: Any, count: int, given: int) -> list[list[ScoredText]]:
+        """Up to `count` outputs per text, the best of the search first, that of `write` being the best one.
+
+        A search of fewer beams than `count` is done for its output, and another one with so many for the others.
+
+        `texts` and `settings` are as for `write`, `given` the number of tokens before each output that were not the
+        model's choice: "begin", the language.
+
+        Raises:
+            DataError, InputError: as `write`.
+        """
+        beams = settings.num_beams or 1
+        if 1 < count > beams:
+            wider = copy.deepcopy(settings)
+            wider.num_beams = count
+            both = zip(self.n_best(texts, settings, 1, given), self.n_best(texts, wider, count, given), strict=True)
+            return [[*first, *(one for one in others if one.text != first[0].text)][:count] for first, others in both]
+        several = copy.deepcopy(settings)
+        several.num_return_sequences = count
+        ids = self.write(texts, several)
+        written = self.decoded(ids[:, given:])
+        scored = list(map(ScoredText, written, self.confidence(texts, ids, given)))
+        return [scored[i : i + count] for i in range(0, len(scored), count)]
+
+    def confidence(self, texts: list[str], ids: Any, given: int) -> list[float]:
+        """How sure the model is of outputs: exp(mean log p) over the tokens of each, its end included.
+
+        Each p is the model's own, given the text and the tokens before: bans and bounds of a search left aside. That is
+        what `generate` reports as scores, which it holds for every step, beam and word at once; here outputs are read
+        anew, a few at a time.
+
+        Args:
+            texts: what was translated.
+            ids: outputs [several × texts, tokens], those of one text together.
+            given: as for `n_best`.
+        """
+        inputs, several = self._inputs(texts), len(ids) // len(texts)
+        chosen = ids[:, given:]
+        ends = torch.isin(chosen, torch.tensor(self.model.generation_config.eos_token_id, device=ids.device))
+        own = ends.int().cumsum(1) - ends.int() == 0  # up to the first end
+        with self._room_for(len(texts)):
+            read = self.model.get_encoder()(**inputs).last_hidden_state.repeat_interleave(several, 0)
+            seen = inputs["attention_mask"].repeat_interleave(several, 0)
+            rows = max(1, _AT_ONCE // (ids.shape[1] * self.model.config.vocab_size))
+            parts = [slice(start, start + rows) for start in range(0, len(ids), rows)]
+            likely = torch.cat([self._log_likely(read[one], seen[one], ids[one])[:, given - 1 :] for one in parts])
+        return torch.exp(likely.masked_fill(~own, 0.0).sum(1) / own.sum(1)).tolist()
+
+    def _log_likely(self, read: torch.Tensor, seen: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        """Log p of each token but the first, given those before: [outputs, tokens − 1]."""
+        said = self.model(encoder_outputs=(read,), attention_mask=seen, decoder_input_ids=ids[:, :-1]).logits
+        likely: torch.Tensor = said.log_softmax(-1).gather(2, ids[:, 1:, None]).squeeze(2)
+        return likely
+
+    def _inputs(self, texts: list[str]) -> Any:
         longest = min(self.tokenizer.model_max_length, self.model.config.max_position_embeddings)
         inputs = self.tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=longest)
+        return inputs.to(self.device)
+
+    @contextmanager
+    def _room_for(self, number: int) -> Iterator[None]:
+        """Inside the block nothing is differentiated, and a device that is too small is an InputError."""
         try:
             with torch.no_grad():
-                return self.model.generate(**inputs.to(self.device), generation_config=settings)
+                yield
         except torch.OutOfMemoryError as error:
             raise InputError(
-                f"{self.name}: {self.device} has too little memory for {len(texts)} sentences at once; "
-                "lower the batch size"
+                f"{self.name}: {self.device} has too little memory for {number} sentences at once; lower the batch size"
             ) from error
 
     def decoded(self, ids: Any) -> list[str]:

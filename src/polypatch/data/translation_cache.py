@@ -1,22 +1,27 @@
 """Translations on disk by sentence: every batch is safe the moment it is made, and none is made twice.
 
 One SQLite file in WAL mode, every batch one transaction that is forced to disk. Its key is what determines a
-translation: the translator's fingerprint and the sentence. Several runs may share the file.
+translation: the translator's fingerprint and the sentence; of several translations with their confidence also how many
+were asked for. Several runs may share the file. Files of an older polypatch have no confidences, and are gone on with.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
+from polypatch.data.scored import ScoredText
 from polypatch.errors import DataError
 
 _MARK = 0x70706D74
 """SQLite's application id of our files: another program's database is not written to."""
+_VERSION = 1
+"""SQLite's user version of our files; 0 had no table of several translations. A later one is not written to."""
 _PATIENCE = 30.0
 """Seconds to wait for another run that uses the file."""
 _SCHEMA = """
@@ -25,6 +30,13 @@ CREATE TABLE IF NOT EXISTS translations (
     sentence TEXT NOT NULL,
     translation TEXT NOT NULL,
     PRIMARY KEY (translator, sentence)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scored (
+    translator TEXT NOT NULL,
+    sentence TEXT NOT NULL,
+    asked INTEGER NOT NULL,
+    found TEXT NOT NULL,
+    PRIMARY KEY (translator, sentence, asked)
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -36,7 +48,7 @@ class TranslationCache:
         path: the file.
 
     Raises:
-        DataError: the file is something else, or the disk refuses.
+        DataError: the file is something else, or of a later polypatch; the disk refuses.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -52,11 +64,17 @@ class TranslationCache:
 
     def _open(self) -> None:
         # One statement sees one state of the file: between two, another run may set up the same new file.
-        mark, tables = self._db.execute(
-            "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id"
+        mark, version, tables = self._db.execute(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
+            "FROM pragma_application_id, pragma_user_version"
         ).fetchone()
         if mark != _MARK and tables:
             raise DataError(f"{self.path}: another program's database, not a cache of translations; name another file")
+        if mark == _MARK and version > _VERSION:
+            raise DataError(
+                f"{self.path}: a cache of translations of version {version}, and this polypatch writes {_VERSION}; "
+                "name another file, or take the polypatch that made it"
+            )
         until = time.monotonic() + _PATIENCE
         while not self._set_up(last=time.monotonic() > until):
             time.sleep(0.01)
@@ -66,7 +84,8 @@ class TranslationCache:
         try:
             # FULL, because in WAL mode the default leaves the last batches to a power cut.
             self._db.executescript(
-                f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA application_id={_MARK}; {_SCHEMA}"
+                f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA application_id={_MARK}; "
+                f"PRAGMA user_version={_VERSION}; {_SCHEMA}"
             )
         except sqlite3.OperationalError as error:
             if last or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
@@ -90,6 +109,30 @@ class TranslationCache:
         rows = [(translator, sentence, translation) for sentence, translation in translations.items()]
         with self._refusals(), self._db:
             self._db.executemany("INSERT OR IGNORE INTO translations VALUES (?, ?, ?)", rows)
+
+    def scored(self, translator: str, sentences: Iterable[str], asked: int) -> dict[str, list[ScoredText]]:
+        """Those of `sentences` of which so many translations were asked for, with what was found, as it was found."""
+        query = "SELECT found FROM scored WHERE translator = ? AND sentence = ? AND asked = ?"
+        rows: dict[str, list[ScoredText]] = {}
+        with self._refusals():
+            for sentence in sentences:
+                row = self._db.execute(query, (translator, sentence, asked)).fetchone()
+                if row is not None:
+                    rows[sentence] = [ScoredText(*one) for one in json.loads(row[0])]
+        return rows
+
+    def put_scored(self, translator: str, found: Mapping[str, Sequence[ScoredText]], asked: int) -> None:
+        """Keep a batch of several translations each, as `put` does; the first of each is its translation."""
+        rows = [
+            (translator, sentence, number, json.dumps(texts[:number]))
+            for sentence, texts in found.items()
+            if texts[0].confidence is not None  # else there is nothing to know beside the text
+            for number in sorted({1, asked})  # the first is what is found where one is asked for
+        ]
+        first = [(translator, sentence, texts[0].text.strip()) for sentence, texts in found.items()]
+        with self._refusals(), self._db:
+            self._db.executemany("INSERT OR IGNORE INTO translations VALUES (?, ?, ?)", first)
+            self._db.executemany("INSERT OR IGNORE INTO scored VALUES (?, ?, ?, ?)", rows)
 
     def __len__(self) -> int:
         with self._refusals():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from polypatch.edits import Edit, Lang
+from polypatch.edits import Edit, Lang, language_of
 from polypatch.errors import DataError
 from polypatch.evaluation.metrics import MISSING, Correct, Mask
 from polypatch.evaluation.strict_json import to_json
@@ -79,7 +79,7 @@ class Cells:
 
 def drawn_languages(sampled: Iterable[Lang], outcomes: Mapping[str, EditOutcome]) -> frozenset[Lang]:
     """The languages a sampler may draw, and any that was drawn: what was trained on must not count as never sampled."""
-    return frozenset(sampled).union(*(outcome.languages for outcome in outcomes.values()))
+    return frozenset(sampled).union(*(map(language_of, outcome.languages) for outcome in outcomes.values()))
 
 
 def masks(
@@ -94,7 +94,7 @@ def masks(
         outcome = outcomes.get(edit.id)
         if outcome is not None and outcome.triggered:
             triggered[row] = True
-            trained[row, [column[lang] for lang in outcome.languages if lang in column]] = True
+            trained[row, [column[lang] for lang in map(language_of, outcome.languages) if lang in column]] = True
     return source, trained, triggered
 
 

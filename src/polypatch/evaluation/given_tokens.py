@@ -50,7 +50,7 @@ def target_accuracy(edited: EditedModel, edits: Sequence[Edit]) -> dict[Lang, Tw
         InputError: a model that does not write from left to right; a target longer than an answer may be.
     """
     _require(edited, NEXT_TOKENS, DECODED_TOKENS)
-    examples = [one for edit in edits for one in edit.examples if one.lang in edit.target]
+    examples = [edit.example(lang) for edit in edits for lang in edit.languages if lang in edit.target]
     with edited.site.reading():
         edited.site.require_same()
         before, after = (_flags(edited, examples, change) for change in (UNCHANGED, edited.delta))

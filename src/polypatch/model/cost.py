@@ -178,6 +178,6 @@ def caution_if_dear(cost: Cost) -> None:
 
 def _texts(record: EditRecord) -> Iterator[Text]:
     if record.edit is not None:
-        yield from record.edit.prompt.values()
+        yield from record.edit.texts
         for rephrases in record.edit.rephrases.values():
             yield from rephrases

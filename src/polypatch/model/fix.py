@@ -37,7 +37,7 @@ class FixedText(NamedTuple):
     """One prompt of a fix.
 
     Attributes:
-        lang, text: the prompt.
+        lang, text: the prompt; ``de#2`` where it is the second text of the edit in German.
         before: the answer just before the fix, with the edits made earlier.
         after: the answer now.
         firing: the patches at work in it now, the loudest first.
@@ -64,7 +64,7 @@ class Fix:
     Attributes:
         edit: the correction; ``edit.id`` takes it back.
         outcome: what became of it.
-        texts: its prompt in every language.
+        texts: its prompt in every language, and the renderings of it.
         elsewhere: the held-out texts of the memory whose answers it changed.
         note: what is better known before the fix is relied on; may be empty.
     """
@@ -171,7 +171,7 @@ def made_fix(state: State, edit: Edit, editing: Editing | None = None) -> Fix:
     recipe = recipe_for(state, None)
     edit = _named_apart(edit, state)
     _require_no_contradiction(state, edit)
-    held = held_out_of(state, set(edit.prompt.values()))
+    held = held_out_of(state, set(edit.texts))
     others = [text for _, text in held]
     before, said = _answers(state, edit), state.tail.predict(others, state.delta).answers
     rules = _rules(state, edit)
@@ -215,8 +215,9 @@ def _require_no_contradiction(state: State, edit: Edit) -> None:
 
 
 def _answers(state: State, edit: Edit) -> dict[Lang, Answer]:
-    spoken = state.tail.predict(list(edit.prompt.values()), state.delta)
-    return dict(zip(edit.prompt, map(Answer, spoken.answers, spoken.probability.tolist()), strict=True))
+    spoken = state.tail.predict(list(edit.texts), state.delta)
+    answers = map(Answer, spoken.answers, spoken.probability.tolist())
+    return {example.lang: answer for example, answer in zip(edit.examples, answers, strict=True)}
 
 
 def _fixed(state: State, example: Example, before: Answer, after: Answer) -> FixedText:

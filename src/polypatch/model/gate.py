@@ -138,7 +138,7 @@ def _others(probes: Sequence[ProbeText], edits: Any, edited: AskedModel) -> dict
         InputError: none are left.
         UnknownLabelError: a label that the model has not.
     """
-    asked = {text for edit in edits for text in edit.prompt.values()}
+    asked = {text for edit in edits for text in edit.texts}
     asked |= {text for edit in edits for texts in edit.rephrases.values() for text in texts}
     found: dict[Lang, list[ProbeText]] = {}
     for probe in probes:
@@ -153,7 +153,7 @@ def _others(probes: Sequence[ProbeText], edits: Any, edited: AskedModel) -> dict
 
 def _requested(verdict: Verdict, edited: AskedModel, edits: Sequence[Edit], limits: Limits) -> None:
     """Reliability, and CLG where it is required."""
-    rows = [(edit, example) for edit in edits for example in edit.examples]
+    rows = [(edit, edit.example(lang)) for edit in edits for lang in edit.languages]
     if limits.min_clg is None:
         rows = [(edit, example) for edit, example in rows if example.lang == edit.source]
     said = _answers(edited, [example.text for _, example in rows])
@@ -177,7 +177,7 @@ def _requested(verdict: Verdict, edited: AskedModel, edits: Sequence[Edit], limi
 
 
 def _confident(verdict: Verdict, edited: AskedModel, edits: Sequence[Edit], least: float) -> None:
-    """The least probability of a wanted answer, over all prompts of all edits: a threshold drops them one by one."""
+    """The least probability of a wanted answer, over all texts of all edits: a threshold drops them one by one."""
     rows = [(edit, example) for edit in edits for example in edit.examples]
     if not rows:
         verdict.checks.append(Check("confidence", None, f">= {least:g}", True, "no prompts"))

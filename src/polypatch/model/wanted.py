@@ -36,11 +36,11 @@ def require_answers(readout: Readout, edits: Iterable[Edit], recipe: Recipe | No
     for edit in edits:
         named = [lang for lang in mapped if lang in edit.target and lang != edit.source]
         _require_targets(edit, (*edit.languages, *(() if named else mapped)))
-        for lang, text in edit.prompt.items():
+        for example in edit.examples:
             try:
-                readout.ask([text], [edit.target[lang]])
+                readout.ask([example.text], [example.target])
             except InputError as error:
-                raise EditError(f"edit {shortened(edit.id)} in {shortened(lang)}: {error}") from error
+                raise EditError(f"edit {shortened(edit.id)} in {shortened(example.lang)}: {error}") from error
 
 
 def _require_targets(edit: Edit, languages: Sequence[Lang]) -> None:

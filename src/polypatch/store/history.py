@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from polypatch.edits import Lang
+from polypatch.edits import Lang, language_of
 from polypatch.errors import InputError
 from polypatch.outcomes import EditRecord, Status
 from polypatch.store.artefact import read_artefact
@@ -73,7 +73,7 @@ class HistoryFilter:
             return False
         return (
             (not self.statuses or line.record.status in self.statuses)
-            and (self.lang is None or self.lang in outcome.languages)
+            and (self.lang is None or self.lang in map(language_of, outcome.languages))
             and (self.glob is None or fnmatchcase(outcome.edit_id, self.glob))
         )
 

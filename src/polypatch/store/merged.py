@@ -99,7 +99,7 @@ def _logits(model: nn.Module, edited: EditedModel, texts: Sequence[Text]) -> Ten
 def _texts(edited: EditedModel) -> list[Text]:
     """Prompts of the edits, in every language they have; where they were not kept, the names of the labels."""
     edits = [record.edit for record in edited.records.values() if record.edit is not None]
-    texts = list(dict.fromkeys(text for edit in edits for text in edit.prompt.values()))
+    texts = list(dict.fromkeys(text for edit in edits for text in edit.texts))
     return texts[:MOST] or list(edited.readout.answers or ()) or ["a text", "another text"]
 
 

@@ -186,7 +186,7 @@ def _usable(edit: Edit, rules: Rules) -> Edit:
 
 def _same(one: Edit | None, other: Edit) -> bool:
     """Whether two edits ask for the same: the same answers to the same texts, however that is written down."""
-    if one is None or one.source != other.source or one.prompt != other.prompt:
+    if one is None or one.source != other.source or (one.prompt, one.renderings) != (other.prompt, other.renderings):
         return False
     return all(one.target_in(lang) == other.target_in(lang) for lang in other.prompt)
 

@@ -118,7 +118,7 @@ class _Case:
     @property
     def texts(self) -> list[Text]:
         """What logits are compared on: every prompt and rephrase, and memory of the same kind (text or pair)."""
-        prompts = [text for edit in self.edits for text in edit.prompt.values()]
+        prompts = [text for edit in self.edits for text in edit.texts]
         rephrases = [text for edit in self.edits for texts in edit.rephrases.values() for text in texts]
         kind = type(prompts[0])
         return [*prompts, *rephrases, *[text for text in self.memory if isinstance(text, kind)][:8]]
@@ -259,7 +259,7 @@ def _life(case: _Case, reference: _Run, base: Tensor) -> Life:
 
 
 def _texts(edit: Edit) -> Iterator[tuple[Lang, Text]]:
-    yield from edit.prompt.items()
+    yield from ((example.lang, example.text) for example in edit.examples)
     yield from ((lang, text) for lang, texts in edit.rephrases.items() for text in texts)
 
 
