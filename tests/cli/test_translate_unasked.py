@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from polypatch.data import write_jsonl
+from polypatch.data.scored import ScoredText
 from polypatch.evaluation import load_reports
 from polypatch.store.artefact import read_artefact
 from polypatch.store.journal import read_journal
@@ -66,6 +67,15 @@ def line(checkpoint, tmp_path):
         return ("edit", checkpoint, *data, "--out", out, *FAST, "--allow-contradictions", *more)
 
     return made
+
+
+def says(monkeypatch, write, confidence=0.9):
+    """Marian models write these."""
+
+    def n_best(self, texts, count):
+        return [[ScoredText(text, confidence)] for text in write(self.lang, texts)]
+
+    monkeypatch.setattr("polypatch.data.marian.Marian.n_best", n_best)
 
 
 def languages(folder):
@@ -255,7 +265,7 @@ def test_a_model_that_cannot_be_read_says_how_to_go_on(polypatch, line, hub):
 def test_translations_that_contradict_are_left_out(polypatch, line, hub, tmp_path, monkeypatch):
     """Else a run that was fine would be refused for what nobody asked for."""
     hub("de", "fr")
-    monkeypatch.setattr("polypatch.data.marian.Marian.__call__", lambda self, texts: [f"{self.lang} ba"] * len(texts))
+    says(monkeypatch, lambda lang, texts: [f"{lang} ba"] * len(texts))
     allowed = [word for word in line() if word != "--allow-contradictions"]
     done = polypatch(*allowed)
     assert done.code == 0, done.err
@@ -275,6 +285,6 @@ def test_a_translation_does_not_contradict_a_prompt_that_was_given(polypatch, li
         [replace(edit, target={"en": f"class-{min(i, 1)}"}) for i, edit in enumerate(edits)], tmp_path / "edits.jsonl"
     )
     given = edits[0].prompt["de"]
-    monkeypatch.setattr("polypatch.data.marian.Marian.__call__", lambda self, texts: [given.upper(), "de ba"])
+    says(monkeypatch, lambda lang, texts: [given.upper(), "de ba"])
     assert polypatch(*(word for word in line() if word != "--allow-contradictions")).code == 0
     assert sorted(languages(tmp_path / "run")) == [["de", "en"], ["de", "en"], ["en"]]

@@ -61,6 +61,7 @@ def add_as_typed(given: Mapping[str, Any]) -> str:
     if given["translate_to"] == AUTO:
         raise InputError("--translate-to auto is for new runs: with --add name the languages, such as de,fr")
     languages, cache = translated_into(given["translate_to"]), given["translation_cache"]
+    how = (given["translator"], codes, cache, given["renderings"], given["min_confidence"])
     with Bars(given["quiet"]) as bars:
         added = add_edits(
             EditsOrModel(given["model"], device=given["device"]),
@@ -68,7 +69,7 @@ def add_as_typed(given: Mapping[str, Any]) -> str:
             bars,
             rules=Rules(**judged),
             memory=kept_as(given["keep_memory"]),
-            translating=TranslationOptions(languages, given["translator"], codes, cache),
+            translating=TranslationOptions(languages, *how),
         )
     return added.to_json() if given["json"] else str(added)
 

@@ -21,9 +21,11 @@ from polypatch.cli.options import (
     Json,
     KeepMemory,
     Languages,
+    MinConfidence,
     Overwrite,
     Parallel,
     Quiet,
+    Renderings,
     Seed,
     SizeOptions,
     Threads,
@@ -177,6 +179,8 @@ def edit(
     translator: TranslatorOption = None,
     translator_code: TranslatorCodes = None,
     translation_cache: TranslationFile = None,
+    renderings: Renderings = 1,
+    min_confidence: MinConfidence = 0.0,
     parallel: Parallel = None,
     size: SizeOptions = None,
     seed: Seed = 0,
@@ -265,6 +269,7 @@ def _run_of(given: Mapping[str, Any], languages: tuple[str, ...]) -> Run:
 WITH_ADD = (
     *("model", "add", "retries", "keep_failed", "allow_contradictions", "keep_memory", "device", "threads", "quiet"),
     *("json", "translate_to", "translator", "translator_code", "translation_cache"),
+    *("renderings", "min_confidence"),
 )
 
 

@@ -17,8 +17,10 @@ from polypatch.cli.options import (
     Device,
     Json,
     KeepMemory,
+    MinConfidence,
     Model,
     Quiet,
+    Renderings,
     Second,
     Threads,
     TranslationFile,
@@ -99,6 +101,8 @@ def fix(
     translator: TranslatorOption = None,
     translator_code: TranslatorCodes = None,
     translation_cache: TranslationFile = None,
+    renderings: Renderings = 1,
+    min_confidence: MinConfidence = 0.0,
     device: Device = "auto",
     threads: Threads = 1,
     quiet: Quiet = False,
@@ -120,7 +124,8 @@ def fix(
     from polypatch.cli.session import EditsOrModel, TranslationOptions, kept_in
 
     codes = pairs(translator_code, "--translator-code")
-    translating = TranslationOptions(as_list(translate_to), translator, codes, translation_cache)
+    how = (translator, codes, translation_cache, renderings, min_confidence)
+    translating = TranslationOptions(as_list(translate_to), *how)
     place = EditsOrModel(sentence.place, out, model, memory, no_memory, recipe, device, answer_tokens, chat)
     folder = place.folder
     prepare(threads, quiet=quiet)

@@ -127,6 +127,28 @@ TranslationFile = Annotated[
         rich_help_panel=TRANSLATION,
     ),
 ]
+Renderings = Annotated[
+    int,
+    typer.Option(
+        "--renderings",
+        min=1,
+        metavar="N",
+        help="Translations of a prompt that the edit is learned from, at most: the best is its prompt.",
+        rich_help_panel=TRANSLATION,
+    ),
+]
+MinConfidence = Annotated[
+    float,
+    typer.Option(
+        "--min-confidence",
+        min=0.0,
+        max=1.0,
+        metavar="P",
+        help="Leave out translations that the translator is less sure of: the geometric mean of their tokens' "
+        "probabilities, 0 to 1.",
+        rich_help_panel=TRANSLATION,
+    ),
+]
 EvalLanguages = Annotated[str | None, typer.Option(metavar="L,L,…", help="Further languages, only measured.")]
 
 

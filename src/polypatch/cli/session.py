@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,9 +141,12 @@ class TranslationOptions:
     translator: str | None = None
     codes: Mapping[str, str] = field(default_factory=dict)
     cache: Path | None = None
+    renderings: int = 1
+    min_confidence: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.languages and (self.translator or self.codes or self.cache):
+        given = self.translator or self.codes or self.cache or self.renderings > 1 or self.min_confidence
+        if given and not self.languages:
             raise InputError("a translator without --translate-to: say which languages to translate into, such as de")
 
     def __call__(self, edits: Sequence[Edit], bars: Bars, *, answers: bool) -> Sequence[Edit]:
@@ -155,12 +157,16 @@ class TranslationOptions:
         """
         if not self.languages:
             return edits
-        from polypatch.data.parallel import translated
+        from polypatch.cli.machine_prompts import said_of
+        from polypatch.data.parallel import TranslationSettings, machine_translated
         from polypatch.data.translators import OPUS, Models
 
         models = Models(self.translator or OPUS, codes=self.codes)
-        call = partial(translated, translator=models, cache=self.cache, answers=answers, progress=bars.update)
-        return call(edits, self.languages)
+        how = TranslationSettings(answers=answers, renderings=self.renderings, min_confidence=self.min_confidence)
+        after, made = machine_translated(edits, self.languages, models, self.cache, how, bars.update)
+        for said in said_of(after, self.languages, made, how):
+            bars.say(f"note: {said}")
+        return after
 
 
 @contextmanager

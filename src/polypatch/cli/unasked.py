@@ -8,14 +8,16 @@ from functools import cached_property
 from pathlib import Path
 
 from polypatch.cli.console import Bars
-from polypatch.cli.machine_prompts import Made, Translation, edits_of
-from polypatch.data.parallel import LanguagePair
+from polypatch.cli.machine_prompts import Translation, edits_of
+from polypatch.data.parallel import LanguagePair, TranslationSettings
+from polypatch.data.scored import ScoredText
 from polypatch.data.translate import Translator
 from polypatch.data.translators import Models
 from polypatch.edits import Edit, Lang
 from polypatch.errors import DataError, InputError, JournalError
 from polypatch.model.one_language import known_in_one
 from polypatch.runs import Run, Workbench
+from polypatch.runs.record import MadeData
 from polypatch.store.journal import read_journal
 
 UNASKED = "translated unasked"
@@ -34,6 +36,7 @@ class UnaskedTranslation:
         cache: as for `StreamTranslation`.
         translator, codes: as there; `named` if any of these was given.
         measured: languages that are only measured.
+        how: as for `StreamTranslation`.
         resume: go on with the run in the folder, by the translators that it was begun with.
     """
 
@@ -43,9 +46,10 @@ class UnaskedTranslation:
     codes: Mapping[Lang, str]
     named: bool
     measured: frozenset[Lang]
+    how: TranslationSettings
     resume: bool
 
-    def __call__(self, bench: Workbench, run: Run, bars: Bars) -> Made:
+    def __call__(self, bench: Workbench, run: Run, bars: Bars) -> MadeData:
         """The edits in those languages of the memory; nothing is downloaded. Raises as `Translation.of`.
 
         Raises:
@@ -62,17 +66,17 @@ class UnaskedTranslation:
         begun = _begun(self.folder) if self.resume else None
         found = {lang: one for lang in wanted if (one := self._translators(edits, lang, begun))}
         if not found:
-            return bench.data, {}
+            return MadeData(bench.data, {}, {})
         bars.say(f"note: {self._said(edits, wanted, found, begun is not None)}")
         by = {pair: one for row in found.values() for pair, one in row.items()}
-        work = Translation(edits, tuple(found), lambda *pair: by[pair], self.translator, self.cache)
+        work = Translation(edits, tuple(found), lambda *pair: by[pair], self.translator, self.cache, self.how)
         work = replace(work, beside=None if run.allow_contradictions else others)
         try:
-            data, told = work.of(bench, bars)
+            made = work.of(bench, bars)
         except DataError as error:
             how = "" if begun is not None else "; --translate-to none leaves the edits as they are"
             raise DataError(f"{error}{how}") from error
-        return data, {**told, UNASKED: _written(by)}
+        return made._replace(by={**made.by, UNASKED: _written(by)})
 
     def _alone(self, bench: Workbench, run: Run) -> tuple[list[Edit], list[Edit]]:
         """The edits that a note says to have one language, and the others."""
@@ -142,6 +146,11 @@ class Remembered:
             f"{self.cache}: {len(sentences)} translations by {self.fingerprint} are not there, and this translator is "
             "not on this machine; start the run anew with --overwrite"
         )
+
+    def n_best(self, sentences: list[str], count: int) -> list[list[ScoredText]]:
+        """As a call."""
+        del count
+        return [[ScoredText(text)] for text in self(sentences)]
 
 
 def _pairs(edits: Sequence[Edit], lang: Lang) -> list[LanguagePair]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from polypatch.api import folds
 from polypatch.data import EditingData
@@ -92,8 +92,22 @@ class Watcher(Protocol):
         """Inside the block an end may be asked for without cutting an edit short."""
 
 
-Translate: TypeAlias = Callable[[Workbench, Run], tuple[EditingData, dict[str, str]]]
-"""The data with prompts they lacked, and what was made, by what, for the report."""
+class MadeData(NamedTuple):
+    """Data with prompts they lacked.
+
+    Attributes:
+        data: with them.
+        by: what was made, and by what: for the report, and a part of what the run is.
+        beside: what the report says of it beside that.
+    """
+
+    data: EditingData
+    by: Mapping[str, str]
+    beside: Mapping[str, str]
+
+
+Translate: TypeAlias = Callable[[Workbench, Run], MadeData]
+"""What makes them."""
 
 
 def record_run(request: RunRequest, watcher: Watcher, translate: Translate | None = None) -> RunResults:
@@ -107,12 +121,11 @@ def record_run(request: RunRequest, watcher: Watcher, translate: Translate | Non
     _check(run, spec, request.no_memory)
     bench = spec.open(watcher.opening)
     told = {"command": request.command, "model": spec.model}
-    made_by: dict[str, str] = {}
     bench.data = _remembering(bench.data, request.memory, request.no_memory)
     # An English memory protects English alone, whatever the recipe.
     run = replace(run, memory_languages=run.memory_languages or tuple(bench.data.memory))
-    if translate is not None:
-        bench.data, made_by = translate(bench, run)
+    made = MadeData(bench.data, {}, {}) if translate is None else translate(bench, run)
+    bench.data, made_by = made.data, {**made.by, **made.beside}
     if request.probe is not None:
         texts = read_memory(request.probe, bench.data.edits[0].source)
         bench.probes = [text for row in texts.values() for text in row]
@@ -125,7 +138,7 @@ def record_run(request: RunRequest, watcher: Watcher, translate: Translate | Non
     if request.no_memory:
         watcher.say("note: no memory, so nothing keeps other answers as they are")
     _tell(bench, run, stream, watcher, request.remedy)
-    identity = Identity({**made_by, **bench.identity(run, parts)})
+    identity = Identity({**made.by, **bench.identity(run, parts)})
     with _giving_up(folder), Journal(folder, identity, resume=request.resume, overwrite=request.overwrite) as journal:
         if request.resume:
             require_as_made(folder)
@@ -136,9 +149,9 @@ def record_run(request: RunRequest, watcher: Watcher, translate: Translate | Non
         for fold, part in enumerate(parts):
             where = folder / (f"{EDITS}-{fold}" if run.folds > 1 else EDITS)
             one = _Fold(bench, request, run, part, fold, where, journal, source)
-            report, made = one.do(watcher, {**told, **made_by})
+            report, done = one.do(watcher, {**told, **made_by})
             reports.append(report)
-            outcomes += made
+            outcomes += done
         results = RunResults(
             reports, request.command, facts_of(run, bench.data, spec, len(stream), width) | made_by, outcomes
         )
