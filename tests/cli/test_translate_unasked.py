@@ -244,14 +244,6 @@ def test_options_that_contradict_each_other_are_refused(polypatch, line, hub, tr
     assert "--translate-to none and a translator" in refused("--translate-to", "none")
     assert "nothing for it to do" in refused(memory=("--no-memory",))
     assert not (tmp_path / "run").exists()
-    hub("de")
-    ran(polypatch, line)
-    write_jsonl([edit.only([]) for edit in tiny_edits(22, ("en", "de"))[20:]], tmp_path / "more.jsonl")
-    add = ("edit", tmp_path / "run", "--add", tmp_path / "more.jsonl", "--quiet", "--translate-to")
-    assert "with --add name the languages" in polypatch(*add, "auto").refused()
-    done = polypatch(*add, "none")
-    assert done.code == 0, done.err
-    assert languages(tmp_path / "run")[6:] == [["en"]] * 2
 
 
 def test_a_model_that_cannot_be_read_says_how_to_go_on(polypatch, line, hub):

@@ -26,7 +26,6 @@ from polypatch.cli.options import (
     TranslationFile,
     TranslatorCodes,
     TranslatorOption,
-    as_list,
     kept_as,
     pairs,
 )
@@ -95,7 +94,10 @@ def fix(
     translate_to: Annotated[
         str | None,
         typer.Option(
-            metavar="L,L,…", help="Translate into these, where no text is given.", rich_help_panel=TRANSLATION
+            metavar="auto|none|L,L,…",
+            help="Translate into these, where no text is given. Default: auto, which translates a sentence without "
+            "another language into those of the memory whose translators are on this machine; it downloads nothing.",
+            rich_help_panel=TRANSLATION,
         ),
     ] = None,
     translator: TranslatorOption = None,
@@ -121,15 +123,17 @@ def fix(
     sentence = read_words(words)
     if second is not None and sentence.translations:
         raise InputError("--second is of one language: give pairs in several languages in a file, with polypatch edit")
-    from polypatch.cli.session import EditsOrModel, TranslationOptions, kept_in
+    from polypatch.cli.saved_translation import TranslationOptions
+    from polypatch.cli.session import EditsOrModel, kept_in
 
     codes = pairs(translator_code, "--translator-code")
     how = (translator, codes, translation_cache, renderings, min_confidence)
-    translating = TranslationOptions(as_list(translate_to), *how)
+    translating = TranslationOptions(translate_to, *how)
     place = EditsOrModel(sentence.place, out, model, memory, no_memory, recipe, device, answer_tokens, chat)
     folder = place.folder
     prepare(threads, quiet=quiet)
     from polypatch.data.given import correction
+    from polypatch.model.stream import edits_inside
     from polypatch.store.session import Session
 
     text = sentence.text if second is None else (sentence.text, second)
@@ -138,7 +142,7 @@ def fix(
     edit = correction(text, label, sentence.translations, source, edit_id)
     with Bars(quiet) as bars:
         edited = place.open(bars)
-        (edit,) = translating([edit], bars, answers=edited.readout.answers is None)
+        (edit,) = translating([edit], edited, bars, beside=edits_inside(edited))
         if edited.readout.answers is None and edit.languages_without_target:
             wanted = " ".join(f"--answer {lang}=…" for lang in edit.languages_without_target)
             raise InputError(f"a language model answers in the words of each language: add {wanted} to the command")

@@ -16,6 +16,7 @@ from polypatch.model.contradictions import contradicted
 from polypatch.runs import Run, Workbench
 from polypatch.runs.record import MadeData
 from polypatch.runs.writable import writable
+from polypatch.sites import Tail
 
 FACT, ANSWERS = "machine-translated prompts", "machine-translated answers"
 RENDERINGS, CONFIDENCE = "machine-translated renderings", "confidence of machine translations"
@@ -35,7 +36,7 @@ class Translation:
         languages: to translate into.
         find: the translators.
         name: of their model, for the report.
-        cache: the file that keeps what was translated.
+        cache: the file that keeps what was translated; None keeps nothing.
         how: what of the translations becomes part of an edit.
         beside: other edits: a translation that says what one of them, or of `edits`, wants another answer to is left
             out; None leaves out none.
@@ -45,12 +46,12 @@ class Translation:
     languages: tuple[Lang, ...]
     find: Translators
     name: str
-    cache: Path
+    cache: Path | None
     how: TranslationSettings = field(default_factory=TranslationSettings)
     beside: Sequence[Edit] | None = None
 
-    def of(self, bench: Workbench, bars: Bars) -> MadeData:
-        """Translate.
+    def made(self, tail: Tail, bars: Bars) -> tuple[list[Edit], list[MachineTranslation]]:
+        """The edits, translated, and what was made; `tail` is of the model that is to learn them.
 
         Raises:
             StoppedError: Ctrl-C; all but the last batch is in the cache.
@@ -61,13 +62,18 @@ class Translation:
                 self.edits, self.languages, self.find, self.cache, self.how, progress=bars.update
             )
         except KeyboardInterrupt:
-            there = self.cache.exists()
-            kept = f"every finished batch is in {self.cache}" if there else "nothing was translated yet"
+            there = self.cache is not None and self.cache.exists()
+            kept = f"every finished batch is in {self.cache}" if there else "no translation is kept"
             raise StoppedError(f"no edit was made; {kept}; the same command goes on from there") from None
         for said in said_of(after, self.languages, made, self.how):
             bars.say(f"note: {said}")
         if self.beside is not None:
-            after = self._unambiguous(after, self.beside, bench, bars)
+            after = self._unambiguous(after, self.beside, tail, bars)
+        return after, made
+
+    def of(self, bench: Workbench, bars: Bars) -> MadeData:
+        """The same for the data of a run."""
+        after, made = self.made(bench.tail, bars)
         by = {one.id: one for one in after}
         edits = tuple(by.get(edit.id, edit) for edit in bench.data.edits)
         data = writable(replace(bench.data, edits=edits), bench.tail.readout)
@@ -85,10 +91,10 @@ class Translation:
             )
         return {name: f"{counts} ({self.name})" if counts else "none" for name, counts in facts.items()}
 
-    def _unambiguous(self, after: Sequence[Edit], beside: Sequence[Edit], bench: Workbench, bars: Bars) -> list[Edit]:
+    def _unambiguous(self, after: Sequence[Edit], beside: Sequence[Edit], tail: Tail, bars: Bars) -> list[Edit]:
         """Without the translations by which the edits would be refused."""
         new = {(old.id, lang) for old, one in zip(self.edits, after, strict=True) for lang in _new(old, one)}
-        lost = new & contradicted(bench.tail, [*after, *beside])
+        lost = new & contradicted(tail, [*after, *beside])
         if lost:
             bars.say(
                 "note: translations that were left out, as another edit wants another answer to the same words: "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from polypatch.store.places import find_edits, holds_edits
 
 if TYPE_CHECKING:  # torch is waited for once it is needed
     from polypatch.edited_model import EditedModel
-    from polypatch.edits import Edit
     from polypatch.model.encoding import Encoding
 
 
@@ -127,46 +126,6 @@ class EditsOrModel:
             warnings.simplefilter("ignore", PolypatchWarning)
             name, encoding = require_model(self.name), self._encoding
             return open_place(name, memory=None, device=self.device, encoding=encoding)
-
-
-@dataclass(frozen=True)
-class TranslationOptions:
-    """What the options say about prompts that are missing.
-
-    Raises:
-        InputError: a translator, and nothing for it to do.
-    """
-
-    languages: tuple[str, ...] = ()
-    translator: str | None = None
-    codes: Mapping[str, str] = field(default_factory=dict)
-    cache: Path | None = None
-    renderings: int = 1
-    min_confidence: float = 0.0
-
-    def __post_init__(self) -> None:
-        given = self.translator or self.codes or self.cache or self.renderings > 1 or self.min_confidence
-        if given and not self.languages:
-            raise InputError("a translator without --translate-to: say which languages to translate into, such as de")
-
-    def __call__(self, edits: Sequence[Edit], bars: Bars, *, answers: bool) -> Sequence[Edit]:
-        """The edits with the prompts they lacked, and with `answers` the targets.
-
-        Raises:
-            PolypatchError: a model that cannot be had, a language that it does not know.
-        """
-        if not self.languages:
-            return edits
-        from polypatch.cli.machine_prompts import said_of
-        from polypatch.data.parallel import TranslationSettings, machine_translated
-        from polypatch.data.translators import OPUS, Models
-
-        models = Models(self.translator or OPUS, codes=self.codes)
-        how = TranslationSettings(answers=answers, renderings=self.renderings, min_confidence=self.min_confidence)
-        after, made = machine_translated(edits, self.languages, models, self.cache, how, bars.update)
-        for said in said_of(after, self.languages, made, how):
-            bars.say(f"note: {said}")
-        return after
 
 
 @contextmanager

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from polypatch.cli.console import Bars
 from polypatch.cli.machine_prompts import Translation, edits_of
+from polypatch.cli.translators_here import (
+    LEFT_AS_THEY_ARE,
+    NOTHING_TO_DO,
+    Find,
+    pairs_of,
+    said_unasked,
+    translators_into,
+)
 from polypatch.data.parallel import LanguagePair, TranslationSettings
 from polypatch.data.scored import ScoredText
 from polypatch.data.translate import Translator
@@ -57,24 +65,22 @@ class UnaskedTranslation:
         """
         edits, others = self._alone(bench, run)
         memory = [lang for lang in run.memory_languages if lang in bench.data.memory and lang not in self.measured]
-        wanted = [lang for lang in memory if _pairs(edits, lang)]
+        wanted = [lang for lang in memory if pairs_of(edits, lang)]
         if self.named and not wanted:
-            raise InputError(
-                "a translator, and nothing for it to do: --translate-to auto translates a classifier's edits that have "
-                "one language into the others of the memory; say which languages to translate into, such as de,fr"
-            )
+            raise InputError(NOTHING_TO_DO)
         begun = _begun(self.folder) if self.resume else None
-        found = {lang: one for lang in wanted if (one := self._translators(edits, lang, begun))}
+        found = {lang: one for lang in wanted if (one := translators_into(edits, lang, self._find(begun)))}
         if not found:
             return MadeData(bench.data, {}, {})
-        bars.say(f"note: {self._said(edits, wanted, found, begun is not None)}")
+        said = said_unasked(edits, wanted, found, self._models.named, resumed=begun is not None)
+        bars.say(f"note: {said}")
         by = {pair: one for row in found.values() for pair, one in row.items()}
         work = Translation(edits, tuple(found), lambda *pair: by[pair], self.translator, self.cache, self.how)
         work = replace(work, beside=None if run.allow_contradictions else others)
         try:
             made = work.of(bench, bars)
         except DataError as error:
-            how = "" if begun is not None else "; --translate-to none leaves the edits as they are"
+            how = "" if begun is not None else f"; {LEFT_AS_THEY_ARE}"
             raise DataError(f"{error}{how}") from error
         return made._replace(by={**made.by, UNASKED: _written(by)})
 
@@ -93,40 +99,18 @@ class UnaskedTranslation:
     def _models(self) -> Models:
         return Models(self.translator, codes=self.codes, local=True)
 
-    def _translators(
-        self, edits: Sequence[Edit], lang: Lang, begun: Mapping[LanguagePair, str] | None
-    ) -> dict[LanguagePair, Translator]:
-        """Those into a language from every source; empty where one is not to be had."""
-        found: dict[LanguagePair, Translator] = {}
-        for pair in _pairs(edits, lang):
-            if begun is not None and pair not in begun:
-                return {}
-            here = self._models.sure(*pair)
-            if begun is not None and (here is None or here.fingerprint != begun[pair]):
-                found[pair] = Remembered(begun[pair], self.cache)
-            elif here is not None:
-                found[pair] = here
-            else:
-                return {}
-        return found
+    def _find(self, begun: Mapping[LanguagePair, str] | None) -> Find:
+        """The translators on this machine; those that the run was begun with, here or not."""
 
-    def _said(
-        self,
-        edits: Sequence[Edit],
-        wanted: Sequence[Lang],
-        found: Mapping[Lang, Mapping[LanguagePair, Translator]],
-        resumed: bool,
-    ) -> str:
-        """What is done, by what, how it is left, and what would do more."""
-        number = f"{len(edits)} edits that have" if len(edits) > 1 else "the edit, which has"
-        into = ", ".join(
-            f"{lang} (by {' and '.join(self._models.named(*pair) for pair in row)})" for lang, row in found.items()
-        )
-        said = f"{number} a prompt in one language only: translated into {into}; --translate-to none leaves it"
-        if (missing := [lang for lang in wanted if lang not in found]) and not resumed:
-            more = f"--translate-to {','.join(wanted)} downloads what the hub has"
-            said += f". No translator on this machine for {', '.join(missing)}: {more}"
-        return said
+        def find(source: Lang, lang: Lang) -> Translator | None:
+            if begun is not None and (source, lang) not in begun:
+                return None
+            here = self._models.sure(source, lang)
+            if begun is None or (here is not None and here.fingerprint == begun[source, lang]):
+                return here
+            return Remembered(begun[source, lang], self.cache)
+
+        return find
 
 
 @dataclass(frozen=True)
@@ -151,11 +135,6 @@ class Remembered:
         """As a call."""
         del count
         return [[ScoredText(text)] for text in self(sentences)]
-
-
-def _pairs(edits: Sequence[Edit], lang: Lang) -> list[LanguagePair]:
-    """What translates the edits into a language."""
-    return [(source, lang) for source in dict.fromkeys(edit.source for edit in edits) if source != lang]
 
 
 def _written(by: Mapping[LanguagePair, Translator]) -> str:
