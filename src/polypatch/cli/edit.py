@@ -268,8 +268,7 @@ def _run_of(given: Mapping[str, Any], languages: tuple[str, ...]) -> Run:
 
 WITH_ADD = (
     *("model", "add", "retries", "keep_failed", "allow_contradictions", "keep_memory", "device", "threads", "quiet"),
-    *("json", "translate_to", "translator", "translator_code", "translation_cache"),
-    *("renderings", "min_confidence"),
+    *("json", "translate_to", "translator", "translator_code", "translation_cache", "renderings", "min_confidence"),
 )
 
 
