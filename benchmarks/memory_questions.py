@@ -98,5 +98,4 @@ class Questions:
             "acts on, others": statistics.fmean(abroad),
             "acts on, most": max(abroad),
             "patches": delta.patches,
-            "sets": {name: round(share, 3) for name, share in kept.items()},
         }

@@ -96,7 +96,7 @@ def protected(study: Study, entries: Entries, lang: Lang, many: int) -> dict[str
     found = {}
     for name, bank in banks.items():
         found[name] = {**study.asked.measure(bank), "changes": changed(study, bank)}
-        print(name, {**found[name], "sets": "", "changes": found[name]["changes"]["all sets"]}, flush=True)
+        print(name, {**found[name], "changes": found[name]["changes"]["all sets"]}, flush=True)
     return found
 
 
