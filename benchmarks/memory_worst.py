@@ -96,6 +96,8 @@ def protected(study: Study, entries: Entries, lang: Lang, many: int) -> dict[str
     found = {}
     for name, bank in banks.items():
         found[name] = {**study.asked.measure(bank), "changes": changed(study, bank)}
+        if name != "as usual":
+            del found[name]["changes"]["texts"]
         print(name, {**found[name], "changes": found[name]["changes"]["all sets"]}, flush=True)
     return found
 
