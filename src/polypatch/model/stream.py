@@ -145,8 +145,8 @@ def _rows_of(tail: Tail, texts: Sequence[Text], groups: Mapping[Text, int]) -> M
     # Of a text that is cut where an answer would follow, the last position.
     ask = {readout.seen(own if own in rows else rows[-1]) for own, rows in zip(readout.rows(texts), kept, strict=True)}
     numbers = [[counts[seen] for seen in found], [group[seen] for seen in found], [seen in ask for seen in found]]
-    counted, groups, begins = torch.tensor(numbers, dtype=torch.long, device=q.device)
-    return MemoryRows(rows, q, counted, groups, begins.bool())
+    often, grouped, begins = torch.tensor(numbers, dtype=torch.long, device=q.device)
+    return MemoryRows(rows, q, often, grouped, begins.bool())
 
 
 def edits_inside(edited: State) -> list[Edit]:
