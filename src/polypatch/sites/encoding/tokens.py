@@ -69,6 +69,7 @@ class Tokens:
         stated = tokenizer.model_max_length
         # Tokenizers that know no limit state a huge integer.
         self.max_length = max_length or min(stated if stated < 100_000 else places or 512, places or stated)
+        self.padded = places or self.max_length
         self.tokenizer, self.about = tokenizer, about
         self.padding = int((tokenizer.pad_token_id if padding is None else padding) or 0)
         self._rows: dict[Text, Row] = {}
@@ -155,7 +156,12 @@ class Tokens:
                 yield chosen, [rows[i] for i in (*chosen, *copies)]
 
     def _bucket(self, length: int) -> int:
-        return min(-(-length // BUCKET) * BUCKET, max(self.max_length, length))
+        """What a text is padded to: a multiple of `BUCKET`, but for a model whose positions end before that.
+
+        Also where `max_length` is none: threads share attention out by text, and at odd lengths the second one's numbers
+        lie so in memory that a kernel may round otherwise.
+        """
+        return min(-(-length // BUCKET) * BUCKET, max(self.padded, length))
 
 
 def rows_of(length: int, device: torch.device) -> int:
