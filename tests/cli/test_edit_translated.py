@@ -198,7 +198,7 @@ def test_the_command_lines_of_the_documents_run(
     lines = [
         shlex.split(line)
         for line in text.replace("\\\n", " ").splitlines()
-        if line.startswith("polypatch") and "--translate-to" in line
+        if line.startswith("polypatch") and "--translate-to de" in line
     ]
     assert len(lines) == 2
     monkeypatch.setattr("polypatch.cli.translating.OPUS", str(templates[0]))
