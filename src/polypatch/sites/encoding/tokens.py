@@ -158,8 +158,8 @@ class Tokens:
     def _bucket(self, length: int) -> int:
         """What a text is padded to: a multiple of `BUCKET`, but for a model whose positions end before that.
 
-        Also where `max_length` is none: threads share attention out by text, and at odd lengths the second one's numbers
-        lie so in memory that a kernel may round otherwise.
+        Also where `max_length` is none: threads share attention out by text, and at odd lengths the second one's lie
+        so in memory that a kernel may round otherwise.
         """
         return min(-(-length // BUCKET) * BUCKET, max(self.padded, length))
 
