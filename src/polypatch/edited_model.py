@@ -25,6 +25,7 @@ from polypatch.model.revert import revert
 from polypatch.model.rules import Rules
 from polypatch.model.stock_save import save_as_usual, warn_on_save
 from polypatch.model.stream import adopt, apply, recipe_for, remember_again, rules_for
+from polypatch.model.trial import trial
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_in
 from polypatch.sites import MergeCost
@@ -92,6 +93,21 @@ class EditedModel(AskedModel):
         """
         edit = correction(text, label, translations, source, id)
         return made_fix(self, edit, lambda one, rules: self.edit(one, rules=rules))
+
+    def try_fix(
+        self,
+        text: Text,
+        label: str | Mapping[Lang, str],
+        *,
+        translations: Mapping[Lang, Text] | None = None,
+        source: Lang = "en",
+    ) -> Fix:
+        """What `fix` would do, arguments as there; the model is as it was afterwards, bit for bit.
+
+        Raises:
+            ContradictionError, PolypatchError: as `fix`.
+        """
+        return trial(self, correction(text, label, translations, source, None))
 
     def check(self, probe: Texts, limits: Limits | None = None) -> Verdict:
         """Whether the edits do what was asked and leave the rest alone, before they go out; `ok` says so in a word.

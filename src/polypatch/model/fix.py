@@ -57,6 +57,20 @@ class FixedText(NamedTuple):
         return self.after.label == self.wanted
 
 
+class Moved(NamedTuple):
+    """A held-out text whose answer a fix changed.
+
+    Attributes:
+        lang, text: the text; the language is empty where it is not known.
+        before, after: its answers.
+    """
+
+    lang: Lang
+    text: Text
+    before: str
+    after: str
+
+
 @dataclass(frozen=True)
 class Fix:
     """What one fix did. ``print`` shows it on a terminal of 80 columns, a notebook as a table.
@@ -65,8 +79,10 @@ class Fix:
         edit: the correction; ``edit.id`` takes it back.
         outcome: what became of it.
         texts: its prompt in every language, and the renderings of it.
-        elsewhere: the held-out texts of the memory whose answers it changed.
+        elsewhere: of how many held-out texts of the memory it changed the answers.
         note: what is better known before the fix is relied on; may be empty.
+        moved: those texts.
+        kept: whether it is in the model; not after a trial.
     """
 
     edit: Edit
@@ -74,6 +90,8 @@ class Fix:
     texts: tuple[FixedText, ...]
     elsewhere: Cost
     note: str = ""
+    moved: tuple[Moved, ...] = ()
+    kept: bool = True
 
     @property
     def id(self) -> str:
@@ -94,6 +112,9 @@ class Fix:
         """What became of it, in a sentence."""
         outcome, label = self.outcome, one_line(self.edit.target_in(self.edit.source))
         patches = "1 patch" if outcome.patches == 1 else f"{outcome.patches} patches"
+        if not self.kept:
+            said = "would be fixed" if self.holds else f"would fail: {one_line(outcome.reason)}"
+            return f"A trial, not kept: {label} {said}; the model is as it was."
         return {
             Status.TAKEN: f"Fixed: {label} ({patches}, {outcome.seconds:.2f} s). Its id: {one_line(self.id)}",
             Status.NOT_NEEDED: f"Not needed: the model says {label} already, and nothing was changed.",
@@ -179,8 +200,10 @@ def made_fix(state: State, edit: Edit, editing: Editing | None = None) -> Fix:
     after = _answers(state, edit)
     texts = tuple(_fixed(state, one, before[one.lang], after[one.lang]) for one in edit.examples)
     now = state.tail.predict(others, state.delta).answers
-    elsewhere = counted((lang, one != other) for (lang, _), one, other in zip(held, said, now, strict=True))
-    return Fix(edit, outcome, texts, elsewhere, _note(state, recipe, edit, outcome))
+    asked = [Moved(lang, text, one, other) for (lang, text), one, other in zip(held, said, now, strict=True)]
+    elsewhere = counted((one.lang, one.before != one.after) for one in asked)
+    moved = tuple(one for one in asked if one.before != one.after)
+    return Fix(edit, outcome, texts, elsewhere, _note(state, recipe, edit, outcome), moved)
 
 
 def _named_apart(edit: Edit, state: State) -> Edit:

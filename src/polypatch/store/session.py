@@ -17,7 +17,7 @@ from polypatch.files import discard, sha256
 from polypatch.model.fix import Fix, made_fix
 from polypatch.model.revert import revert
 from polypatch.model.rules import Rules
-from polypatch.model.state import State
+from polypatch.model.state import State, transaction
 from polypatch.model.stream import adopt, apply, recipe_for, rules_for
 from polypatch.outcomes import EditOutcome, EditRecord
 from polypatch.recipes import recipe_to_plain
@@ -143,7 +143,11 @@ class Session:
 
     def correct(self, edit: Edit) -> Fix:
         """The same for an edit."""
-        return made_fix(self.edited, edit, lambda one, rules: self.stream(one, rules=rules))
+        return made_fix(self.edited, edit, self._made)
+
+    def _made(self, edits: Sequence[Edit], rules: Rules) -> list[EditOutcome]:
+        with transaction(self.edited):  # what cannot be put on disk is not in the model, either
+            return self.edit(edits, rules=rules)
 
     def revert(self, edit_ids: str | Sequence[str]) -> None:
         """Take edits back, as `EditedModel.revert`; the folder is written at once."""

@@ -1,0 +1,216 @@
+"""Desk: one edited model that several people ask and correct at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from polypatch.desk.batches import Batches
+from polypatch.edited_model import EditedModel
+from polypatch.edits import Edit, Lang, Text
+from polypatch.errors import EditError
+from polypatch.model.contradictions import find_contradictions
+from polypatch.model.explain import Answer, Explanation, Firing
+from polypatch.model.fix import Fix
+from polypatch.model.stream import edits_inside
+from polypatch.model.trial import trial
+from polypatch.outcomes import EditOutcome, EditRecord, Status
+from polypatch.store.history import HistoryLine
+from polypatch.store.session import Session
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An answer as it is shown.
+
+    Attributes:
+        lang, text: what was asked.
+        answer: what the model says now.
+        unedited: what it says without its edits.
+        firing: the edits at work in it, the loudest first.
+    """
+
+    lang: Lang
+    text: Text
+    answer: Answer
+    unedited: str
+    firing: tuple[Firing, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something that somebody should look at.
+
+    Attributes:
+        edit_ids: the edits that it is about.
+        what: what is the matter, in a sentence.
+    """
+
+    edit_ids: tuple[str, ...]
+    what: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """Answers, and how many edits were in the model that gave them all."""
+
+    answers: tuple[Answer, ...]
+    edits: int
+
+
+class Desk:
+    """Several threads may ask at any time. What changes something is done in one thread, one after the other.
+
+    A context: inside the block nobody else changes the folder. Every edit is on disk when `keep` returns, so that a
+    kill loses none; the next desk, session or command on the folder takes over. A request sees all of an edit or
+    nothing of it.
+
+    Args:
+        folder: where edits are kept.
+        edited: the model.
+        name: of the model, for people.
+
+    Raises:
+        JournalError, InputError, ArtefactError: on entering, as `polypatch.Session`.
+    """
+
+    def __init__(self, folder: Path, edited: EditedModel, name: str) -> None:
+        self.session, self.edited, self.name = Session(folder, edited), edited, name
+
+    def __enter__(self) -> Desk:
+        self._changer = ThreadPoolExecutor(1, "polypatch-desk")
+        try:
+            self._changing(self.session.__enter__)
+        except BaseException:
+            self._changer.shutdown()
+            raise
+        self._batches: Batches[tuple[Answer, int]] = Batches(self._answers)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._batches.close()
+        try:
+            self._changing(lambda: self.session.__exit__(kind, error, trace))
+        finally:
+            self._changer.shutdown()
+
+    def _changing(self, work: Callable[[], T]) -> T:
+        return self._changer.submit(work).result()
+
+    @property
+    def writes(self) -> bool:
+        """Whether the model writes its answers; a classifier has labels."""
+        return self.edited.readout.answers is None
+
+    def answers(self, texts: Sequence[Text]) -> Version:
+        """The model's answers, all by one state of the model; batched with other requests'."""
+        found = self._batches(texts)
+        return Version(tuple(answer for answer, _ in found), found[0][1] if found else self.inside)
+
+    @property
+    def inside(self) -> int:
+        """Edits in the model, those that needed no change included."""
+        return sum(not record.reverted for record in list(self.edited.records.values()))
+
+    def ask(self, prompts: Sequence[tuple[Lang, Text]]) -> list[Shown]:
+        """Answers with what is at work in them, and what they would be without edits."""
+        texts = [text for _, text in prompts]
+        answers = self.answers(texts).answers
+        before = self.edited.predict_before_after(texts)[0]
+        firing = [tuple(self.edited.firing(text)) for text in texts]
+        rows = zip(prompts, answers, before.tolist(), firing, strict=True)
+        return [Shown(lang, text, answer, str(old), acts) for (lang, text), answer, old, acts in rows]
+
+    def why(self, text: Text) -> Explanation:
+        """Which edits act on a text, and what it would be answered without each."""
+        return self.edited.explain(text)
+
+    def trial(self, edit: Edit) -> Fix:
+        """What a fix would do; nothing is kept.
+
+        Raises:
+            ContradictionError: an earlier edit wants another answer to the same text.
+        """
+        return self._changing(lambda: trial(self.edited, edit))
+
+    def keep(self, edit: Edit) -> Fix:
+        """Make a fix and keep it. Raises as `trial`."""
+        return self._changing(lambda: self.session.correct(edit))
+
+    def revert(self, edit_ids: Sequence[str]) -> None:
+        """Take edits back.
+
+        Raises:
+            EditError: there is no such edit, or it was taken back already.
+        """
+        self._changing(lambda: self.session.revert(list(edit_ids)))
+
+    def again(self, edit_id: str) -> EditOutcome:
+        """Make an edit again that was taken back.
+
+        Raises:
+            EditError: there is no such edit, or it was not taken back.
+            ContradictionError: another edit wants another answer to its texts by now.
+        """
+
+        def make() -> EditOutcome:
+            record = self.record(edit_id)
+            if not record.reverted or record.edit is None:
+                raise EditError(f"edit {edit_id!r} was not taken back, so it cannot be made again")
+            (outcome,) = self.session.edit([record.edit])
+            return outcome
+
+        return self._changing(make)
+
+    def record(self, edit_id: str) -> EditRecord:
+        """One edit of the history.
+
+        Raises:
+            EditError: there is none of that id.
+        """
+        record = self.edited.records.get(edit_id)
+        if record is None:
+            raise EditError(f"no edit is called {edit_id!r}")
+        return record
+
+    def history(self) -> list[HistoryLine]:
+        """Every edit that was handled, in order."""
+        with self._still():
+            return self.edited.history()
+
+    def tasks(self) -> list[Task]:
+        """What somebody should look at: edits that failed, and edits that the model can hardly tell apart."""
+        with self._still():
+            records, inside = list(self.edited.records.values()), edits_inside(self.edited)
+            pairs = find_contradictions(self.edited.tail, inside)
+        failed = [
+            Task((one.outcome.edit_id,), f"{one.status}: {one.outcome.reason}")
+            for one in records
+            if one.status in (Status.FAILED, Status.TAKEN_BACK)
+        ]
+        return [*failed, *(Task((pair.first, pair.second), str(pair)) for pair in pairs)]
+
+    def save(self) -> None:
+        """Write the folder now."""
+        self._changing(self.session.save)
+
+    @contextmanager
+    def _still(self) -> Iterator[None]:
+        """Inside the block nobody changes anything."""
+        with self.edited.site.reading():
+            yield
+
+    def _answers(self, texts: list[Text]) -> list[tuple[Answer, int]]:
+        with self._still():
+            spoken, inside = self.edited.spoken(texts), self.inside
+        rows = zip(spoken.answers, spoken.probability.tolist(), strict=True)
+        return [(Answer(label, probability), inside) for label, probability in rows]
