@@ -157,10 +157,14 @@ class EditedModel(AskedModel):
         Patches become neurons of a wider layer (`polypatch.sites.merge`; look at `merge_cost` first). A codebook cannot
         be merged: an InputError, and the edits stay on.
         """
-        with self.site.lock.exclusive(), self.disabled():
-            merged = self.delta.merged(self.site)
+        merged = self.merged()
         self.unload()
         return merged
+
+    def merged(self) -> nn.Module:
+        """The same, and the edits stay on this model."""
+        with self.site.lock.exclusive(), self.disabled():
+            return self.delta.merged(self.site)
 
     def unload(self) -> nn.Module:
         """Take the edits off the model for good and return it, bit for bit as it was."""

@@ -10,6 +10,7 @@ from polypatch._version import __version__
 from polypatch.cli import (
     check,
     demo,
+    desk,
     edit,
     evaluate,
     explain,
@@ -22,6 +23,7 @@ from polypatch.cli import (
     reproduce,
     revert,
     save,
+    serve,
     train,
     try_texts,
     world,
@@ -60,6 +62,8 @@ app.add_typer(world.app, name="world")
 app.add_typer(data_sets.app, name="data")
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)
+app.command("desk", epilog=desk.EXAMPLES)(desk.desk)
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 

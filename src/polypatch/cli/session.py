@@ -66,6 +66,13 @@ class EditsOrModel:
             raise InputError(f"{', '.join(wrong)}: saved edits have their own, and are changed in place; leave it out")
         return edits
 
+    def at_home(self) -> EditsOrModel:
+        """The same with a folder for a model's edits where none was named; where it holds some, these."""
+        if self.out is not None or self.edits is not None:
+            return self
+        out = Path(f"{Path(self.name).name}-edits")
+        return replace(self, name=str(out), base=self.base) if holds_edits(out) else replace(self, out=out)
+
     @property
     def _asked(self) -> dict[str, Any]:
         """How a model is asked, by option."""

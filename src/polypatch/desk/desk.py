@@ -13,7 +13,7 @@ from typing import TypeVar
 from polypatch.desk.batches import Batches
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
-from polypatch.errors import EditError
+from polypatch.errors import EditError, InputError
 from polypatch.model.contradictions import find_contradictions
 from polypatch.model.explain import Answer, Explanation, Firing
 from polypatch.model.fix import Fix
@@ -21,6 +21,7 @@ from polypatch.model.stream import edits_inside
 from polypatch.model.trial import trial
 from polypatch.outcomes import EditOutcome, EditRecord, Status
 from polypatch.store.history import HistoryLine
+from polypatch.store.merged import write_merged
 from polypatch.store.session import Session
 
 T = TypeVar("T")
@@ -182,10 +183,30 @@ class Desk:
             raise EditError(f"no edit is called {edit_id!r}")
         return record
 
+    def near(self, edit: Edit) -> list[str]:
+        """The edits at work in the sentences of another one that is not made yet, and those hard to tell from it."""
+        with self._still():
+            acting = [one.edit_id for text in edit.prompt.values() for one in self.edited.firing(text)]
+            inside = [one for one in edits_inside(self.edited) if one.id != edit.id]
+            pairs = find_contradictions(self.edited.tail, [*inside, edit])
+        close = [name for pair in pairs for name in (pair.first, pair.second) if edit.id in (pair.first, pair.second)]
+        return [name for name in dict.fromkeys([*acting, *close]) if name != edit.id]
+
     def history(self) -> list[HistoryLine]:
         """Every edit that was handled, in order."""
         with self._still():
             return self.edited.history()
+
+    def search(self, words: str = "", status: str = "", lang: Lang = "") -> list[HistoryLine]:
+        """The lines of the history that hold these words, are of this status, and have a sentence in this language."""
+        wanted = words.casefold().strip()
+        return [
+            line
+            for line in self.history()
+            if status in ("", line.record.status)
+            and (not lang or (line.record.edit is not None and lang in line.record.edit.languages))
+            and (not wanted or wanted in _words_of(line).casefold())
+        ]
 
     def tasks(self) -> list[Task]:
         """What somebody should look at: edits that failed, and edits that the model can hardly tell apart."""
@@ -199,9 +220,26 @@ class Desk:
         ]
         return [*failed, *(Task((pair.first, pair.second), str(pair)) for pair in pairs)]
 
-    def save(self) -> None:
-        """Write the folder now."""
-        self._changing(self.session.save)
+    @property
+    def unmergeable(self) -> str:
+        """Why the edits cannot be merged into a checkpoint; empty where they can."""
+        try:
+            self.edited.merge_cost  # noqa: B018
+        except InputError as error:
+            return str(error)
+        return ""
+
+    def export_edits(self, folder: Path) -> None:
+        """Write the edits into a folder, as they are now."""
+        self._changing(lambda: self.edited.save_pretrained(folder))
+
+    def export_checkpoint(self, folder: Path) -> None:
+        """Write a stock model with the edits inside.
+
+        Raises:
+            InputError: they cannot be merged.
+        """
+        self._changing(lambda: write_merged(self.edited, folder))
 
     @contextmanager
     def _still(self) -> Iterator[None]:
@@ -214,3 +252,12 @@ class Desk:
             spoken, inside = self.edited.spoken(texts), self.inside
         rows = zip(spoken.answers, spoken.probability.tolist(), strict=True)
         return [(Answer(label, probability), inside) for label, probability in rows]
+
+
+def _words_of(line: HistoryLine) -> str:
+    """All that is said of an edit in words."""
+    edit = line.record.edit
+    if edit is None:
+        return line.record.outcome.edit_id
+    texts = (text if isinstance(text, str) else " ".join(text) for text in edit.prompt.values())
+    return "\n".join([line.record.outcome.edit_id, *texts, *edit.target.values()])

@@ -56,6 +56,11 @@ class FixedText(NamedTuple):
         """Whether it is given now."""
         return self.after.label == self.wanted
 
+    @property
+    def already(self) -> bool:
+        """Whether it was given before."""
+        return self.before.label == self.wanted
+
 
 class Moved(NamedTuple):
     """A held-out text whose answer a fix changed.

@@ -41,7 +41,7 @@ class Merged:
 
 
 def write_merged(edited: EditedModel, out: Path, *, overwrite: bool = False) -> Merged:
-    """Merge the edits into a stock checkpoint in `out`; the model itself is unedited then.
+    """Write a stock checkpoint with the edits inside into `out`; the model keeps its edits.
 
     Raises:
         InputError: the edits cannot be merged, `out` is taken or is the model they belong to, or the disk refuses.
@@ -50,7 +50,7 @@ def write_merged(edited: EditedModel, out: Path, *, overwrite: bool = False) -> 
     require_elsewhere(out, edited)
     texts = _texts(edited)
     attached = _logits(edited.model, edited, texts)
-    merged = edited.merge_and_unload()
+    merged = edited.merged()
     with staged(out, overwrite) as staging:
         _write(merged, edited, staging, out)
         del merged

@@ -1,0 +1,141 @@
+"""``polypatch desk``: a page for those who find the wrong answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from polypatch.cli.console import Bars, say
+from polypatch.cli.options import AnswerTokens, Chat, Device, Model, Quiet, Threads
+from polypatch.cli.prepare import prepare
+from polypatch.errors import InputError
+
+if TYPE_CHECKING:
+    from polypatch.cli.session import EditsOrModel
+
+SERVING = "Who may come"
+MISSING = "needs the extra desk: pip install 'polypatch[desk]'"
+
+Host = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Where to listen. Beyond this machine a token is needed: one is made and printed.",
+        rich_help_panel=SERVING,
+    ),
+]
+Port = Annotated[
+    int, typer.Option(metavar="N", min=0, max=65535, help="0 takes any that is free.", rich_help_panel=SERVING)
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--name",
+        metavar="HOST",
+        help="A further name that it is called by, such as a proxy's; repeat for more.",
+        rich_help_panel=SERVING,
+    ),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TOKEN",
+        envvar="POLYPATCH_TOKEN",
+        help="What a request has to bring; better in POLYPATCH_TOKEN than on a command line, which others can see.",
+        rich_help_panel=SERVING,
+    ),
+]
+
+EXAMPLES = """[bold]Examples[/]
+
+polypatch desk world
+
+polypatch desk my-edits --port 9000
+
+polypatch desk my-model --memory texts.jsonl --out my-edits
+
+POLYPATCH_TOKEN=… polypatch desk my-edits --host 0.0.0.0 --name edits.example.org
+"""
+
+
+def desk(
+    place: Annotated[
+        str,
+        typer.Argument(metavar="EDITS|MODEL|world", help="Saved edits, which are added to; or a model; or the world."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Of a MODEL: where its edits are kept. Default: NAME-edits, here."),
+    ] = None,
+    memory: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a MODEL: texts to leave alone, as for polypatch edit.")
+    ] = None,
+    no_memory: Annotated[bool, typer.Option("--no-memory", help="Go without texts to leave alone.")] = False,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a MODEL: a row of [bold]polypatch ls recipes[/].")
+    ] = None,
+    source: Annotated[str, typer.Option(metavar="L", help="The language of a sentence that names none.")] = "en",
+    host: Host = "127.0.0.1",
+    port: Port = 8765,
+    name: Names = None,
+    token: Token = None,
+    chat: Chat = False,
+    answer_tokens: AnswerTokens = None,
+    model: Model = None,
+    device: Device = "auto",
+    threads: Threads = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Ask, correct, undo: a page in the browser, for people who do not program.
+
+    Type a sentence in the languages that you have it in. Is an answer wrong, give
+    the right one, and see what the fix does before it is kept. Every fix is on
+    disk when the page says so. Several people may use it at once. Ctrl-C stops it.
+    """
+    from polypatch.cli.session import EditsOrModel
+    from polypatch.languages import is_lang, not_a_lang
+
+    if not is_lang(source):
+        raise InputError(f"--source: {not_a_lang(source)}")
+    given = EditsOrModel(place, out, model, memory, no_memory, recipe, device, answer_tokens, chat)
+    serve_place(given.at_home(), host, port, tuple(name or ()), token, source, threads, quiet, pages=True)
+
+
+def serve_place(
+    place: EditsOrModel,
+    host: str,
+    port: int,
+    names: tuple[str, ...],
+    token: str | None,
+    source: str,
+    threads: int,
+    quiet: bool,
+    *,
+    pages: bool,
+) -> None:
+    """Open a place and serve it, until it is stopped.
+
+    Raises:
+        InputError: the extra is not installed, or the address cannot be used.
+    """
+    try:
+        from polypatch.desk.listen import Address, listen
+    except ImportError as error:
+        raise InputError(f"polypatch {'desk' if pages else 'serve'} {MISSING} ({error.name} is not here)") from error
+    from polypatch.desk.desk import Desk
+
+    address, folder = Address(host=host, port=port, names=names, token=token).settled(), place.folder
+    prepare(threads, quiet=quiet)
+
+    def ready(at: str) -> None:
+        brings = f"\nToken: {address.token}" if address.token and not pages else ""
+        say(f"{at}{brings}\nEdits are kept in {folder}. Ctrl-C stops it.")
+
+    with Bars(quiet) as bars:
+        edited = place.open(bars)
+    with Desk(folder, edited, place.name) as opened:
+        listen(opened, address, pages=pages, source=source, ready=ready)
+    if not quiet:
+        say(f"Stopped. {folder} holds every edit that was kept.")

@@ -1,0 +1,263 @@
+"""The pages: ask, see what a fix does, keep it or not; history, undo and undo of undo; why; to do; export."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, File, Form, Query, Request, Response, UploadFile
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from polypatch.data.memory import read_texts
+from polypatch.data.record import record_from_edit
+from polypatch.desk.desk import Desk
+from polypatch.desk.given import Rows, corrected, lines_in, sentences_in
+from polypatch.desk.packing import zipped
+from polypatch.edits import Lang, Text, is_lang
+from polypatch.errors import ContradictionError, InputError, PolypatchError
+from polypatch.outcomes import Status
+
+HERE = Path(__file__).parent
+
+PAGES = (("/", "Ask", "a"), ("/history", "History", "h"), ("/tasks", "To do", "t"), ("/export", "Export", "e"))
+"""Path, name, access key."""
+
+LINES = 500
+"""Edits of the history on a page, at most."""
+
+SENTENCES = 200
+"""Sentences that are asked at once, at most."""
+
+MOVED = 50
+"""Held-out texts that are shown, at most."""
+
+Field = Annotated[list[str], Form(default_factory=list)]
+
+
+class Pages:
+    """What every page is made with.
+
+    Args:
+        desk: the model.
+        source: the language of a sentence that names none.
+    """
+
+    def __init__(self, desk: Desk, source: Lang) -> None:
+        self.desk, self.source = desk, source
+        self.templates = Environment(
+            loader=PackageLoader("polypatch.desk"),
+            autoescape=select_autoescape(default=True, default_for_string=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    @property
+    def languages(self) -> list[Lang]:
+        """The languages that are offered: those of the edits and of the held-out texts."""
+        edits = (record.edit for record in list(self.desk.edited.records.values()) if record.edit is not None)
+        found = [self.source, *(lang for edit in edits for lang in edit.languages), *self.desk.edited.held_out]
+        return [lang for lang in dict.fromkeys(found) if lang]
+
+    def show(self, name: str, request: Request, code: int = 200, **more: Any) -> HTMLResponse:
+        """A page."""
+        common = {"desk": self.desk, "pages": PAGES, "here": request.url.path, "done": "", "wrong": ""}
+        languages, labels = self.languages, list(self.desk.edited.labels.values())
+        values = {**common, "languages": languages, "labels": labels, "source": self.source, **more}
+        return HTMLResponse(self.templates.get_template(name).render(values), status_code=code)
+
+    def refused(self, request: Request, error: Exception) -> HTMLResponse:
+        """The page of an error of polypatch's own."""
+        ids = error.edit_ids if isinstance(error, ContradictionError) else ()
+        known = [one for one in ids if one in self.desk.edited.records]
+        message = str(error).partition("; take it back first")[0] if known else str(error)
+        return self.show("error.html", request, 409 if ids else 422, message=message, edit_ids=known)
+
+
+def add_pages(app: FastAPI, desk: Desk, source: Lang = "en") -> None:
+    """Put the pages onto the service."""
+    pages = Pages(desk, source)
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    _asking(app, pages)
+    _fixing(app, pages)
+    _looking(app, pages)
+    _exporting(app, pages)
+
+
+def _page(app: FastAPI, path: str, pages: Pages, *, post: bool = False) -> Callable[[Callable[..., Any]], None]:
+    """Register a page; what polypatch refuses becomes a page as well."""
+
+    def register(work: Callable[..., Any]) -> None:
+        (app.post if post else app.get)(path, response_class=HTMLResponse, include_in_schema=False)(
+            guarded(work, pages)
+        )
+
+    return register
+
+
+def guarded(work: Callable[..., Any], pages: Pages) -> Callable[..., Any]:
+    """The same function; PolypatchError is shown."""
+    import functools
+
+    @functools.wraps(work)
+    def shown(request: Request, *given: Any, **named: Any) -> Any:
+        try:
+            return work(request, *given, **named)
+        except PolypatchError as error:
+            return pages.refused(request, error)
+
+    return shown
+
+
+def _asking(app: FastAPI, pages: Pages) -> None:
+    desk = pages.desk
+
+    def empty() -> list[tuple[Lang, str]]:
+        others = [lang for lang in pages.languages if lang != pages.source][:2]
+        return [(lang, "") for lang in (pages.source, *others)]
+
+    @_page(app, "/", pages)
+    def begin(request: Request, done: str = "") -> HTMLResponse:
+        return pages.show("ask.html", request, rows=empty(), many="", sentences=[], left=0, most=SENTENCES, done=done)
+
+    @_page(app, "/ask", pages, post=True)
+    def ask(
+        request: Request,
+        lang: Field,
+        text: Field,
+        many: Annotated[str, Form()] = "",
+        file: Annotated[UploadFile | None, File()] = None,
+    ) -> HTMLResponse:
+        rows = Rows(lang, text)
+        asked = [rows.prompts] if rows.prompts else []
+        asked += [[prompt] for prompt in (*lines_in(many, pages.source), *_uploaded(file, pages.source))]
+        if not asked:
+            raise InputError("there is no sentence: write one, with its language before it")
+        some = asked[:SENTENCES]
+        shown = desk.ask([prompt for prompts in some for prompt in prompts])
+        sentences = sentences_in(shown, [len(prompts) for prompts in some])
+        kept = rows.typed or empty()
+        left = len(asked) - len(some)
+        more = {"rows": kept, "many": many, "sentences": sentences, "left": left, "most": SENTENCES}
+        return pages.show("ask.html", request, **more)
+
+
+def _fixing(app: FastAPI, pages: Pages) -> None:
+    desk = pages.desk
+
+    @_page(app, "/trial", pages, post=True)
+    def trial(request: Request, lang: Field, text: Field, second: Field, label: Field) -> HTMLResponse:
+        edit = corrected(Rows(lang, text, second, label), pages.source, writes=desk.writes)
+        near = desk.near(edit)
+        fix = desk.trial(edit)
+        told = fix.outcome.languages
+        mapped = [one for one in told if one not in edit.prompt]
+        return pages.show("trial.html", request, fix=fix, near=near, origins={}, mapped=mapped, most=MOVED)
+
+    @_page(app, "/keep", pages, post=True)
+    def keep(
+        request: Request,
+        lang: Field,
+        text: Field,
+        second: Field,
+        label: Field,
+        source: Annotated[str, Form()] = "",
+        edit_id: Annotated[str, Form()] = "",
+    ) -> Response:
+        rows = Rows(lang, text, second, label)
+        fix = desk.keep(corrected(rows, source or pages.source, writes=desk.writes, edit_id=edit_id or None))
+        return _to("/", done=fix.verdict)
+
+    @_page(app, "/undo", pages, post=True)
+    def undo(request: Request, id: Annotated[str, Form()]) -> Response:  # noqa: A002
+        desk.revert([id])
+        return _to("/history", done=f"Taken back: {id}. It can be made again.")
+
+    @_page(app, "/again", pages, post=True)
+    def again(request: Request, id: Annotated[str, Form()]) -> Response:  # noqa: A002
+        outcome = desk.again(id)
+        return _to("/history", done=f"Made again: {id} ({outcome.status}).")
+
+
+def _looking(app: FastAPI, pages: Pages) -> None:
+    desk = pages.desk
+
+    @_page(app, "/history", pages)
+    def history(request: Request, q: str = "", status: str = "", lang: str = "", done: str = "") -> HTMLResponse:
+        if status and status not in list(Status):
+            raise InputError(f"no status is called {status!r}; there are {', '.join(Status)}")
+        lines, found = desk.history(), desk.search(q, status, lang)
+        more = {"q": q, "status": status, "lang": lang, "statuses": list(Status), "done": done}
+        return pages.show(
+            "history.html", request, lines=found[-LINES:], found=len(found), total=len(lines), **more
+        )
+
+    @_page(app, "/edit", pages)
+    def edit(request: Request, id: str) -> HTMLResponse:  # noqa: A002
+        record, shown = desk.record(id), []
+        if record.edit is not None:
+            asked = desk.ask(list(record.edit.prompt.items()))
+            shown = [(one, record.edit.target_in(one.lang)) for one in asked]
+        return pages.show("edit.html", request, id=id, record=record, shown=shown)
+
+    @_page(app, "/why", pages)
+    def why(request: Request, text: str, second: str = "", lang: str = "") -> HTMLResponse:
+        asked: Text = (text, second) if second else text
+        return pages.show("why.html", request, why=desk.why(asked), lang=lang if is_lang(lang) else "")
+
+    @_page(app, "/tasks", pages)
+    def tasks(request: Request) -> HTMLResponse:
+        return pages.show("tasks.html", request, tasks=desk.tasks())
+
+
+def _exporting(app: FastAPI, pages: Pages) -> None:
+    desk = pages.desk
+
+    @_page(app, "/export", pages)
+    def export(request: Request) -> HTMLResponse:
+        return pages.show("export.html", request, unmergeable=desk.unmergeable)
+
+    @_page(app, "/export/edits.jsonl", pages)
+    def jsonl(request: Request) -> Response:
+        edits = [line.record.edit for line in desk.history() if line.record.edit and not line.record.reverted]
+        rows = "".join(f"{json.dumps(record_from_edit(edit), ensure_ascii=False)}\n" for edit in edits)
+        return _file(rows.encode(), "application/jsonl", "edits.jsonl")
+
+    @_page(app, "/export/edits.zip", pages)
+    def folder(request: Request) -> Response:
+        return _file(zipped(desk.export_edits), "application/zip", "edits.zip")
+
+    @_page(app, "/export/checkpoint.zip", pages)
+    def checkpoint(request: Request) -> Response:
+        return _file(zipped(desk.export_checkpoint), "application/zip", "checkpoint.zip")
+
+
+def _uploaded(file: UploadFile | None, source: Lang) -> Iterable[tuple[Lang, Text]]:
+    """The texts of a file that was sent."""
+    if file is None or not file.filename:
+        return []
+    suffix = "".join(Path(file.filename).suffixes[-1:])
+    if suffix not in (".txt", ".jsonl", ".csv", ".tsv"):
+        raise InputError(f"{file.filename}: give a .txt, .jsonl, .csv or .tsv file")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"texts{suffix}"
+        path.write_bytes(file.file.read())
+        try:
+            return [(row.lang, row.text) for row in read_texts(path, source)]
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), file.filename)) from error
+
+
+def _to(path: str, **query: str) -> RedirectResponse:
+    return RedirectResponse(f"{path}?{urlencode(query)}", status_code=303)
+
+
+def _file(body: bytes, kind: str, name: str) -> Response:
+    return Response(body, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
