@@ -22,7 +22,11 @@ class Counting:
         labels = ("method", "path", "status")
         self.requests = Counter("polypatch_requests", "Requests that were answered.", labels, registry=self.registry)
         self.seconds = Histogram(
-            "polypatch_request_seconds", "Seconds until the answer.", labels[:2], buckets=SECONDS, registry=self.registry
+            "polypatch_request_seconds",
+            "Seconds until the answer.",
+            labels[:2],
+            buckets=SECONDS,
+            registry=self.registry,
         )
         self.texts = Counter("polypatch_texts", "Texts that the model answered.", registry=self.registry)
         edits = Gauge("polypatch_edits", "Edits in the model.", registry=self.registry)

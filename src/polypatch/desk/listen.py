@@ -6,6 +6,7 @@ import re
 import secrets
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import uvicorn
@@ -94,7 +95,7 @@ def listen(
     with _bound(address) as bound:
         host, port = bound.getsockname()[:2]
         config = uvicorn.Config(
-            app_of(desk, address, pages=pages, source=source),  # type: ignore[arg-type]
+            app_of(desk, address, pages=pages, source=source),
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -104,10 +105,8 @@ def listen(
         if ready is not None:
             token = f"?token={address.token}" if address.token and pages else ""
             ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/{token}")
-        try:
+        with suppress(KeyboardInterrupt):  # uvicorn hands it on once it has stopped
             uvicorn.Server(config).run(sockets=[bound])
-        except KeyboardInterrupt:  # uvicorn hands it on once it has stopped
-            pass
 
 
 def _bound(address: Address) -> socket.socket:

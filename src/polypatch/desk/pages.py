@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import FastAPI, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, FastAPI, File, Form, Request, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -20,6 +20,7 @@ from polypatch.data.record import record_from_edit
 from polypatch.desk.desk import Desk
 from polypatch.desk.given import Rows, corrected, lines_in, sentences_in
 from polypatch.desk.packing import zipped
+from polypatch.desk.refusals import PREFIX, refusal, said_of
 from polypatch.edits import Lang, Text, is_lang
 from polypatch.errors import ContradictionError, InputError, PolypatchError
 from polypatch.outcomes import Status
@@ -66,68 +67,52 @@ class Pages:
         found = [self.source, *(lang for edit in edits for lang in edit.languages), *self.desk.edited.held_out]
         return [lang for lang in dict.fromkeys(found) if lang]
 
-    def show(self, name: str, request: Request, code: int = 200, **more: Any) -> HTMLResponse:
+    def show(self, name: str, request: Request, **more: Any) -> HTMLResponse:
         """A page."""
         common = {"desk": self.desk, "pages": PAGES, "here": request.url.path, "done": "", "wrong": ""}
         languages, labels = self.languages, list(self.desk.edited.labels.values())
         values = {**common, "languages": languages, "labels": labels, "source": self.source, **more}
-        return HTMLResponse(self.templates.get_template(name).render(values), status_code=code)
+        return HTMLResponse(
+            self.templates.get_template(name).render(values),
+        )
 
     def refused(self, request: Request, error: Exception) -> HTMLResponse:
         """The page of an error of polypatch's own."""
         ids = error.edit_ids if isinstance(error, ContradictionError) else ()
         known = [one for one in ids if one in self.desk.edited.records]
-        message = str(error).partition("; take it back first")[0] if known else str(error)
-        return self.show("error.html", request, 409 if ids else 422, message=message, edit_ids=known)
+        message = str(error).partition("; take it back first")[0] if known else said_of(error)
+        page = self.show("error.html", request, message=message, edit_ids=known)
+        page.status_code = 409 if ids else 422
+        return page
 
 
 def add_pages(app: FastAPI, desk: Desk, source: Lang = "en") -> None:
-    """Put the pages onto the service."""
-    pages = Pages(desk, source)
+    """Put the pages onto the service. What is refused there is a page as well."""
+    pages, router = Pages(desk, source), APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+    for add in (_asking, _fixing, _looking, _exporting):
+        add(router, pages)
+    app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    _asking(app, pages)
-    _fixing(app, pages)
-    _looking(app, pages)
-    _exporting(app, pages)
+
+    def refused(request: Request, error: Exception) -> Response:
+        return refusal(request, error) if request.url.path.startswith(PREFIX) else pages.refused(request, error)
+
+    for kind in (PolypatchError, RequestValidationError):
+        app.add_exception_handler(kind, refused)
 
 
-def _page(app: FastAPI, path: str, pages: Pages, *, post: bool = False) -> Callable[[Callable[..., Any]], None]:
-    """Register a page; what polypatch refuses becomes a page as well."""
-
-    def register(work: Callable[..., Any]) -> None:
-        (app.post if post else app.get)(path, response_class=HTMLResponse, include_in_schema=False)(
-            guarded(work, pages)
-        )
-
-    return register
-
-
-def guarded(work: Callable[..., Any], pages: Pages) -> Callable[..., Any]:
-    """The same function; PolypatchError is shown."""
-    import functools
-
-    @functools.wraps(work)
-    def shown(request: Request, *given: Any, **named: Any) -> Any:
-        try:
-            return work(request, *given, **named)
-        except PolypatchError as error:
-            return pages.refused(request, error)
-
-    return shown
-
-
-def _asking(app: FastAPI, pages: Pages) -> None:
+def _asking(router: APIRouter, pages: Pages) -> None:
     desk = pages.desk
 
     def empty() -> list[tuple[Lang, str]]:
         others = [lang for lang in pages.languages if lang != pages.source][:2]
         return [(lang, "") for lang in (pages.source, *others)]
 
-    @_page(app, "/", pages)
+    @router.get("/")
     def begin(request: Request, done: str = "") -> HTMLResponse:
         return pages.show("ask.html", request, rows=empty(), many="", sentences=[], left=0, most=SENTENCES, done=done)
 
-    @_page(app, "/ask", pages, post=True)
+    @router.post("/ask")
     def ask(
         request: Request,
         lang: Field,
@@ -149,10 +134,10 @@ def _asking(app: FastAPI, pages: Pages) -> None:
         return pages.show("ask.html", request, **more)
 
 
-def _fixing(app: FastAPI, pages: Pages) -> None:
+def _fixing(router: APIRouter, pages: Pages) -> None:
     desk = pages.desk
 
-    @_page(app, "/trial", pages, post=True)
+    @router.post("/trial")
     def trial(request: Request, lang: Field, text: Field, second: Field, label: Field) -> HTMLResponse:
         edit = corrected(Rows(lang, text, second, label), pages.source, writes=desk.writes)
         near = desk.near(edit)
@@ -161,9 +146,8 @@ def _fixing(app: FastAPI, pages: Pages) -> None:
         mapped = [one for one in told if one not in edit.prompt]
         return pages.show("trial.html", request, fix=fix, near=near, origins={}, mapped=mapped, most=MOVED)
 
-    @_page(app, "/keep", pages, post=True)
+    @router.post("/keep")
     def keep(
-        request: Request,
         lang: Field,
         text: Field,
         second: Field,
@@ -175,31 +159,29 @@ def _fixing(app: FastAPI, pages: Pages) -> None:
         fix = desk.keep(corrected(rows, source or pages.source, writes=desk.writes, edit_id=edit_id or None))
         return _to("/", done=fix.verdict)
 
-    @_page(app, "/undo", pages, post=True)
-    def undo(request: Request, id: Annotated[str, Form()]) -> Response:  # noqa: A002
+    @router.post("/undo")
+    def undo(id: Annotated[str, Form()]) -> Response:  # noqa: A002
         desk.revert([id])
         return _to("/history", done=f"Taken back: {id}. It can be made again.")
 
-    @_page(app, "/again", pages, post=True)
-    def again(request: Request, id: Annotated[str, Form()]) -> Response:  # noqa: A002
+    @router.post("/again")
+    def again(id: Annotated[str, Form()]) -> Response:  # noqa: A002
         outcome = desk.again(id)
         return _to("/history", done=f"Made again: {id} ({outcome.status}).")
 
 
-def _looking(app: FastAPI, pages: Pages) -> None:
+def _looking(router: APIRouter, pages: Pages) -> None:
     desk = pages.desk
 
-    @_page(app, "/history", pages)
+    @router.get("/history")
     def history(request: Request, q: str = "", status: str = "", lang: str = "", done: str = "") -> HTMLResponse:
         if status and status not in list(Status):
             raise InputError(f"no status is called {status!r}; there are {', '.join(Status)}")
         lines, found = desk.history(), desk.search(q, status, lang)
         more = {"q": q, "status": status, "lang": lang, "statuses": list(Status), "done": done}
-        return pages.show(
-            "history.html", request, lines=found[-LINES:], found=len(found), total=len(lines), **more
-        )
+        return pages.show("history.html", request, lines=found[-LINES:], found=len(found), total=len(lines), **more)
 
-    @_page(app, "/edit", pages)
+    @router.get("/edit")
     def edit(request: Request, id: str) -> HTMLResponse:  # noqa: A002
         record, shown = desk.record(id), []
         if record.edit is not None:
@@ -207,35 +189,35 @@ def _looking(app: FastAPI, pages: Pages) -> None:
             shown = [(one, record.edit.target_in(one.lang)) for one in asked]
         return pages.show("edit.html", request, id=id, record=record, shown=shown)
 
-    @_page(app, "/why", pages)
+    @router.get("/why")
     def why(request: Request, text: str, second: str = "", lang: str = "") -> HTMLResponse:
         asked: Text = (text, second) if second else text
         return pages.show("why.html", request, why=desk.why(asked), lang=lang if is_lang(lang) else "")
 
-    @_page(app, "/tasks", pages)
+    @router.get("/tasks")
     def tasks(request: Request) -> HTMLResponse:
         return pages.show("tasks.html", request, tasks=desk.tasks())
 
 
-def _exporting(app: FastAPI, pages: Pages) -> None:
+def _exporting(router: APIRouter, pages: Pages) -> None:
     desk = pages.desk
 
-    @_page(app, "/export", pages)
+    @router.get("/export")
     def export(request: Request) -> HTMLResponse:
         return pages.show("export.html", request, unmergeable=desk.unmergeable)
 
-    @_page(app, "/export/edits.jsonl", pages)
-    def jsonl(request: Request) -> Response:
+    @router.get("/export/edits.jsonl")
+    def jsonl() -> Response:
         edits = [line.record.edit for line in desk.history() if line.record.edit and not line.record.reverted]
         rows = "".join(f"{json.dumps(record_from_edit(edit), ensure_ascii=False)}\n" for edit in edits)
         return _file(rows.encode(), "application/jsonl", "edits.jsonl")
 
-    @_page(app, "/export/edits.zip", pages)
-    def folder(request: Request) -> Response:
+    @router.get("/export/edits.zip")
+    def folder() -> Response:
         return _file(zipped(desk.export_edits), "application/zip", "edits.zip")
 
-    @_page(app, "/export/checkpoint.zip", pages)
-    def checkpoint(request: Request) -> Response:
+    @router.get("/export/checkpoint.zip")
+    def checkpoint() -> Response:
         return _file(zipped(desk.export_checkpoint), "application/zip", "checkpoint.zip")
 
 

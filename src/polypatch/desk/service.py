@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
 
-from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, HTTPException, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 
 from polypatch._version import __version__
 from polypatch.data.given import correction
 from polypatch.desk.counting import Counting
 from polypatch.desk.desk import Desk
+from polypatch.desk.refusals import refusal
 from polypatch.edits import Text
-from polypatch.errors import ContradictionError, PolypatchError
+from polypatch.errors import PolypatchError
 from polypatch.outcomes import Status
 from polypatch.store.history import HistoryFilter, moment
 
@@ -88,13 +89,15 @@ def service(desk: Desk) -> FastAPI:
     app = FastAPI(title="polypatch", version=__version__, docs_url=None, redoc_url=None, summary=desk.name)
     counting = Counting(desk)
     app.middleware("http")(counting.watch)
-    app.add_exception_handler(PolypatchError, _refused)
-    _reading(app, desk, counting)
-    _changing(app, desk)
+    for kind in (PolypatchError, RequestValidationError):
+        app.add_exception_handler(kind, refusal)
+    _asked(app, desk, counting)
+    _seen(app, desk, counting)
+    _changed(app, desk)
     return app
 
 
-def _reading(app: FastAPI, desk: Desk, counting: Counting) -> None:
+def _asked(app: FastAPI, desk: Desk, counting: Counting) -> None:
     def answers(body: Texts, *, writes: bool) -> Answers:
         if desk.writes != writes:
             other = "/v1/generate" if desk.writes else "/v1/predict"
@@ -119,6 +122,8 @@ def _reading(app: FastAPI, desk: Desk, counting: Counting) -> None:
         """Which edits act on a text, and what it would be answered without each."""
         return explained(desk, body.text)
 
+
+def _seen(app: FastAPI, desk: Desk, counting: Counting) -> None:
     @app.get("/v1/history")
     def history(
         status: Status | None = None,
@@ -128,7 +133,8 @@ def _reading(app: FastAPI, desk: Desk, counting: Counting) -> None:
         limit: Annotated[int, Field(ge=1, le=10_000)] = 100,
     ) -> list[dict[str, Any]]:
         """The last edits that fit, in the order in which they were made."""
-        chosen = HistoryFilter(() if status is None else (status,), lang, glob, since and moment(since), limit)
+        after = None if since is None else moment(since)
+        chosen = HistoryFilter(() if status is None else (status,), lang, glob, after, limit)
         return [line.plain() for line in chosen.choose(desk.history())]
 
     @app.get("/health")
@@ -142,7 +148,7 @@ def _reading(app: FastAPI, desk: Desk, counting: Counting) -> None:
         return counting.response()
 
 
-def _changing(app: FastAPI, desk: Desk) -> None:
+def _changed(app: FastAPI, desk: Desk) -> None:
     @app.post("/v1/fix")
     def fix(body: Correction) -> dict[str, Any]:
         """Correct one text, in every language that it is given in; or, with ``"keep": false``, see what that would do.
@@ -179,10 +185,3 @@ def explained(desk: Desk, text: Text) -> dict[str, Any]:
     ]
     answer = {"answer": why.answer.label, "probability": why.answer.probability, "unedited": why.unedited.label}
     return {**answer, "firing": why.firing, "causes": causes, "tokens": tokens}
-
-
-def _refused(_: Request, error: Exception) -> JSONResponse:
-    """A message of polypatch's own; 409 where an earlier edit is in the way."""
-    ids = list(error.edit_ids) if isinstance(error, ContradictionError) else []
-    status = 409 if isinstance(error, ContradictionError) else 422
-    return JSONResponse({"detail": str(error), **({"edits": ids} if ids else {})}, status_code=status)

@@ -9,7 +9,7 @@ from polypatch.model.fix import Fix, made_fix
 from polypatch.model.state import State, transaction
 
 
-class _Seen(Exception):
+class _SeenError(Exception):
     """What was to be seen was seen: everything goes back as it was."""
 
 
@@ -22,6 +22,6 @@ def trial(state: State, edit: Edit) -> Fix:
     try:
         with transaction(state):
             fix = made_fix(state, edit)
-            raise _Seen
-    except _Seen:
+            raise _SeenError
+    except _SeenError:
         return replace(fix, kept=False)
