@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ def listen(
     pages: bool,
     source: Lang = "en",
     ready: Callable[[str], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> None:
     """Serve until Ctrl-C or a signal to end.
 
@@ -87,6 +89,7 @@ def listen(
         pages: the pages too, not the service alone.
         source: the language of a sentence that names none.
         ready: called with the address to open, once it is listened at.
+        stop: ends it too, once it is set, for who calls this in a thread, where no signal comes.
 
     Raises:
         InputError: the address cannot be listened at.
@@ -105,8 +108,16 @@ def listen(
         if ready is not None:
             token = f"?token={address.token}" if address.token and pages else ""
             ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/{token}")
+        server = uvicorn.Server(config)
+        if stop is not None:
+            threading.Thread(target=_stopping, args=(server, stop), daemon=True).start()
         with suppress(KeyboardInterrupt):  # uvicorn hands it on once it has stopped
-            uvicorn.Server(config).run(sockets=[bound])
+            server.run(sockets=[bound])
+
+
+def _stopping(server: uvicorn.Server, stop: threading.Event) -> None:
+    stop.wait()
+    server.should_exit = True
 
 
 def _bound(address: Address) -> socket.socket:
