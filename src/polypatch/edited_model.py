@@ -16,8 +16,9 @@ from polypatch.data.given import correction, edits_in
 from polypatch.data.memory import Given, Texts, probes_in
 from polypatch.edits import Edit, Lang, Text
 from polypatch.model.asked_model import AskedModel
+from polypatch.model.correct import made_fix, trial
 from polypatch.model.explain import Firing as Firing
-from polypatch.model.fix import Fix, made_fix
+from polypatch.model.fix import Fix
 from polypatch.model.gate import Limits, Verdict, check
 from polypatch.model.one_language import cautioned
 from polypatch.model.prune import OnPruning, Pruned, prune
@@ -25,7 +26,6 @@ from polypatch.model.revert import revert
 from polypatch.model.rules import Rules
 from polypatch.model.stock_save import save_as_usual, warn_on_save
 from polypatch.model.stream import adopt, apply, recipe_for, remember_again, rules_for
-from polypatch.model.trial import trial
 from polypatch.outcomes import EditOutcome, EditRecord, TrajectoryPoint
 from polypatch.recipes import Recipe, recipe_in
 from polypatch.sites import MergeCost

@@ -15,10 +15,10 @@ from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import EditError, InputError
 from polypatch.model.contradictions import find_contradictions
+from polypatch.model.correct import trial
 from polypatch.model.explain import Answer, Explanation, Firing
 from polypatch.model.fix import Fix
 from polypatch.model.stream import edits_inside
-from polypatch.model.trial import trial
 from polypatch.outcomes import EditOutcome, EditRecord, Status
 from polypatch.store.history import HistoryLine
 from polypatch.store.merged import write_merged

@@ -14,7 +14,8 @@ from polypatch.data.given import correction, edits_in
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError, JournalError
 from polypatch.files import discard, sha256
-from polypatch.model.fix import Fix, made_fix
+from polypatch.model.correct import made_fix
+from polypatch.model.fix import Fix
 from polypatch.model.revert import revert
 from polypatch.model.rules import Rules
 from polypatch.model.state import State, transaction
