@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from polypatch.cli.console import Bars, say
-from polypatch.cli.options import AnswerTokens, Chat, Device, Model, Quiet, Threads
+from polypatch.cli.options import AnswerTokens, Chat, Device, Model, Quiet, Threads, TranslatorOption
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 
 if TYPE_CHECKING:
     from polypatch.cli.session import EditsOrModel
 
+EXTRA = ("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client")
 SERVING = "Who may come"
 MISSING = "needs the extra desk: pip install 'polypatch[desk]'"
 
@@ -29,7 +32,7 @@ Host = Annotated[
 Port = Annotated[
     int, typer.Option(metavar="N", min=0, max=65535, help="0 takes any that is free.", rich_help_panel=SERVING)
 ]
-Names = Annotated[
+OtherNames = Annotated[
     list[str] | None,
     typer.Option(
         "--name",
@@ -79,11 +82,12 @@ def desk(
     source: Annotated[str, typer.Option(metavar="L", help="The language of a sentence that names none.")] = "en",
     host: Host = "127.0.0.1",
     port: Port = 8765,
-    name: Names = None,
+    name: OtherNames = None,
     token: Token = None,
     chat: Chat = False,
     answer_tokens: AnswerTokens = None,
     model: Model = None,
+    translator: TranslatorOption = None,
     device: Device = "auto",
     threads: Threads = 1,
     quiet: Quiet = False,
@@ -100,42 +104,44 @@ def desk(
     if not is_lang(source):
         raise InputError(f"--source: {not_a_lang(source)}")
     given = EditsOrModel(place, out, model, memory, no_memory, recipe, device, answer_tokens, chat)
-    serve_place(given.at_home(), host, port, tuple(name or ()), token, source, threads, quiet, pages=True)
+    at = {"host": host, "port": port, "names": tuple(name or ()), "token": token}
+    serve_place(given.at_home(), at, threads, quiet, source=source, translator=translator)
 
 
 def serve_place(
     place: EditsOrModel,
-    host: str,
-    port: int,
-    names: tuple[str, ...],
-    token: str | None,
-    source: str,
+    at: Mapping[str, Any],
     threads: int,
     quiet: bool,
     *,
-    pages: bool,
+    pages: bool = True,
+    source: str = "en",
+    translator: str | None = None,
 ) -> None:
-    """Open a place and serve it, until it is stopped.
+    """Open a place and serve it at an address, until it is stopped.
 
     Raises:
         InputError: the extra is not installed, or the address cannot be used.
     """
-    try:
-        from polypatch.desk.listen import Address, listen
-    except ImportError as error:
-        raise InputError(f"polypatch {'desk' if pages else 'serve'} {MISSING} ({error.name} is not here)") from error
-    from polypatch.desk.desk import Desk
-
-    address, folder = Address(host=host, port=port, names=names, token=token).settled(), place.folder
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        raise InputError(f"polypatch {'desk' if pages else 'serve'} {MISSING} ({', '.join(missing)} is not here)")
     prepare(threads, quiet=quiet)
+    from polypatch.data.translators import OPUS
+    from polypatch.desk.desk import Desk
+    from polypatch.desk.listen import Address, listen
+    from polypatch.desk.local_translators import LocalTranslators
 
-    def ready(at: str) -> None:
+    address, folder = Address(**at).settled(), place.folder
+
+    def ready(url: str) -> None:
         brings = f"\nToken: {address.token}" if address.token and not pages else ""
-        say(f"{at}{brings}\nEdits are kept in {folder}. Ctrl-C stops it.")
+        say(f"{url}{brings}\nEdits are kept in {folder}. Ctrl-C stops it.")
 
     with Bars(quiet) as bars:
         edited = place.open(bars)
     with Desk(folder, edited, place.name) as opened:
-        listen(opened, address, pages=pages, source=source, ready=ready)
+        translations = LocalTranslators(translator or OPUS)
+        listen(opened, address, pages=pages, source=source, translations=translations, ready=ready)
     if not quiet:
         say(f"Stopped. {folder} holds every edit that was kept.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from polypatch.cli.desk import Host, Names, Port, Token, serve_place
+from polypatch.cli.desk import Host, OtherNames, Port, Token, serve_place
 from polypatch.cli.options import Device, Model, Quiet, Threads
 
 EXAMPLES = """[bold]Examples[/]
@@ -26,7 +26,7 @@ def serve(
     edits: Annotated[str, typer.Argument(metavar="EDITS", help="Saved edits, or a RUN.")],
     host: Host = "127.0.0.1",
     port: Port = 8765,
-    name: Names = None,
+    name: OtherNames = None,
     token: Token = None,
     model: Model = None,
     device: Device = "auto",
@@ -43,4 +43,5 @@ def serve(
     from polypatch.cli.session import EditsOrModel
 
     place = EditsOrModel(edits, base=model, device=device)
-    serve_place(place, host, port, tuple(name or ()), token, "en", threads, quiet, pages=False)
+    at = {"host": host, "port": port, "names": tuple(name or ()), "token": token}
+    serve_place(place, at, threads, quiet, pages=False)

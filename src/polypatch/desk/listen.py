@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import secrets
+import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import uvicorn
 
 from polypatch.desk.desk import Desk
 from polypatch.desk.door import Door, is_loopback
+from polypatch.desk.local_translators import LocalTranslators
 from polypatch.desk.pages import add_pages
 from polypatch.desk.service import OPEN, service
 from polypatch.edits import Lang
@@ -25,6 +27,8 @@ HERE = "127.0.0.1"
 PORT = 8765
 TOKEN = 24
 """Bytes of a token that is made here."""
+
+BACKLOG = 2048
 
 GRACE = 10
 """Seconds that requests have when the service stops."""
@@ -63,11 +67,13 @@ class Address:
         return (shown, "localhost", HERE, "[::1]", *self.names)
 
 
-def app_of(desk: Desk, address: Address, *, pages: bool, source: Lang = "en") -> Door:
+def app_of(
+    desk: Desk, address: Address, *, pages: bool, source: Lang = "en", translations: LocalTranslators | None = None
+) -> Door:
     """The service, with pages or without, behind its door."""
     app = service(desk)
     if pages:
-        add_pages(app, desk, source)
+        add_pages(app, desk, source, translations)
     open_paths = [*OPEN, *(("/static/desk.css", "/static/icon.svg") if pages else ())]
     return Door(app, hosts=address.hosts, token=address.token, open_paths=open_paths)
 
@@ -78,6 +84,7 @@ def listen(
     *,
     pages: bool,
     source: Lang = "en",
+    translations: LocalTranslators | None = None,
     ready: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -88,6 +95,7 @@ def listen(
         address: where; its token is made first where one is needed.
         pages: the pages too, not the service alone.
         source: the language of a sentence that names none.
+        translations: what the pages translate by; None for the usual translators, where they are on this machine.
         ready: called with the address to open, once it is listened at.
         stop: ends it too, once it is set, for who calls this in a thread, where no signal comes.
 
@@ -98,7 +106,7 @@ def listen(
     with _bound(address) as bound:
         host, port = bound.getsockname()[:2]
         config = uvicorn.Config(
-            app_of(desk, address, pages=pages, source=source),
+            app_of(desk, address, pages=pages, source=source, translations=translations),
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -111,8 +119,21 @@ def listen(
         server = uvicorn.Server(config)
         if stop is not None:
             threading.Thread(target=_stopping, args=(server, stop), daemon=True).start()
-        with suppress(KeyboardInterrupt):  # uvicorn hands it on once it has stopped
+        with _ending_well():
             server.run(sockets=[bound])
+
+
+@contextmanager
+def _ending_well() -> Iterator[None]:
+    """Inside the block Ctrl-C and the signal to end, which uvicorn hands on once it has stopped, only end the block."""
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if here else None
+    try:
+        with suppress(KeyboardInterrupt):
+            yield
+    finally:
+        if here:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _stopping(server: uvicorn.Server, stop: threading.Event) -> None:
@@ -126,6 +147,7 @@ def _bound(address: Address) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((address.host, address.port))
+        bound.listen(BACKLOG)  # who comes before the first request is read waits
     except OSError as error:
         bound.close()
         raise InputError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -19,6 +20,7 @@ from polypatch.data.memory import read_texts
 from polypatch.data.record import record_from_edit
 from polypatch.desk.desk import Desk
 from polypatch.desk.given import Rows, corrected, lines_in, sentences_in
+from polypatch.desk.local_translators import LocalTranslators
 from polypatch.desk.packing import zipped
 from polypatch.desk.refusals import PREFIX, refusal, said_of
 from polypatch.edits import Lang, Text, is_lang
@@ -48,10 +50,11 @@ class Pages:
     Args:
         desk: the model.
         source: the language of a sentence that names none.
+        translations: what translates, where it can.
     """
 
-    def __init__(self, desk: Desk, source: Lang) -> None:
-        self.desk, self.source = desk, source
+    def __init__(self, desk: Desk, source: Lang, translations: LocalTranslators) -> None:
+        self.desk, self.source, self.translations = desk, source, translations
         self.templates = Environment(
             loader=PackageLoader("polypatch.desk"),
             autoescape=select_autoescape(default=True, default_for_string=True),
@@ -66,6 +69,14 @@ class Pages:
         edits = (record.edit for record in list(self.desk.edited.records.values()) if record.edit is not None)
         found = [self.source, *(lang for edit in edits for lang in edit.languages), *self.desk.edited.held_out]
         return [lang for lang in dict.fromkeys(found) if lang]
+
+    def translatable(self, prompts: Sequence[tuple[Lang, Text]]) -> list[Lang]:
+        """Languages that a sentence can be translated into. A language model's answers nobody would have read."""
+        given = dict(prompts)
+        source = self.source if self.source in given else next(iter(given))
+        if self.desk.writes or not isinstance(given[source], str):
+            return []
+        return self.translations.into(source, [lang for lang in self.languages if lang not in given])
 
     def show(self, name: str, request: Request, **more: Any) -> HTMLResponse:
         """A page."""
@@ -86,9 +97,10 @@ class Pages:
         return page
 
 
-def add_pages(app: FastAPI, desk: Desk, source: Lang = "en") -> None:
+def add_pages(app: FastAPI, desk: Desk, source: Lang = "en", translations: LocalTranslators | None = None) -> None:
     """Put the pages onto the service. What is refused there is a page as well."""
-    pages, router = Pages(desk, source), APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+    pages = Pages(desk, source, translations or LocalTranslators())
+    router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
     for add in (_asking, _fixing, _looking, _exporting):
         add(router, pages)
     app.include_router(router)
@@ -129,8 +141,14 @@ def _asking(router: APIRouter, pages: Pages) -> None:
         shown = desk.ask([prompt for prompts in some for prompt in prompts])
         sentences = sentences_in(shown, [len(prompts) for prompts in some])
         kept = rows.typed or empty()
-        left = len(asked) - len(some)
-        more = {"rows": kept, "many": many, "sentences": sentences, "left": left, "most": SENTENCES}
+        left, into = len(asked) - len(some), [pages.translatable(prompts) for prompts in some]
+        more = {
+            "rows": kept,
+            "many": many,
+            "sentences": list(zip(sentences, into, strict=True)),
+            "left": left,
+            "most": SENTENCES,
+        }
         return pages.show("ask.html", request, **more)
 
 
@@ -138,13 +156,33 @@ def _fixing(router: APIRouter, pages: Pages) -> None:
     desk = pages.desk
 
     @router.post("/trial")
-    def trial(request: Request, lang: Field, text: Field, second: Field, label: Field) -> HTMLResponse:
+    def trial(
+        request: Request,
+        lang: Field,
+        text: Field,
+        second: Field,
+        label: Field,
+        translate: Annotated[str, Form()] = "",
+    ) -> HTMLResponse:
         edit = corrected(Rows(lang, text, second, label), pages.source, writes=desk.writes)
+        made = {}
+        if translate:
+            into = pages.translatable(list(edit.prompt.items()))
+            made = pages.translations(str(edit.prompt[edit.source]), edit.source, into)
+            edit = replace(edit, prompt={**edit.prompt, **made})
         near = desk.near(edit)
         fix = desk.trial(edit)
         told = fix.outcome.languages
         mapped = [one for one in told if one not in edit.prompt]
-        return pages.show("trial.html", request, fix=fix, near=near, origins={}, mapped=mapped, most=MOVED)
+        return pages.show(
+            "trial.html",
+            request,
+            fix=fix,
+            near=near,
+            origins=dict.fromkeys(made, "translated"),
+            mapped=mapped,
+            most=MOVED,
+        )
 
     @router.post("/keep")
     def keep(

@@ -28,7 +28,7 @@ OPEN = ("/health",)
 """Paths that need no token: a load balancer has none."""
 
 Words: TypeAlias = Annotated[str, Field(min_length=1, max_length=CHARACTERS)]
-Asked: TypeAlias = Words | tuple[Words, Words]
+TextOrPair: TypeAlias = Words | tuple[Words, Words]
 """A text, or a pair of them as a list of two."""
 
 Code: TypeAlias = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", examples=["en"])]
@@ -39,40 +39,40 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Texts(_Body):
+class TextsAsked(_Body):
     """Texts to be answered."""
 
-    texts: Annotated[list[Asked], Field(min_length=1, max_length=TEXTS, examples=[["wake me up at nine"]])]
+    texts: Annotated[list[TextOrPair], Field(min_length=1, max_length=TEXTS, examples=[["wake me up at nine"]])]
 
 
-class Answered(_Body):
+class OneAnswer(_Body):
     """An answer, and its probability: of what a language model writes that of its least sure token."""
 
     answer: str
     probability: float
 
 
-class Answers(_Body):
+class AnswersGiven(_Body):
     """Answers in the order of the texts, and how many edits the model had that gave them all."""
 
-    answers: list[Answered]
+    answers: list[OneAnswer]
     edits: int
 
 
-class Question(_Body):
+class TextAsked(_Body):
     """One text to be explained."""
 
-    text: Asked
+    text: TextOrPair
 
 
-class Correction(_Body):
+class FixAsked(_Body):
     """A fix: the text, the answer that is wanted, and the text in other languages."""
 
-    text: Asked
+    text: TextOrPair
     label: Annotated[
         Words | dict[Code, Words], Field(description="The answer; of a language model by language, as in translations.")
     ]
-    translations: dict[Code, Asked] = Field(default_factory=dict)
+    translations: dict[Code, TextOrPair] = Field(default_factory=dict)
     source: Code = "en"
     id: Name | None = None
     keep: Annotated[bool, Field(description="False: say what it would do, and keep nothing.")] = True
@@ -98,27 +98,27 @@ def service(desk: Desk) -> FastAPI:
 
 
 def _asked(app: FastAPI, desk: Desk, counting: Counting) -> None:
-    def answers(body: Texts, *, writes: bool) -> Answers:
+    def answers(body: TextsAsked, *, writes: bool) -> AnswersGiven:
         if desk.writes != writes:
             other = "/v1/generate" if desk.writes else "/v1/predict"
             raise HTTPException(409, f"{desk.name} {'writes' if desk.writes else 'classifies'}: ask {other}")
         found = desk.answers(body.texts)
         counting.texts.inc(len(body.texts))
-        rows = [Answered(answer=one.label, probability=one.probability) for one in found.answers]
-        return Answers(answers=rows, edits=found.edits)
+        rows = [OneAnswer(answer=one.label, probability=one.probability) for one in found.answers]
+        return AnswersGiven(answers=rows, edits=found.edits)
 
     @app.post("/v1/predict")
-    def predict(body: Texts) -> Answers:
+    def predict(body: TextsAsked) -> AnswersGiven:
         """The label of each text. All are answered by one state of the model."""
         return answers(body, writes=False)
 
     @app.post("/v1/generate")
-    def generate(body: Texts) -> Answers:
+    def generate(body: TextsAsked) -> AnswersGiven:
         """What a language model writes behind each text, the likeliest token at every place."""
         return answers(body, writes=True)
 
     @app.post("/v1/explain")
-    def explain(body: Question) -> dict[str, Any]:
+    def explain(body: TextAsked) -> dict[str, Any]:
         """Which edits act on a text, and what it would be answered without each."""
         return explained(desk, body.text)
 
@@ -150,7 +150,7 @@ def _seen(app: FastAPI, desk: Desk, counting: Counting) -> None:
 
 def _changed(app: FastAPI, desk: Desk) -> None:
     @app.post("/v1/fix")
-    def fix(body: Correction) -> dict[str, Any]:
+    def fix(body: FixAsked) -> dict[str, Any]:
         """Correct one text, in every language that it is given in; or, with ``"keep": false``, see what that would do.
 
         It is on disk when the answer comes.

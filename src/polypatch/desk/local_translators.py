@@ -1,0 +1,54 @@
+"""A sentence in other languages, by the translators on this machine. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from polypatch.data.translators import OPUS, Models
+from polypatch.edits import Lang
+from polypatch.errors import PolypatchError
+
+MOST = 4096
+"""LocalTranslators that are remembered; then they are forgotten."""
+
+
+class LocalTranslators:
+    """Translators by pair of languages.
+
+    Args:
+        name: a folder or a hub name, with ``{source}`` and ``{lang}`` in it, as for `polypatch.translated`.
+    """
+
+    def __init__(self, name: str = OPUS) -> None:
+        self._models, self._lock = Models(name, local=True), threading.Lock()
+        self._made: dict[tuple[Lang, Lang, str], str] = {}
+
+    def into(self, source: Lang, langs: Iterable[Lang]) -> list[Lang]:
+        """Those languages that there is a translator into."""
+        with self._lock:
+            return [lang for lang in langs if lang != source and self._models.sure(source, lang) is not None]
+
+    def __call__(self, text: str, source: Lang, langs: Iterable[Lang]) -> dict[Lang, str]:
+        """The text in those of the languages that there is a translator into; empty translations are left out."""
+        found = {}
+        for lang in self.into(source, langs):
+            with self._lock:
+                key = (source, lang, text)
+                if key not in self._made:
+                    if len(self._made) >= MOST:
+                        self._made.clear()
+                    self._made[key] = self._translated(text, source, lang)
+                if self._made[key]:
+                    found[lang] = self._made[key]
+        return found
+
+    def _translated(self, text: str, source: Lang, lang: Lang) -> str:
+        translator = self._models.sure(source, lang)
+        if translator is None:
+            return ""
+        try:
+            (made,) = translator([text])
+        except PolypatchError:  # weights that are damaged, say: the sentence is then not translated, and marked so
+            return ""
+        return made.strip()

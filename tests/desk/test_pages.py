@@ -1,0 +1,95 @@
+"""Pages beyond what a browser shows: translations by what is on this machine, a language model's answers, forms."""
+
+import pytest
+
+from desk.conftest import client_of
+from polypatch.desk.given import Rows, corrected, lines_in
+from polypatch.desk.listen import Address, app_of
+from polypatch.desk.local_translators import LocalTranslators
+from polypatch.errors import InputError
+from polypatch.testing import tiny_texts
+from xfever.tiny_marian import tiny_marian
+
+ENGLISH, OTHER = tiny_texts(2, seed=21)
+
+
+@pytest.fixture(scope="module")
+def translators(tmp_path_factory):
+    """Out of English into German alone."""
+    folder = tmp_path_factory.mktemp("translators")
+    tiny_marian(folder / "en-de", "de")
+    return LocalTranslators(f"{folder}/{{source}}-{{lang}}")
+
+
+def test_a_sentence_is_translated_where_it_can_be_and_marked_so(desk, translators):
+    from fastapi.testclient import TestClient
+
+    app = app_of(desk, Address(names=("testserver",)), pages=True, translations=translators)
+    client = TestClient(app, follow_redirects=False)
+    page = client.post("/ask", data={"lang": ["en"], "text": [ENGLISH]}).text
+    assert "translated into de, too" in page
+    form = {"lang": ["en"], "text": [ENGLISH], "second": [""], "label": ["class-1"]}
+    page = client.post("/trial", data={**form, "translate": "yes"}).text
+    (made,) = translators(ENGLISH, "en", ["de", "fr"]).values()
+    assert made in page
+    assert page.count(">translated<") == 1
+    assert page.count(">given<") == 1
+    assert ">translated<" not in client.post("/trial", data=form).text
+    # Two sentences are there already, so nothing is left to translate.
+    assert "translated into" not in client.post("/ask", data={"lang": ["en", "de"], "text": [ENGLISH, OTHER]}).text
+    assert "translated into" not in client_of(desk).post("/ask", data={"lang": ["en"], "text": [ENGLISH]}).text
+
+
+def test_a_failed_fix_is_shown_and_can_be_undone(desk, client, monkeypatch):
+    from dataclasses import replace
+
+    made = desk.session.correct
+
+    def failing(edit):
+        fix = made(edit)
+        outcome = replace(fix.outcome, success=False, reason="still wrong in <en>")
+        desk.edited.records[fix.id] = replace(desk.edited.records[fix.id], outcome=outcome)
+        return replace(fix, outcome=outcome)
+
+    monkeypatch.setattr(desk.session, "correct", failing)
+    form = {"lang": ["en"], "text": [ENGLISH], "second": [""], "label": ["class-1"], "edit_id": "mine"}
+    assert client.post("/keep", data=form).status_code == 303
+    page = client.get("/tasks").text
+    assert "still wrong in &lt;en&gt;" in page
+    assert 'href="/edit?id=mine"' in page
+    assert "failed" in client.get("/history?status=failed").text
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (Rows(["en"], [""]), "no sentence"),
+        (Rows([""], ["a"]), "language is missing"),
+        (Rows(["xx"], ["a"]), "xx"),
+        (Rows(["cn"], ["a"]), "zh"),
+        (Rows(["en", "en"], ["a", "b"]), "two sentences"),
+        (Rows(["en"], ["a"], [""], [" "]), "answer is missing"),
+    ],
+)
+def test_what_a_form_lacks_is_said(rows, said):
+    with pytest.raises(InputError, match=said):
+        corrected(rows, "en", writes=False)
+
+
+def test_what_a_form_says():
+    rows = Rows(["de ", "", "en"], [" Satz ", "", "a sentence"], ["", "", "second"], ["class-1"])
+    edit = corrected(rows, "en", writes=False, edit_id="mine")
+    assert (edit.id, edit.source) == ("mine", "en")
+    assert dict(edit.prompt) == {"en": ("a sentence", "second"), "de": "Satz"}
+    assert edit.target_in("de") == "class-1"
+    other = corrected(Rows(["de", "fr"], ["Satz", "phrase"], [], ["ja", "oui"]), "en", writes=True)
+    assert (other.source, dict(other.target)) == ("de", {"de": "ja", "fr": "oui"})
+    with pytest.raises(InputError, match="answer in fr is missing"):
+        corrected(Rows(["de", "fr"], ["Satz", "phrase"], [], ["ja", ""]), "en", writes=True)
+
+
+def test_lines_name_their_language_or_do_not():
+    many = "one\nde: zwei\n\n  \nnote: three\nar:  أربعة\nfr:\nzz: five"
+    assert lines_in(many, "en") == [
+        ("en", "one"), ("de", "zwei"), ("en", "note: three"), ("ar", "أربعة"), ("en", "fr:"), ("en", "zz: five"),
+    ]  # fmt: skip
