@@ -11,13 +11,13 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 QUICK := $(addprefix tests/,laws golden properties deltas editors sites evaluation test_house_budget.py test_recipes.py \
 	test_public_api.py test_edited_model.py cli/test_ls.py cli/test_try.py cli/test_eval.py cli/test_explain.py)
 
-.PHONY: demo test quick check bench results clean
+.PHONY: demo test quick check docs bench results clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	@# torch alone and pinned: asked for together with the rest, a resolver may pick a build with gigabytes of CUDA.
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $(READY)
 
 demo: $(READY)  ## the main job on the embedded world, offline
@@ -34,6 +34,9 @@ check: $(READY)  ## style, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY)  ## the documentation as a site, in site/: offline, every warning an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(READY)  ## speed and memory, as ratios
 	$(BIN)/python benchmarks/tail.py --out benchmarks/results/tail.json
@@ -56,4 +59,4 @@ results: $(READY)  ## the tables of docs/results.md (hours; SHARED= the folder w
 	$(BIN)/polypatch reproduce growth --model $(SHARED)/models/mini-mbert-massive --data massive-all:$(SHARED)/data/massive
 
 clean:
-	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

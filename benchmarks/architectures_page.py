@@ -78,4 +78,5 @@ def _summed_up(verdicts: list[Verdict]) -> str:
 
 
 def _line(one: Verdict) -> str:
-    return f"| {one.model_type} | {one.verdict} | {one.reason.replace('|', '/')} |"
+    reason = one.reason.replace("|", "/").replace("][", "]\\[")  # `[a][b]` is a link in Markdown
+    return f"| {one.model_type} | {one.verdict} | {reason} |"
