@@ -33,6 +33,7 @@ def packages():
 
 
 def thing(path):
+    """What griffe finds there: of a module and a function of one name, the module."""
     try:
         return importlib.import_module(path)
     except ModuleNotFoundError:
@@ -48,8 +49,7 @@ def test_every_public_name_is_on_an_api_page():
         f"{package.__name__}.{name}"
         for package in packages()
         for name in package.__all__
-        if f"{package.__name__}.{name}" not in DESCRIBED
-        and not any(getattr(package, name) is other for other in described)
+        if not any(getattr(package, name) is other for other in described)
     ]
     assert not missing, f"docs/api has no ::: {missing}"
 

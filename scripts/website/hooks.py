@@ -30,7 +30,9 @@ def on_files(files: Files, config: Any) -> None:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """The page with links to pages in place of links to files."""
+    """The page with links to pages in place of links to files. The first one needs no list of its neighbours."""
+    if page.is_homepage:
+        page.meta["hide"] = ["navigation"]
     return relinked(markdown, file_of(page.file.src_uri))
 
 
