@@ -83,7 +83,9 @@ def test_the_make_targets_exist():
 
 
 @pytest.mark.parametrize(
-    "page", [README, PYTHON, COMMANDS, README.parent / "CONTRIBUTING.md"], ids=lambda page: page.name
+    "page",
+    [README, README.parent / "CONTRIBUTING.md", *sorted((README.parent / "docs").rglob("*.md"))],
+    ids=lambda page: page.relative_to(README.parent).as_posix(),
 )
 def test_every_link_and_every_picture_is_a_file(page):
     text = page.read_text(encoding="utf-8")

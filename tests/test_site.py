@@ -134,3 +134,17 @@ def test_what_to_cite_is_what_the_citation_file_says():
         assert f"= {{{work['title']}}}" in page
         assert all(f"{one['family-names']}, {one['given-names']}" in page for one in work["authors"])
     assert "polypatch, version 9.9" in page
+
+
+def test_every_figure_of_the_conclusions_stands_in_a_table():
+    """docs/results.md says what docs/tables have, and docs/recipe.md."""
+    figure = re.compile(r"\d+\.\d+")
+    measured = [*(ROOT / "docs/tables").glob("*.md"), ROOT / "docs/recipe.md"]
+    known = {one for path in measured for one in figure.findall(path.read_text(encoding="utf-8"))}
+    text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    assert len(figure.findall(text)) > 50
+    assert not set(figure.findall(text)) - known
+
+
+def test_the_conclusions_are_short():
+    assert len((ROOT / "docs/results.md").read_text(encoding="utf-8").split()) <= 1000
