@@ -35,6 +35,7 @@ check: $(READY)  ## style, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The theme says of itself that it has a successor; that is no warning about these pages.
 docs: $(READY)  ## the documentation as a site, in site/: offline, every warning an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 

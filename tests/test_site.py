@@ -81,6 +81,16 @@ def test_what_a_page_fetches_from_elsewhere_is_found(html, found):
     assert fetched.from_elsewhere(html) == found
 
 
+def test_a_built_site_is_looked_through(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "index.html").write_text('<script src="https://cdn.example/x.js"></script>')
+    (tmp_path / "site.css").write_text("@import '//fonts.example/css';")
+    assert list(fetched.in_folder(tmp_path)) == [
+        "a/index.html: https://cdn.example/x.js",
+        "site.css: //fonts.example/css",
+    ]
+
+
 @pytest.mark.parametrize(
     ("file", "text", "moved"),
     [

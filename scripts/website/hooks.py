@@ -22,17 +22,21 @@ def on_files(files: Files, config: Any) -> None:
     for notebook in sorted((ROOT / "docs").rglob("*.ipynb")):
         page = page_of(notebook.relative_to(ROOT).as_posix())
         files.append(File.generated(config, page, content=notebook_pages.as_markdown(notebook)))
-    for file in {
-        target for page in files.documentation_pages() for target in linked(page.content_string, file_of(page.src_uri))
-    }:
-        if page_of(file).startswith("files/"):
-            files.append(File.generated(config, page_of(file), abs_src_path=str(ROOT / file)))
+    pages = files.documentation_pages()
+    wanted = {file for page in pages for file in linked(page.content_string, file_of(page.src_uri))}
+    for file in sorted(file for file in wanted if page_of(file).startswith("files/")):
+        files.append(File.generated(config, page_of(file), abs_src_path=str(ROOT / file)))
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """The page with links to pages in place of links to files. The first one needs no list of its neighbours."""
+    """The page with links to pages in place of links to files.
+
+    The first page needs no list of its neighbours, and nobody searches for a figure in the complete tables.
+    """
     if page.is_homepage:
         page.meta["hide"] = ["navigation"]
+    if page.file.src_uri.startswith("results/"):
+        page.meta["search"] = {"exclude": True}
     return relinked(markdown, file_of(page.file.src_uri))
 
 
