@@ -49,7 +49,7 @@ bench: $(READY)  ## speed and memory, as ratios
 	$(BIN)/python benchmarks/ray_grid.py --out benchmarks/results/ray_grid.json
 
 SHARED ?= ../shared
-results: $(READY)  ## the tables of docs/results.md (hours; SHARED= the folder with MASSIVE, XNLI and the checkpoint)
+results: $(READY)  ## the tables of docs/tables (hours; SHARED= the folder with MASSIVE, XNLI and the checkpoint)
 	$(BIN)/polypatch reproduce table1 --jobs 2
 	$(BIN)/polypatch reproduce table3 --jobs 2
 	$(BIN)/polypatch reproduce massive --jobs 2 --model $(SHARED)/models/mini-mbert-massive --data massive:$(SHARED)/data/massive

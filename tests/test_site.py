@@ -96,7 +96,7 @@ def test_a_built_site_is_looked_through(tmp_path):
     [
         ("README.md", "[day two](docs/day-two.md)", "[day two](day-two.md)"),
         ("docs/faq.md", "[cite](../CITATION.cff)", "[cite](cite.md)"),
-        ("docs/recipe.md", "[fast](../benchmarks/README.md#encodingpy)", "[fast](speed.md#encodingpy)"),
+        ("docs/recipe.md", "[fast](../benchmarks/README.md#encodingpy)", "[fast](benchmarks.md#encodingpy)"),
         ("docs/api/extending.md", "[how](../../CONTRIBUTING.md)", "[how](../contributing.md)"),
         ("benchmarks/README.md", "[data](results/tail.json)", "[data](files/benchmarks/results/tail.json)"),
         ("CONTRIBUTING.md", "READOUTS[name](site, tokens) [web](https://example.org)", None),

@@ -17,7 +17,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "CITATION.cff": "cite.md",
-    "benchmarks/README.md": "speed.md",
+    "benchmarks/README.md": "benchmarks.md",
 }
 """Files outside of ``docs/`` that are pages."""
 

@@ -11,7 +11,7 @@ from polypatch.runs import BenchSpec
 LANGUAGES = ("en", "de", "fr", "es", "zh", "ar")
 
 LIMIT = 500
-"""Edits of the world's shuffled stream; with more, patches break more of what was right (docs/results.md)."""
+"""Edits of the world's shuffled stream; with more, patches break more of what was right (docs/tables/paper.md)."""
 
 
 def table1(scale: Scale, given: Materials) -> Experiment:
