@@ -28,7 +28,7 @@ def run(notebook):
         if writing:
             cell["outputs"] = outputs
         else:
-            assert shown(outputs) == shown(cell["outputs"]), cell["id"]
+            assert shown(outputs) == shown(cell["outputs"]), (cell["id"], outputs)
     if writing:
         notebook.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return names
@@ -52,7 +52,7 @@ def _outputs(code, names, where):
 
 
 def _result(value):
-    data = {"text/plain": repr(value).splitlines(keepends=True)}
-    if hasattr(value, "_repr_html_"):
-        data = {"text/html": value._repr_html_().splitlines(keepends=True), **data}
+    """As HTML where the value has it, which is what a reader sees."""
+    kind, text = ("text/html", value._repr_html_()) if hasattr(value, "_repr_html_") else ("text/plain", repr(value))
+    data = {kind: text.splitlines(keepends=True)}
     return {"data": data, "execution_count": None, "metadata": {}, "output_type": "execute_result"}
