@@ -57,6 +57,8 @@ NOT_RUN = {
     "polypatch train my-encoder": "needs an encoder and its data",
     "polypatch world build": "takes minutes",
     "my-llm": "needs a language model that knows capitals; tests/cli/test_language_model.py fixes another",
+    "polypatch desk": "listens until it is stopped; tests/desk runs it",
+    "polypatch serve": "likewise",
     "polypatch demo": "takes a minute; tests/test_demo.py runs it",
 }
 """Part of an example -> why it is only parsed."""
