@@ -79,16 +79,18 @@ def trajectory_figure(reports: Sequence[Report], sets: Sequence[str] | None = No
     runs = [report for report in reports if report.trajectory]
     if not runs:
         raise InputError("no report has a trajectory: nothing to draw")
-    style = {recipe: STYLES[i % len(STYLES)] for i, recipe in enumerate(dict.fromkeys(run.recipe for run in runs))}
-    panels = _panels(runs, sets)
-    figure = Figure(figsize=(3.2 * len(panels) + 0.4, 3.1), layout="constrained")
-    for axes, (title, key) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for run in runs:
-            _draw_run(axes, run, key, style[run.recipe])
-        dress(axes, "")
-        _widen(axes, key)
-        axes.set_title(title, loc="left", fontsize=10)
-        axes.set_xlabel("edits done")
+    shown = panels(runs, sets)
+    figure = Figure(figsize=(3.2 * len(shown) + 0.4, 3.1), layout="constrained")
+    for axes, (title, key) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
+        _draw_panel(axes, runs, title, key)
+    legend(figure)
+    return figure
+
+
+def panel_figure(runs: Sequence[Report], title: str, key: str) -> Figure:
+    """One panel of `trajectory_figure`, a row of `panels`, as a figure of its own."""
+    figure = Figure(figsize=(4.6, 2.8), layout="constrained")
+    _draw_panel(figure.add_subplot(), runs, title, key)
     legend(figure)
     return figure
 
@@ -151,8 +153,8 @@ def _label(axes: Any, x: float, stat: Stat, *, below: bool) -> None:
     )
 
 
-def _panels(runs: Sequence[Report], sets: Sequence[str] | None) -> dict[str, str]:
-    """Title -> what to read from a point."""
+def panels(runs: Sequence[Report], sets: Sequence[str] | None = None) -> dict[str, str]:
+    """The panels of `trajectory_figure`, which has the arguments: title -> what `points` reads."""
     found = list(dict.fromkeys(name for run in runs for point in run.trajectory for name in point.locality))
     chosen = sets if sets is not None else [name for name in found if "." not in name] or found
     measured = any(point.reliability_so_far is not None for run in runs for point in run.trajectory)
@@ -160,13 +162,25 @@ def _panels(runs: Sequence[Report], sets: Sequence[str] | None) -> dict[str, str
     return reliability | {f"Locality {name} (%)": f"locality.{name}" for name in chosen} | {"Patches": "patches"}
 
 
-def _draw_run(axes: Any, run: Report, key: str, style: tuple[str, str]) -> None:
+def points(run: Report, key: str) -> list[tuple[int, float]]:
+    """(edits done, value) along a run's trajectory, where the value is known."""
     measure = key.removeprefix("locality.")
-    points = [
-        (point.edits_done, point.locality.get(measure) if measure != key else getattr(point, key))
-        for point in run.trajectory
-    ]
-    known = [(x, y) for x, y in points if y is not None]
+    read = ((at.edits_done, at.locality.get(measure) if measure != key else getattr(at, key)) for at in run.trajectory)
+    return [(edits, value) for edits, value in read if value is not None]
+
+
+def _draw_panel(axes: Any, runs: Sequence[Report], title: str, key: str) -> None:
+    style = {recipe: STYLES[i % len(STYLES)] for i, recipe in enumerate(dict.fromkeys(run.recipe for run in runs))}
+    for run in runs:
+        _draw_run(axes, run, key, style[run.recipe])
+    dress(axes, "")
+    _widen(axes, key)
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_xlabel("edits done")
+
+
+def _draw_run(axes: Any, run: Report, key: str, style: tuple[str, str]) -> None:
+    known = points(run, key)
     color, marker = style
     axes.plot(
         [x for x, _ in known],

@@ -11,6 +11,7 @@ from polypatch.evaluation.generated import NO_TARGET, SAME_REPHRASE
 from polypatch.evaluation.metrics import mean
 from polypatch.evaluation.report import Report
 from polypatch.model.cost import together
+from polypatch.outcomes import EditOutcome
 
 LEGEND = (
     "Per cent of the right answers. Reliability: the corrected sentences. MLG (multilingual generality): other "
@@ -44,6 +45,19 @@ def legend(reports: Sequence[Report]) -> str:
     """What the columns of these reports' tables are: `LEGEND`, and more where a model writes its answers."""
     written = [text for name, text in _GENERATED.items() if any(_has(report, name) for report in reports)]
     return " ".join([LEGEND, *written])
+
+
+def made_in_words(outcomes: Sequence[EditOutcome]) -> str:
+    """How many edits there were, how many were needed, and how many took; without a full stop.
+
+    ::
+
+        22 edits: 15 needed a change, 14 took, 1 did not
+    """
+    made = sum(outcome.triggered for outcome in outcomes)
+    failed = sum(not outcome.success for outcome in outcomes)
+    needed = f": {made} needed a change" if made < len(outcomes) else " made"
+    return f"{len(outcomes)} edits{needed}, {made - failed} took{f', {failed} did not' if failed else ''}"
 
 
 def in_words(reports: Sequence[Report]) -> str:

@@ -24,6 +24,7 @@ from polypatch.evaluation.generated import (
     same_question,
 )
 from polypatch.evaluation.metrics import MISSING, Correct, Ints, Mask, Percent
+from polypatch.evaluation.prompt_results import prompt_results
 from polypatch.evaluation.questions import Answers, Generated, Questions
 from polypatch.evaluation.report import Report
 from polypatch.evaluation.report_data import When
@@ -106,6 +107,7 @@ def evaluate(
         locality=_localities(plan, answers.right_before, answers.right_after, answers.after == answers.before),
         source_errors=original.source_errors,
         cells=cells,
+        prompts=prompt_results(edits, cells, plan.cells, answers),
         original=original,
     )
 

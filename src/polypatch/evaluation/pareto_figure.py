@@ -14,11 +14,11 @@ from polypatch.evaluation.report import Report
 FAR = 20.0
 
 
-def pareto_figure(reports: Sequence[Report]) -> Figure:
+def pareto_figure(reports: Sequence[Report], *, far: float = FAR) -> Figure:
     """CLG (mean over languages) against agreement with the unedited model on the worst locality set; up and right wins.
 
     The worst set is the one whose mean over runs is lowest. Bars are ± standard deviations over runs. What has given up
-    more than `FAR` points is left out and named in the corner: it would squeeze all others.
+    more than `far` points is left out and named in the corner: it would squeeze all others.
 
     Raises:
         InputError: no report has both.
@@ -27,7 +27,7 @@ def pareto_figure(reports: Sequence[Report]) -> Figure:
     points = [(row, worst, row.stats["clg_avg"]) for row in rows if (worst := worst_set(row)) is not None]
     if not points:
         raise InputError("no report has CLG and locality: nothing to draw")
-    near = [point for point in points if point[1].mean > 100.0 - FAR] or points
+    near = [point for point in points if point[1].mean > 100.0 - far] or points
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     axes = figure.add_subplot()
     for i, (row, across, up) in enumerate(points):
@@ -47,7 +47,7 @@ def pareto_figure(reports: Sequence[Report]) -> Figure:
     axes.set_ylabel("CLG, mean over languages (%)")
     axes.grid(color="#e0e0e0", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    if left_out := [row.recipe for row, across, _ in points if across.mean <= 100.0 - FAR and len(near) < len(points)]:
+    if left_out := [row.recipe for row, across, _ in points if across.mean <= 100.0 - far and len(near) < len(points)]:
         axes.text(0.01, 0.01, f"not drawn: {', '.join(left_out)}", transform=axes.transAxes, fontsize=7)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
@@ -55,5 +55,12 @@ def pareto_figure(reports: Sequence[Report]) -> Figure:
 
 def worst_set(row: Aggregate) -> Stat | None:
     """Agreement on the locality set with the lowest mean; None where nothing was measured."""
-    sets = [stat for name, stat in row.stats.items() if name.startswith("locality.") and name.endswith(".agreement")]
-    return min(sets, key=lambda stat: stat.mean) if sets else None
+    found = worst_named(row)
+    return None if found is None else found[1]
+
+
+def worst_named(row: Aggregate) -> tuple[str, Stat] | None:
+    """The same with the set's name before it."""
+    stats = {name.removeprefix("locality."): stat for name, stat in row.stats.items() if name.startswith("locality.")}
+    sets = [(name.removesuffix(".agreement"), stat) for name, stat in stats.items() if name.endswith(".agreement")]
+    return min(sets, key=lambda one: one[1].mean) if sets else None

@@ -10,6 +10,7 @@ from polypatch.edits import Lang
 from polypatch.errors import DataError
 from polypatch.evaluation.cells import Cells
 from polypatch.evaluation.metrics import Locality, Percent
+from polypatch.evaluation.prompt_results import PromptResult
 from polypatch.evaluation.strict_json import plain, to_json
 from polypatch.model.cost import Cost, cost_from_plain
 from polypatch.outcomes import TrajectoryPoint
@@ -64,6 +65,8 @@ class ReportData:
         trajectory: the model's state along the stream.
         config: whatever describes the run.
         cells: right or wrong per (edit, language); kept in memory, see `save_cells`.
+        prompts: what was asked of every edit in every language, and answered; kept in memory, see
+            `save_prompt_results`.
         original: the same metrics of the unedited model on the same texts and the same cells.
     """
 
@@ -102,6 +105,7 @@ class ReportData:
     trajectory: tuple[TrajectoryPoint, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     cells: Cells | None = field(default=None, compare=False, repr=False)
+    prompts: tuple[PromptResult, ...] = field(default=(), compare=False, repr=False)
     original: Self | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
@@ -111,7 +115,7 @@ class ReportData:
         return f"<Report of {self.recipe!r}, seed {self.seed}: {said or 'nothing measured'}; {self.edits} edits>"
 
     def to_row(self) -> dict[str, Any]:
-        """The report as plain JSON data, without `cells`; `from_row` reads it back."""
+        """The report as plain JSON data, without `cells` and `prompts`; `from_row` reads it back."""
         row: dict[str, Any] = {name: plain(getattr(self, name)) for name in _NUMBERS}
         row["locality"] = {name: plain(measured._asdict()) for name, measured in self.locality.items()}
         row["seconds_per_edit"] = plain(self.seconds_per_edit)
@@ -125,7 +129,7 @@ class ReportData:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The report that `to_row` wrote; fields it does not know are ignored, `cells` are gone.
+        """The report that `to_row` wrote; fields it does not know are ignored, `cells` and `prompts` are gone.
 
         Raises:
             DataError: the row is not one of a report.

@@ -1,4 +1,4 @@
-"""What a run is written down as: report.json, report.md, cells.json."""
+"""What a run is written down as: report.html, report.md, report.json, cells.json, answers.jsonl."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from polypatch.evaluation import Report, markdown_table, save_cells, save_report
 from polypatch.evaluation.aggregate import with_original
 from polypatch.evaluation.figures import save_figure, trajectory_figure
 from polypatch.evaluation.in_words import legend
+from polypatch.evaluation.page.document import Page
+from polypatch.evaluation.page.run_page import RunFacts, run_page
+from polypatch.evaluation.prompt_results import save_prompt_results
 from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.tables import answers_grid, locality_grid
 from polypatch.files import write_atomic, writing
@@ -22,7 +25,7 @@ from polypatch.outcomes import EditOutcome
 from polypatch.rendering.harmless import fenced, inline, markdown_list
 from polypatch.runs.bench_spec import BenchSpec
 from polypatch.runs.run import Run
-from polypatch.store.run_folder import CELLS, MARKDOWN, REPORT
+from polypatch.store.run_folder import ANSWERS, CELLS, MARKDOWN, PAGE, REPORT
 
 MOST_FAILED = 50
 
@@ -63,14 +66,25 @@ class RunResults:
         """Write all files; the report last, because a folder with a report is whole."""
         with writing(folder):
             for i, report in enumerate(self.reports):
-                name = CELLS if len(self.reports) == 1 else CELLS.replace(".", f"-{i}.")
                 if report.cells is not None:
-                    save_cells(report.cells, folder / name)
+                    save_cells(report.cells, folder / self._of_fold(CELLS, i))
+                if report.prompts:
+                    save_prompt_results(report.prompts, folder / self._of_fold(ANSWERS, i))
             if any(report.trajectory for report in self.reports):
                 save_figure(trajectory_figure(self.reports), folder / "trajectory.png")
+            write_atomic(folder / PAGE, self.to_page().to_bytes())
             write_atomic(folder / MARKDOWN, self.to_markdown().encode())
             save_reports(with_original(self.reports), folder / REPORT)
         self.folder = folder
+
+    def to_page(self) -> Page:
+        """The report for a browser."""
+        answers = ANSWERS if len(self.reports) == 1 else ANSWERS.replace(".", "-*.")
+        return run_page(self.reports, RunFacts(self.command, self.facts, self.outcomes, answers))
+
+    def _of_fold(self, name: str, fold: int) -> str:
+        """A file's name, numbered where there are several folds."""
+        return name if len(self.reports) == 1 else name.replace(".", f"-{fold}.")
 
     def to_markdown(self) -> str:
         """The report for people."""

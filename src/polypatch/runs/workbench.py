@@ -153,7 +153,8 @@ class Workbench:
                         on_outcome(outcome, done, sum(map(len, parts)))
                 if run.prune:
                     edited.prune()
-                reports.append(self.report(edited, run, part))
+                # A grid has hundreds of reports, and the same texts in each.
+                reports.append(dataclasses.replace(self.report(edited, run, part), prompts=()))
             finally:
                 edited.unload()
         return reports

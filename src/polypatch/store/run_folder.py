@@ -10,8 +10,9 @@ from polypatch.files import discard, sweep, writing
 from polypatch.store.folder import aside
 from polypatch.store.places import EDITS, JOURNAL, edit_folders
 
-REPORT, MARKDOWN, CELLS = "report.json", "report.md", "cells.json"
-_NAMES = (REPORT, MARKDOWN, "cells*.json", "trajectory.png")
+REPORT, MARKDOWN, PAGE = "report.json", "report.md", "report.html"
+CELLS, ANSWERS = "cells.json", "answers.jsonl"
+_NAMES = (REPORT, MARKDOWN, PAGE, "cells*.json", "answers*.jsonl", "trajectory.png")
 
 
 def claim(folder: Path, overwrite: bool, resume: bool = False) -> None:

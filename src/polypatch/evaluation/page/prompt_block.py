@@ -1,0 +1,106 @@
+"""Before and after, sentence by sentence: all edits where there is room, else those that failed and some others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from markupsafe import escape
+
+from polypatch.edits import Text
+from polypatch.evaluation.page.document import Answer, Asked, EditShown, Prompts, Table
+from polypatch.evaluation.prompt_results import PromptResult
+from polypatch.outcomes import EditOutcome
+from polypatch.rendering.grid import Column, Grid
+from polypatch.rendering.harmless import harmless
+
+ROOM = 1_200_000
+"""Bytes of a page for its prompts: with all the rest, 2 MB hold it."""
+
+MOST_CHARACTERS = 400
+"""Of a text; longer ones are cut."""
+
+# The mark-up of a row and of an edit, and more.
+_ROW, _EDIT = 330, 220
+
+
+def prompts_block(
+    results: Sequence[PromptResult], outcomes: Sequence[EditOutcome], file: str, written: bool
+) -> Prompts:
+    """The edits that fit into `ROOM`, those that did not take first.
+
+    Args:
+        results: edit by edit.
+        outcomes: what became of the edits.
+        file: where all results are.
+        written: the answers are texts, and no labels.
+    """
+    status = {one.edit_id: one.status.value for one in outcomes}
+    failed = {one.edit_id for one in outcomes if not one.success}
+    named = [(name, list(asked)) for name, asked in groupby(results, key=lambda one: one.edit)]
+    edits = [EditShown(cut(name), status.get(name, ""), [_asked(one) for one in asked]) for name, asked in named]
+    sizes = [_size(edit) for edit in edits]
+    first, rest = ([i for i, (name, _) in enumerate(named) if (name in failed) is bad] for bad in (True, False))
+    bad = spread(first, sizes, ROOM)
+    good = spread(rest, sizes, ROOM - sum(sizes[number] for number in bad))
+    caption = _caption((len(bad), len(first)), (len(good), len(rest)), file)
+    return Prompts(caption, [edits[number] for number in sorted((*bad, *good))], written)
+
+
+def spread(numbers: Sequence[int], sizes: Sequence[int], room: int) -> list[int]:
+    """As many of `numbers` as have room, evenly spread over all of them."""
+    count = len(numbers)
+    while count:
+        chosen = [numbers[i * len(numbers) // count] for i in range(count)]
+        whole = sum(sizes[number] for number in chosen)
+        if whole <= room:
+            return chosen
+        count = min(count - 1, max(1, count * room // whole)) if room > 0 else 0
+    return []
+
+
+def languages_table(results: Sequence[PromptResult]) -> Table:
+    """How many prompts were right before and are now, by language."""
+    body = []
+    for lang in dict.fromkeys(one.lang for one in results):
+        pairs = [(one.right_before, one.right_after) for one in results if one.lang == lang]
+        counts = (sum(was for was, _ in pairs), sum(now for _, now in pairs))
+        changes = (pairs.count(pair) for pair in ((False, True), (False, False), (True, False)))
+        body.append((lang, *map(str, (len(pairs), *counts, *changes))))
+    names = ("Language", "Sentences", "Right before", "Right after", "Mended", "Still wrong", "Right before, wrong now")
+    return Table(
+        "Corrected sentences and their translations", Grid(tuple(Column("", name) for name in names), tuple(body))
+    )
+
+
+def cut(text: Text, most: int = MOST_CHARACTERS) -> str:
+    """A text, or a pair on two lines, without commands, and of so many characters at most."""
+    whole = harmless(text if isinstance(text, str) else "\n".join(text))
+    return whole if len(whole) <= most else f"{whole[: most - 1]}…"
+
+
+def _asked(one: PromptResult) -> Asked:
+    before, after = Answer(cut(one.before), one.right_before), Answer(cut(one.after), one.right_after)
+    how = "source" if one.source else "trained" if one.trained else ""
+    return Asked(one.lang, cut(one.prompt), cut(one.wanted), before, after, how)
+
+
+def _size(edit: EditShown) -> int:
+    """At least the bytes that it takes in the page."""
+    texts = [
+        edit.name,
+        *(text for one in edit.asked for text in (one.prompt, one.wanted, one.before.text, one.after.text)),
+    ]
+    return _EDIT + _ROW * len(edit.asked) + sum(len(escape(text).encode()) for text in texts)
+
+
+def _caption(bad: tuple[int, int], good: tuple[int, int], file: str) -> str:
+    """Each pair: how many are shown, of how many."""
+    shown, total = bad[0] + good[0], bad[1] + good[1]
+    if shown == total:
+        return f"All {total:,} edits, before and after" if total > 1 else "The edit, before and after"
+    of = f" of {bad[1]:,}" if bad[0] < bad[1] else ""
+    return (
+        f"{shown:,} of {total:,} edits, before and after: {bad[0]:,}{of} that did not take, and {good[0]:,} spread "
+        f"evenly over the others. All are in {file}"
+    )

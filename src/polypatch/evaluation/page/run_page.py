@@ -1,0 +1,125 @@
+"""The page of a run: what happened, every sentence, the measures, pictures, what failed, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from polypatch.evaluation.in_words import in_words, legend, made_in_words
+from polypatch.evaluation.page.document import Block, Code, Facts, Page, Section, Table, Words
+from polypatch.evaluation.page.meanings import meaning
+from polypatch.evaluation.page.pictures import locality_picture, trajectory_pictures
+from polypatch.evaluation.page.prompt_block import cut, languages_table, prompts_block
+from polypatch.evaluation.report import Report
+from polypatch.evaluation.strict_json import to_json
+from polypatch.evaluation.tables import answers_grid, locality_grid, results_grid
+from polypatch.model.cost import Cost, together
+from polypatch.outcomes import EditOutcome
+from polypatch.rendering.grid import Column, Grid, labels
+
+MOST_FAILED = 50
+MOST_TOLD = 4_000
+"""Characters of the command, and of a fact."""
+
+MOST_CONFIGURED = 60_000
+"""Characters of a run's settings; longer ones are in report.json alone."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run's page says beside its reports.
+
+    Attributes:
+        command: as it was typed.
+        facts: what was run, for people.
+        outcomes: what became of every edit.
+        answers: the file of all prompts and answers.
+    """
+
+    command: str
+    facts: Mapping[str, str]
+    outcomes: Sequence[EditOutcome]
+    answers: str
+
+
+def run_page(reports: Sequence[Report], run: RunFacts) -> Page:
+    """The page of one run, its folds added up.
+
+    Args:
+        reports: one per fold, of one recipe.
+        run: what stands around them.
+    """
+    lead = [f"{made_in_words(run.outcomes)}.", *in_words(reports).splitlines()]
+    return Page(
+        f"polypatch: {cut(reports[0].recipe)}",
+        lead,
+        [
+            Section("Before and after", _prompts(reports, run)),
+            Section("Measures", _measures(reports)),
+            Section("CLG against locality", locality_picture(reports)),
+            Section("Along the stream", trajectory_pictures(reports)),
+            Section("What failed, and why", _failed(run)),
+            Section("What changed elsewhere", _elsewhere(reports)),
+            Section("How it was made", _how(reports, run)),
+        ],
+    )
+
+
+def _prompts(reports: Sequence[Report], run: RunFacts) -> list[Block]:
+    results = [one for report in reports for one in report.prompts]
+    if not results:
+        return []
+    written = any(report.sources for report in reports)
+    return [languages_table(results), prompts_block(results, run.outcomes, run.answers, written)]
+
+
+def _measures(reports: Sequence[Report]) -> list[Block]:
+    whole = results_grid(reports).transposed()
+    names = {str(row[0]): said for row in whole.rows if (said := meaning(str(row[0])))}
+    blocks: list[Block] = [Table("The final model over all edits, the unedited model first", whole, names)]
+    if (answers := answers_grid(reports)).rows:
+        blocks.append(Table("Answers, language by language", answers))
+    if (localities := locality_grid(reports)).rows:
+        blocks.append(
+            Table("Locality, set by set: accuracy, retention and agreement with the unedited model", localities)
+        )
+    return [*blocks, Words([legend(reports)])]
+
+
+def _failed(run: RunFacts) -> list[Block]:
+    failed = [outcome for outcome in run.outcomes if not outcome.success]
+    if not failed:
+        return [Words(["Every edit that was needed took."])]
+    rows = [(cut(one.edit_id), one.status.value, cut(one.reason)) for one in failed[:MOST_FAILED]]
+    more = len(failed) - len(rows)
+    said = [f"… and {more:,} more; provenance.jsonl beside the edits has all."] if more else []
+    count = f"{len(failed):,} edit{'s' * (len(failed) > 1)} did not take"
+    blocks: list[Block] = [Table(count, labels(("Edit", "What became of it", "Why"), rows))]
+    return [*blocks, Words(said)] if said else blocks
+
+
+def _elsewhere(reports: Sequence[Report]) -> list[Block]:
+    cost: Cost = together(report.cost for report in reports if report.cost is not None)
+    if not cost.known:
+        return [Words([f"Elsewhere: {cost}."])]
+    body = [
+        (lang or "source", f"{one.rows:,}", f"{one.changed:,}", f"{one.percent:.1f}")
+        for lang, one in cost.languages.items()
+    ]
+    names = ("Language", "Other sentences", "Answers that changed", "Per cent")
+    return [
+        Words([f"{cost}."]),
+        Table("Answers that should not have changed", Grid(tuple(Column("", name) for name in names), tuple(body))),
+    ]
+
+
+def _how(reports: Sequence[Report], run: RunFacts) -> list[Block]:
+    settings = to_json(reports[0].config)
+    if len(settings) > MOST_CONFIGURED:
+        settings = f"{settings[:MOST_CONFIGURED]}\n… report.json has the rest"
+    first = f"the first of {len(reports)} folds" if len(reports) > 1 else "this run"
+    return [
+        Code(cut(run.command, MOST_TOLD)),
+        Facts({cut(name): cut(value, MOST_TOLD) for name, value in run.facts.items()}),
+        Code(settings, summary=f"All settings of {first}, as in report.json"),
+    ]
