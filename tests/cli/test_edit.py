@@ -75,7 +75,9 @@ def test_without_json_the_table_and_the_place_are_printed(edit, tmp_path):
     assert ran.code == 0
     assert "t-patcher" in ran.out
     assert "original" in ran.out
-    assert f"Written to {tmp_path / 'run'}: cells.json, report.json, report.md, edits\n" in ran.out
+    files = "answers.jsonl, cells.json, report.html, report.json, report.md, edits"
+    assert f"Written to {tmp_path / 'run'}: {files}\n" in ran.out
+    assert f"To read in a browser: {tmp_path / 'run' / 'report.html'}\n" in ran.out
 
 
 def test_data_without_memory_are_refused_unless_that_is_meant(edit, polypatch, checkpoint, files, tmp_path):
@@ -144,7 +146,7 @@ def test_folds_are_edited_apart_and_averaged(edit, tmp_path):
     assert ran.code == 0
     names = {path.name for path in (tmp_path / "run").iterdir()}
     expected = {"edits-0", "edits-1", "cells-0.json", "cells-1.json", "report.json", "report.md", "trajectory.png"}
-    expected |= {"journal.sqlite", ".journal.lock"}
+    expected |= {"journal.sqlite", ".journal.lock", "report.html", "answers-0.jsonl", "answers-1.jsonl"}
     assert names == expected
     assert "(n = 2)" in ran.out
 

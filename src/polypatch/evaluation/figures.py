@@ -91,7 +91,8 @@ def panel_figure(runs: Sequence[Report], title: str, key: str) -> Figure:
     """One panel of `trajectory_figure`, a row of `panels`, as a figure of its own."""
     figure = Figure(figsize=(4.6, 2.8), layout="constrained")
     _draw_panel(figure.add_subplot(), runs, title, key)
-    legend(figure)
+    if len({run.recipe for run in runs}) > 1:
+        legend(figure)
     return figure
 
 
@@ -198,9 +199,14 @@ def _widen(axes: Any, key: str) -> None:
     low, high = axes.get_ylim()
     if key == "patches":
         axes.set_ylim(bottom=0)
-    elif high - low < 5:
-        top = min((low + high + 5) / 2, 100.5)
-        axes.set_ylim(top - 5, top)
+    else:
+        axes.set_ylim(*at_least_five(low, high))
+
+
+def at_least_five(low: float, high: float) -> tuple[float, float]:
+    """Ends of an axis of percentages: five points apart, and no higher than what there can be."""
+    top = min(max(high, (low + high + 5) / 2), 100.5)
+    return min(low, top - 5), top
 
 
 def legend(figure: Figure) -> None:

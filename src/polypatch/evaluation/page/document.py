@@ -28,7 +28,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableShown:
     """A grid under a caption.
 
     Attributes:
@@ -70,7 +70,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerShown:
     """What was said, and whether it is right."""
 
     text: str
@@ -78,14 +78,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptShown:
     """One prompt of an edit; `how` says whether the editor was trained on it."""
 
     lang: Lang
     prompt: str
     wanted: str
-    before: Answer
-    after: Answer
+    before: AnswerShown
+    after: AnswerShown
     how: str
 
 
@@ -95,11 +95,11 @@ class EditShown:
 
     name: str
     status: str
-    asked: Sequence[Asked]
+    asked: Sequence[PromptShown]
 
 
 @dataclass(frozen=True)
-class Prompts:
+class PromptsShown:
     """Edits with their prompts and answers.
 
     Attributes:
@@ -114,7 +114,7 @@ class Prompts:
     kind: ClassVar[str] = "prompts"
 
 
-Block: TypeAlias = Words | Table | Facts | Code | Picture | Prompts
+Block: TypeAlias = Words | TableShown | Facts | Code | Picture | PromptsShown
 
 
 @dataclass(frozen=True)

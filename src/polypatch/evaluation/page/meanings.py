@@ -4,26 +4,23 @@ from __future__ import annotations
 
 _MEANINGS = {
     "Patches": "what the edits added to the model",
-    "Reliability": "corrected sentences that are right, %",
-    "MLG": "other wordings of them, in their own language, that are right, %",
-    "CLG Avg": "their translations that are right, mean over the languages, %",
+    "Reliability": "the corrected sentences",
+    "MLG": "other wordings of them, in their own language",
+    "CLG Avg": "their translations, the mean over the languages",
     "CLG seen": "translations that the editor was trained on",
     "CLG unseen": "translations that it could have been trained on and was not",
     "CLG never": "translations into languages that it could not be trained on",
     "CLG rephrase": "other wordings in other languages",
-    "F1 source": "words that answer and target share, %",
+    "F1 source": "words that answer and target share",
     "F1 CLG": "the same of the translations",
-    "Teacher-forced source": "tokens of the target that are right after the right ones, %; no answer of the model",
+    "Teacher-forced source": "tokens of the target that are right after the right ones; no answer of the model",
     "Teacher-forced CLG": "the same of the translations",
-    "Confusion": "answers in another language than the question's, %; less is better",
-    "Repetition": "answers that end in a loop, %; less is better",
-    "Confidence": "the model's mean probability of what was mended, %",
+    "Confusion": "answers in another language than the question's; less is better",
+    "Repetition": "answers that end in a loop; less is better",
+    "Confidence": "the model's mean probability of what was mended",
     "s/edit": "seconds an edit took",
 }
-_GROUPS = {
-    "CLG ": "translations into it that are right, %",
-    "Locality ": "sentences of this set, which should not change, that are right, %",
-}
+_GROUPS = {"CLG ": "their translations into this language", "Locality ": "sentences of this set, which should not change"}
 
 
 def meaning(title: str) -> str:

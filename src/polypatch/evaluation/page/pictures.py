@@ -10,7 +10,7 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 from polypatch.evaluation.aggregate import Aggregate, aggregate, with_original
-from polypatch.evaluation.figures import panel_figure, panels, points
+from polypatch.evaluation.figures import at_least_five, panel_figure, panels, points
 from polypatch.evaluation.page.document import Picture
 from polypatch.evaluation.page.svg import inline_svg
 from polypatch.evaluation.pareto_figure import pareto_figure, worst_named
@@ -35,6 +35,8 @@ def locality_picture(reports: Sequence[Report], name: str = "locality") -> list[
     def draw() -> Figure:
         figure = pareto_figure(both, far=math.inf)
         figure.set_size_inches(5.0, 3.4)
+        (axes,) = figure.axes
+        axes.set_xlim(*at_least_five(*axes.get_xlim()))
         return figure
 
     return [_picture(draw, name, "CLG against locality", f"Up and right is better. {'. '.join(said)}.")]

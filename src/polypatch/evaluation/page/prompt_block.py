@@ -8,7 +8,7 @@ from itertools import groupby
 from markupsafe import escape
 
 from polypatch.edits import Text
-from polypatch.evaluation.page.document import Answer, Asked, EditShown, Prompts, Table
+from polypatch.evaluation.page.document import AnswerShown, PromptShown, EditShown, PromptsShown, TableShown
 from polypatch.evaluation.prompt_results import PromptResult
 from polypatch.outcomes import EditOutcome
 from polypatch.rendering.grid import Column, Grid
@@ -26,7 +26,7 @@ _ROW, _EDIT = 330, 220
 
 def prompts_block(
     results: Sequence[PromptResult], outcomes: Sequence[EditOutcome], file: str, written: bool
-) -> Prompts:
+) -> PromptsShown:
     """The edits that fit into `ROOM`, those that did not take first.
 
     Args:
@@ -44,7 +44,7 @@ def prompts_block(
     bad = spread(first, sizes, ROOM)
     good = spread(rest, sizes, ROOM - sum(sizes[number] for number in bad))
     caption = _caption((len(bad), len(first)), (len(good), len(rest)), file)
-    return Prompts(caption, [edits[number] for number in sorted((*bad, *good))], written)
+    return PromptsShown(caption, [edits[number] for number in sorted((*bad, *good))], written)
 
 
 def spread(numbers: Sequence[int], sizes: Sequence[int], room: int) -> list[int]:
@@ -59,7 +59,7 @@ def spread(numbers: Sequence[int], sizes: Sequence[int], room: int) -> list[int]
     return []
 
 
-def languages_table(results: Sequence[PromptResult]) -> Table:
+def languages_table(results: Sequence[PromptResult]) -> TableShown:
     """How many prompts were right before and are now, by language."""
     body = []
     for lang in dict.fromkeys(one.lang for one in results):
@@ -68,7 +68,7 @@ def languages_table(results: Sequence[PromptResult]) -> Table:
         changes = (pairs.count(pair) for pair in ((False, True), (False, False), (True, False)))
         body.append((lang, *map(str, (len(pairs), *counts, *changes))))
     names = ("Language", "Sentences", "Right before", "Right after", "Mended", "Still wrong", "Right before, wrong now")
-    return Table(
+    return TableShown(
         "Corrected sentences and their translations", Grid(tuple(Column("", name) for name in names), tuple(body))
     )
 
@@ -79,10 +79,10 @@ def cut(text: Text, most: int = MOST_CHARACTERS) -> str:
     return whole if len(whole) <= most else f"{whole[: most - 1]}…"
 
 
-def _asked(one: PromptResult) -> Asked:
-    before, after = Answer(cut(one.before), one.right_before), Answer(cut(one.after), one.right_after)
+def _asked(one: PromptResult) -> PromptShown:
+    before, after = AnswerShown(cut(one.before), one.right_before), AnswerShown(cut(one.after), one.right_after)
     how = "source" if one.source else "trained" if one.trained else ""
-    return Asked(one.lang, cut(one.prompt), cut(one.wanted), before, after, how)
+    return PromptShown(one.lang, cut(one.prompt), cut(one.wanted), before, after, how)
 
 
 def _size(edit: EditShown) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from polypatch.evaluation.in_words import in_words, legend, made_in_words
-from polypatch.evaluation.page.document import Block, Code, Facts, Page, Section, Table, Words
+from polypatch.evaluation.page.document import Block, Code, Facts, Page, Section, TableShown, Words
 from polypatch.evaluation.page.meanings import meaning
 from polypatch.evaluation.page.pictures import locality_picture, trajectory_pictures
 from polypatch.evaluation.page.prompt_block import cut, languages_table, prompts_block
@@ -17,6 +17,10 @@ from polypatch.model.cost import Cost, together
 from polypatch.outcomes import EditOutcome
 from polypatch.rendering.grid import Column, Grid, labels
 
+MARKS = "Source: the language that the edit was made in. Trained: the editor was trained on this sentence, too."
+ALIASES = (
+    "Right is an answer that is the wanted one or another name of it, but for case, widths, punctuation and articles."
+)
 MOST_FAILED = 50
 MOST_TOLD = 4_000
 """Characters of the command, and of a fact."""
@@ -51,7 +55,7 @@ def run_page(reports: Sequence[Report], run: RunFacts) -> Page:
     """
     lead = [f"{made_in_words(run.outcomes)}.", *in_words(reports).splitlines()]
     return Page(
-        f"polypatch: {cut(reports[0].recipe)}",
+        f"{sum(report.edits for report in reports):,} edits by {cut(reports[0].recipe)}",
         lead,
         [
             Section("Before and after", _prompts(reports, run)),
@@ -70,18 +74,22 @@ def _prompts(reports: Sequence[Report], run: RunFacts) -> list[Block]:
     if not results:
         return []
     written = any(report.sources for report in reports)
-    return [languages_table(results), prompts_block(results, run.outcomes, run.answers, written)]
+    return [
+        languages_table(results),
+        Words([MARKS, *([ALIASES] if written else [])]),
+        prompts_block(results, run.outcomes, run.answers, written),
+    ]
 
 
 def _measures(reports: Sequence[Report]) -> list[Block]:
     whole = results_grid(reports).transposed()
     names = {str(row[0]): said for row in whole.rows if (said := meaning(str(row[0])))}
-    blocks: list[Block] = [Table("The final model over all edits, the unedited model first", whole, names)]
+    blocks: list[Block] = [TableShown("Right answers of the final model, per cent, and what the edits cost", whole, names)]
     if (answers := answers_grid(reports)).rows:
-        blocks.append(Table("Answers, language by language", answers))
+        blocks.append(TableShown("Answers, language by language", answers))
     if (localities := locality_grid(reports)).rows:
         blocks.append(
-            Table("Locality, set by set: accuracy, retention and agreement with the unedited model", localities)
+            TableShown("Locality, set by set: accuracy, retention and agreement with the unedited model", localities)
         )
     return [*blocks, Words([legend(reports)])]
 
@@ -94,7 +102,7 @@ def _failed(run: RunFacts) -> list[Block]:
     more = len(failed) - len(rows)
     said = [f"… and {more:,} more; provenance.jsonl beside the edits has all."] if more else []
     count = f"{len(failed):,} edit{'s' * (len(failed) > 1)} did not take"
-    blocks: list[Block] = [Table(count, labels(("Edit", "What became of it", "Why"), rows))]
+    blocks: list[Block] = [TableShown(count, labels(("Edit", "What became of it", "Why"), rows))]
     return [*blocks, Words(said)] if said else blocks
 
 
@@ -109,7 +117,9 @@ def _elsewhere(reports: Sequence[Report]) -> list[Block]:
     names = ("Language", "Other sentences", "Answers that changed", "Per cent")
     return [
         Words([f"{cost}."]),
-        Table("Answers that should not have changed", Grid(tuple(Column("", name) for name in names), tuple(body))),
+        TableShown(
+            "Answers that should not have changed", Grid(tuple(Column("", name) for name in names), tuple(body))
+        ),
     ]
 
 
