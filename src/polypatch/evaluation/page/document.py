@@ -14,9 +14,12 @@ from typing import ClassVar, TypeAlias
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from polypatch.edits import Lang
+from polypatch.edits import Lang, Text
 from polypatch.rendering.grid import Grid
 from polypatch.rendering.harmless import harmless
+
+MOST_CHARACTERS = 400
+"""Of a text; longer ones are cut."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,12 @@ class Page:
         return self.to_html().encode()
 
 
+def cut(text: Text, most: int = MOST_CHARACTERS) -> str:
+    """A text, or a pair on two lines, without commands, and of so many characters at most."""
+    whole = harmless(text if isinstance(text, str) else "\n".join(text))
+    return whole if len(whole) <= most else f"{whole[: most - 1]}…"
+
+
 @cache
 def _template() -> Template:
     environment = Environment(
@@ -159,6 +168,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["cut"] = cut
     return environment.get_template("page.html")
 
 

@@ -20,7 +20,10 @@ _MEANINGS = {
     "Confidence": "the model's mean probability of what was mended",
     "s/edit": "seconds an edit took",
 }
-_GROUPS = {"CLG ": "their translations into this language", "Locality ": "sentences of this set, which should not change"}
+_GROUPS = {
+    "CLG ": "their translations into this language",
+    "Locality ": "sentences of this set, which should not change",
+}
 
 
 def meaning(title: str) -> str:

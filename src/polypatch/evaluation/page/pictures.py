@@ -17,6 +17,9 @@ from polypatch.evaluation.pareto_figure import pareto_figure, worst_named
 from polypatch.evaluation.report import Report
 from polypatch.rendering.harmless import one_line
 
+MOST_DRAWN = 30
+"""Characters of a name in a picture."""
+
 _NO_XML = re.compile("[\ufffe\uffff]")
 
 
@@ -28,8 +31,8 @@ def locality_picture(reports: Sequence[Report], name: str = "locality") -> list[
         name: begins the ids of the picture.
     """
     both = [_drawable(report) for report in with_original(reports)]
-    said = [line for row in aggregate(both) if (line := _point(row))]
-    if not said:
+    said = {row.recipe: line for row in aggregate(both) if (line := _point(row))}
+    if said.keys() <= {"original"}:
         return []
 
     def draw() -> Figure:
@@ -39,7 +42,7 @@ def locality_picture(reports: Sequence[Report], name: str = "locality") -> list[
         axes.set_xlim(*at_least_five(*axes.get_xlim()))
         return figure
 
-    return [_picture(draw, name, "CLG against locality", f"Up and right is better. {'. '.join(said)}.")]
+    return [_picture(draw, name, "CLG against locality", f"Up and right is better. {'. '.join(said.values())}.")]
 
 
 def trajectory_pictures(reports: Sequence[Report], name: str = "trajectory") -> list[Picture]:
@@ -94,5 +97,6 @@ def _drawable(report: Report) -> Report:
 
 
 def _name(text: str) -> str:
-    """One line that matplotlib draws and XML holds."""
-    return _NO_XML.sub("\ufffd", one_line(text))
+    """One line that XML holds, and that leaves room for the picture."""
+    line = _NO_XML.sub("\ufffd", one_line(text))
+    return line if len(line) <= MOST_DRAWN else f"{line[: MOST_DRAWN - 1]}…"

@@ -7,18 +7,13 @@ from itertools import groupby
 
 from markupsafe import escape
 
-from polypatch.edits import Text
-from polypatch.evaluation.page.document import AnswerShown, PromptShown, EditShown, PromptsShown, TableShown
+from polypatch.evaluation.page.document import AnswerShown, EditShown, PromptShown, PromptsShown, TableShown, cut
 from polypatch.evaluation.prompt_results import PromptResult
 from polypatch.outcomes import EditOutcome
 from polypatch.rendering.grid import Column, Grid
-from polypatch.rendering.harmless import harmless
 
 ROOM = 1_200_000
 """Bytes of a page for its prompts: with all the rest, 2 MB hold it."""
-
-MOST_CHARACTERS = 400
-"""Of a text; longer ones are cut."""
 
 # The mark-up of a row and of an edit, and more.
 _ROW, _EDIT = 330, 220
@@ -71,12 +66,6 @@ def languages_table(results: Sequence[PromptResult]) -> TableShown:
     return TableShown(
         "Corrected sentences and their translations", Grid(tuple(Column("", name) for name in names), tuple(body))
     )
-
-
-def cut(text: Text, most: int = MOST_CHARACTERS) -> str:
-    """A text, or a pair on two lines, without commands, and of so many characters at most."""
-    whole = harmless(text if isinstance(text, str) else "\n".join(text))
-    return whole if len(whole) <= most else f"{whole[: most - 1]}…"
 
 
 def _asked(one: PromptResult) -> PromptShown:
