@@ -6,22 +6,34 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from markupsafe import Markup
 
 from polypatch.evaluation.in_words import in_words, made_in_words
-from polypatch.evaluation.page.document import MOST_CHARACTERS
+from polypatch.evaluation.page.document import (
+    MOST_CHARACTERS,
+    Code,
+    Facts,
+    Page,
+    Picture,
+    Section,
+    TableShown,
+    Words,
+)
 from polypatch.evaluation.page.meanings import meaning
 from polypatch.evaluation.page.pictures import locality_picture, trajectory_pictures
 from polypatch.evaluation.page.prompt_block import ROOM, spread
 from polypatch.evaluation.page.run_page import MOST_FAILED, RunFacts, run_page
 from polypatch.evaluation.tables import results_grid
 from polypatch.outcomes import TrajectoryPoint
+from polypatch.rendering.grid import labels
 from polypatch.rendering.harmless import harmless
 
 from .pages import LANGUAGES, Made, Taken
 
 MEGABYTES = 2_000_000
-HOSTILE = "</td><script>alert(1)</script><img src=x onerror=\"alert('2')\">'\"&amp;{{ 7*7 }}"
-HOSTILE += "\u202e\u2067\x00\x1b[31m\ud800\ufffe$\\foo$"
+HOSTILE = "$\\foo$ \u202e\ufffe</td><script>alert(1)</script><img src=x onerror=\"alert('2')\">'\"&amp;{{ 7*7 }}"
+HOSTILE += "\u2067\x00\x1b[31m\ud800"
+COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +97,7 @@ def test_long_texts_and_many_failures_are_cut(made):
     text = "x" * (MOST_CHARACTERS + 50)
     page = Made(7 * (MOST_FAILED + 5), ("en",), text=text).bytes().decode()
     cells = [cell for table in Taken(page.encode()).tables for row in table for cell in row]
-    assert max(map(len, cells)) < MOST_CHARACTERS + 20, "and a word beside it"
+    assert max(map(len, cells)) < MOST_CHARACTERS + 60, "and a word beside it"
     assert "… and 5 more; provenance.jsonl beside the edits has all." in page
     huge = replace(made.report, config={"note": "y" * 3_000_000})
     page = run_page([huge], RunFacts("", {}, (), "answers.jsonl")).to_html()
@@ -228,12 +240,29 @@ def test_hostile_data_are_shown_and_not_obeyed(made, taken):
         (tag, *one) for tag, one, drawn in taken.elements if drawn
     } | {("rect", *()), ("path", "d", "style")}
     text = page.decode()
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
+    assert not COMMANDS.search(text)
     assert "<script" not in text
     assert "49" not in found.tables[1][1][0]
     assert harmless(f"edit-0{HOSTILE}") in found.text
     assert harmless(f"not right after 30 steps{HOSTILE}") in found.text
     assert harmless(f"my-model{HOSTILE}") in found.text
+
+
+@pytest.mark.parametrize("place", ["title", "lead", "heading", "words", "table", "facts", "code", "summary", "picture"])
+def test_whatever_a_page_is_made_of_is_shown_and_not_obeyed(place):
+    def at(name):
+        return HOSTILE if name == place else "nothing"
+
+    def page(at):
+        table = TableShown(at("table"), labels((at("table"), "b"), [(at("table"), at("table"))]), {"b": at("table")})
+        blocks = [Words([at("words")]), table, Facts({at("facts"): at("facts")}), Code(at("code"), at("summary"))]
+        blocks += [Picture(Markup("<svg></svg>"), at("picture"))]
+        return Page(at("title"), [at("lead")], [Section(at("heading"), blocks)]).to_bytes()
+
+    found, plain = Taken(page(at)), Taken(page(lambda _: "nothing"))
+    assert found.shape == plain.shape
+    assert not COMMANDS.search(found.text)
+    assert harmless(HOSTILE) in found.text
 
 
 def test_a_hostile_language_is_an_attribute_and_no_more(made, taken):
