@@ -229,6 +229,8 @@ def test_the_model_card_of_hostile_edits(run, tmp_path):
     assert len(listed) == len(records)
     assert_harmless((run[0] / "report.md").read_text(encoding="utf-8"))
     assert_harmless((run[0] / "report.json").read_text(encoding="utf-8"))
+    assert_harmless((run[0] / "report.html").read_text(encoding="utf-8"))
+    assert_harmless((run[0] / "answers.jsonl").read_text(encoding="utf-8"))
 
 
 def test_a_card_whose_configuration_is_hostile():

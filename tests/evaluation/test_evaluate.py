@@ -68,6 +68,25 @@ def test_golden_original(report):
     assert original.success_rate is None
 
 
+def test_golden_prompts(report):
+    """Every prompt with its answers, edit by edit, which add up to the cells."""
+    assert [(one.edit, one.lang) for one in report.prompts] == [
+        *(("e1", lang) for lang in ("en", "de", "fr", "zh")),
+        *(("e2", lang) for lang in ("en", "de", "zh")),
+        *(("e3", lang) for lang in ("en", "de", "fr")),
+        *(("e4", lang) for lang in ("en", "zh")),
+    ]
+    assert report.prompts[1] == ("e1", "de", "e1 de", "yes", "no", "yes", False, True, False, True)
+    assert report.prompts[7] == ("e3", "en", "e3 en", "no", "no", "no", True, True, True, False)
+    cells = report.cells
+    for one in report.prompts:
+        at = cells.edits.index(one.edit), cells.languages.index(one.lang)
+        assert (cells.before[at], cells.after[at]) == (one.right_before, one.right_after)
+        assert (cells.source[at], cells.trained[at]) == (one.source, one.trained)
+    assert len(report.prompts) == (cells.before >= 0).sum()
+    assert "prompts" not in report.to_row()
+
+
 def test_each_distinct_text_is_asked_once_in_one_call():
     edited = golden()
     evaluate(edited, [*EDITS, replace(EDITS[0], id="again")], {**LOCALITY, "more": LOCALITY["train"]})

@@ -7,8 +7,10 @@ import pytest
 
 from polypatch.evaluation import Report
 from polypatch.evaluation.cells import Cells
-from polypatch.evaluation.in_words import in_words
+from polypatch.evaluation.in_words import in_words, made_in_words
 from polypatch.model.cost import Changed, Cost
+
+from .fakes import outcome
 
 
 def report(before, after):
@@ -52,3 +54,10 @@ SEVERAL = report([[0, 0, 0], [1, 0, -1], [0, 1, 0]], [[1, 1, 0], [1, 1, -1], [0,
 )
 def test_sentences_are_counted_and_added_up(reports, said):
     assert in_words(reports) == said
+
+
+def test_what_became_of_the_edits():
+    taken, idle, failed = outcome("a"), outcome("b", triggered=False), outcome("c", success=False)
+    assert made_in_words([taken, taken]) == "2 edits made, 2 took"
+    assert made_in_words([taken, failed]) == "2 edits made, 1 took, 1 did not"
+    assert made_in_words([taken, idle, failed]) == "3 edits: 2 needed a change, 1 took, 1 did not"

@@ -59,7 +59,7 @@ def evaluate(
     ] = None,
     size: SizeOptions = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write report.md, report.json, cells.json.")
+        Path | None, typer.Option(metavar="FOLDER", help="Write report.html and the files beside it.")
     ] = None,
     device: Device = "auto",
     threads: Threads = 1,
