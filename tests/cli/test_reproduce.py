@@ -126,6 +126,13 @@ def test_full_scale_on_an_xfever_folder(polypatch, xfever, quick, tmp_path, name
     assert "the paper's" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "†" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert (tmp_path / "out" / "1-clg.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert f"To read in a browser: {tmp_path / 'out' / 'report.html'}\n" in said.out
+    assert page.count("<svg ") == 2
+    assert page.count("<table") == page.count("<caption") >= 4
+    for row in table["rows"]:
+        assert f'dir="auto">{row["recipe"]}</th>' in page
+        assert f"<td>{row['reliability']['mean']:.1f}</td>" in page
 
 
 def test_massive_has_four_tables_and_encodes_once(polypatch, massive, quick, tmp_path):

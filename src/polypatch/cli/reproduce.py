@@ -204,7 +204,7 @@ class _Board:
 
 def _show(done: Reproduced, console: Console) -> None:
     from polypatch.evaluation.in_words import LEGEND
-    from polypatch.experiments.results import MARKDOWN, PATTERN, RESULTS, about, best, matrix_grids
+    from polypatch.experiments.results import MARKDOWN, PAGE, PATTERN, RESULTS, about, best, matrix_grids
     from polypatch.experiments.summary import differences, summary
 
     for table in done.found.experiment.tables:
@@ -228,6 +228,7 @@ def _show(done: Reproduced, console: Console) -> None:
     for line in (*done.found.experiment.notes, *done.spent):
         console.print(line)
     console.print(f"Written to {done.folder}: {MARKDOWN}, {RESULTS}, pictures", soft_wrap=True)
+    console.print(f"To read in a browser: {done.folder / PAGE}", soft_wrap=True)
 
 
 def _show_lengths(found: Lengths, console: Console) -> None:

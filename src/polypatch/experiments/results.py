@@ -1,4 +1,4 @@
-"""What is written of a finished experiment: report.md, results.json and pictures."""
+"""What is written of a finished experiment: report.html, report.md, results.json and pictures."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 from polypatch.evaluation import Matrix, Report, matrix_grid, transfer
 from polypatch.evaluation.figures import clg_figure, save_figure, trajectory_figure
 from polypatch.evaluation.growth_figure import growth_figure
-from polypatch.evaluation.in_words import in_words
-from polypatch.evaluation.pareto_figure import pareto_figure
+from polypatch.evaluation.in_words import LEGEND, in_words
+from polypatch.evaluation.page.document import Block, Code, Page, Section, TableShown, Words
+from polypatch.evaluation.page.pictures import clg_picture, locality_picture
+from polypatch.evaluation.pareto_figure import FAR, pareto_figure
 from polypatch.evaluation.strict_json import to_json
 from polypatch.evaluation.transfer_figure import transfer_figure
 from polypatch.experiments.experiment import Table
@@ -19,7 +21,7 @@ from polypatch.experiments.summary import differences, summary
 from polypatch.files import write_atomic, writing
 from polypatch.rendering.grid import Grid
 
-MARKDOWN, RESULTS = "report.md", "results.json"
+PAGE, MARKDOWN, RESULTS = "report.html", "report.md", "results.json"
 PATTERN = "What is added to Transformer-Patcher"
 
 
@@ -40,12 +42,46 @@ class Reproduced:
     spent: Sequence[str]
 
     def write(self) -> None:
-        """report.md, results.json and the pictures."""
+        """report.html, report.md, results.json and the pictures."""
         with writing(self.folder):
             for number, table in enumerate(self.found.experiment.tables, start=1):
                 self._draw(number, table)
+            write_atomic(self.folder / PAGE, self.to_page().to_bytes())
             write_atomic(self.folder / MARKDOWN, "\n".join(self._markdown()).encode())
             write_atomic(self.folder / RESULTS, (to_json(self.found.plain()) + "\n").encode())
+
+    def to_page(self) -> Page:
+        """The tables, and CLG and locality as pictures, for a browser."""
+        experiment = self.found.experiment
+        made: list[Block] = [Code(self.command), Words([*experiment.notes, self.runs, *self.spent, LEGEND])]
+        return Page(
+            f"{experiment.name}: {experiment.title}",
+            [line for table in experiment.tables for line in best(self.found.rows(table)).splitlines()],
+            [*map(self._section, range(len(experiment.tables))), Section("How it was made", made)],
+        )
+
+    def _section(self, number: int) -> Section:
+        """A table of the experiment, with all that is told of it."""
+        table = self.found.experiment.tables[number]
+        reports = self.found.rows(table)
+        pictures: list[Block] = [
+            *clg_picture(reports, f"clg-{number}"),
+            *locality_picture(reports, f"locality-{number}", far=FAR),
+        ]
+        grids = [TableShown(caption, grid) for caption, grid in self._grids(table) if grid.rows]
+        return Section(table.title, [*grids[:1], *clg, *locality, *grids[1:], Words(about(table))])
+
+    def _grids(self, table: Table) -> Iterator[tuple[str, Grid]]:
+        """Every grid of a table with its caption."""
+        gains = self.found.gains(table)
+        yield "What each recipe reached and cost", summary(self.found.rows(table))
+        yield "CLG of one recipe over another's, in points, with 95 % intervals", differences(gains)
+        yield "Every measure, each under the paper's where it has one", self.found.compared(table)
+        yield PATTERN, self.found.pattern(table)
+        for won in gains:
+            yield f"{won.recipe_a} over {won.recipe_b}, on the same cells", won.to_grid()
+        yield from matrix_grids(self.found.matrices(table))
+        yield "Answers as before, by language", self.found.agreement(table)
 
     def _markdown(self) -> Iterator[str]:
         experiment = self.found.experiment

@@ -65,10 +65,14 @@ class Code:
 
 @dataclass(frozen=True)
 class Picture:
-    """An `svg` element from `polypatch.evaluation.page.svg`, and what it shows in words."""
+    """An `svg` element from `polypatch.evaluation.page.svg`, and what it shows in words.
+
+    A `wide` one has a line of its own, and is moved to and fro where there is no room.
+    """
 
     svg: Markup
     caption: str
+    wide: bool = False
     kind: ClassVar[str] = "picture"
 
 

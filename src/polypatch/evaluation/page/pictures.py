@@ -10,7 +10,7 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 from polypatch.evaluation.aggregate import Aggregate, aggregate, with_original
-from polypatch.evaluation.figures import at_least_five, panel_figure, panels, points
+from polypatch.evaluation.figures import at_least_five, clg_figure, panel_figure, panels, points
 from polypatch.evaluation.page.document import Picture
 from polypatch.evaluation.page.svg import inline_svg
 from polypatch.evaluation.pareto_figure import pareto_figure, worst_named
@@ -20,24 +20,41 @@ from polypatch.rendering.harmless import one_line
 MOST_DRAWN = 30
 """Characters of a name in a picture."""
 
+FEW = 3
+"""So many points leave room for a small picture."""
+
 _NO_XML = re.compile("[\ufffe\uffff]")
 
 
-def locality_picture(reports: Sequence[Report], name: str = "locality") -> list[Picture]:
+def clg_picture(reports: Sequence[Report], name: str) -> list[Picture]:
+    """CLG by language, the unedited model's beside it; none where no report has any."""
+    drawn = [_drawable(report) for report in with_original(reports)]
+    means = {row.title: row.stats["clg_avg"].mean for row in aggregate(drawn) if "clg_avg" in row.stats}
+    if not means:
+        return []
+    said = ", ".join(f"{title} {mean:.1f}" for title, mean in means.items())
+    said = f"Translations that are right, mean over the languages, in per cent: {said}. The tables have each language."
+    return [replace(_picture(lambda: clg_figure(drawn), name, "CLG by language", said), wide=True)]
+
+
+def locality_picture(reports: Sequence[Report], name: str = "locality", far: float = math.inf) -> list[Picture]:
     """CLG against the worst locality set, the unedited model's beside it; none where a report lacks either.
 
     Args:
         reports: those of the table.
         name: begins the ids of the picture.
+        far: recipes that changed so many points of other answers are named, and not drawn.
     """
     both = [_drawable(report) for report in with_original(reports)]
-    said = {row.recipe: line for row in aggregate(both) if (line := _point(row))}
+    rows = aggregate(both)
+    said = {row.recipe: line for row in rows if (line := _point(row, brief=len(rows) > FEW))}
     if said.keys() <= {"original"}:
         return []
 
     def draw() -> Figure:
-        figure = pareto_figure(both, far=math.inf)
-        figure.set_size_inches(5.0, 3.4)
+        figure = pareto_figure(both, far=far)
+        if len(said) <= FEW:
+            figure.set_size_inches(5.0, 3.4)
         (axes,) = figure.axes
         axes.set_xlim(*at_least_five(*axes.get_xlim()))
         return figure
@@ -63,12 +80,14 @@ def _picture(draw: Callable[[], Figure], name: str, title: str, said: str) -> Pi
     return Picture(inline_svg(draw, name, title, said), f"{title}. {said}")
 
 
-def _point(row: Aggregate) -> str:
-    """A dot in words."""
+def _point(row: Aggregate, *, brief: bool) -> str:
+    """A dot in words; in few where there are many."""
     worst = worst_named(row)
     if worst is None or "clg_avg" not in row.stats:
         return ""
     where, stat = worst
+    if brief:
+        return f"{row.title}: {row.stats['clg_avg'].mean:.1f} % right, {stat.mean:.1f} % as before"
     kept = f"{stat.mean:.1f} % of the answers as before on its worst set, {where}"
     kept = "its own answers everywhere" if row.recipe == "original" else kept
     return f"{row.title}: {row.stats['clg_avg'].mean:.1f} % of the translations right, {kept}"
