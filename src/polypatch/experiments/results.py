@@ -64,10 +64,7 @@ class Reproduced:
         """A table of the experiment, with all that is told of it."""
         table = self.found.experiment.tables[number]
         reports = self.found.rows(table)
-        pictures: list[Block] = [
-            *clg_picture(reports, f"clg-{number}"),
-            *locality_picture(reports, f"locality-{number}", far=FAR),
-        ]
+        clg, locality = clg_picture(reports, f"clg-{number}"), locality_picture(reports, f"locality-{number}", far=FAR)
         grids = [TableShown(caption, grid) for caption, grid in self._grids(table) if grid.rows]
         return Section(table.title, [*grids[:1], *clg, *locality, *grids[1:], Words(about(table))])
 

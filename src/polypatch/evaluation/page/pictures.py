@@ -59,7 +59,8 @@ def locality_picture(reports: Sequence[Report], name: str = "locality", far: flo
         axes.set_xlim(*at_least_five(*axes.get_xlim()))
         return figure
 
-    return [_picture(draw, name, "CLG against locality", f"Up and right is better. {'. '.join(said.values())}.")]
+    picture = _picture(draw, name, "CLG against locality", f"Up and right is better. {'. '.join(said.values())}.")
+    return [replace(picture, wide=len(said) > FEW)]
 
 
 def trajectory_pictures(reports: Sequence[Report], name: str = "trajectory") -> list[Picture]:
