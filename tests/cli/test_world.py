@@ -133,6 +133,8 @@ def test_the_demo_writes_the_table_and_the_picture(polypatch, short_rows, tmp_pa
     for word in ("4 edits", "What mpn-all-once gains over t-patcher", "Locality", "Seconds per edit"):
         assert word in ran.out
         assert word in (out / "report.md").read_text(encoding="utf-8")
+        assert word in (out / "report.html").read_text(encoding="utf-8")
+    assert f"To read in a browser: {out / 'report.html'}" in ran.out
     again = polypatch("demo", "--out", out, "--limit", 4, "--jobs", 1, "--json").json()
     assert set(again) == {"table", "gain", "the world that speaks"}
     assert [row["recipe"] for row in again["the world that speaks"]] == ["original", "polypatch"]

@@ -170,8 +170,8 @@ def test_every_picture_has_a_title_and_its_figures_in_words(taken, made):
 def test_a_collapse_half_way_is_in_words():
     points = tuple(TrajectoryPoint(i, i, value) for i, value in ((1, 90.0), (2, 12.5), (3, 80.0)))
     reliability, patches = trajectory_pictures([replace(Made().report, trajectory=points)])
-    assert "lowest 12.5 after 2" in reliability.caption
-    assert "lowest" not in patches.caption
+    assert "lowest 12.5 after 2" in reliability.said
+    assert "lowest" not in patches.said
 
 
 def test_what_gave_up_much_is_drawn_all_the_same():
@@ -256,7 +256,7 @@ def test_whatever_a_page_is_made_of_is_shown_and_not_obeyed(place):
     def page(at):
         table = TableShown(at("table"), labels((at("table"), "b"), [(at("table"), at("table"))]), {"b": at("table")})
         blocks = [Words([at("words")]), table, Facts({at("facts"): at("facts")}), Code(at("code"), at("summary"))]
-        blocks += [Picture(Markup("<svg></svg>"), at("picture"))]
+        blocks += [Picture(Markup("<svg></svg>"), at("picture"), at("picture"), wide=True)]
         return Page(at("title"), [at("lead")], [Section(at("heading"), blocks)]).to_bytes()
 
     found, plain = Taken(page(at)), Taken(page(lambda _: "nothing"))

@@ -82,6 +82,7 @@ def _show(demo: Demonstration, console: Console) -> None:
         stream_in_words,
     )
     from polypatch.recipes import DEFAULT
+    from polypatch.store.run_folder import PAGE
 
     console.print(f"[bold]The demo[/]  {stream_in_words(demo.rows)}", markup=True)
     console.print(console_table(demo.table))
@@ -100,4 +101,5 @@ def _show(demo: Demonstration, console: Console) -> None:
     console.print(clg_in_words(demo.rows))
     console.print(seconds_in_words(demo.rows))
     console.print(f"{DEFAULT}: {in_words([row for row in demo.rows if row.recipe == DEFAULT])}")
-    console.print(f"{demo.seconds:.0f} s. {demo.folder}: report.md, report.json, clg.png", soft_wrap=True)
+    console.print(f"{demo.seconds:.0f} s. {demo.folder}: report.html, report.md, report.json, clg.png", soft_wrap=True)
+    console.print(f"To read in a browser: {demo.folder / PAGE}", soft_wrap=True)

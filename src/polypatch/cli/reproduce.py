@@ -204,8 +204,9 @@ class _Board:
 
 def _show(done: Reproduced, console: Console) -> None:
     from polypatch.evaluation.in_words import LEGEND
-    from polypatch.experiments.results import MARKDOWN, PAGE, PATTERN, RESULTS, about, best, matrix_grids
+    from polypatch.experiments.results import MARKDOWN, PATTERN, RESULTS, about, best, matrix_grids
     from polypatch.experiments.summary import differences, summary
+    from polypatch.store.run_folder import PAGE
 
     for table in done.found.experiment.tables:
         console.print(f"[bold]{table.title}[/]  {done.found.experiment.title}; {done.runs}", markup=True)

@@ -16,7 +16,11 @@ from typing import Any
 from polypatch.evaluation import Gain, Report, gain, markdown_table, save_reports
 from polypatch.evaluation.aggregate import with_original
 from polypatch.evaluation.figures import clg_figure, save_figure
-from polypatch.evaluation.in_words import LEGEND, legend
+from polypatch.evaluation.in_words import LEGEND, in_words, legend
+from polypatch.evaluation.page.document import Block, Code, Facts, Page, Section, TableShown, Words
+from polypatch.evaluation.page.meanings import measures_table
+from polypatch.evaluation.page.pictures import clg_picture, locality_picture
+from polypatch.evaluation.pareto_figure import FAR
 from polypatch.evaluation.tables import locality_grid
 from polypatch.experiments.compare import compare
 from polypatch.experiments.demo_speaking import NAME as SPEAKING
@@ -29,6 +33,7 @@ from polypatch.recipes import DEFAULT
 from polypatch.rendering.grid import Column, Grid
 from polypatch.rendering.harmless import markdown_list
 from polypatch.runs import BenchSpec, Encoded, Event, Finished, Job, Processes, Run, execute
+from polypatch.store.run_folder import PAGE
 
 LIMIT = 200
 """Edits of each row: what two cores do in a minute."""
@@ -94,11 +99,31 @@ class Demonstration:
         return [replace(row, seconds_per_edit=None) for row in self.rows]
 
     def write(self) -> None:
-        """report.json, report.md, clg.png."""
+        """report.html, report.json, report.md, clg.png."""
         with writing(self.folder):
             save_figure(clg_figure(self.rows), self.folder / "clg.png")
+            write_atomic(self.folder / PAGE, self.to_page().to_bytes())
             write_atomic(self.folder / "report.md", self._markdown().encode())
             save_reports(self.rows, self.folder / "report.json")
+
+    def to_page(self) -> Page:
+        """The tables, and CLG and locality as pictures, for a browser."""
+        first: list[Block] = [measures_table(stream_in_words(self.rows), self.table), *clg_picture(self.rows, "clg")]
+        won = TableShown(f"What {COMPARED} gains over {BASELINE}", self.gain.to_grid())
+        said = Words([LEGEND, seconds_in_words(self.rows)])
+        kept = TableShown("Locality, set by set", locality_grid(self.rows))
+        default = in_words([row for row in self.rows if row.recipe == DEFAULT])
+        made: list[Block] = [Code(self.command), Facts({run.name: str(dict(run.settings)) for run in ROWS})]
+        return Page(
+            "The demo: one fix, every language",
+            [clg_in_words(self.rows), *(f"{DEFAULT}: {line}" for line in default.splitlines())],
+            [
+                Section("Measures", [*first, *locality_picture(self.rows, far=FAR), won, said]),
+                Section("Locality", [kept]),
+                Section("The world that speaks", [] if self.spoken is None else _speaking_blocks(self.spoken)),
+                Section("How it was made", made),
+            ],
+        )
 
     def _markdown(self) -> str:
         parts = ["# The demo: one fix, every language\n", f"```\n{self.command}\n```\n", f"{clg_in_words(self.rows)}\n"]
@@ -116,6 +141,11 @@ class Demonstration:
         parts += ["## Settings\n"]
         parts += [markdown_list({run.name: str(dict(run.settings)) for run in ROWS})]
         return "\n".join(parts)
+
+
+def _speaking_blocks(spoken: SpeakingPart) -> list[Block]:
+    asked = TableShown("One wrong fact, corrected: what the model answers", example_grid(spoken.example))
+    return [asked, measures_table("All facts", spoken.reports), Words([legend(spoken.reports)])]
 
 
 def demonstrate(

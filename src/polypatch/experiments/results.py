@@ -20,8 +20,9 @@ from polypatch.experiments.reproduction import Reproduction
 from polypatch.experiments.summary import differences, summary
 from polypatch.files import write_atomic, writing
 from polypatch.rendering.grid import Grid
+from polypatch.store.run_folder import PAGE
 
-PAGE, MARKDOWN, RESULTS = "report.html", "report.md", "results.json"
+MARKDOWN, RESULTS = "report.md", "results.json"
 PATTERN = "What is added to Transformer-Patcher"
 
 

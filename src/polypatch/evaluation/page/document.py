@@ -71,7 +71,8 @@ class Picture:
     """
 
     svg: Markup
-    caption: str
+    title: str
+    said: str
     wide: bool = False
     kind: ClassVar[str] = "picture"
 

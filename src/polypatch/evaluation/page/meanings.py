@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from polypatch.evaluation.page.document import TableShown
+from polypatch.evaluation.report_data import ReportData
+from polypatch.evaluation.tables import results_grid
+
 _MEANINGS = {
     "Patches": "what the edits added to the model",
     "Reliability": "the corrected sentences",
@@ -24,6 +30,13 @@ _GROUPS = {
     "CLG ": "their translations into this language",
     "Locality ": "sentences of this set, which should not change",
 }
+
+
+def measures_table(caption: str, reports: Sequence[ReportData]) -> TableShown:
+    """Table 1 on its side: a measure a row, with what it means."""
+    whole = results_grid(reports).transposed()
+    titles = [str(row[0]) for row in whole.rows]
+    return TableShown(caption, whole, {title: said for title in titles if (said := meaning(title))})
 
 
 def meaning(title: str) -> str:

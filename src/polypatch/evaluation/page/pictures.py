@@ -78,7 +78,7 @@ def _panel(runs: Sequence[Report], title: str, key: str) -> Callable[[], Figure]
 
 
 def _picture(draw: Callable[[], Figure], name: str, title: str, said: str) -> Picture:
-    return Picture(inline_svg(draw, name, title, said), f"{title}. {said}")
+    return Picture(inline_svg(draw, name, title, said), title, said)
 
 
 def _point(row: Aggregate, *, brief: bool) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from polypatch.evaluation.in_words import in_words, legend, made_in_words
 from polypatch.evaluation.page.document import Block, Code, Facts, Page, Section, TableShown, Words, cut
-from polypatch.evaluation.page.meanings import meaning
+from polypatch.evaluation.page.meanings import measures_table
 from polypatch.evaluation.page.pictures import locality_picture, trajectory_pictures
 from polypatch.evaluation.page.prompt_block import languages_table, prompts_block
 from polypatch.evaluation.report import Report
 from polypatch.evaluation.strict_json import to_json
-from polypatch.evaluation.tables import answers_grid, locality_grid, results_grid
+from polypatch.evaluation.tables import answers_grid, locality_grid
 from polypatch.model.cost import Cost, together
 from polypatch.outcomes import EditOutcome
 from polypatch.rendering.grid import Column, Grid, labels
@@ -82,11 +82,8 @@ def _prompts(reports: Sequence[Report], run: RunFacts) -> list[Block]:
 
 
 def _measures(reports: Sequence[Report]) -> list[Block]:
-    whole = results_grid(reports).transposed()
-    names = {str(row[0]): said for row in whole.rows if (said := meaning(str(row[0])))}
-    blocks: list[Block] = [
-        TableShown("Right answers of the final model, per cent, and what the edits cost", whole, names)
-    ]
+    caption = "Right answers of the final model, per cent, and what the edits cost"
+    blocks: list[Block] = [measures_table(caption, reports)]
     if (answers := answers_grid(reports)).rows:
         blocks.append(TableShown("Answers, language by language", answers))
     if (localities := locality_grid(reports)).rows:
