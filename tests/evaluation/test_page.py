@@ -11,13 +11,13 @@ from markupsafe import Markup
 from polypatch.evaluation.in_words import in_words, made_in_words
 from polypatch.evaluation.page.document import (
     MOST_CHARACTERS,
-    Code,
+    CodeShown,
     Facts,
     Page,
+    Paragraphs,
     Picture,
     Section,
     TableShown,
-    Words,
 )
 from polypatch.evaluation.page.meanings import meaning
 from polypatch.evaluation.page.pictures import locality_picture, trajectory_pictures
@@ -255,7 +255,12 @@ def test_whatever_a_page_is_made_of_is_shown_and_not_obeyed(place):
 
     def page(at):
         table = TableShown(at("table"), labels((at("table"), "b"), [(at("table"), at("table"))]), {"b": at("table")})
-        blocks = [Words([at("words")]), table, Facts({at("facts"): at("facts")}), Code(at("code"), at("summary"))]
+        blocks = [
+            Paragraphs([at("words")]),
+            table,
+            Facts({at("facts"): at("facts")}),
+            CodeShown(at("code"), at("summary")),
+        ]
         blocks += [Picture(Markup("<svg></svg>"), at("picture"), at("picture"), wide=True)]
         return Page(at("title"), [at("lead")], [Section(at("heading"), blocks)]).to_bytes()
 

@@ -202,12 +202,11 @@ def edit(
     With --add, make the edits of a file in saved edits, which keep their recipe
     and memory; after a kill the same command goes on.
 
-    RUN gets report.html to read in a browser, report.md, report.json,
-    answers.jsonl, cells.json and edits/ (edits-0/, … with --folds). The model
-    itself is neither written nor changed. Every edit is on disk
-    (RUN/journal.sqlite) before the next begins: after Ctrl-C, a kill or a power
-    cut the same command with --resume goes on, and ends bit for bit like a run
-    that was never interrupted.
+    RUN gets report.html for a browser, report.md, report.json, answers.jsonl,
+    cells.json and edits/ (edits-0/, … with --folds); the model stays as it is.
+    Every edit is on disk (RUN/journal.sqlite) before the next begins: after
+    Ctrl-C, a kill or a power cut the same command with --resume goes on, and
+    ends bit for bit like a run that was never interrupted.
     """
     if add is not None:
         _require_alone(ctx)

@@ -17,7 +17,7 @@ from polypatch.evaluation import Gain, Report, gain, markdown_table, save_report
 from polypatch.evaluation.aggregate import with_original
 from polypatch.evaluation.figures import clg_figure, save_figure
 from polypatch.evaluation.in_words import LEGEND, in_words, legend
-from polypatch.evaluation.page.document import Block, Code, Facts, Page, Section, TableShown, Words
+from polypatch.evaluation.page.document import Block, CodeShown, Facts, Page, Paragraphs, Section, TableShown
 from polypatch.evaluation.page.meanings import measures_table
 from polypatch.evaluation.page.pictures import clg_picture, locality_picture
 from polypatch.evaluation.pareto_figure import FAR
@@ -110,10 +110,10 @@ class Demonstration:
         """The tables, and CLG and locality as pictures, for a browser."""
         first: list[Block] = [measures_table(stream_in_words(self.rows), self.table), *clg_picture(self.rows, "clg")]
         won = TableShown(f"What {COMPARED} gains over {BASELINE}", self.gain.to_grid())
-        said = Words([LEGEND, seconds_in_words(self.rows)])
+        said = Paragraphs([LEGEND, seconds_in_words(self.rows)])
         kept = TableShown("Locality, set by set", locality_grid(self.rows))
         default = in_words([row for row in self.rows if row.recipe == DEFAULT])
-        made: list[Block] = [Code(self.command), Facts({run.name: str(dict(run.settings)) for run in ROWS})]
+        made: list[Block] = [CodeShown(self.command), Facts({run.name: str(dict(run.settings)) for run in ROWS})]
         return Page(
             "The demo: one fix, every language",
             [clg_in_words(self.rows), *(f"{DEFAULT}: {line}" for line in default.splitlines())],
@@ -145,7 +145,7 @@ class Demonstration:
 
 def _speaking_blocks(spoken: SpeakingPart) -> list[Block]:
     asked = TableShown("One wrong fact, corrected: what the model answers", example_grid(spoken.example))
-    return [asked, measures_table("All facts", spoken.reports), Words([legend(spoken.reports)])]
+    return [asked, measures_table("All facts", spoken.reports), Paragraphs([legend(spoken.reports)])]
 
 
 def demonstrate(

@@ -10,7 +10,7 @@ from polypatch.evaluation import Matrix, Report, matrix_grid, transfer
 from polypatch.evaluation.figures import clg_figure, save_figure, trajectory_figure
 from polypatch.evaluation.growth_figure import growth_figure
 from polypatch.evaluation.in_words import LEGEND, in_words
-from polypatch.evaluation.page.document import Block, Code, Page, Section, TableShown, Words
+from polypatch.evaluation.page.document import Block, CodeShown, Page, Paragraphs, Section, TableShown
 from polypatch.evaluation.page.pictures import clg_picture, locality_picture
 from polypatch.evaluation.pareto_figure import FAR, pareto_figure
 from polypatch.evaluation.strict_json import to_json
@@ -54,7 +54,7 @@ class Reproduced:
     def to_page(self) -> Page:
         """The tables, and CLG and locality as pictures, for a browser."""
         experiment = self.found.experiment
-        made: list[Block] = [Code(self.command), Words([*experiment.notes, self.runs, *self.spent, LEGEND])]
+        made: list[Block] = [CodeShown(self.command), Paragraphs([*experiment.notes, self.runs, *self.spent, LEGEND])]
         return Page(
             f"{experiment.name}: {experiment.title}",
             [line for table in experiment.tables for line in best(self.found.rows(table)).splitlines()],
@@ -67,7 +67,7 @@ class Reproduced:
         reports = self.found.rows(table)
         clg, locality = clg_picture(reports, f"clg-{number}"), locality_picture(reports, f"locality-{number}", far=FAR)
         grids = [TableShown(caption, grid) for caption, grid in self._grids(table) if grid.rows]
-        return Section(table.title, [*grids[:1], *clg, *locality, *grids[1:], Words(about(table))])
+        return Section(table.title, [*grids[:1], *clg, *locality, *grids[1:], Paragraphs(about(table))])
 
     def _grids(self, table: Table) -> Iterator[tuple[str, Grid]]:
         """Every grid of a table with its caption."""

@@ -23,7 +23,7 @@ MOST_CHARACTERS = 400
 
 
 @dataclass(frozen=True)
-class Words:
+class Paragraphs:
     """Sentences, a paragraph each."""
 
     lines: Sequence[str]
@@ -55,7 +55,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Code:
+class CodeShown:
     """A text as it stands; behind a `summary`, where it has one."""
 
     text: str
@@ -122,7 +122,7 @@ class PromptsShown:
     kind: ClassVar[str] = "prompts"
 
 
-Block: TypeAlias = Words | TableShown | Facts | Code | Picture | PromptsShown
+Block: TypeAlias = Paragraphs | TableShown | Facts | CodeShown | Picture | PromptsShown
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from polypatch.evaluation.in_words import in_words, legend, made_in_words
-from polypatch.evaluation.page.document import Block, Code, Facts, Page, Section, TableShown, Words, cut
+from polypatch.evaluation.page.document import Block, CodeShown, Facts, Page, Paragraphs, Section, TableShown, cut
 from polypatch.evaluation.page.meanings import measures_table
 from polypatch.evaluation.page.pictures import locality_picture, trajectory_pictures
 from polypatch.evaluation.page.prompt_block import languages_table, prompts_block
@@ -76,7 +76,7 @@ def _prompts(reports: Sequence[Report], run: RunFacts) -> list[Block]:
     written = any(report.sources for report in reports)
     return [
         languages_table(results),
-        Words([MARKS, *([ALIASES] if written else [])]),
+        Paragraphs([MARKS, *([ALIASES] if written else [])]),
         prompts_block(results, run.outcomes, run.answers, written),
     ]
 
@@ -90,32 +90,32 @@ def _measures(reports: Sequence[Report]) -> list[Block]:
         blocks.append(
             TableShown("Locality, set by set: accuracy, retention and agreement with the unedited model", localities)
         )
-    return [*blocks, Words([legend(reports)])]
+    return [*blocks, Paragraphs([legend(reports)])]
 
 
 def _failed(run: RunFacts) -> list[Block]:
     failed = [outcome for outcome in run.outcomes if not outcome.success]
     if not failed:
-        return [Words(["Every edit that was needed took."])]
+        return [Paragraphs(["Every edit that was needed took."])]
     rows = [(cut(one.edit_id), one.status.value, cut(one.reason)) for one in failed[:MOST_FAILED]]
     more = len(failed) - len(rows)
     said = [f"… and {more:,} more; provenance.jsonl beside the edits has all."] if more else []
     count = f"{len(failed):,} edit{'s' * (len(failed) > 1)} did not take"
     blocks: list[Block] = [TableShown(count, labels(("Edit", "What became of it", "Why"), rows))]
-    return [*blocks, Words(said)] if said else blocks
+    return [*blocks, Paragraphs(said)] if said else blocks
 
 
 def _elsewhere(reports: Sequence[Report]) -> list[Block]:
     cost: Cost = together(report.cost for report in reports if report.cost is not None)
     if not cost.known:
-        return [Words([f"Elsewhere: {cost}."])]
+        return [Paragraphs([f"Elsewhere: {cost}."])]
     body = [
         (lang or "source", f"{one.rows:,}", f"{one.changed:,}", f"{one.percent:.1f}")
         for lang, one in cost.languages.items()
     ]
     names = ("Language", "Other sentences", "Answers that changed", "Per cent")
     return [
-        Words([f"{cost}."]),
+        Paragraphs([f"{cost}."]),
         TableShown(
             "Answers that should not have changed", Grid(tuple(Column("", name) for name in names), tuple(body))
         ),
@@ -128,7 +128,7 @@ def _how(reports: Sequence[Report], run: RunFacts) -> list[Block]:
         settings = f"{settings[:MOST_CONFIGURED]}\n… report.json has the rest"
     first = f"the first of {len(reports)} folds" if len(reports) > 1 else "this run"
     return [
-        Code(cut(run.command, MOST_TOLD)),
+        CodeShown(cut(run.command, MOST_TOLD)),
         Facts({cut(name): cut(value, MOST_TOLD) for name, value in run.facts.items()}),
-        Code(settings, summary=f"All settings of {first}, as in report.json"),
+        CodeShown(settings, summary=f"All settings of {first}, as in report.json"),
     ]
