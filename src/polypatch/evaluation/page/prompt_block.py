@@ -12,7 +12,7 @@ from polypatch.evaluation.prompt_results import PromptResult
 from polypatch.outcomes import EditOutcome
 from polypatch.rendering.grid import Column, Grid
 
-ROOM = 1_200_000
+ROOM = 1_500_000
 """Bytes of a page for its prompts: with all the rest, 2 MB hold it."""
 
 # The mark-up of a row and of an edit, and more.
