@@ -46,7 +46,7 @@ def model_card(
         'edited = EditedModel.from_pretrained("this folder or repository")\n'
         'edited.predict("…")\nwith edited.disabled():\n    edited.predict("…")  # as before the edits\n```\n',
     ]
-    if encoder := base_name(sentence_encoder_of(config["settings"])):
+    if encoder := base_name(sentence_encoder_of(config.get("settings") or {})):
         parts.append(f"The edits read a sentence encoder as well, {code(encoder)}, which is loaded with them.\n")
     if remembered := _remembered(config.get("memory")):
         parts.append(f"{remembered}\n")
