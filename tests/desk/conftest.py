@@ -10,6 +10,7 @@ from polypatch import attach
 from polypatch.desk.desk import Desk
 from polypatch.desk.listen import Address, app_of
 from polypatch.testing import tiny_texts
+from speaking import speaker, speaking_edits
 
 MEMORY = {"en": tiny_texts(60), "de": tiny_texts(40, seed=3)}
 NAME = "tiny <b>&amp;</b>"
@@ -47,3 +48,14 @@ def client_of(desk, *, pages=True, token=None, **how):
 @pytest.fixture
 def client(desk):
     return client_of(desk)
+
+
+@pytest.fixture
+def speaking_desk(tmp_path):
+    model, tokenizer = speaker("llama")
+    edits = list(speaking_edits(3))
+    edited = attach(model, tokenizer=tokenizer, memory={"en": tiny_texts(40)})
+    with Desk(tmp_path / "edits", edited, "a speaker") as desk:
+        desk.asked = edits
+        yield desk
+    edited.unload()

@@ -93,3 +93,22 @@ def test_lines_name_their_language_or_do_not():
     assert lines_in(many, "en") == [
         ("en", "one"), ("de", "zwei"), ("en", "note: three"), ("ar", "أربعة"), ("en", "fr:"), ("en", "zz: five"),
     ]  # fmt: skip
+
+
+def test_a_language_model_is_asked_for_the_right_answer_in_each_language(speaking_desk):
+    client, edit = client_of(speaking_desk), speaking_desk.asked[0]
+    langs, texts = ["en", "de"], [edit.prompt["en"], edit.prompt["de"]]
+    page = client.post("/ask", data={"lang": langs, "text": texts}).text
+    assert page.count('name="label"') == 2
+    assert "Right answer in de" in page
+    form = {"lang": langs, "text": texts, "second": ["", ""]}
+    refused = client.post("/trial", data={**form, "label": [edit.target["en"], ""]})
+    assert refused.status_code == 422
+    assert "the right answer in de is missing" in refused.text
+    labels = [edit.target["en"], edit.target["de"]]
+    assert "This fix works" in client.post("/trial", data={**form, "label": labels}).text
+    assert speaking_desk.inside == 0
+    kept = client.post("/keep", data={**form, "label": labels, "source": "en", "edit_id": "mine"})
+    assert kept.headers["location"].startswith("/?done=Fixed")
+    assert speaking_desk.edited.predict(texts) == labels
+    assert "At the token" in client.get("/why", params={"text": texts[1], "lang": "de"}).text

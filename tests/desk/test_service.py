@@ -6,14 +6,11 @@ import shutil
 import threading
 
 import numpy as np
-import pytest
 
 import polypatch as pp
 from desk.conftest import MEMORY, client_of
-from polypatch.desk.desk import Desk
 from polypatch.desk.door import Allowance
 from polypatch.testing import tiny_model, tiny_texts
-from speaking import speaker, speaking_edits
 
 ASKED = tiny_texts(12, seed=9)
 PAIR = ["a premise", "a hypothesis"]
@@ -237,14 +234,3 @@ def test_a_language_model_generates_and_does_not_predict(speaking_desk):
     assert fixed["holds"]
     assert said(client.post("/v1/generate", json={"texts": texts[:1]}))["answers"][0]["answer"] == edit.target["en"]
     assert said(client.post("/v1/explain", json={"text": texts[0]}))["tokens"]
-
-
-@pytest.fixture
-def speaking_desk(tmp_path):
-    model, tokenizer = speaker("llama")
-    edits = list(speaking_edits(3))
-    edited = pp.attach(model, tokenizer=tokenizer, memory={"en": tiny_texts(40)})
-    with Desk(tmp_path / "edits", edited, "a speaker") as desk:
-        desk.asked = edits
-        yield desk
-    edited.unload()
