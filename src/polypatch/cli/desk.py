@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polypatch.cli.console import Bars, say
-from polypatch.cli.options import AnswerTokens, Chat, Device, Model, Quiet, Threads, TranslatorOption
+from polypatch.cli.options import AnswerTokens, Chat, Device, Model, Quiet, Threads, TranslatorOption, require_alone
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EXTRA = ("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client")
 SERVING = "Who may come"
+ELSEWHERE = "Elsewhere"
+WITH_SPACE = ("place", "space", "source", "quiet")
 MISSING = "needs the extra desk: pip install 'polypatch[desk]'"
 
 Host = Annotated[
@@ -51,6 +53,16 @@ Token = Annotated[
     ),
 ]
 
+Space = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Serve nothing: write a new FOLDER that runs as a Hugging Face Space (Docker). Of a world, or of EDITS on "
+        "a world or on a model of the hub, with the texts of their memory; a MODEL without edits is refused.",
+        rich_help_panel=ELSEWHERE,
+    ),
+]
+
 EXAMPLES = """[bold]Examples[/]
 
 polypatch desk world
@@ -60,10 +72,13 @@ polypatch desk my-edits --port 9000
 polypatch desk my-model --memory texts.jsonl --out my-edits
 
 POLYPATCH_TOKEN=… polypatch desk my-edits --host 0.0.0.0 --name edits.example.org
+
+polypatch desk world --space my-space
 """
 
 
 def desk(
+    ctx: typer.Context,
     place: Annotated[
         str,
         typer.Argument(metavar="EDITS|MODEL|world", help="Saved edits, which are added to; or a model; or the world."),
@@ -84,6 +99,7 @@ def desk(
     port: Port = 8765,
     name: OtherNames = None,
     token: Token = None,
+    space: Space = None,
     chat: Chat = False,
     answer_tokens: AnswerTokens = None,
     model: Model = None,
@@ -104,8 +120,47 @@ def desk(
     if not is_lang(source):
         raise InputError(f"--source: {not_a_lang(source)}")
     given = EditsOrModel(place, out, model, memory, no_memory, recipe, device, answer_tokens, chat)
+    if space is not None:
+        require_alone(ctx, WITH_SPACE, "does not go with --space: its README says what is set on the Space itself")
+        _write_space(space, given, source, quiet)
+        return
     at = {"host": host, "port": port, "names": tuple(name or ()), "token": token}
     serve_place(given.at_home(), at, threads, quiet, source=source, translator=translator)
+
+
+def _write_space(folder: Path, place: EditsOrModel, source: str, quiet: bool) -> None:
+    """Write the folder of a Space, and say what is in it.
+
+    Raises:
+        InputError: a model without edits; what `polypatch.desk.write_space` refuses.
+    """
+    require_extra("desk")
+    prepare(quiet=quiet)
+    from polypatch.data.source import WORLDS
+    from polypatch.desk.space import write_space
+
+    if (edits := place.edits) is None and place.name not in WORLDS:
+        raise InputError(f"{place.name}: --space takes EDITS, {' or '.join(WORLDS)}; this is a model, or not there")
+    space = write_space(folder, edits or place.name, source=source)
+    what = f"the model {space.model}"
+    if space.edits is not None:
+        what = f"edits of {space.model}"
+        say(
+            f"The sentences of {space.edits:,} edits and {space.texts:,} texts of their memory go along: a public "
+            "Space shows them to everybody."
+        )
+    say(f"{folder}: a Space with {what}. Its README.md says how to upload it and how to open it.")
+
+
+def require_extra(verb: str) -> None:
+    """Check that the extra `desk` is installed.
+
+    Raises:
+        InputError: it is not.
+    """
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        raise InputError(f"polypatch {verb} {MISSING} ({', '.join(missing)} is not here)")
 
 
 def serve_place(
@@ -123,9 +178,7 @@ def serve_place(
     Raises:
         InputError: the extra is not installed, or the address cannot be used.
     """
-    missing = [name for name in EXTRA if find_spec(name) is None]
-    if missing:
-        raise InputError(f"polypatch {'desk' if pages else 'serve'} {MISSING} ({', '.join(missing)} is not here)")
+    require_extra("desk" if pages else "serve")
     prepare(threads, quiet=quiet)
     from polypatch.data.translators import OPUS
     from polypatch.desk.desk import Desk

@@ -37,6 +37,7 @@ from polypatch.cli.options import (
     command_line,
     edit_languages,
     kept_as,
+    require_alone,
     require_model,
     settings,
     sizes,
@@ -209,7 +210,7 @@ def edit(
     ends bit for bit like a run that was never interrupted.
     """
     if add is not None:
-        _require_alone(ctx)
+        require_alone(ctx, WITH_ADD, "does not go with --add: the saved edits have their own")
         prepare(threads, quiet=quiet)
         from polypatch.cli.add import add_as_typed
 
@@ -270,19 +271,6 @@ WITH_ADD = (
     *("model", "add", "retries", "keep_failed", "allow_contradictions", "keep_memory", "device", "threads", "quiet"),
     *("json", "translate_to", "translator", "translator_code", "translation_cache", "renderings", "min_confidence"),
 )
-
-
-def _require_alone(ctx: typer.Context) -> None:
-    """Refuse options that say of a new run what saved edits have said already.
-
-    Raises:
-        InputError: one of them was given.
-    """
-    for parameter in ctx.command.params:
-        name = str(parameter.name)
-        source = ctx.get_parameter_source(name)
-        if name not in WITH_ADD and source is not None and source.name == "COMMANDLINE":
-            raise InputError(f"{parameter.opts[0]} does not go with --add: the saved edits have their own")
 
 
 def _require_sense(given: Mapping[str, Any]) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -256,3 +256,21 @@ def command_line(ctx: typer.Context) -> str:
     """The command as it was typed, for the record."""
     # Without --resume: the run is the same, and so should its report be.
     return shlex.join(["polypatch", *(word for word in ctx.find_root().obj if word != "--resume")])
+
+
+def require_alone(ctx: typer.Context, known: Collection[str], why: str) -> None:
+    """Refuse what was given on the command line and does not go with an option.
+
+    Args:
+        ctx: of the verb.
+        known: the names of the parameters that do go with it.
+        why: what to say behind the name of another.
+
+    Raises:
+        InputError: another was given.
+    """
+    for parameter in ctx.command.params:
+        name = str(parameter.name)
+        source = ctx.get_parameter_source(name)
+        if name not in known and source is not None and source.name == "COMMANDLINE":
+            raise InputError(f"{parameter.opts[0]} {why}")
