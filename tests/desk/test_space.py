@@ -179,7 +179,7 @@ def test_what_is_not_installed_cannot_be_pinned(tmp_path, monkeypatch):
 def test_the_command_says_what_goes_along(polypatch, edits, tmp_path):  # noqa: F811
     said = polypatch("desk", edits(), "--space", tmp_path / "s", "-q")
     assert said.code == 0, said.err
-    assert "1 edits" in said.out
+    assert "The sentences of 1 edit and " in said.out
     assert "a public Space shows them to everybody" in said.out
     assert "edits of somebody/tiny" in said.out
 
@@ -194,8 +194,8 @@ def test_the_command_refuses_what_it_cannot_do(polypatch, checkpoint, tmp_path):
     assert not (tmp_path / "s").exists()
 
 
-def started(folder):
-    """The folder's own command, at any port and by the Dockerfile's own environment; and where it listens."""
+def started(folder, **secrets):
+    """The folder's own command, at any port and by the Dockerfile's own environment; and what it says first."""
     environment = dict(line.split("=", 1) for line in lines(folder, "ENV"))
     environment = {name: value.replace("/home/user/app", str(folder)) for name, value in environment.items()}
     environment |= {
@@ -203,7 +203,7 @@ def started(folder):
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
         "SPACE_HOST": HOST,
-        "POLYPATCH_TOKEN": TOKEN,
+        **secrets,
     }
     shell, how, command = json.loads(*lines(folder, "CMD"))
     command = command.replace("--host 0.0.0.0 --port 7860", "--host 0.0.0.0 --port 0")
@@ -217,10 +217,7 @@ def started(folder):
     process = subprocess.Popen(
         [shell, how, command], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    first = process.stdout.readline()
-    found = re.match(r"http://0\.0\.0\.0:(\d+)/", first)
-    assert found, first + process.stderr.read()
-    return process, f"http://127.0.0.1:{found[1]}"
+    return process, process.stdout.readline().strip()
 
 
 def status(address, host=HOST, **headers):
@@ -245,13 +242,16 @@ def test_it_runs_by_its_own_command(tmp_path, what):
         place = tmp_path / "saved"
         edited.save_pretrained(place, memory="texts")
     assert write_space(tmp_path / "s", place).offline
-    process, address = started(tmp_path / "s")
+    process, said = started(tmp_path / "s", **({"POLYPATCH_TOKEN": TOKEN} if what == "edits" else {}))
     try:
-        code, said = status(f"{address}/health")
-        assert (code, json.loads(said)["edits"]) == (200, int(what == "edits"))
+        port, made = re.fullmatch(r"http://0\.0\.0\.0:(\d+)/(?:\?token=(.+))?", said).groups()
+        assert (made is None) == (what == "edits"), "a token that was given is in no log"
+        address = f"http://127.0.0.1:{port}"
+        code, health = status(f"{address}/health")
+        assert (code, json.loads(health)["edits"]) == (200, int(what == "edits"))
         assert status(f"{address}/health", host="another.example.org")[0] == 421
         assert status(f"{address}/")[0] == 401
-        assert status(f"{address}/", authorization=f"Bearer {TOKEN}")[0] == 200
+        assert status(f"{address}/", authorization=f"Bearer {made or TOKEN}")[0] == 200
     finally:
         process.terminate()
         _, err = process.communicate(timeout=60)

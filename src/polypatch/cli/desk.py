@@ -53,7 +53,7 @@ Token = Annotated[
     ),
 ]
 
-Space = Annotated[
+SpaceFolder = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
@@ -99,7 +99,7 @@ def desk(
     port: Port = 8765,
     name: OtherNames = None,
     token: Token = None,
-    space: Space = None,
+    space: SpaceFolder = None,
     chat: Chat = False,
     answer_tokens: AnswerTokens = None,
     model: Model = None,
@@ -145,9 +145,10 @@ def _write_space(folder: Path, place: EditsOrModel, source: str, quiet: bool) ->
     what = f"the model {space.model}"
     if space.edits is not None:
         what = f"edits of {space.model}"
+        edits_in = f"{space.edits:,} edit{'' if space.edits == 1 else 's'}"
         say(
-            f"The sentences of {space.edits:,} edits and {space.texts:,} texts of their memory go along: a public "
-            "Space shows them to everybody."
+            f"The sentences of {edits_in} and {space.texts:,} texts of their memory go along: a public Space shows "
+            "them to everybody."
         )
     say(f"{folder}: a Space with {what}. Its README.md says how to upload it and how to open it.")
 
@@ -186,10 +187,12 @@ def serve_place(
     from polypatch.desk.local_translators import LocalTranslators
 
     address, folder = Address(**at).settled(), place.folder
+    made = address.token is not None and at["token"] is None
 
     def ready(url: str) -> None:
-        brings = f"\nToken: {address.token}" if address.token and not pages else ""
-        say(f"{url}{brings}\nEdits are kept in {folder}. Ctrl-C stops it.")
+        shown = url if made else url.partition("?")[0]  # a token that was given is a secret, and logs are read
+        brings = f"\nToken: {address.token}" if made and not pages else ""
+        say(f"{shown}{brings}\nEdits are kept in {folder}. Ctrl-C stops it.")
 
     with Bars(quiet) as bars:
         edited = place.open(bars)

@@ -41,6 +41,11 @@ HEADERS = (
     (b"cache-control", b"no-store"),
 )
 
+ONWARD = (
+    b'<!doctype html><html lang="en"><title>The desk</title><meta http-equiv="refresh" content="0;url=/">'
+    b'<p><a href="/">To the desk</a></p></html>'
+)
+
 
 def is_loopback(host: str) -> bool:
     """Whether an address or a name is this machine's own, which no other machine reaches."""
@@ -113,7 +118,7 @@ class Door:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         refused = self._refused(scope, headers)
         if refused is None and self._brings_token(scope):
-            await _redirect(scope, send, self.token or "")
+            await _onward(scope, send, self.token or "")
         elif refused is not None:
             await _plain(send, *refused)
         else:
@@ -197,10 +202,14 @@ async def _plain(send: Send, status: int, reason: str) -> None:
     await send({"type": "http.response.body", "body": f"{reason}\n".encode()})
 
 
-async def _redirect(scope: Scope, send: Send, token: str) -> None:
-    """To the page without the token in its address, which would stay in the history of the browser."""
+async def _onward(scope: Scope, send: Send, token: str) -> None:
+    """To the page without the token in its address, which would stay in the history of the browser.
+
+    By a page, and not by a redirect: where a link on another site led here, a redirect still counts as that site's, and
+    a browser does not send the cookie along.
+    """
     secure = "; Secure" if scope.get("scheme") == "https" else ""
     cookie = f"{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/{secure}"
-    headers = [(b"location", b"/"), (b"set-cookie", cookie.encode()), *HEADERS]
-    await send({"type": "http.response.start", "status": 303, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"set-cookie", cookie.encode()), *HEADERS]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": ONWARD})
