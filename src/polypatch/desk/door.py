@@ -45,6 +45,7 @@ ONWARD = (
     b'<!doctype html><html lang="en"><title>The desk</title><meta http-equiv="refresh" content="0;url=/">'
     b'<p><a href="/">To the desk</a></p></html>'
 )
+"""What opening an address with the token shows for a moment."""
 
 
 def is_loopback(host: str) -> bool:

@@ -31,7 +31,7 @@ PACKAGE = Path(__file__).parents[1]
 TORCH = "torch"
 NEEDS = (
     *("datasets", "filelock", "huggingface_hub", "matplotlib", "numpy", "rich", "safetensors", "tokenizers"),
-    *("transformers", "typer", "fastapi", "uvicorn", "jinja2", "python-multipart", "prometheus-client"),
+    *("transformers", "typer", "fastapi", "uvicorn", "jinja2", "markupsafe", "python-multipart", "prometheus-client"),
 )
 """What polypatch and its extra `desk` need beside torch, which has an index of its own."""
 
