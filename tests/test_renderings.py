@@ -14,7 +14,7 @@ from polypatch.edits import Edit, Example, words_of
 from polypatch.errors import ContradictionError, DataError, EditError
 from polypatch.evaluation import evaluate
 from polypatch.evaluation.cells import masks
-from polypatch.model.fix import made_fix
+from polypatch.model.correct import made_fix
 from polypatch.model.gate import Limits, check
 from polypatch.recipes import RECIPES
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourceOnly, SourcePlusMapped, SourcePlusRandom
