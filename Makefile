@@ -42,6 +42,7 @@ docs: $(READY)  ## the documentation as a site, in site/: offline, every warning
 bench: $(READY)  ## speed and memory, as ratios
 	$(BIN)/python benchmarks/tail.py --out benchmarks/results/tail.json
 	$(BIN)/python benchmarks/serving.py --out benchmarks/results/serving.json
+	$(BIN)/python benchmarks/service.py --out benchmarks/results/service.json
 	$(BIN)/python benchmarks/artefact.py --out benchmarks/results/artefact.json
 	$(BIN)/python benchmarks/query_cache.py --out benchmarks/results/query_cache.json
 	$(BIN)/python benchmarks/encoding.py --out benchmarks/results/encoding.json
