@@ -111,6 +111,8 @@ def listen(
             access_log=False,
             server_header=False,
             lifespan="off",
+            http="h11",  # the strict one: httptools, which may be installed, takes two hosts and headers without an end
+            ws="none",
             timeout_graceful_shutdown=GRACE,
         )
         if ready is not None:
