@@ -21,6 +21,9 @@ from polypatch.desk.desk import Desk
 from polypatch.desk.listen import Address, listen
 
 CHROMIUM = shutil.which("chromium")
+PATIENCE = 120_000
+"""Milliseconds: a busy machine takes long to make a fix."""
+expect.set_options(timeout=PATIENCE)
 
 pytestmark = [
     pytest.mark.slow,
@@ -80,6 +83,7 @@ def page(browser, served):
     """A page that fails the test where the browser complains, or would ask another machine."""
     context = browser.new_context(base_url=served[0])
     made = context.new_page()
+    made.set_default_timeout(PATIENCE)
     complaints = []
     made.on("pageerror", lambda error: complaints.append(str(error)))
     made.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
@@ -186,6 +190,7 @@ def test_an_earlier_edit_that_wants_another_answer_is_named(page):
 def test_two_browsers_at_once(browser, served, page):
     """Both see what either keeps, and neither loses anything."""
     other = browser.new_context(base_url=served[0]).new_page()
+    other.set_default_timeout(PATIENCE)
     asked(page, SENTENCE)
     fixed(other, {"en": "Vodozel holds a passport of Mexico."}, "REFUTES")
     page.get_by_label("The right answer").fill(RIGHT)
@@ -266,6 +271,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(browser,
     fixed(page)
     context = browser.new_context(base_url=served[0], color_scheme=scheme, viewport={"width": width, "height": 900})
     other, found = context.new_page(), []
+    other.set_default_timeout(PATIENCE)
 
     def look(where):
         other.wait_for_load_state("load")  # a page without its colours yet has too little contrast
@@ -306,11 +312,13 @@ def test_a_kill_in_the_middle_loses_nothing(browser, tmp_path):
 
     first, at = start()
     page = browser.new_context(base_url=at).new_page()
+    page.set_default_timeout(PATIENCE)
     fixed(page)
     first.send_signal(signal.SIGKILL)
     first.communicate()
     second, at = start()
     page = browser.new_context(base_url=at).new_page()
+    page.set_default_timeout(PATIENCE)
     asked(page, SENTENCE)
     assert answers(page) == [RIGHT] * 4
     fixed(page, {"en": "Vodozel holds a passport of Mexico."}, "REFUTES")
