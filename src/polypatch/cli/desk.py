@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polypatch.cli.console import Bars, say
-from polypatch.cli.options import AnswerTokens, Chat, Device, Model, Quiet, Threads, TranslatorOption, require_alone
+from polypatch.cli.options import (
+    AnswerTokens,
+    Chat,
+    Device,
+    Model,
+    ModelMemory,
+    ModelRecipe,
+    NoMemory,
+    Quiet,
+    Threads,
+    TranslatorOption,
+    require_alone,
+)
 from polypatch.cli.prepare import prepare
 from polypatch.errors import InputError
 
@@ -87,13 +99,9 @@ def desk(
         Path | None,
         typer.Option(metavar="FOLDER", help="Of a MODEL: where its edits are kept. Default: NAME-edits, here."),
     ] = None,
-    memory: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of a MODEL: texts to leave alone, as for polypatch edit.")
-    ] = None,
-    no_memory: Annotated[bool, typer.Option("--no-memory", help="Go without texts to leave alone.")] = False,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of a MODEL: a row of [bold]polypatch ls recipes[/].")
-    ] = None,
+    memory: ModelMemory = None,
+    no_memory: NoMemory = False,
+    recipe: ModelRecipe = None,
     source: Annotated[str, typer.Option(metavar="L", help="The language of a sentence that names none.")] = "en",
     host: Host = "127.0.0.1",
     port: Port = 8765,

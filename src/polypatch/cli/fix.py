@@ -19,6 +19,9 @@ from polypatch.cli.options import (
     KeepMemory,
     MinConfidence,
     Model,
+    ModelMemory,
+    ModelRecipe,
+    NoMemory,
     Quiet,
     Renderings,
     Second,
@@ -80,13 +83,9 @@ def fix(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of a MODEL: where its edits are kept.")] = None,
-    memory: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of a MODEL: texts to leave alone, as for polypatch edit.")
-    ] = None,
-    no_memory: Annotated[bool, typer.Option("--no-memory", help="Go without texts to leave alone.")] = False,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of a MODEL: a row of [bold]polypatch ls recipes[/].")
-    ] = None,
+    memory: ModelMemory = None,
+    no_memory: NoMemory = False,
+    recipe: ModelRecipe = None,
     chat: Chat = False,
     answer_tokens: AnswerTokens = None,
     keep_memory: KeepMemory = None,

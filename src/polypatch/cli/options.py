@@ -26,6 +26,13 @@ SizeOptions = Annotated[
     list[str] | None,
     typer.Option("--size", metavar="NAME=N", help="Size of a sampled set, such as memory=500; repeat for more."),
 ]
+ModelMemory = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Of a MODEL: texts to leave alone, as for polypatch edit.")
+]
+NoMemory = Annotated[bool, typer.Option("--no-memory", help="Go without texts to leave alone.")]
+ModelRecipe = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of a MODEL: a row of [bold]polypatch ls recipes[/].")
+]
 AnswerTokens = Annotated[
     int | None,
     typer.Option(

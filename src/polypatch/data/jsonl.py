@@ -64,7 +64,7 @@ def write_jsonl(edits: Iterable[Edit], path: str | PathLike[str]) -> None:
     for edit in edits:
         if edit.id in lines:
             raise DataError(f"{path}: edit {quoted(edit.id)} occurs twice")
-        lines[edit.id] = _line(edit)
+        lines[edit.id] = jsonl_line(edit)
     if not lines:
         raise DataError(f"{path}: no edits to write")
     content = "".join(f"{line}\n" for line in lines.values()).encode()
@@ -85,8 +85,12 @@ def read_jsonl_material(
     return Material("jsonl", chosen, kept, locality=locality_of(kept))
 
 
-def _line(edit: Edit) -> str:
-    """One edit as one line, proved to be readable: what is written is compared with what would be read."""
+def jsonl_line(edit: Edit) -> str:
+    """One edit as one line, proved to be readable: what is written is compared with what would be read.
+
+    Raises:
+        DataError: the format cannot hold it.
+    """
     record = record_from_edit(edit)
     try:
         line = json.dumps(record, ensure_ascii=False)

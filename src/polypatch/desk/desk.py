@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -185,7 +184,7 @@ class Desk:
 
     def near(self, edit: Edit) -> list[str]:
         """The edits at work in the sentences of another one that is not made yet, and those hard to tell from it."""
-        with self._still():
+        with self.edited.site.reading():
             acting = [one.edit_id for text in edit.prompt.values() for one in self.edited.firing(text)]
             inside = [one for one in edits_inside(self.edited) if one.id != edit.id]
             pairs = find_contradictions(self.edited.tail, [*inside, edit])
@@ -194,7 +193,7 @@ class Desk:
 
     def history(self) -> list[HistoryLine]:
         """Every edit that was handled, in order."""
-        with self._still():
+        with self.edited.site.reading():
             return self.edited.history()
 
     def search(self, words: str = "", status: str = "", lang: Lang = "") -> list[HistoryLine]:
@@ -210,7 +209,7 @@ class Desk:
 
     def tasks(self) -> list[Task]:
         """What somebody should look at: edits that failed, and edits that the model can hardly tell apart."""
-        with self._still():
+        with self.edited.site.reading():
             records, inside = list(self.edited.records.values()), edits_inside(self.edited)
             pairs = find_contradictions(self.edited.tail, inside)
         failed = [
@@ -241,14 +240,8 @@ class Desk:
         """
         self._changing(lambda: write_merged(self.edited, folder))
 
-    @contextmanager
-    def _still(self) -> Iterator[None]:
-        """Inside the block nobody changes anything."""
-        with self.edited.site.reading():
-            yield
-
     def _answers(self, texts: list[Text]) -> list[tuple[Answer, int]]:
-        with self._still():
+        with self.edited.site.reading():
             spoken, inside = self.edited.spoken(texts), self.inside
         rows = zip(spoken.answers, spoken.probability.tolist(), strict=True)
         return [(Answer(label, probability), inside) for label, probability in rows]

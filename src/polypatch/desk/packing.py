@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +11,6 @@ from pathlib import Path
 def zipped(write: Callable[[Path], object]) -> bytes:
     """What `write` puts into a folder, as a zip file of that folder."""
     with tempfile.TemporaryDirectory() as place:
-        folder, packed = Path(place) / "folder", io.BytesIO()
+        folder = Path(place) / "folder"
         write(folder)
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
-            for path in sorted(folder.rglob("*")):
-                if path.is_file():
-                    file.write(path, path.relative_to(folder))
-        return packed.getvalue()
+        return Path(shutil.make_archive(str(Path(place) / "packed"), "zip", folder)).read_bytes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,8 +15,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from polypatch.data.jsonl import jsonl_line
 from polypatch.data.memory import read_texts
-from polypatch.data.record import record_from_edit
 from polypatch.desk.desk import Desk
 from polypatch.desk.given import Rows, corrected, lines_in, sentences_in
 from polypatch.desk.local_translators import LocalTranslators
@@ -80,12 +79,10 @@ class Pages:
 
     def show(self, name: str, request: Request, **more: Any) -> HTMLResponse:
         """A page."""
-        common = {"desk": self.desk, "pages": PAGES, "here": request.url.path, "done": "", "wrong": ""}
+        common = {"desk": self.desk, "pages": PAGES, "here": request.url.path, "done": ""}
         languages, labels = self.languages, list(self.desk.edited.labels.values())
         values = {**common, "languages": languages, "labels": labels, "source": self.source, **more}
-        return HTMLResponse(
-            self.templates.get_template(name).render(values),
-        )
+        return HTMLResponse(self.templates.get_template(name).render(values))
 
     def refused(self, request: Request, error: Exception) -> HTMLResponse:
         """The page of an error of polypatch's own."""
@@ -215,9 +212,11 @@ def _looking(router: APIRouter, pages: Pages) -> None:
     def history(request: Request, q: str = "", status: str = "", lang: str = "", done: str = "") -> HTMLResponse:
         if status and status not in list(Status):
             raise InputError(f"no status is called {status!r}; there are {', '.join(Status)}")
-        lines, found = desk.history(), desk.search(q, status, lang)
+        found = desk.search(q, status, lang)
         more = {"q": q, "status": status, "lang": lang, "statuses": list(Status), "done": done}
-        return pages.show("history.html", request, lines=found[-LINES:], found=len(found), total=len(lines), **more)
+        return pages.show(
+            "history.html", request, lines=found[-LINES:], found=len(found), total=len(desk.edited.records), **more
+        )
 
     @router.get("/edit")
     def edit(request: Request, id: str) -> HTMLResponse:  # noqa: A002
@@ -247,7 +246,7 @@ def _exporting(router: APIRouter, pages: Pages) -> None:
     @router.get("/export/edits.jsonl")
     def jsonl() -> Response:
         edits = [line.record.edit for line in desk.history() if line.record.edit and not line.record.reverted]
-        rows = "".join(f"{json.dumps(record_from_edit(edit), ensure_ascii=False)}\n" for edit in edits)
+        rows = "".join(f"{jsonl_line(edit)}\n" for edit in edits)
         return _file(rows.encode(), "application/jsonl", "edits.jsonl")
 
     @router.get("/export/edits.zip")
