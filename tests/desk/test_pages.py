@@ -6,7 +6,7 @@ from desk.conftest import client_of
 from polypatch.desk.given import Rows, corrected, lines_in
 from polypatch.desk.listen import Address, app_of
 from polypatch.desk.local_translators import LocalTranslators
-from polypatch.errors import InputError
+from polypatch.errors import DataError, InputError
 from polypatch.testing import tiny_texts
 from xfever.tiny_marian import tiny_marian
 
@@ -38,6 +38,20 @@ def test_a_sentence_is_translated_where_it_can_be_and_marked_so(desk, translator
     # Two sentences are there already, so nothing is left to translate.
     assert "translated into" not in client.post("/ask", data={"lang": ["en", "de"], "text": [ENGLISH, OTHER]}).text
     assert "translated into" not in client_of(desk).post("/ask", data={"lang": ["en"], "text": [ENGLISH]}).text
+
+
+def test_a_translator_that_cannot_translate_says_so(desk, translators, monkeypatch):
+    from fastapi.testclient import TestClient
+
+    def broken(*_):
+        raise DataError("model.safetensors: its weights cannot be read")
+
+    monkeypatch.setattr("polypatch.data.marian.Marian.__call__", broken)
+    app = app_of(desk, Address(names=("testserver",)), pages=True, translations=translators)
+    form = {"lang": ["en"], "text": [OTHER], "second": [""], "label": ["class-1"], "translate": "yes"}
+    refused = TestClient(app).post("/trial", data=form)
+    assert refused.status_code == 422
+    assert "its weights cannot be read" in refused.text
 
 
 def test_a_failed_fix_is_shown_and_can_be_undone(desk, client, monkeypatch):

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from polypatch.data.translators import OPUS, Models
 from polypatch.edits import Lang
-from polypatch.errors import PolypatchError
 
 MOST = 4096
 """LocalTranslators that are remembered; then they are forgotten."""
@@ -30,7 +29,11 @@ class LocalTranslators:
             return [lang for lang in langs if lang != source and self._models.sure(source, lang) is not None]
 
     def __call__(self, text: str, source: Lang, langs: Iterable[Lang]) -> dict[Lang, str]:
-        """The text in those of the languages that there is a translator into; empty translations are left out."""
+        """The text in those of the languages that there is a translator into; empty translations are left out.
+
+        Raises:
+            DataError: a translator's weights cannot be read.
+        """
         found = {}
         for lang in self.into(source, langs):
             with self._lock:
@@ -38,17 +41,8 @@ class LocalTranslators:
                 if key not in self._made:
                     if len(self._made) >= MOST:
                         self._made.clear()
-                    self._made[key] = self._translated(text, source, lang)
+                    (made,) = self._models(source, lang)([text])
+                    self._made[key] = made.strip()
                 if self._made[key]:
                     found[lang] = self._made[key]
         return found
-
-    def _translated(self, text: str, source: Lang, lang: Lang) -> str:
-        translator = self._models.sure(source, lang)
-        if translator is None:
-            return ""
-        try:
-            (made,) = translator([text])
-        except PolypatchError:  # weights that are damaged, say: the sentence is then not translated, and marked so
-            return ""
-        return made.strip()
