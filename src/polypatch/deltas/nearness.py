@@ -144,16 +144,21 @@ def judged(now: Mapping[str, Tensor], since: int = 0) -> dict[str, Tensor]:
         keys, offsets = (now[name][start : start + AT_ONCE] for name in ("keys", "offsets"))
         similar = (wide @ keys.double().T).to(landmarks)
         cells.append(cells_of(similar))
-        closest, entry = similar.masked_fill(offsets > ALONE / 2, -1.0).max(1)  # of those that act on others
+        closest, entry = similar.masked_fill(~_reaching(offsets), -1.0).max(1)
         nearer = closest > near
         near = torch.where(nearer, closest, near)
         score = torch.where(nearer, closest - offsets[entry] - weight * now["crowding"], score)
-    at_home = torch.bincount(now["homes"][now["offsets"] <= ALONE / 2], minlength=len(now["bias"])).double()
+    at_home = torch.bincount(now["homes"][_reaching(now["offsets"])], minlength=len(now["bias"])).double()
     shares, rise = _shares(now, at_home).tolist(), _rise(now, at_home)
     thresholds = [_threshold(score[now["groups"] == group], share, rise) for group, share in enumerate(shares)]
     seen = {"near": near, "score": score, "cells": torch.cat(cells)}
     seen["thresholds"] = _no_lower_at_home(torch.stack(thresholds), at_home)
     return {**now, **seen, **sorted_into_cells(seen["cells"], len(landmarks), now if since else {})}
+
+
+def _reaching(offsets: Tensor) -> Tensor:
+    """Which entries act on other texts than their own [n]."""
+    return offsets <= ALONE / 2
 
 
 def _shares(now: Mapping[str, Tensor], at_home: Tensor) -> Tensor:
