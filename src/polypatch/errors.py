@@ -12,7 +12,8 @@
     ├── UnsupportedModelError (TypeError) the model's architecture or head is not one we know
     ├── TailMismatchError                 the model and its frozen tail disagree: no number from it can be trusted
     ├── ArtefactError (ValueError)        a folder of saved edits is broken, or belongs to another base model
-    └── JournalError                      the journal of a run is broken, in use, or belongs to another run
+    ├── JournalError                      the journal of a run is broken, in use, or belongs to another run
+    └── UnavailableError                  who could answer is busy or lost just now: ask again
 
 A message names the value, the place and the fix. The command line prints it in one line and exits with code 2.
 """
@@ -68,6 +69,10 @@ class ArtefactError(PolypatchError, ValueError):
 
 class JournalError(PolypatchError):
     """The journal of a run is broken, in use by another process, or belongs to another run."""
+
+
+class UnavailableError(PolypatchError):
+    """Who could answer is busy or lost just now: ask again."""
 
 
 class PolypatchWarning(UserWarning):

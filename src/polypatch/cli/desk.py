@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +28,7 @@ from polypatch.errors import InputError
 
 if TYPE_CHECKING:
     from polypatch.cli.session import EditsOrModel
+    from polypatch.desk.listen import Address
 
 EXTRA = ("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client")
 SERVING = "Who may come"
@@ -196,12 +197,7 @@ def serve_place(
 
     address, folder = Address(**at).settled(), place.folder
     made = address.token is not None and at["token"] is None
-
-    def ready(url: str) -> None:
-        shown = url if made else url.partition("?")[0]  # a token that was given is a secret, and logs are read
-        brings = f"\nToken: {address.token}" if made and not pages else ""
-        say(f"{shown}{brings}\nEdits are kept in {folder}. Ctrl-C stops it.")
-
+    ready = ready_at(address, folder, made=made, pages=pages)
     with Bars(quiet) as bars:
         edited = place.open(bars)
     with Desk(folder, edited, place.name) as opened:
@@ -209,3 +205,14 @@ def serve_place(
         listen(opened, address, pages=pages, source=source, translations=translations, ready=ready)
     if not quiet:
         say(f"Stopped. {folder} holds every edit that was kept.")
+
+
+def ready_at(address: Address, folder: Path, *, made: bool, pages: bool) -> Callable[[str], None]:
+    """What says where a desk listens, once it does; and the token, where it was made here."""
+
+    def ready(url: str) -> None:
+        shown = url if made else url.partition("?")[0]  # a token that was given is a secret, and logs are read
+        brings = f"\nToken: {address.token}" if made and not pages else ""
+        say(f"{shown}{brings}\nEdits are kept in {folder}. Ctrl-C stops it.")
+
+    return ready

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from polypatch.desk.desk import Desk
+from polypatch.desk.served import Served
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -17,7 +17,7 @@ SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 
 class Counting:
     """Requests by path and status, how long they took, and the edits in the model. A registry of its own."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Served) -> None:
         self.registry = CollectorRegistry()
         labels = ("method", "path", "status")
         self.requests = Counter("polypatch_requests", "Requests that were answered.", labels, registry=self.registry)
@@ -32,7 +32,7 @@ class Counting:
         edits = Gauge("polypatch_edits", "Edits in the model.", registry=self.registry)
         edits.set_function(lambda: desk.inside)
         patches = Gauge("polypatch_patches", "Patches in the model.", registry=self.registry)
-        patches.set_function(lambda: desk.edited.patches)
+        patches.set_function(lambda: desk.patches)
 
     async def watch(self, request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
         """A middleware: count one request. A path that is none of ours is counted as one, whatever it was called."""

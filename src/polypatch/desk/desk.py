@@ -7,15 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from polypatch.desk.batches import Batches
+from polypatch.desk.reader import Reader
 from polypatch.edited_model import EditedModel
-from polypatch.edits import Edit, Lang, Text
+from polypatch.edits import Edit, Lang
 from polypatch.errors import EditError, InputError
 from polypatch.model.contradictions import find_contradictions
 from polypatch.model.correct import trial
-from polypatch.model.explain import Answer, Explanation, Firing
 from polypatch.model.fix import Fix
 from polypatch.model.stream import edits_inside
 from polypatch.outcomes import EditOutcome, EditRecord, Status
@@ -24,24 +23,6 @@ from polypatch.store.merged import write_merged
 from polypatch.store.session import Session
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """An answer as it is shown.
-
-    Attributes:
-        lang, text: what was asked.
-        answer: what the model says now.
-        unedited: what it says without its edits.
-        firing: the edits at work in it, the loudest first.
-    """
-
-    lang: Lang
-    text: Text
-    answer: Answer
-    unedited: str
-    firing: tuple[Firing, ...]
 
 
 @dataclass(frozen=True)
@@ -57,15 +38,7 @@ class Task:
     what: str
 
 
-@dataclass(frozen=True)
-class Version:
-    """Answers, and how many edits were in the model that gave them all."""
-
-    answers: tuple[Answer, ...]
-    edits: int
-
-
-class Desk:
+class Desk(Reader):
     """Several threads may ask at any time. What changes something is done in one thread, one after the other.
 
     A context: inside the block nobody else changes the folder. Every edit is on disk when `keep` returns, so that a
@@ -82,22 +55,22 @@ class Desk:
     """
 
     def __init__(self, folder: Path, edited: EditedModel, name: str) -> None:
-        self.session, self.edited, self.name = Session(folder, edited), edited, name
+        super().__init__(edited, name)
+        self.session = Session(folder, edited)
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> Self:
         self._changer = ThreadPoolExecutor(1, "polypatch-desk")
         try:
             self._changing(self.session.__enter__)
         except BaseException:
             self._changer.shutdown()
             raise
-        self._batches: Batches[tuple[Answer, int]] = Batches(self._answers)
-        return self
+        return super().__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._batches.close()
+        super().__exit__(kind, error, trace)
         try:
             self._changing(lambda: self.session.__exit__(kind, error, trace))
         finally:
@@ -105,34 +78,6 @@ class Desk:
 
     def _changing(self, work: Callable[[], T]) -> T:
         return self._changer.submit(work).result()
-
-    @property
-    def writes(self) -> bool:
-        """Whether the model writes its answers; a classifier has labels."""
-        return self.edited.readout.answers is None
-
-    def answers(self, texts: Sequence[Text]) -> Version:
-        """The model's answers, all by one state of the model; batched with other requests'."""
-        found = self._batches(texts)
-        return Version(tuple(answer for answer, _ in found), found[0][1] if found else self.inside)
-
-    @property
-    def inside(self) -> int:
-        """Edits in the model, those that needed no change included."""
-        return sum(not record.reverted for record in list(self.edited.records.values()))
-
-    def ask(self, prompts: Sequence[tuple[Lang, Text]]) -> list[Shown]:
-        """Answers with what is at work in them, and what they would be without edits."""
-        texts = [text for _, text in prompts]
-        answers = self.answers(texts).answers
-        before = self.edited.predict_before_after(texts)[0]
-        firing = [tuple(self.edited.firing(text)) for text in texts]
-        rows = zip(prompts, answers, before.tolist(), firing, strict=True)
-        return [Shown(lang, text, answer, str(old), acts) for (lang, text), answer, old, acts in rows]
-
-    def why(self, text: Text) -> Explanation:
-        """Which edits act on a text, and what it would be answered without each."""
-        return self.edited.explain(text)
 
     def trial(self, edit: Edit) -> Fix:
         """What a fix would do; nothing is kept.
@@ -191,11 +136,6 @@ class Desk:
         close = [name for pair in pairs for name in (pair.first, pair.second) if edit.id in (pair.first, pair.second)]
         return [name for name in dict.fromkeys([*acting, *close]) if name != edit.id]
 
-    def history(self) -> list[HistoryLine]:
-        """Every edit that was handled, in order."""
-        with self.edited.site.reading():
-            return self.edited.history()
-
     def search(self, words: str = "", status: str = "", lang: Lang = "") -> list[HistoryLine]:
         """The lines of the history that hold these words, are of this status, and have a sentence in this language."""
         wanted = words.casefold().strip()
@@ -239,12 +179,6 @@ class Desk:
             InputError: they cannot be merged.
         """
         self._changing(lambda: write_merged(self.edited, folder))
-
-    def _answers(self, texts: list[Text]) -> list[tuple[Answer, int]]:
-        with self.edited.site.reading():
-            spoken, inside = self.edited.spoken(texts), self.inside
-        rows = zip(spoken.answers, spoken.probability.tolist(), strict=True)
-        return [(Answer(label, probability), inside) for label, probability in rows]
 
 
 def _words_of(line: HistoryLine) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from polypatch.data.given import correction
-from polypatch.desk.desk import Shown
+from polypatch.desk.reader import Shown
 from polypatch.edits import Edit, Lang, Text, is_lang
 from polypatch.errors import InputError
 from polypatch.languages import not_a_lang

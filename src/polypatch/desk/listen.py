@@ -17,6 +17,7 @@ from polypatch.desk.desk import Desk
 from polypatch.desk.door import Door, is_loopback
 from polypatch.desk.local_translators import LocalTranslators
 from polypatch.desk.pages import add_pages
+from polypatch.desk.served import Served
 from polypatch.desk.service import OPEN, service
 from polypatch.edits import Lang
 from polypatch.errors import InputError
@@ -68,18 +69,19 @@ class Address:
 
 
 def app_of(
-    desk: Desk, address: Address, *, pages: bool, source: Lang = "en", translations: LocalTranslators | None = None
+    desk: Served, address: Address, *, pages: bool, source: Lang = "en", translations: LocalTranslators | None = None
 ) -> Door:
     """The service, with pages or without, behind its door."""
     app = service(desk)
     if pages:
+        assert isinstance(desk, Desk)  # pages search, export and look for tasks, as what stands for a desk does not
         add_pages(app, desk, source, translations)
     open_paths = [*OPEN, *(("/static/desk.css", "/static/icon.svg") if pages else ())]
     return Door(app, hosts=address.hosts, token=address.token, open_paths=open_paths)
 
 
 def listen(
-    desk: Desk,
+    desk: Served,
     address: Address,
     *,
     pages: bool,
@@ -91,7 +93,7 @@ def listen(
     """Serve until Ctrl-C or a signal to end.
 
     Args:
-        desk: open.
+        desk: open; with pages a `Desk` itself.
         address: where; its token is made first where one is needed.
         pages: the pages too, not the service alone.
         source: the language of a sentence that names none.

@@ -6,17 +6,22 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from polypatch.errors import ContradictionError
+from polypatch.errors import ContradictionError, UnavailableError
 
 PREFIX = "/v1/"
 """Of paths for programs."""
+
+RETRY_AFTER = "1"
+"""Seconds."""
 
 PARTS = 10
 """Wrong places of a request that are named, at most."""
 
 
 def refusal(_: Request, error: Exception) -> JSONResponse:
-    """422, or 409 where an earlier edit is in the way, with the edits that this is about."""
+    """422; 409 where an earlier edit is in the way, with the edits that this is about; 503 where it helps to wait."""
+    if isinstance(error, UnavailableError):
+        return JSONResponse({"detail": said_of(error)}, status_code=503, headers={"retry-after": RETRY_AFTER})
     edits = {"edits": list(error.edit_ids)} if isinstance(error, ContradictionError) else {}
     return JSONResponse({"detail": said_of(error), **edits}, status_code=409 if edits else 422)
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from polypatch._version import __version__
 from polypatch.data.given import correction
 from polypatch.desk.counting import Counting
-from polypatch.desk.desk import Desk
 from polypatch.desk.refusals import refusal
+from polypatch.desk.served import Served
 from polypatch.edits import Text
 from polypatch.errors import PolypatchError
 from polypatch.outcomes import Status
@@ -84,7 +84,7 @@ class EditIds(_Body):
     ids: Annotated[list[Name], Field(min_length=1, max_length=TEXTS)]
 
 
-def service(desk: Desk) -> FastAPI:
+def service(desk: Served) -> FastAPI:
     """The app, without a door: whoever serves it puts `polypatch.desk.door.Door` in front."""
     app = FastAPI(title="polypatch", version=__version__, docs_url=None, redoc_url=None, summary=desk.name)
     counting = Counting(desk)
@@ -97,7 +97,7 @@ def service(desk: Desk) -> FastAPI:
     return app
 
 
-def _asked(app: FastAPI, desk: Desk, counting: Counting) -> None:
+def _asked(app: FastAPI, desk: Served, counting: Counting) -> None:
     def answers(body: TextsAsked, *, writes: bool) -> AnswersGiven:
         if desk.writes != writes:
             other = "/v1/generate" if desk.writes else "/v1/predict"
@@ -123,7 +123,7 @@ def _asked(app: FastAPI, desk: Desk, counting: Counting) -> None:
         return explained(desk, body.text)
 
 
-def _seen(app: FastAPI, desk: Desk, counting: Counting) -> None:
+def _seen(app: FastAPI, desk: Served, counting: Counting) -> None:
     @app.get("/v1/history")
     def history(
         status: Status | None = None,
@@ -148,7 +148,7 @@ def _seen(app: FastAPI, desk: Desk, counting: Counting) -> None:
         return counting.response()
 
 
-def _changed(app: FastAPI, desk: Desk) -> None:
+def _changed(app: FastAPI, desk: Served) -> None:
     @app.post("/v1/fix")
     def fix(body: FixAsked) -> dict[str, Any]:
         """Correct one text, in every language that it is given in; or, with ``"keep": false``, see what that would do.
@@ -166,7 +166,7 @@ def _changed(app: FastAPI, desk: Desk) -> None:
         return {"reverted": body.ids, "edits": desk.inside}
 
 
-def explained(desk: Desk, text: Text) -> dict[str, Any]:
+def explained(desk: Served, text: Text) -> dict[str, Any]:
     """An explanation as plain data."""
     why = desk.why(text)
     causes = [

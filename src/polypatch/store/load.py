@@ -208,14 +208,26 @@ def take_over(edited: State, artefact: Artefact, folder: Path) -> None:
     own = edited.recipe and edited.recipe.at(edited.site.hidden_size)
     if recipe is None or recipe.at(edited.site.hidden_size) != own or edited.rules.seed != artefact.config["seed"]:
         raise InputError(f"{folder}: holds edits by another recipe or seed than the model's; open it by polypatch.open")
+    put_in(edited, artefact)
+
+
+def put_in(edited: State, artefact: Artefact) -> None:
+    """Put edits in the place of those that a model has, whole or not at all; they must be its own, by its recipe.
+
+    The memory is told of them where there is one.
+
+    Raises:
+        ArtefactError: the tensors do not fit; the model is as it was.
+    """
     with transaction(edited):
         edited.delta.load_tensors(artefact.tensors, artefact.owners)
+        edited.records.clear()
         edited.records.update({record.outcome.edit_id: record for record in artefact.records})
         edited.sampled_languages = tuple(artefact.config["sampled_languages"])
-        edited.config.update(settings)
+        edited.config.update(artefact.config["settings"])
         edited.recipe_name, edited.report, edited.data = artefact.config["recipe"], artefact.report, artefact.data
-        if edited.memory is not None:
-            remember_again(edited, own)
+        if edited.memory is not None and edited.recipe is not None:
+            remember_again(edited, edited.recipe.at(edited.site.hidden_size))
 
 
 def _recipe(settings: Mapping[str, Any]) -> Recipe | None:

@@ -1,0 +1,147 @@
+"""The service on a Ray cluster of two nodes, one of which is killed while people ask and correct."""
+
+import os
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from desk.conftest import client_of
+from desk.test_replicas import ASKED, edit_of, saved
+from polypatch.desk import ray_serve
+from polypatch.desk.door import Allowance
+from polypatch.desk.ray_serve import desk_on_ray
+from polypatch.errors import InputError
+from polypatch.store.artefact import read_artefact
+
+ray = pytest.importorskip("ray", reason="Ray is not installed")
+pytest.importorskip("ray.serve", reason="Ray Serve is not installed")
+pytestmark = pytest.mark.slow
+
+FIXED = {"text": ASKED[0], "label": "class-1", "translations": {"de": ASKED[1]}, "id": "before"}
+LATE = 120
+"""Seconds in which a lost writer must be there again."""
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """A head that only keeps the books, and two nodes that work."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster as Nodes
+
+    found = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    for _ in range(2):
+        found.add_node(num_cpus=3)
+    yield found
+    found.shutdown()
+
+
+def node_of_writer():
+    """The Ray node on which the writer runs."""
+    from ray.util.state import list_actors
+
+    (one,) = [a for a in list_actors(filters=[("state", "=", "ALIVE")]) if a.class_name.endswith(":writer")]
+    return one.node_id
+
+
+class Asking(threading.Thread):
+    """Asks until it is stopped, and writes down what came."""
+
+    def __init__(self, client):
+        super().__init__(daemon=True)
+        self.client, self.stop, self.came = client, threading.Event(), []
+
+    def run(self):
+        while not self.stop.is_set():
+            begun = time.monotonic()
+            answer = self.client.post("/v1/predict", json={"texts": ASKED[:2]})
+            said = tuple(one["answer"] for one in answer.json()["answers"]) if answer.status_code == 200 else None
+            self.came.append((begun, answer.status_code, said))
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def killed(nodes, tmp_path_factory):
+    """What came of a service whose writer's node was killed, with the replica that was there."""
+    folder = tmp_path_factory.mktemp("killed")
+    place, found = saved(folder), SimpleNamespace(folder=folder)
+    with desk_on_ray(place, nodes.address, 2) as desk:
+        client = client_of(desk, pages=False)
+        client.app.allowance = Allowance(1e9, 1e9)
+        found.fixed = client.post("/v1/fix", json=FIXED).json()
+        askers = [Asking(client) for _ in range(2)]
+        for asker in askers:
+            asker.start()
+        time.sleep(2)
+        lost = node_of_writer()
+        (node,) = [one for one in nodes.worker_nodes if one.node_id == lost]
+        found.writer = desk.edition.writer
+        found.killed = time.monotonic()
+        nodes.remove_node(node, allow_graceful=False)
+        found.fixes = []
+        while time.monotonic() < found.killed + LATE:
+            answer = client.post("/v1/fix", json={"text": ASKED[2], "label": "class-2", "id": "after"})
+            found.fixes.append(answer.status_code)
+            if answer.status_code == 200:
+                break
+            time.sleep(0.5)
+        found.back = time.monotonic()
+        time.sleep(2)
+        for asker in askers:
+            asker.stop.set()
+            asker.join()
+        found.came = [one for asker in askers for one in asker.came]
+        found.writer_after = desk.edition.writer
+        found.history = [line["id"] for line in client.get("/v1/history").json()]
+        found.last = [
+            tuple(one["answer"] for one in client.post("/v1/predict", json={"texts": ASKED[:3]}).json()["answers"])
+            for _ in range(6)
+        ]
+        found.reverted = client.post("/v1/revert", json={"ids": ["before", "after"]}).json()
+        found.kept = desk.keep(edit_of(3))
+    return found
+
+
+def test_no_answer_is_wrong_and_what_is_not_answered_may_be_asked_again(killed):
+    assert killed.fixed["kept"]
+    assert {status for _, status, _ in killed.came} <= {200, 503}
+    assert {said for _, status, said in killed.came if status == 200} == {("class-1", "class-1")}
+    for first, last in ((0.0, killed.killed), (killed.killed, killed.back), (killed.back, killed.back + 60)):
+        assert [said for begun, status, said in killed.came if first < begun < last and status == 200]
+
+
+def test_the_writer_is_started_elsewhere_and_has_every_fix_that_was_answered(killed):
+    assert killed.fixes[-1] == 200
+    assert set(killed.fixes[:-1]) <= {503}
+    assert killed.writer_after != killed.writer
+    assert killed.history == ["before", "after"]
+
+
+def test_every_replica_has_the_fix_that_came_after(killed):
+    assert set(killed.last) == {("class-1", "class-1", "class-2")}
+    assert killed.reverted == {"reverted": ["before", "after"], "edits": 0}
+
+
+def test_the_folder_is_written_when_the_service_ends(killed):
+    records = {one.outcome.edit_id: one.reverted for one in read_artefact(killed.folder / "edits").records}
+    assert records == {"before": True, "after": True, "fix-3": False}
+    assert not (killed.folder / ".edits.session").exists()
+
+
+def test_what_cannot_be_is_said_in_a_line(nodes, killed, tmp_path):
+    place = saved(tmp_path)
+    with pytest.raises(InputError, match=r"--replicas 9: needs 10 cores, .* has 3; take fewer, or add nodes"):
+        with desk_on_ray(place, nodes.address, 9):
+            pass
+    (tmp_path / "model" / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=str(tmp_path)) as caught:
+        with desk_on_ray(place, nodes.address, 1):
+            pass
+    assert "\n" not in str(caught.value)
+
+
+def test_without_ray_serve_the_command_that_installs_it_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ray.serve.exceptions", None)
+    with pytest.raises(InputError, match=r"pip install 'polypatch\[desk,ray\]'"):
+        ray_serve._serve_library()
