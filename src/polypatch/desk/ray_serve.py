@@ -124,7 +124,7 @@ def _deployed(serve: Any, name: str, place: Place, replicas: int) -> RemoteDesk:
     try:
         handle = serve.run(node, name=name, route_prefix=None)
     except RuntimeError as error:
-        raise InputError(_reason(str(error))) from error
+        raise InputError(_reason(serve.status().applications[name], error)) from error
     return RemoteDesk(
         place.name,
         caller(serve.get_deployment_handle(WRITER, name), "the writer"),
@@ -132,8 +132,9 @@ def _deployed(serve: Any, name: str, place: Place, replicas: int) -> RemoteDesk:
     )
 
 
-def _reason(said: str) -> str:
+def _reason(state: Any, error: RuntimeError) -> str:
     """The message of ours in what Serve says of an application that could not start."""
+    said = "\n".join([*(one.message for one in state.deployments.values()), str(error)])
     own = re.search(r"polypatch\.errors\.\w+: (.*)", said)
     return own[1] if own else f"Ray Serve could not start the replicas ({said.strip().splitlines()[-1]})"
 

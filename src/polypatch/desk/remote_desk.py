@@ -46,6 +46,7 @@ class RemoteDesk:
     def __init__(self, name: str, writer: Call, replicas: Call) -> None:
         self.name, self._writer, self._replicas = name, writer, replicas
         self._lock = threading.Lock()
+        self._edition: Edition
         self._edition, self.writes = writer("edition")
 
     @property

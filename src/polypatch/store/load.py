@@ -214,8 +214,6 @@ def take_over(edited: State, artefact: Artefact, folder: Path) -> None:
 def put_in(edited: State, artefact: Artefact) -> None:
     """Put edits in the place of those that a model has, whole or not at all; they must be its own, by its recipe.
 
-    The memory is told of them where there is one.
-
     Raises:
         ArtefactError: the tensors do not fit; the model is as it was.
     """
