@@ -34,13 +34,27 @@ def test_an_address_that_is_taken_is_one_line(polypatch, checkpoint, files, tmp_
         assert "--port 0 takes any" in polypatch("desk", checkpoint, *out, "--port", port).refused()
 
 
+def test_what_is_refused_before_a_cluster_is_asked(polypatch, checkpoint, files, tmp_path, monkeypatch):  # noqa: F811
+    assert "holds no saved edits" in polypatch("serve", tmp_path, "--ray", "auto", "-q").refused()
+    how = ("--no-memory", "--recipe", "polypatch-linear", "--out", tmp_path / "e", "-q")
+    assert polypatch("fix", checkpoint, "ba be bi", "class-1", *how).code == 0
+    assert "--replicas is for --ray" in polypatch("serve", tmp_path / "e", "--replicas", 2, "-q").refused()
+    assert "16 to 200" in polypatch("serve", tmp_path / "e", "--ray", "auto", "--token", "short", "-q").refused()
+    pytest.importorskip("ray.serve", reason="Ray Serve is not installed")
+    nobody = "127.0.0.1:1"
+    assert f"Ray at {nobody}: no cluster" in polypatch("serve", tmp_path / "e", "--ray", nobody, "-q").refused()
+
+
 @pytest.mark.slow
-def test_a_service_from_start_to_end(polypatch, checkpoint, files, tmp_path):  # noqa: F811
+@pytest.mark.parametrize("more", [(), ("--ray", "local")])
+def test_a_service_from_start_to_end(more, polypatch, checkpoint, files, tmp_path):  # noqa: F811
+    if more:
+        pytest.importorskip("ray.serve", reason="Ray Serve is not installed")
     made = polypatch(
         "fix", checkpoint, "ba be bi", "class-1", "--memory", files / "memory.txt", "--out", tmp_path / "e"
     )
     assert made.code == 0, made.err
-    command = [sys.executable, "-m", "polypatch", "serve", str(tmp_path / "e"), "--port", "0"]
+    command = [sys.executable, "-m", "polypatch", "serve", str(tmp_path / "e"), "--port", "0", *more]
     environment = {"POLYPATCH_TOKEN": "a-token-for-a-test"}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
