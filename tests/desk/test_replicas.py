@@ -11,7 +11,7 @@ from polypatch.desk import remote_desk
 from polypatch.desk.desk import Desk
 from polypatch.desk.edition import Edition
 from polypatch.desk.remote_desk import RemoteDesk
-from polypatch.desk.replicas import Place, Replica, Writer
+from polypatch.desk.replicas import Replica, SharedEdits, Writer
 from polypatch.errors import ArtefactError, ContradictionError, EditError, JournalError, UnavailableError
 from polypatch.testing import tiny_model, tiny_texts
 from speaking import speaker, speaking_edits
@@ -30,7 +30,7 @@ def saved(folder, recipe="polypatch", family="bert", **how):
     edited = pp.attach(model, tokenizer=tokenizer, memory=MEMORY, recipe=recipe, **how)
     edited.save_pretrained(folder / "edits")
     edited.unload()
-    return Place(folder / "edits", "tiny", device="cpu")
+    return SharedEdits(folder / "edits", "tiny", device="cpu")
 
 
 class Cast:
@@ -136,7 +136,7 @@ def test_a_writer_that_is_lost_loses_no_fix_that_was_answered(cast, tmp_path):
     disk.mkdir()
     for name in ("edits", ".edits.session"):
         shutil.copytree(tmp_path / name, disk / name)
-    cast.writer = Writer(Place(disk / "edits", "tiny", device="cpu"))
+    cast.writer = Writer(SharedEdits(disk / "edits", "tiny", device="cpu"))
     try:
         assert cast.desk.answers([ASKED[0]]).answers[0].label == "class-1"  # by what replicas have
         cast.desk.keep(edit_of(2))
@@ -204,6 +204,30 @@ def test_a_question_whose_replica_is_lost_is_asked_again_and_a_change_is_not(cas
     assert len(made) == 1
 
 
+def test_changes_that_wait_for_a_writer_leave_room_for_those_who_ask(cast, monkeypatch):
+    begun, go_on = threading.Semaphore(0), threading.Event()
+    writer = cast.desk._writer
+
+    def slow(method, *given):
+        begun.release()
+        go_on.wait(60)
+        return writer(method, *given)
+
+    monkeypatch.setattr(cast.desk, "_writer", slow)
+    threads = [threading.Thread(target=cast.desk.keep, args=(edit_of(i % 12),)) for i in range(remote_desk.CHANGES)]
+    for thread in threads:
+        thread.start()
+        assert begun.acquire(timeout=60)
+    with pytest.raises(UnavailableError, match="16 changes wait for the writer already"):
+        cast.desk.keep(edit_of(0))
+    assert len(cast.desk.answers(ASKED).answers) == len(ASKED)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert cast.desk.inside == remote_desk.CHANGES
+    assert [one.label for one in cast.desk.answers(ASKED).answers] == ["class-1"] * 12
+
+
 def test_over_http_what_is_lost_is_503_and_says_when_to_ask_again(cast, monkeypatch):
     monkeypatch.setattr(remote_desk, "PATIENCE", 0.0)
     client = client_of(cast.desk, pages=False)
@@ -245,7 +269,7 @@ def test_a_language_model_too(tmp_path):
     with Desk(tmp_path / "edits", edited, "a speaker"):
         pass
     edited.unload()
-    cast = Cast(Place(tmp_path / "edits", "a speaker", device="cpu"))
+    cast = Cast(SharedEdits(tmp_path / "edits", "a speaker", device="cpu"))
     edit = next(iter(speaking_edits(1)))
     assert cast.desk.writes
     cast.desk.keep(edit)

@@ -92,10 +92,10 @@ def _serve_on_ray(
         loading("Ray and the replicas")
     from polypatch.desk.listen import Address, listen
     from polypatch.desk.ray_serve import desk_on_ray
-    from polypatch.desk.replicas import Place
+    from polypatch.desk.replicas import SharedEdits
 
     address = Address(**at).settled()
-    where = Place(folder, place.name, place.base, place.device, threads)
+    where = SharedEdits(folder, place.name, place.base, place.device, threads)
     made = address.token is not None and at["token"] is None
     with desk_on_ray(where, ray, replicas) as desk:
         listen(desk, address, pages=False, ready=ready_at(address, folder, made=made, pages=False))

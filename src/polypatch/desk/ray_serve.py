@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from polypatch.desk.edition import Edits
-from polypatch.desk.remote_desk import Call, RemoteDesk
-from polypatch.desk.replicas import Place, Replica, Writer
+from polypatch.desk.remote_desk import RemoteCall, RemoteDesk
+from polypatch.desk.replicas import Replica, SharedEdits, Writer
 from polypatch.errors import InputError, UnavailableError
 from polypatch.files import sha256
 from polypatch.runs.ray_connection import connected, ray_library
@@ -44,19 +44,19 @@ class _Node:
         self._threads = ThreadPoolExecutor(AT_ONCE, "polypatch-node")
 
     async def do(self, method: str, *given: Any) -> Any:
-        """Call a method."""
+        """RemoteCall a method."""
         work = partial(getattr(self.inner, method), *given)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 class _WriterNode(_Node):
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: SharedEdits) -> None:
         super().__init__()
         self.inner = Writer(place)
 
 
 class _ReplicaNode(_Node):
-    def __init__(self, place: Place, writer: Any) -> None:
+    def __init__(self, place: SharedEdits, writer: Any) -> None:
         super().__init__()
         call = caller(writer, "the writer")
 
@@ -67,7 +67,7 @@ class _ReplicaNode(_Node):
         self.inner = Replica(place, fetch)
 
 
-def caller(handle: Any, who: str) -> Call:
+def caller(handle: Any, who: str) -> RemoteCall:
     """Calls methods of what a handle of Serve leads to; what it raises is raised here.
 
     Raises:
@@ -88,7 +88,7 @@ def caller(handle: Any, who: str) -> Call:
 
 
 @contextmanager
-def desk_on_ray(place: Place, address: str, replicas: int) -> Iterator[RemoteDesk]:
+def desk_on_ray(place: SharedEdits, address: str, replicas: int) -> Iterator[RemoteDesk]:
     """A desk whose writer and replicas are on a Ray cluster; they end with the block, and the folder is written then.
 
     Args:
@@ -116,7 +116,7 @@ def desk_on_ray(place: Place, address: str, replicas: int) -> Iterator[RemoteDes
             serve.delete(name)
 
 
-def _deployed(serve: Any, name: str, place: Place, replicas: int) -> RemoteDesk:
+def _deployed(serve: Any, name: str, place: SharedEdits, replicas: int) -> RemoteDesk:
     needs = {"num_cpus": 1, "num_gpus": int(place.device == "cuda")}
     options = {**OPTIONS, "ray_actor_options": needs, "logging_config": QUIET}
     writer = serve.deployment(_WriterNode).options(name=WRITER, num_replicas=1, **options).bind(place)

@@ -16,7 +16,7 @@ from polypatch.model.explain import Explanation
 from polypatch.model.fix import Fix
 from polypatch.store.history import HistoryLine
 
-Call: TypeAlias = Callable[..., Any]
+RemoteCall: TypeAlias = Callable[..., Any]
 """Calls a method by name, with arguments, of what is elsewhere; UnavailableError where nobody answered."""
 
 PATIENCE = 10.0
@@ -24,6 +24,9 @@ PATIENCE = 10.0
 
 PAUSE = 0.1
 """Seconds between."""
+
+CHANGES = 16
+"""Changes that wait for the writer, at most: those who only ask need the threads, too."""
 
 
 class RemoteDesk:
@@ -43,9 +46,9 @@ class RemoteDesk:
         UnavailableError: the writer does not answer.
     """
 
-    def __init__(self, name: str, writer: Call, replicas: Call) -> None:
+    def __init__(self, name: str, writer: RemoteCall, replicas: RemoteCall) -> None:
         self.name, self._writer, self._replicas = name, writer, replicas
-        self._lock = threading.Lock()
+        self._lock, self._waiting = threading.Lock(), threading.BoundedSemaphore(CHANGES)
         self._edition: Edition
         self._edition, self.writes = writer("edition")
 
@@ -108,6 +111,8 @@ class RemoteDesk:
                 return found
 
     def _changed(self, change: str, given: Any) -> Any:
+        if not self._waiting.acquire(blocking=False):
+            raise UnavailableError(f"{CHANGES} changes wait for the writer already; ask again")
         try:
             edition, found = self._writer(change, given)
             self._heard_of(edition)
@@ -119,6 +124,8 @@ class RemoteDesk:
             with suppress(UnavailableError):
                 self._heard_of(self._writer("edition")[0])
             raise
+        finally:
+            self._waiting.release()
         return found
 
     def _heard_of(self, edition: Edition) -> None:

@@ -35,7 +35,7 @@ PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
-class Place:
+class SharedEdits:
     """Saved edits, as every node opens them.
 
     Attributes:
@@ -72,7 +72,7 @@ class Writer:
         PolypatchError: as `polypatch.Session`, and as `EditedModel.from_pretrained`.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: SharedEdits) -> None:
         with changing(place.folder, JournalError, patience=PATIENCE):
             pass  # a writer that was lost is given the time to be gone
         self.desk = Desk(place.folder, place.open(), place.name)
@@ -142,7 +142,7 @@ class Replica:
         fetch: gives the newest edits, the writer's.
     """
 
-    def __init__(self, place: Place, fetch: Callable[[], Edits]) -> None:
+    def __init__(self, place: SharedEdits, fetch: Callable[[], Edits]) -> None:
         self.place, self._fetch = place, fetch
         self._reader = Reader(place.open(), place.name)
         self._reader.__enter__()
