@@ -27,8 +27,9 @@ from polypatch.runs.ray_connection import connected, ray_library
 AT_ONCE = 64
 """Requests that a replica takes; what comes at once is answered in one pass."""
 
-ANSWER = 300.0
-"""Seconds until an answer is given up."""
+CHANGE, ANSWER, FETCH = 300.0, 60.0, 10.0
+"""Seconds until a change, one try to get an answer, and one to get the newest edits are given up: a call that was with a
+lost node may hang."""
 
 WRITER, REPLICA = "writer", "replica"
 OPTIONS = {"max_ongoing_requests": AT_ONCE, "health_check_period_s": 2.0, "graceful_shutdown_timeout_s": 5.0}
@@ -58,7 +59,7 @@ class _WriterNode(_Node):
 class _ReplicaNode(_Node):
     def __init__(self, place: SharedEdits, writer: Any) -> None:
         super().__init__()
-        call = caller(writer, "the writer")
+        call = caller(writer, "the writer", FETCH)
 
         def fetch() -> Edits:
             edits: Edits = call("edits")
@@ -67,17 +68,17 @@ class _ReplicaNode(_Node):
         self.inner = Replica(place, fetch)
 
 
-def caller(handle: Any, who: str) -> RemoteCall:
+def caller(handle: Any, who: str, seconds: float) -> RemoteCall:
     """Calls methods of what a handle of Serve leads to; what it raises is raised here.
 
     Raises:
-        UnavailableError: on calling: it is lost, or too busy.
+        UnavailableError: on calling: it is lost, too busy, or longer at it than `seconds`.
     """
     ray, serve = ray_library(), _serve_library()
 
     def call(method: str, *given: Any) -> Any:
         try:
-            return handle.do.remote(method, *given).result(timeout_s=ANSWER)
+            return handle.do.remote(method, *given).result(timeout_s=seconds)
         except ray.exceptions.RayTaskError as error:
             # Ray wraps what was raised there; who asks knows nothing of Ray.
             raise error.cause from error
@@ -111,7 +112,7 @@ def desk_on_ray(place: SharedEdits, address: str, replicas: int) -> Iterator[Rem
         try:
             desk = _deployed(serve, name, place, replicas)
             yield desk
-            caller(serve.get_deployment_handle(WRITER, name), "the writer")("close")
+            caller(serve.get_deployment_handle(WRITER, name), "the writer", CHANGE)("close")
         finally:
             serve.delete(name)
 
@@ -127,8 +128,8 @@ def _deployed(serve: Any, name: str, place: SharedEdits, replicas: int) -> Remot
         raise InputError(_reason(serve.status().applications[name], error)) from error
     return RemoteDesk(
         place.name,
-        caller(serve.get_deployment_handle(WRITER, name), "the writer"),
-        caller(handle, "a replica"),
+        caller(serve.get_deployment_handle(WRITER, name), "the writer", CHANGE),
+        caller(handle, "a replica", ANSWER),
     )
 
 

@@ -19,7 +19,7 @@ from polypatch.store.history import HistoryLine
 RemoteCall: TypeAlias = Callable[..., Any]
 """Calls a method by name, with arguments, of what is elsewhere; UnavailableError where nobody answered."""
 
-PATIENCE = 10.0
+PATIENCE = 120.0
 """Seconds in which a question is asked again, of another replica where there is one."""
 
 PAUSE = 0.1
