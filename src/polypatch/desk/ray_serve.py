@@ -28,8 +28,9 @@ AT_ONCE = 64
 """Requests that a replica takes; what comes at once is answered in one pass."""
 
 CHANGE, ANSWER, FETCH = 300.0, 60.0, 10.0
-"""Seconds until a change, one try to get an answer, and one to get the newest edits are given up: a call that was with a
-lost node may hang."""
+"""Seconds until a change, one try to get an answer, and one to get the newest edits are given up.
+
+A call that was with a lost node may hang."""
 
 WRITER, REPLICA = "writer", "replica"
 OPTIONS = {"max_ongoing_requests": AT_ONCE, "health_check_period_s": 2.0, "graceful_shutdown_timeout_s": 5.0}
