@@ -117,7 +117,7 @@ class Writer:
 
     def _at_hand(self) -> Edits:
         edited = self.desk.edited
-        with self.desk.still():
+        with edited.site.reading():
             changed = {
                 "recipe": edited.recipe_name,
                 "sampled_languages": list(edited.sampled_languages),
