@@ -7,7 +7,7 @@ import pytest
 
 import polypatch as pp
 from desk.conftest import MEMORY, client_of
-from polypatch.desk import remote_desk
+from polypatch.desk import remote_desk, replicas
 from polypatch.desk.desk import Desk
 from polypatch.desk.edition import Edition
 from polypatch.desk.remote_desk import RemoteDesk
@@ -103,7 +103,7 @@ def test_who_asks_after_a_fix_sees_it_and_edits_are_fetched_once_for_each_editio
     cast.desk.revert(["fix-0"])
     for _ in range(4):
         assert cast.desk.answers([first]).answers == (was,)
-    assert len(fetched) == 3
+    assert len(fetched) == 2
 
 
 def test_a_replica_shows_an_edit_whole_or_not_at_all_while_it_fetches(cast):
@@ -166,7 +166,24 @@ def test_one_writer_at_a_time(cast, monkeypatch):
 def test_another_model_on_a_node_is_refused(cast, tmp_path):
     other = saved(tmp_path / "other", family="roberta")
     with pytest.raises(ArtefactError, match="other weights than the writer's"):
-        Replica(other, cast.writer.edits).ask(cast.desk.edition, "history")
+        Replica(other, cast.writer.edits)
+
+
+def test_a_replica_is_there_once_it_has_edits_and_waits_for_a_writer_that_gives_them(cast, monkeypatch):
+    monkeypatch.setattr(replicas, "PAUSE", 0.0)
+    cast.desk.keep(edit_of(0))
+    calls = []
+
+    def fetch():
+        calls.append(None)
+        if len(calls) < 3:
+            raise UnavailableError("there is no writer just now")
+        return cast.writer.edits()
+
+    replica = Replica(cast.place, fetch)
+    edition, found = replica.ask(cast.desk.edition, "answers", ASKED)
+    assert (edition, found) == (cast.desk.edition, cast.writer.desk.answers(ASKED))
+    assert len(calls) == 3
 
 
 def test_what_the_writer_refuses_comes_as_it_is(cast):

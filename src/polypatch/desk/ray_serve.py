@@ -66,7 +66,8 @@ class _ReplicaNode(_Node):
             edits: Edits = call("edits")
             return edits
 
-        self.inner = Replica(place, fetch)
+        # In a thread: Serve makes this inside its event loop, where nothing may wait for an answer.
+        self.inner = self._threads.submit(Replica, place, fetch).result()
 
 
 def caller(handle: Any, who: str, seconds: float) -> RemoteCall:

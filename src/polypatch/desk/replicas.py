@@ -8,6 +8,7 @@ the writer's folder, and no answer waits for what a file system knows late.
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from polypatch.desk.edition import Edition, Edits
 from polypatch.desk.reader import Reader
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
-from polypatch.errors import ArtefactError, JournalError
+from polypatch.errors import ArtefactError, JournalError, UnavailableError
 from polypatch.model.fix import Fix
 from polypatch.sites import load_checkpoint
 from polypatch.sites.network.device import device_named
@@ -32,6 +33,9 @@ T = TypeVar("T")
 
 PATIENCE = 60.0
 """Seconds in which an earlier writer has to let go of the folder."""
+
+PAUSE = 0.5
+"""Seconds between two tries of a new replica to get edits."""
 
 
 @dataclass(frozen=True)
@@ -137,43 +141,55 @@ class Writer:
 class Replica:
     """Answers by an edition that is as new as it is asked for, or newer.
 
+    It has edits once it is made: until there is a writer to give them, the making waits. Nobody asks it meanwhile, so
+    nobody has to wait with it.
+
     Args:
         place: what is asked.
-        fetch: gives the newest edits, the writer's.
+        fetch: gives the newest edits, the writer's; `UnavailableError` where it has none just now.
+
+    Raises:
+        ArtefactError: the writer has another model.
+        PolypatchError: as `EditedModel.from_pretrained`.
     """
 
     def __init__(self, place: SharedEdits, fetch: Callable[[], Edits]) -> None:
-        self.place, self._fetch = place, fetch
+        self._fetch, self._lock = fetch, threading.Lock()
         self._reader = Reader(place.open(), place.name)
+        edits = _patiently(fetch)
+        if self._reader.edited.fingerprint != edits.artefact.config["base_fingerprint"]:
+            raise ArtefactError(
+                f"{place.folder}: this node has a model with other weights than the writer's; put the same one on "
+                "every node"
+            )
+        self._take(edits)
         self._reader.__enter__()
-        self._lock = threading.Lock()
-        self._edition: Edition | None = None
 
     def ask(self, wanted: Edition, question: str, *given: Any) -> tuple[Edition, Any]:
         """What a `Reader` answers to a question, such as ``"answers"``; and an edition that the answer has.
 
         Raises:
-            ArtefactError: the writer has another model.
             PolypatchError: as the reader; what `fetch` raises.
         """
         edition = self._follow(wanted)
         return edition, getattr(self._reader, question)(*given)
 
     def _follow(self, wanted: Edition) -> Edition:
-        if self._edition is not None and self._edition.holds(wanted):
+        if self._edition.holds(wanted):
             return self._edition  # also while somebody else waits for newer edits
         with self._lock:
-            if self._edition is None or not self._edition.holds(wanted):
-                edits = self._fetch()
-                self._require_same(edits)
-                put_in(self._reader.edited, edits.artefact)
-                self._edition = edits.edition
+            if not self._edition.holds(wanted):
+                self._take(self._fetch())
             return self._edition
 
-    def _require_same(self, edits: Edits) -> None:
-        own = self._reader.edited.fingerprint if self._edition is None else None
-        if own not in (None, edits.artefact.config["base_fingerprint"]):
-            raise ArtefactError(
-                f"{self.place.folder}: this node has a model with other weights than the writer's; put the same one on "
-                "every node"
-            )
+    def _take(self, edits: Edits) -> None:
+        put_in(self._reader.edited, edits.artefact)
+        self._edition = edits.edition
+
+
+def _patiently(fetch: Callable[[], Edits]) -> Edits:
+    while True:
+        try:
+            return fetch()
+        except UnavailableError:
+            time.sleep(PAUSE)
