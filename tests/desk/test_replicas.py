@@ -40,11 +40,18 @@ class Cast:
         self.place, self.turn = place, 0
         self.writer = Writer(place)
         self.replicas = [Replica(place, lambda: self.writer.edits()) for _ in range(replicas)]
-        self.desk = RemoteDesk("tiny", lambda method, *given: getattr(self.writer, method)(*given), self.any_replica)
+        self.desk = RemoteDesk("tiny", self.the_writer, self.the_writer, self.any_replica)
+
+    def the_writer(self, method, *given):
+        return getattr(self.writer, method)(*given)
 
     def any_replica(self, method, *given):
         self.turn += 1
         return getattr(self.replicas[self.turn % len(self.replicas)], method)(*given)
+
+
+def lost(*_):
+    raise UnavailableError("it does not answer just now")
 
 
 @pytest.fixture
@@ -172,18 +179,11 @@ def test_another_model_on_a_node_is_refused(cast, tmp_path):
 def test_a_replica_is_there_once_it_has_edits_and_waits_for_a_writer_that_gives_them(cast, monkeypatch):
     monkeypatch.setattr(replicas, "PAUSE", 0.0)
     cast.desk.keep(edit_of(0))
-    calls = []
-
-    def fetch():
-        calls.append(None)
-        if len(calls) < 3:
-            raise UnavailableError("there is no writer just now")
-        return cast.writer.edits()
-
-    replica = Replica(cast.place, fetch)
+    calls = [lost, lost, cast.writer.edits]
+    replica = Replica(cast.place, lambda: calls.pop(0)())
     edition, found = replica.ask(cast.desk.edition, "answers", ASKED)
     assert (edition, found) == (cast.desk.edition, cast.writer.desk.answers(ASKED))
-    assert len(calls) == 3
+    assert not calls
 
 
 def test_what_the_writer_refuses_comes_as_it_is(cast):
@@ -210,12 +210,7 @@ def test_a_question_whose_replica_is_lost_is_asked_again_and_a_change_is_not(cas
     assert len(cast.desk.answers(ASKED).answers) == len(ASKED)
     assert len(calls) == 3
     made = []
-
-    def lost(method, *given):
-        made.append(getattr(cast.writer, method)(*given))
-        raise UnavailableError("the writer does not answer")
-
-    cast.desk._writer = lost
+    cast.desk._writer = lambda *asked: made.append(cast.the_writer(*asked)) or lost()
     with pytest.raises(UnavailableError, match="history"):
         cast.desk.keep(edit_of(0))
     assert len(made) == 1
@@ -258,9 +253,6 @@ def test_over_http_what_is_lost_is_503_and_says_when_to_ask_again(cast, monkeypa
     assert "polypatch_edits 1.0" in client.get("/metrics").text
     assert client.post("/v1/revert", json={"ids": ["mine"]}).json() == {"reverted": ["mine"], "edits": 0}
 
-    def lost(*_):
-        raise UnavailableError("a replica does not answer just now")
-
     cast.desk._replicas = cast.desk._writer = lost
     for path, body in (("predict", {"texts": ["a"]}), ("fix", {"text": "a", "label": "class-1"})):
         answer = client.post(f"/v1/{path}", json=body)
@@ -275,6 +267,13 @@ def test_a_late_word_of_an_earlier_writer_is_no_step_back(cast):
     for late in (Edition("an earlier writer", 9, 3, 3), Edition(newest.writer, 0, 0, 0)):
         cast.desk._heard_of(late)
         assert cast.desk.edition == newest
+
+
+def test_an_answer_that_is_there_does_not_wait_as_a_change_does(cast):
+    cast.desk._news, cast.desk._writer = lost, None
+    cast.desk._edition = known = Edition("an earlier writer", 9, 3, 3)
+    assert cast.desk.answers([ASKED[0]]) == cast.writer.desk.answers([ASKED[0]])
+    assert cast.desk.edition == known
 
 
 def test_a_language_model_too(tmp_path):

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from polypatch.desk.edition import Edits
 from polypatch.desk.remote_desk import RemoteCall, RemoteDesk
 from polypatch.desk.replicas import Replica, SharedEdits, Writer
 from polypatch.errors import InputError, UnavailableError
@@ -28,9 +27,11 @@ AT_ONCE = 64
 """Requests that a replica takes; what comes at once is answered in one pass."""
 
 CHANGE, ANSWER, FETCH = 300.0, 60.0, 10.0
-"""Seconds until a change, one try to get an answer, and one to get the newest edits are given up.
+"""Seconds until a change, one try to get an answer, and one to get the newest edits or their edition are given up.
 
-A call that was with a lost node may hang."""
+A call that was with a lost node may hang. What is larger than 100 KiB, as edits soon are, waits in a store of that node
+to be fetched: Ray 2.60 says after some fifteen seconds that it is gone, and earlier ones may not say it at all
+(https://github.com/ray-project/ray/issues/47582)."""
 
 WRITER, REPLICA = "writer", "replica"
 OPTIONS = {"max_ongoing_requests": AT_ONCE, "health_check_period_s": 2.0, "graceful_shutdown_timeout_s": 5.0}
@@ -46,7 +47,7 @@ class _Node:
         self._threads = ThreadPoolExecutor(AT_ONCE, "polypatch-node")
 
     async def do(self, method: str, *given: Any) -> Any:
-        """RemoteCall a method."""
+        """Call a method."""
         work = partial(getattr(self.inner, method), *given)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
@@ -60,12 +61,7 @@ class _WriterNode(_Node):
 class _ReplicaNode(_Node):
     def __init__(self, place: SharedEdits, writer: Any) -> None:
         super().__init__()
-        call = caller(writer, "the writer", FETCH)
-
-        def fetch() -> Edits:
-            edits: Edits = call("edits")
-            return edits
-
+        fetch = partial(caller(writer, "the writer", FETCH), "edits")
         # In a thread: Serve makes this inside its event loop, where nothing may wait for an answer.
         self.inner = self._threads.submit(Replica, place, fetch).result()
 
@@ -128,11 +124,9 @@ def _deployed(serve: Any, name: str, place: SharedEdits, replicas: int) -> Remot
         handle = serve.run(node, name=name, route_prefix=None)
     except RuntimeError as error:
         raise InputError(_reason(serve.status().applications[name], error)) from error
-    return RemoteDesk(
-        place.name,
-        caller(serve.get_deployment_handle(WRITER, name), "the writer", CHANGE),
-        caller(handle, "a replica", ANSWER),
-    )
+    to_writer = serve.get_deployment_handle(WRITER, name)
+    change, news = (caller(to_writer, "the writer", seconds) for seconds in (CHANGE, FETCH))
+    return RemoteDesk(place.name, change, news, caller(handle, "a replica", ANSWER))
 
 
 def _reason(state: Any, error: RuntimeError) -> str:

@@ -39,15 +39,16 @@ class RemoteDesk:
 
     Args:
         name: of the model, for people.
-        writer: calls the `polypatch.desk.replicas.Writer`.
+        writer: calls the `polypatch.desk.replicas.Writer`, and has the patience that a change takes.
+        news: calls it, too, with the little patience that those have whose answer is there already.
         replicas: calls any `polypatch.desk.replicas.Replica`.
 
     Raises:
         UnavailableError: the writer does not answer.
     """
 
-    def __init__(self, name: str, writer: RemoteCall, replicas: RemoteCall) -> None:
-        self.name, self._writer, self._replicas = name, writer, replicas
+    def __init__(self, name: str, writer: RemoteCall, news: RemoteCall, replicas: RemoteCall) -> None:
+        self.name, self._writer, self._news, self._replicas = name, writer, news, replicas
         self._lock, self._waiting = threading.Lock(), threading.BoundedSemaphore(CHANGES)
         self._edition: Edition
         self._edition, self.writes = writer("edition")
@@ -122,7 +123,7 @@ class RemoteDesk:
             ) from error
         except PolypatchError:  # a disk may refuse what the model has already
             with suppress(UnavailableError):
-                self._heard_of(self._writer("edition")[0])
+                self._heard_of(self._news("edition")[0])
             raise
         finally:
             self._waiting.release()
@@ -133,7 +134,7 @@ class RemoteDesk:
         if self._edition.holds(edition):
             return
         if edition.writer != self._edition.writer:
-            edition, _ = self._writer("edition")
+            edition, _ = self._news("edition")
         with self._lock:
             if not self._edition.holds(edition):
                 self._edition = edition
