@@ -75,7 +75,7 @@ def app_of(
     if pages:
         add_pages(app, desk, source, translations)
     open_paths = [*OPEN, *(("/static/desk.css", "/static/icon.svg") if pages else ())]
-    return Door(app, hosts=address.hosts, token=address.token, open_paths=open_paths)
+    return Door(app, hosts=address.hosts, token=address.token, open_paths=open_paths, front=pages)
 
 
 def listen(
