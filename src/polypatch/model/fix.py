@@ -65,9 +65,9 @@ class Moved(NamedTuple):
     after: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fix:
-    """What one fix did. ``print`` shows it on a terminal of 80 columns, a notebook as a table.
+    """What one fix did. ``print`` shows it on a terminal of 80 columns, a notebook as a table, a shell in a line.
 
     Attributes:
         edit: the correction; ``edit.id`` takes it back.
@@ -115,6 +115,13 @@ class Fix:
             Status.TAKEN_BACK: f"Failed: {one_line(outcome.reason)}. It was taken back: the model is as it was.",
             Status.FAILED: f"Failed: {one_line(outcome.reason)}. What it left is in the model; id {one_line(self.id)}",
         }[outcome.status]
+
+    def __repr__(self) -> str:
+        source, count = self.edit.source, len(self.edit.languages)
+        what = f"{quoted(self.edit.prompt[source])} -> {quoted(self.edit.target_in(source))}"
+        where = f"in {source}" if count == 1 else f"in {count} languages"
+        kept = self.kept and self.outcome.status is not Status.TAKEN_BACK
+        return f"<Fix {quoted(self.id)}: {what} {where}; {self.outcome.status}, {'kept' if kept else 'not kept'}>"
 
     def __str__(self) -> str:
         lines = [*_wrapped(self.verdict)]
