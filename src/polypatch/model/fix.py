@@ -185,7 +185,7 @@ def _plain(one: FixedText, wanted: str) -> Mapping[str, Any]:
         "wanted": wanted,
         "before": {"label": one.before.label, "probability": one.before.probability},
         "after": {"label": one.after.label, "probability": one.after.probability},
-        "firing": [{"edit": fired.edit_id, "activation": fired.activation} for fired in one.firing],
+        "firing": [fired.to_plain() for fired in one.firing],
     }
 
 
