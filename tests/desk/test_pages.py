@@ -6,6 +6,7 @@ from desk.conftest import client_of
 from polypatch.desk.given import Rows, corrected, lines_in
 from polypatch.desk.listen import Address, app_of
 from polypatch.desk.local_translators import LocalTranslators
+from polypatch.edits import Edit
 from polypatch.errors import DataError, InputError
 from polypatch.testing import tiny_texts
 from xfever.tiny_marian import tiny_marian
@@ -72,6 +73,24 @@ def test_a_failed_fix_is_shown_and_can_be_undone(desk, client, monkeypatch):
     assert "still wrong in &lt;en&gt;" in page
     assert 'href="/edit?id=mine"' in page
     assert "failed" in client.get("/history?status=failed").text
+
+
+def test_a_rendering_is_another_wording_in_its_language(desk, client, monkeypatch):
+    first, second = tiny_texts(2, seed=33)
+    edit = Edit("mine", {"en": ENGLISH, "de": first}, {"en": "class-1"}, renderings={"de": [second]})
+    monkeypatch.setattr("polypatch.desk.pages.corrected", lambda *_, **__: edit)
+    form = {"lang": ["en"], "text": [ENGLISH], "second": [""], "label": ["class-1"]}
+    trial = client.post("/trial", data=form).text
+    fix = desk.keep(edit)
+    assert [(one["lang"], one["wording"]) for one in fix.to_plain()["texts"]] == [("en", 1), ("de", 1), ("de", 2)]
+    for page in (trial, client.get("/edit?id=mine").text):
+        assert '<span class="code">de (wording 2)</span></th>' in page
+        assert f'<span dir="auto" lang="de">{second}</span>' in page
+    assert "mapped" not in trial
+    assert "en, de, de (wording 2)" in client.get("/edit?id=mine").text
+    history = client.get("/history").text
+    assert '<td data-is="Languages">en de</td>' in history
+    assert "#2" not in trial + history
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ ONWARD = (
 
 FRONT = (
     b'<!doctype html><html lang="en"><title>The desk</title>'
-    b'<p>This desk is open to those who have its token.</p>'
+    b"<p>This desk is open to those who have its token.</p>"
     b'<form action="/"><label>Token <input name="token" type="password" required></label> <button>Open</button></form>'
     b"</html>"
 )

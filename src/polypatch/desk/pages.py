@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, FastAPI, File, Form, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from polypatch.data.jsonl import jsonl_line
 from polypatch.data.memory import read_texts
@@ -21,15 +20,13 @@ from polypatch.desk.desk import Desk
 from polypatch.desk.given import Rows, corrected, lines_in, sentences_in
 from polypatch.desk.local_translators import LocalTranslators
 from polypatch.desk.packing import zipped
-from polypatch.desk.refusals import PREFIX, refusal, said_of
-from polypatch.edits import Lang, Text, is_lang
-from polypatch.errors import ContradictionError, InputError, PolypatchError
+from polypatch.desk.refusals import PREFIX, refusal
+from polypatch.desk.templated import Pages
+from polypatch.edits import MAPPED, Lang, Text, is_lang
+from polypatch.errors import InputError, PolypatchError
 from polypatch.outcomes import Status
 
 HERE = Path(__file__).parent
-
-PAGES = (("/", "Ask", "a"), ("/history", "History", "h"), ("/tasks", "To do", "t"), ("/export", "Export", "e"))
-"""Path, name, access key."""
 
 LINES = 500
 """Edits of the history on a page, at most."""
@@ -41,57 +38,6 @@ MOVED = 50
 """Held-out texts that are shown, at most."""
 
 Field = Annotated[list[str], Form(default_factory=list)]
-
-
-class Pages:
-    """What every page is made with.
-
-    Args:
-        desk: the model.
-        source: the language of a sentence that names none.
-        translations: what translates, where it can.
-    """
-
-    def __init__(self, desk: Desk, source: Lang, translations: LocalTranslators) -> None:
-        self.desk, self.source, self.translations = desk, source, translations
-        self.templates = Environment(
-            loader=PackageLoader("polypatch.desk"),
-            autoescape=select_autoescape(default=True, default_for_string=True),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-
-    @property
-    def languages(self) -> list[Lang]:
-        """The languages that are offered: those of the edits and of the held-out texts."""
-        edits = (record.edit for record in list(self.desk.edited.records.values()) if record.edit is not None)
-        found = [self.source, *(lang for edit in edits for lang in edit.languages), *self.desk.edited.held_out]
-        return [lang for lang in dict.fromkeys(found) if lang]
-
-    def translatable(self, prompts: Sequence[tuple[Lang, Text]]) -> list[Lang]:
-        """Languages that a sentence can be translated into. A language model's answers nobody would have read."""
-        given = dict(prompts)
-        source = self.source if self.source in given else next(iter(given))
-        if self.desk.writes or not isinstance(given[source], str):
-            return []
-        return self.translations.into(source, [lang for lang in self.languages if lang not in given])
-
-    def show(self, name: str, request: Request, **more: Any) -> HTMLResponse:
-        """A page."""
-        common = {"desk": self.desk, "pages": PAGES, "here": request.url.path, "done": ""}
-        languages, labels = self.languages, list(self.desk.edited.labels.values())
-        values = {**common, "languages": languages, "labels": labels, "source": self.source, **more}
-        return HTMLResponse(self.templates.get_template(name).render(values))
-
-    def refused(self, request: Request, error: Exception) -> HTMLResponse:
-        """The page of an error of polypatch's own."""
-        ids = error.edit_ids if isinstance(error, ContradictionError) else ()
-        known = [one for one in ids if one in self.desk.edited.records]
-        message = str(error).partition("; take it back first")[0] if known else said_of(error)
-        page = self.show("error.html", request, message=message, edit_ids=known)
-        page.status_code = 409 if ids else 422
-        return page
 
 
 def add_pages(app: FastAPI, desk: Desk, source: Lang = "en", translations: LocalTranslators | None = None) -> None:
@@ -170,7 +116,7 @@ def _fixing(router: APIRouter, pages: Pages) -> None:
         near = desk.near(edit)
         fix = desk.trial(edit)
         told = fix.outcome.languages
-        mapped = [one for one in told if one not in edit.prompt]
+        mapped = [one.removeprefix(MAPPED) for one in told if one.startswith(MAPPED)]
         return pages.show(
             "trial.html",
             request,
@@ -222,7 +168,7 @@ def _looking(router: APIRouter, pages: Pages) -> None:
     def edit(request: Request, id: str) -> HTMLResponse:  # noqa: A002
         record, shown = desk.record(id), []
         if record.edit is not None:
-            asked = desk.ask(list(record.edit.prompt.items()))
+            asked = desk.ask([(one.lang, one.text) for one in record.edit.examples])
             shown = [(one, record.edit.target_in(one.lang)) for one in asked]
         return pages.show("edit.html", request, id=id, record=record, shown=shown)
 

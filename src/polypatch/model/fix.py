@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from polypatch.edits import Edit, Lang, Text
+from polypatch.edits import Edit, Lang, Text, language_of, wording_of
 from polypatch.model.cost import Cost
 from polypatch.model.explain import Answer, Firing
 from polypatch.outcomes import EditOutcome, Status
@@ -149,7 +149,7 @@ class Fix:
         return f"<p><b>{_html(self.verdict)}</b></p><table><tr>{head}</tr>{rows}</table>{below}"
 
     def to_plain(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON; a text's ``wording`` is 1 where it is the prompt in its language, and counts the renderings on."""
         return {
             "id": self.id,
             "status": str(self.outcome.status),
@@ -180,7 +180,8 @@ class Fix:
 
 def _plain(one: FixedText, wanted: str) -> Mapping[str, Any]:
     return {
-        "lang": one.lang,
+        "lang": language_of(one.lang),
+        "wording": wording_of(one.lang),
         "text": one.text,
         "wanted": wanted,
         "before": {"label": one.before.label, "probability": one.before.probability},
