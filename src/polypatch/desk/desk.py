@@ -13,7 +13,7 @@ from polypatch.desk.batches import Batches
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import EditError, InputError
-from polypatch.model.contradictions import find_contradictions
+from polypatch.model.contradictions import contradictions_of, find_contradictions
 from polypatch.model.correct import trial
 from polypatch.model.explain import Answer, Explanation, Firing
 from polypatch.model.fix import Fix
@@ -187,8 +187,8 @@ class Desk:
         with self.edited.site.reading():
             acting = [one.edit_id for text in edit.prompt.values() for one in self.edited.firing(text)]
             inside = [one for one in edits_inside(self.edited) if one.id != edit.id]
-            pairs = find_contradictions(self.edited.tail, [*inside, edit])
-        close = [name for pair in pairs for name in (pair.first, pair.second) if edit.id in (pair.first, pair.second)]
+            pairs = contradictions_of(self.edited.tail, edit, inside)
+        close = [pair.second for pair in pairs]
         return [name for name in dict.fromkeys([*acting, *close]) if name != edit.id]
 
     def history(self) -> list[HistoryLine]:
