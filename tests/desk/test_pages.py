@@ -8,6 +8,8 @@ from polypatch.desk.listen import Address, app_of
 from polypatch.desk.local_translators import LocalTranslators
 from polypatch.edits import Edit
 from polypatch.errors import DataError, InputError
+from polypatch.outcomes import Status
+from polypatch.store.history import HistoryFilter
 from polypatch.testing import tiny_texts
 from xfever.tiny_marian import tiny_marian
 
@@ -91,6 +93,29 @@ def test_a_rendering_is_another_wording_in_its_language(desk, client, monkeypatc
     history = client.get("/history").text
     assert '<td data-is="Languages">en de</td>' in history
     assert "#2" not in trial + history
+
+
+def test_the_history_is_searched_by_words_prompts_and_status(desk, client):
+    one = Edit("first", {"en": "ba Be", "de": ("do", "Du")}, {"en": "class-1"})
+    desk.keep(one)
+    desk.keep(Edit("second", {"en": "bo"}, {"en": "class-0"}))
+    desk.revert(["second"])
+    lines = desk.history()
+    for wanted, found in [
+        (HistoryFilter(), ["first", "second"]),
+        (HistoryFilter(words="DO d"), ["first"]),
+        (HistoryFilter(words="class-0"), ["second"]),
+        (HistoryFilter(words="SECOND"), ["second"]),
+        (HistoryFilter(prompt_lang="de"), ["first"]),
+        (HistoryFilter((Status.REVERTED,), prompt_lang="de"), []),
+        (HistoryFilter(prompt_lang="en", limit=1), ["second"]),
+    ]:
+        assert [line.record.outcome.edit_id for line in wanted.choose(lines)] == found
+    page = client.get("/history", params={"q": " DU ", "lang": "de", "status": "taken"}).text
+    assert "1 of 2 edits" in page
+    assert 'href="/edit?id=first"' in page
+    assert "0 of 2 edits" in client.get("/history?lang=fr").text
+    assert client.get("/history?status=nonsense").status_code == 422
 
 
 @pytest.mark.parametrize(

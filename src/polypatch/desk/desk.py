@@ -196,17 +196,6 @@ class Desk:
         with self.edited.site.reading():
             return self.edited.history()
 
-    def search(self, words: str = "", status: str = "", lang: Lang = "") -> list[HistoryLine]:
-        """The lines of the history that hold these words, are of this status, and have a sentence in this language."""
-        wanted = words.casefold().strip()
-        return [
-            line
-            for line in self.history()
-            if status in ("", line.record.status)
-            and (not lang or (line.record.edit is not None and lang in line.record.edit.languages))
-            and (not wanted or wanted in _words_of(line).casefold())
-        ]
-
     def tasks(self) -> list[Task]:
         """What somebody should look at: edits that failed, and edits that the model can hardly tell apart."""
         with self.edited.site.reading():
@@ -245,12 +234,3 @@ class Desk:
             spoken, inside = self.edited.spoken(texts), self.inside
         rows = zip(spoken.answers, spoken.probability.tolist(), strict=True)
         return [(Answer(label, probability), inside) for label, probability in rows]
-
-
-def _words_of(line: HistoryLine) -> str:
-    """All that is said of an edit in words."""
-    edit = line.record.edit
-    if edit is None:
-        return line.record.outcome.edit_id
-    texts = (text if isinstance(text, str) else " ".join(text) for text in edit.prompt.values())
-    return "\n".join([line.record.outcome.edit_id, *texts, *edit.target.values()])

@@ -25,6 +25,7 @@ from polypatch.desk.templated import Pages
 from polypatch.edits import MAPPED, Lang, Text, is_lang
 from polypatch.errors import InputError, PolypatchError
 from polypatch.outcomes import Status
+from polypatch.store.history import HistoryFilter
 
 HERE = Path(__file__).parent
 
@@ -158,7 +159,8 @@ def _looking(router: APIRouter, pages: Pages) -> None:
     def history(request: Request, q: str = "", status: str = "", lang: str = "", done: str = "") -> HTMLResponse:
         if status and status not in list(Status):
             raise InputError(f"no status is called {status!r}; there are {', '.join(Status)}")
-        found = desk.search(q, status, lang)
+        statuses = (Status(status),) if status else ()
+        found = HistoryFilter(statuses, prompt_lang=lang or None, words=q.strip()).choose(desk.history())
         more = {"q": q, "status": status, "lang": lang, "statuses": list(Status), "done": done}
         return pages.show(
             "history.html", request, lines=found[-LINES:], found=len(found), total=len(desk.edited.records), **more
