@@ -118,6 +118,11 @@ def test_the_history_is_searched_by_words_prompts_and_status(desk, client):
     assert client.get("/history?status=nonsense").status_code == 422
 
 
+def test_both_texts_of_a_pair_are_translated(translators):
+    first, second = (translators(text, "en", ["de", "fr"]) for text in (ENGLISH, OTHER))
+    assert translators((ENGLISH, OTHER), "en", ["de", "fr"]) == {"de": (first["de"], second["de"])}
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

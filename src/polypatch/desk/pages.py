@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, FastAPI, File, Form, Request, Response, UploadFile
@@ -17,7 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from polypatch.data.jsonl import jsonl_line
 from polypatch.data.memory import read_texts
 from polypatch.desk.desk import Desk
-from polypatch.desk.given import Rows, corrected, lines_in, sentences_in
+from polypatch.desk.given import Rows, corrected, lines_in, pair_in, sentences_in
 from polypatch.desk.local_translators import LocalTranslators
 from polypatch.desk.packing import zipped
 from polypatch.desk.refusals import PREFIX, refusal
@@ -60,40 +60,39 @@ def add_pages(app: FastAPI, desk: Desk, source: Lang = "en", translations: Local
 def _asking(router: APIRouter, pages: Pages) -> None:
     desk = pages.desk
 
-    def empty() -> list[tuple[Lang, str]]:
+    def form(request: Request, rows: Rows, many: str = "", **more: Any) -> HTMLResponse:
         others = [lang for lang in pages.languages if lang != pages.source][:2]
-        return [(lang, "") for lang in (pages.source, *others)]
+        typed = rows.typed or [(lang, "", "") for lang in (pages.source, *others)]
+        shown = {"rows": typed, "many": many, "sentences": [], "left": 0, "most": SENTENCES, **more}
+        return pages.show("ask.html", request, pairs=rows.pairs, ask_pairs=pages.pairs is None, **shown)
 
     @router.get("/")
-    def begin(request: Request, done: str = "") -> HTMLResponse:
-        return pages.show("ask.html", request, rows=empty(), many="", sentences=[], left=0, most=SENTENCES, done=done)
+    def begin(request: Request, done: str = "", texts: str = "") -> HTMLResponse:
+        known = pages.pairs
+        return form(request, Rows([], [], pairs=texts == "two" if known is None else known), done=done)
 
     @router.post("/ask")
     def ask(
         request: Request,
         lang: Field,
         text: Field,
+        second: Field,
         many: Annotated[str, Form()] = "",
         file: Annotated[UploadFile | None, File()] = None,
     ) -> HTMLResponse:
-        rows = Rows(lang, text)
+        known = pages.pairs
+        rows = Rows(lang, text, second, pairs=bool(second) if known is None else known)  # as the form has such a field
         asked = [rows.prompts] if rows.prompts else []
-        asked += [[prompt] for prompt in (*lines_in(many, pages.source), *_uploaded(file, pages.source))]
+        further = (*lines_in(many, pages.source), *_uploaded(file, pages.source))
+        asked += [[(code, pair_in(one) if rows.pairs else one)] for code, one in further]
         if not asked:
             raise InputError("there is no sentence: write one, with its language before it")
         some = asked[:SENTENCES]
         shown = desk.ask([prompt for prompts in some for prompt in prompts])
         sentences = sentences_in(shown, [len(prompts) for prompts in some])
-        kept = rows.typed or empty()
-        left, into = len(asked) - len(some), [pages.translatable(prompts) for prompts in some]
-        more = {
-            "rows": kept,
-            "many": many,
-            "sentences": list(zip(sentences, into, strict=True)),
-            "left": left,
-            "most": SENTENCES,
-        }
-        return pages.show("ask.html", request, **more)
+        into = [pages.translatable(prompts) for prompts in some]
+        answered = list(zip(sentences, into, strict=True))
+        return form(request, rows, many, sentences=answered, left=len(asked) - len(some))
 
 
 def _fixing(router: APIRouter, pages: Pages) -> None:
@@ -108,11 +107,12 @@ def _fixing(router: APIRouter, pages: Pages) -> None:
         label: Field,
         translate: Annotated[str, Form()] = "",
     ) -> HTMLResponse:
-        edit = corrected(Rows(lang, text, second, label), pages.source, writes=desk.writes)
+        rows = Rows(lang, text, second, label, pairs=bool(pages.pairs))
+        edit = corrected(rows, pages.source, writes=desk.writes)
         made = {}
         if translate:
             into = pages.translatable(list(edit.prompt.items()))
-            made = pages.translations(str(edit.prompt[edit.source]), edit.source, into)
+            made = pages.translations(edit.prompt[edit.source], edit.source, into)
             edit = replace(edit, prompt={**edit.prompt, **made})
         near = desk.near(edit)
         fix = desk.trial(edit)
@@ -137,7 +137,7 @@ def _fixing(router: APIRouter, pages: Pages) -> None:
         source: Annotated[str, Form()] = "",
         edit_id: Annotated[str, Form()] = "",
     ) -> Response:
-        rows = Rows(lang, text, second, label)
+        rows = Rows(lang, text, second, label, pairs=bool(pages.pairs))
         fix = desk.keep(corrected(rows, source or pages.source, writes=desk.writes, edit_id=edit_id or None))
         return _to("/", done=fix.verdict)
 

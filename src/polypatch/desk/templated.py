@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi import Request
@@ -47,11 +47,27 @@ class Pages:
         found = [self.source, *(lang for edit in edits for lang in edit.languages), *self.desk.edited.held_out]
         return [lang for lang in dict.fromkeys(found) if lang]
 
+    @property
+    def pairs(self) -> bool | None:
+        """Whether the model reads pairs of texts, as the first text of its edits or its memory is; None without any.
+
+        Nothing in a model says so itself: the same classifier takes either.
+        """
+        if self.desk.writes:
+            return False
+        return next((not isinstance(text, str) for text in self._known()), None)
+
+    def _known(self) -> Iterator[Text]:
+        for record in list(self.desk.edited.records.values()):
+            yield from () if record.edit is None else record.edit.prompt.values()
+        if (kept := self.desk.edited.kept) is not None:
+            yield from kept.read().train
+
     def translatable(self, prompts: Sequence[tuple[Lang, Text]]) -> list[Lang]:
         """Languages that a sentence can be translated into. A language model's answers nobody would have read."""
         given = dict(prompts)
         source = self.source if self.source in given else next(iter(given))
-        if self.desk.writes or not isinstance(given[source], str):
+        if self.desk.writes:
             return []
         return self.translations.into(source, [lang for lang in self.languages if lang not in given])
 
