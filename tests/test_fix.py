@@ -55,6 +55,15 @@ def test_a_fix_is_an_edit_and_says_what_it_did(edited):
     assert edited.predict([text, german]) == before
 
 
+def test_a_shell_shows_a_fix_in_a_line(edited):
+    text, german = tiny_edits(1)[0].prompt["en"], tiny_edits(1)[0].prompt["de"]
+    label = wrong(edited, text)
+    tried = edited.try_fix(text, label, translations={"de": german})
+    fix = edited.fix(text, label, translations={"de": german})
+    what = f"<Fix {fix.id!r}: {text!r} -> {label!r} in 2 languages; taken, "
+    assert (repr(tried), repr(fix)) == (f"{what}not kept>", f"{what}kept>")
+
+
 def test_what_is_not_needed_says_so():
     """By a recipe that asks; the default makes an entry all the same, for what nobody translated may be wrong."""
     model, tokenizer = tiny_model("bert")
@@ -133,12 +142,12 @@ def test_nothing_that_is_shown_has_power_over_what_shows_it(edited):
     fix = edited.fix(EVIL, wrong(edited, EVIL), translations={"zh": "天气" * 60, "ar": "ما هو الطقس " * 9})
     assert max(map(cell_len, str(fix).split("\n"))) <= 80
     explained, report = edited.explain(EVIL), pp.evaluate(edited, [fix.edit])
-    for shown in (str(fix), repr(edited), repr(explained), str(explained), repr(report)):
+    for shown in (str(fix), repr(fix), repr(edited), repr(explained), str(explained), repr(report)):
         assert "\x1b" not in shown
     for one in (fix, edited, explained, report):
         assert "<script" not in one._repr_html_()
         assert len(one._repr_html_()) < 4000
-    assert len(repr(explained)) < 300
+    assert max(len(repr(explained)), len(repr(fix))) < 300
     assert len(repr(report)) < 200
 
 

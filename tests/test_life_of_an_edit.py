@@ -17,7 +17,7 @@ from polypatch.editors import FineTuning, TPatcher
 from polypatch.edits import Edit, Labelled
 from polypatch.errors import ContradictionError, EditError, InputError
 from polypatch.evaluation import evaluate
-from polypatch.model.contradictions import find_contradictions
+from polypatch.model.contradictions import contradictions_of, find_contradictions
 from polypatch.model.guard import Guard
 from polypatch.model.rules import Rules
 from polypatch.outcomes import Status, outcome_from_plain
@@ -481,6 +481,10 @@ def test_contradictions_are_found_by_query_and_named():
     assert (found[0].first, found[0].second, found[0].distance) == (edits[3].id, "twin", 0.0)
     assert "twin" in str(found[0])
     assert find_contradictions(made.tail, edits[:1]) == find_contradictions(made.tail, []) == []
+    for one in edits:
+        others = [other for other in edits if other is not one]
+        its = {c.second for c in contradictions_of(made.tail, one, others, near)}
+        assert its == {({c.first, c.second} - {one.id}).pop() for c in found if one.id in (c.first, c.second)}
     made.unload()
 
 

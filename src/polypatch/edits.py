@@ -185,6 +185,11 @@ def language_of(name: Lang) -> Lang:
     return name.partition(FURTHER)[0]
 
 
+def wording_of(name: Lang) -> int:
+    """Which of an edit's texts in its language an example is: 1 the prompt, 2 the first of its renderings."""
+    return int(name.partition(FURTHER)[2] or 1)
+
+
 def words_of(text: Text) -> Text:
     """The text with one blank wherever it has white space: what tells renderings apart."""
     return " ".join(text.split()) if isinstance(text, str) else (" ".join(text[0].split()), " ".join(text[1].split()))

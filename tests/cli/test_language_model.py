@@ -45,6 +45,7 @@ def test_one_correction_and_what_it_does(fixed, base, polypatch, tmp_path):
     (why,) = polypatch("explain", fixed, ONE.prompt["en"], "--json").json()
     assert [one["token"] for one in why["tokens"]][-1] == "[SEP]"
     assert why["causes"][0]["without"] != why["answer"]
+    assert {fired["edit"] for token in why["tokens"] for fired in token["firing"]} == {"one"}
     assert "Token" in polypatch("explain", fixed, ONE.prompt["en"]).out
     (tmp_path / "ask.txt").write_text(f"{ONE.prompt['en']}\n")
     (said,) = polypatch("predict", fixed, tmp_path / "ask.txt", "--json").json()

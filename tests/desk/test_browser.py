@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,21 +53,15 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """The desk on the embedded world, listening in this process: its address and itself."""
-    edited, ready, stopped = pp.open("world"), threading.Event(), threading.Event()
-    where = []
+@contextmanager
+def listening(edited, folder):
+    """A desk that listens in this process: its address and itself."""
+    ready, stopped, where = threading.Event(), threading.Event(), []
 
     def serve():
-        with Desk(tmp_path_factory.mktemp("desk") / "edits", edited, NAME) as desk:
-            listen(
-                desk,
-                Address(port=0),
-                pages=True,
-                ready=lambda at: (where.extend((at, desk)), ready.set()),
-                stop=stopped,
-            )
+        with Desk(folder, edited, NAME) as desk:
+            how = {"pages": True, "ready": lambda at: (where.extend((at, desk)), ready.set()), "stop": stopped}
+            listen(desk, Address(port=0), **how)
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -76,6 +71,13 @@ def served(tmp_path_factory):
     thread.join(30)
     assert not thread.is_alive()
     edited.unload()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """The desk on the embedded world."""
+    with listening(pp.open("world"), tmp_path_factory.mktemp("desk") / "edits") as where:
+        yield where
 
 
 @pytest.fixture

@@ -104,6 +104,22 @@ def test_a_token_is_brought_in_a_header_a_cookie_or_once_in_the_address():
     assert asked(own, headers={"cookie": cookie.partition(";")[0]})[0] == 200
 
 
+def test_who_has_no_token_is_shown_where_to_give_it_and_nothing_else():
+    """What starts containers wants 200 at ``/``, asks with GET or HEAD, and knows neither the token nor the name."""
+    own = door(token=TOKEN, front=True)
+    seen = [asked(own, **how) for how in ({}, {"headers": {"host": "10.0.0.7:7860"}}, {"query": "token=another"})]
+    assert {(status, page) for status, _, page in seen} == {(200, seen[0][2])}
+    assert b'name="token"' in seen[0][2]
+    assert not [headers for _, headers, _ in seen if b"set-cookie" in headers]
+    assert asked(own, method="HEAD")[0] == 200
+    assert asked(own, method="POST")[0] == 401
+    assert asked(own, path="/history")[0] == 401
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    assert asked(own, headers=bearer)[2] == b""  # what is behind it
+    assert asked(own, headers={**bearer, "host": "evil"})[0] == 421
+    assert asked(door(front=True), headers={"host": "evil"})[0] == 421
+
+
 @pytest.mark.parametrize(
     "wrong", ["", "a", TOKEN[:-1], f"{TOKEN}x", TOKEN.upper(), "é" * 20, "\x00", ";", '"', "\\073"]
 )

@@ -6,7 +6,10 @@ from desk.conftest import client_of
 from polypatch.desk.given import Rows, corrected, lines_in
 from polypatch.desk.listen import Address, app_of
 from polypatch.desk.local_translators import LocalTranslators
+from polypatch.edits import Edit
 from polypatch.errors import DataError, InputError
+from polypatch.outcomes import Status
+from polypatch.store.history import HistoryFilter
 from polypatch.testing import tiny_texts
 from xfever.tiny_marian import tiny_marian
 
@@ -72,6 +75,52 @@ def test_a_failed_fix_is_shown_and_can_be_undone(desk, client, monkeypatch):
     assert "still wrong in &lt;en&gt;" in page
     assert 'href="/edit?id=mine"' in page
     assert "failed" in client.get("/history?status=failed").text
+
+
+def test_a_rendering_is_another_wording_in_its_language(desk, client, monkeypatch):
+    first, second = tiny_texts(2, seed=33)
+    edit = Edit("mine", {"en": ENGLISH, "de": first}, {"en": "class-1"}, renderings={"de": [second]})
+    monkeypatch.setattr("polypatch.desk.pages.corrected", lambda *_, **__: edit)
+    form = {"lang": ["en"], "text": [ENGLISH], "second": [""], "label": ["class-1"]}
+    trial = client.post("/trial", data=form).text
+    fix = desk.keep(edit)
+    assert [(one["lang"], one["wording"]) for one in fix.to_plain()["texts"]] == [("en", 1), ("de", 1), ("de", 2)]
+    for page in (trial, client.get("/edit?id=mine").text):
+        assert '<span class="code">de (wording 2)</span></th>' in page
+        assert f'<span dir="auto" lang="de">{second}</span>' in page
+    assert "mapped" not in trial
+    assert "en, de, de (wording 2)" in client.get("/edit?id=mine").text
+    history = client.get("/history").text
+    assert '<td data-is="Languages">en de</td>' in history
+    assert "#2" not in trial + history
+
+
+def test_the_history_is_searched_by_words_prompts_and_status(desk, client):
+    one = Edit("first", {"en": "ba Be", "de": ("do", "Du")}, {"en": "class-1"})
+    desk.keep(one)
+    desk.keep(Edit("second", {"en": "bo"}, {"en": "class-0"}))
+    desk.revert(["second"])
+    lines = desk.history()
+    for wanted, found in [
+        (HistoryFilter(), ["first", "second"]),
+        (HistoryFilter(words="DO d"), ["first"]),
+        (HistoryFilter(words="class-0"), ["second"]),
+        (HistoryFilter(words="SECOND"), ["second"]),
+        (HistoryFilter(prompt_lang="de"), ["first"]),
+        (HistoryFilter((Status.REVERTED,), prompt_lang="de"), []),
+        (HistoryFilter(prompt_lang="en", limit=1), ["second"]),
+    ]:
+        assert [line.record.outcome.edit_id for line in wanted.choose(lines)] == found
+    page = client.get("/history", params={"q": " DU ", "lang": "de", "status": "taken"}).text
+    assert "1 of 2 edits" in page
+    assert 'href="/edit?id=first"' in page
+    assert "0 of 2 edits" in client.get("/history?lang=fr").text
+    assert client.get("/history?status=nonsense").status_code == 422
+
+
+def test_both_texts_of_a_pair_are_translated(translators):
+    first, second = (translators(text, "en", ["de", "fr"]) for text in (ENGLISH, OTHER))
+    assert translators((ENGLISH, OTHER), "en", ["de", "fr"]) == {"de": (first["de"], second["de"])}
 
 
 @pytest.mark.parametrize(

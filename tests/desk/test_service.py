@@ -47,7 +47,9 @@ def test_the_life_of_a_fix(desk, client):
     answers = said(client.post("/v1/predict", json={"texts": [text, other]}))
     assert ([one["answer"] for one in answers["answers"]], answers["edits"]) == ([label, label], 1)
     why = said(client.post("/v1/explain", json={"text": text}))
-    assert (why["unedited"], why["causes"][0]["edit"]) == (was["answer"], "mine")
+    assert (why["unedited"]["label"], why["causes"][0]["edit"]) == (was["answer"], "mine")
+    assert why["causes"][0]["request"] == {"lang": "en", "prompt": text, "target": label}
+    assert why == json.loads(json.dumps(desk.edited.explain(text).to_plain()))
     (line,) = said(client.get("/v1/history"))
     assert (line["id"], line["status"]) == ("mine", "taken")
     refused = said(client.post("/v1/fix", json={**wanted, "label": was["answer"], "id": "other"}), 409)

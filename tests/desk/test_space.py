@@ -250,8 +250,12 @@ def test_it_runs_by_its_own_command(tmp_path, what):
         code, health = status(f"{address}/health")
         assert (code, json.loads(health)["edits"]) == (200, int(what == "edits"))
         assert status(f"{address}/health", host="another.example.org")[0] == 421
-        assert status(f"{address}/")[0] == 401
-        assert status(f"{address}/", authorization=f"Bearer {made or TOKEN}")[0] == 200
+        for host in (HOST, "10.0.0.7:7860"):  # what asks whether the Space is ready has no token
+            code, front = status(f"{address}/", host=host)
+            assert (code, b'name="token"' in front, b"Ask the model" in front) == (200, True, False)
+        assert status(f"{address}/history")[0] == 401
+        code, page = status(f"{address}/", authorization=f"Bearer {made or TOKEN}")
+        assert (code, b"Ask the model" in page) == (200, True)
     finally:
         process.terminate()
         _, err = process.communicate(timeout=60)

@@ -81,6 +81,13 @@ class Made:
         return self.page().to_bytes()
 
 
+def kinds(made):
+    """The numbers of the edits: right in the source and wrong elsewhere; others that failed; the rest."""
+    after, failed = made.report.cells.after == 1, made.failed
+    home = after[:, 0] & ~after.all(1)
+    return [np.flatnonzero(one).tolist() for one in (home, ~home & failed, ~home & ~failed)]
+
+
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 

@@ -2,11 +2,16 @@ from dataclasses import replace
 
 import pytest
 from matplotlib import rcParams
+from matplotlib.text import Text
 
 from polypatch.errors import InputError
 from polypatch.evaluation import Report, evaluate
-from polypatch.evaluation.figures import clg_figure, save_figure, trajectory_figure
+from polypatch.evaluation.figures import clg_figure, panel_figure, save_figure, trajectory_figure
+from polypatch.evaluation.growth_figure import growth_figure
+from polypatch.evaluation.length_figure import length_figure
+from polypatch.evaluation.pareto_figure import pareto_figure
 from polypatch.outcomes import TrajectoryPoint
+from polypatch.runs.results import RunResults
 
 from .fakes import EDITS, LOCALITY, golden
 
@@ -77,6 +82,40 @@ def test_figures_are_written_whole(report, tmp_path, suffix, magic):
 def test_the_same_figure_is_the_same_file(report, tmp_path, suffix):
     one = save_figure(clg_figure([report]), tmp_path / f"a.{suffix}").read_bytes()
     assert one == save_figure(clg_figure([report]), tmp_path / f"b.{suffix}").read_bytes()
+
+
+FORMULA = r"$\foo$"
+"""What is a name here, and a mistake to who takes it for mathematics."""
+
+
+def drawn(report):
+    """Every picture, with the formula wherever a name is the user's."""
+    named = replace(report, recipe=FORMULA)
+    sets = tuple(replace(at, locality={FORMULA: 90.0}) for at in POINTS)
+    grown = [replace(named, recipe=f"{FORMULA}, {n} edits", edits=n) for n in (10, 100)]
+    return {
+        "clg": clg_figure([named]),
+        "trajectory": trajectory_figure([replace(report, trajectory=sets)]),
+        "panel": panel_figure([replace(named, trajectory=sets)], FORMULA, "patches"),
+        "pareto": pareto_figure([named]),
+        "growth": growth_figure(grown),
+        "lengths": length_figure({FORMULA: [1, 2]}),
+    }
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf"])
+def test_a_name_with_dollar_signs_is_no_mathematics(report, tmp_path, suffix):
+    for name, figure in drawn(report).items():
+        assert any(FORMULA in text.get_text() for text in figure.findobj(Text)), name
+        save_figure(figure, tmp_path / f"{name}.{suffix}")
+        figure.savefig(tmp_path / f"own-{name}.{suffix}")  # as a notebook does, without our settings
+
+
+def test_a_run_with_such_a_locality_set_is_written(report, tmp_path):
+    locality = {FORMULA: next(iter(report.locality.values()))}
+    sets = tuple(replace(at, locality={FORMULA: 90.0}) for at in POINTS)
+    RunResults([replace(report, locality=locality, trajectory=sets)], "polypatch edit", {}).write(tmp_path / "run")
+    assert (tmp_path / "run" / "trajectory.png").stat().st_size > 1000
 
 
 def test_another_format_is_refused(report, tmp_path):

@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from polypatch.evaluation.in_words import in_words, made_in_words
 from polypatch.evaluation.page.document import (
-    MOST_CHARACTERS,
     CodeShown,
     Facts,
     Page,
@@ -21,16 +20,14 @@ from polypatch.evaluation.page.document import (
 )
 from polypatch.evaluation.page.meanings import meaning
 from polypatch.evaluation.page.pictures import locality_picture, trajectory_pictures
-from polypatch.evaluation.page.prompt_block import ROOM, spread
-from polypatch.evaluation.page.run_page import MOST_FAILED, RunFacts, run_page
+from polypatch.evaluation.page.run_page import RunFacts, run_page
 from polypatch.evaluation.tables import results_grid
 from polypatch.outcomes import TrajectoryPoint
 from polypatch.rendering.grid import labels
 from polypatch.rendering.harmless import harmless
 
-from .pages import LANGUAGES, Made, Taken
+from .pages import LANGUAGES, Made, Taken, kinds
 
-MEGABYTES = 2_000_000
 HOSTILE = "$\\foo$ \u202e\ufffe</td><script>alert(1)</script><img src=x onerror=\"alert('2')\">'\"&amp;{{ 7*7 }}"
 HOSTILE += "\u2067\x00\x1b[31m\ud800"
 COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -44,65 +41,6 @@ def made():
 @pytest.fixture(scope="module")
 def taken(made):
     return Taken(made.bytes())
-
-
-# --- size
-
-
-@pytest.mark.parametrize(
-    "made",
-    [
-        Made(1000, trajectory=200),
-        Made(1000, text='"' * 500, trajectory=3),
-        Made(40, tuple(f"{a}{b}" for a in "abcdefgh" for b in "abcdefghij"), text="ปลุก" * 100),
-        Made(3000, ("en",), text="<"),
-    ],
-    ids=["six languages", "quotes", "eighty languages", "one language"],
-)
-def test_a_page_is_smaller_than_two_megabytes_and_says_what_it_leaves_out(made):
-    page = made.bytes()
-    assert len(page) < MEGABYTES
-    (prompts,) = [table for table in Taken(page).tables if table[0][:2] == ["Language", "Sentence"]]
-    shown = [row[0] for row in prompts if len(row) == 1]
-    caption = next(line for line in page.decode().splitlines() if "before and after:" in line)
-    assert re.search(rf"{len(shown):,} of {len(made.failed):,} edits", caption)
-    assert "answers.jsonl" in caption
-    assert len(page) > ROOM / 2, "there is room for more"
-
-
-def test_a_thousand_edits_show_all_that_failed_and_an_even_spread_of_the_rest():
-    made = Made(1000, trajectory=0)
-    (prompts,) = [table for table in Taken(made.bytes()).tables if table[0][:2] == ["Language", "Sentence"]]
-    shown = [int(re.match(r"edit-(\d+)", row[0])[1]) for row in prompts if len(row) == 1]
-    assert shown == sorted(shown)
-    failed = {i for i, failed in enumerate(made.failed) if failed}
-    assert failed <= set(shown)
-    rest = [i for i in shown if i not in failed]
-    assert len(rest) > 300
-    tenths = [sum(i // 100 == tenth for i in rest) for tenth in range(10)]
-    assert max(tenths) - min(tenths) <= 2
-
-
-def test_a_spread_fits_and_takes_all_where_all_fit():
-    sizes = [10, 1, 1, 50, 1, 1, 1, 1, 1, 1]
-    for room in range(80):
-        chosen = spread(range(10), sizes, room)
-        assert sum(sizes[i] for i in chosen) <= room
-        assert chosen == sorted(set(chosen))
-    assert spread(range(10), sizes, sum(sizes)) == list(range(10))
-    assert spread([], sizes, 5) == spread([3], sizes, 49) == []
-
-
-def test_long_texts_and_many_failures_are_cut(made):
-    text = "x" * (MOST_CHARACTERS + 50)
-    page = Made(7 * (MOST_FAILED + 5), ("en",), text=text).bytes().decode()
-    cells = [cell for table in Taken(page.encode()).tables for row in table for cell in row]
-    assert max(map(len, cells)) < MOST_CHARACTERS + 60, "and a word beside it"
-    assert "… and 5 more; provenance.jsonl beside the edits has all." in page
-    huge = replace(made.report, config={"note": "y" * 3_000_000})
-    page = run_page([huge], RunFacts("", {}, (), "answers.jsonl")).to_html()
-    assert len(page) < MEGABYTES
-    assert "… report.json has the rest" in page
 
 
 # --- the same each time, whole without a network
@@ -320,7 +258,8 @@ def test_every_sentence_stands_with_its_answers(made, taken):
     (prompts,) = [table for table in taken.tables if table[0][:2] == ["Language", "Sentence"]]
     rows = [row for row in prompts[1:] if len(row) == 5]
     assert len(rows) == len(made.report.prompts) == 14 * 6
-    for (lang, sentence, wanted, before, after), one in zip(rows, made.report.prompts, strict=True):
+    inside = [one for kind in kinds(made) for i in kind for one in made.report.prompts[6 * i : 6 * i + 6]]
+    for (lang, sentence, wanted, before, after), one in zip(rows, inside, strict=True):
         assert lang.split()[0] == one.lang
         assert (sentence, wanted) == (one.prompt, one.wanted)
         assert before == f"{one.before} {'right' if one.right_before else 'wrong'}"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -82,7 +81,7 @@ def explain(
         edited.tail.encode(edited.readout.rows([one.text for one in prompts]))  # in one pass
         found = [(one, edited.explain(one.text)) for one in prompts]
     if json:
-        say(as_json([_plain(prompt, why) for prompt, why in found]))
+        say(as_json([{"lang": one.lang or None, "wanted": one.wanted or None, **why.to_plain()} for one, why in found]))
     else:
         _show(found, stdout(), patches=KINDS[saved.config["delta"]].in_parts)
 
@@ -139,32 +138,3 @@ def _causes(why: Explanation) -> Grid:
 def _request(cause: Cause) -> str:
     edit = None if cause.record is None else cause.record.edit
     return "not kept" if edit is None else f"{shown(edit.prompt[edit.source], 80)} → {edit.target_in(edit.source)}"
-
-
-def _plain(prompt: Prompt, why: Explanation) -> dict[str, Any]:
-    return {
-        "lang": prompt.lang or None,
-        "text": prompt.text,
-        "wanted": prompt.wanted or None,
-        "answer": asdict(why.answer),
-        "unedited": asdict(why.unedited),
-        "firing": why.firing,
-        "causes": [_cause(cause, why) for cause in why.causes],
-        **({"tokens": [asdict(token) for token in why.tokens]} if why.tokens else {}),
-    }
-
-
-def _cause(cause: Cause, why: Explanation) -> dict[str, Any]:
-    edit = None if cause.record is None else cause.record.edit
-    request = None
-    if edit is not None:
-        request = {"lang": edit.source, "prompt": edit.prompt[edit.source], "target": edit.target_in(edit.source)}
-    return {
-        "edit": cause.edit_id,
-        "request": request,
-        "status": None if cause.record is None else cause.record.status,
-        "activation": cause.activation,
-        "push": cause.push,
-        **({"token": cause.token} if why.tokens else {}),
-        "without": asdict(cause.without),
-    }

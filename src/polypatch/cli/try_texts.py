@@ -156,7 +156,7 @@ def _plain(one: BeforeAfter) -> dict[str, Any]:
         "wanted": one.asked.wanted or None,
         "before": dict(zip(("label", "probability"), one.before, strict=True)),
         "after": dict(zip(("label", "probability"), one.after, strict=True)),
-        "firing": [{"edit": fired.edit_id, "activation": fired.activation} for fired in one.firing],
+        "firing": [fired.to_plain() for fired in one.firing],
     }
 
 

@@ -11,14 +11,13 @@ from typing import Self, TypeVar
 
 from polypatch.desk.reader import Reader
 from polypatch.edited_model import EditedModel
-from polypatch.edits import Edit, Lang
+from polypatch.edits import Edit
 from polypatch.errors import EditError, InputError
-from polypatch.model.contradictions import find_contradictions
+from polypatch.model.contradictions import contradictions_of, find_contradictions
 from polypatch.model.correct import trial
 from polypatch.model.fix import Fix
 from polypatch.model.stream import edits_inside
 from polypatch.outcomes import EditOutcome, EditRecord, Status
-from polypatch.store.history import HistoryLine
 from polypatch.store.merged import write_merged
 from polypatch.store.session import Session
 
@@ -132,20 +131,9 @@ class Desk(Reader):
         with self.edited.site.reading():
             acting = [one.edit_id for text in edit.prompt.values() for one in self.edited.firing(text)]
             inside = [one for one in edits_inside(self.edited) if one.id != edit.id]
-            pairs = find_contradictions(self.edited.tail, [*inside, edit])
-        close = [name for pair in pairs for name in (pair.first, pair.second) if edit.id in (pair.first, pair.second)]
+            pairs = contradictions_of(self.edited.tail, edit, inside)
+        close = [pair.second for pair in pairs]
         return [name for name in dict.fromkeys([*acting, *close]) if name != edit.id]
-
-    def search(self, words: str = "", status: str = "", lang: Lang = "") -> list[HistoryLine]:
-        """The lines of the history that hold these words, are of this status, and have a sentence in this language."""
-        wanted = words.casefold().strip()
-        return [
-            line
-            for line in self.history()
-            if status in ("", line.record.status)
-            and (not lang or (line.record.edit is not None and lang in line.record.edit.languages))
-            and (not wanted or wanted in _words_of(line).casefold())
-        ]
 
     def tasks(self) -> list[Task]:
         """What somebody should look at: edits that failed, and edits that the model can hardly tell apart."""
@@ -179,12 +167,3 @@ class Desk(Reader):
             InputError: they cannot be merged.
         """
         self._changing(lambda: write_merged(self.edited, folder))
-
-
-def _words_of(line: HistoryLine) -> str:
-    """All that is said of an edit in words."""
-    edit = line.record.edit
-    if edit is None:
-        return line.record.outcome.edit_id
-    texts = (text if isinstance(text, str) else " ".join(text) for text in edit.prompt.values())
-    return "\n".join([line.record.outcome.edit_id, *texts, *edit.target.values()])

@@ -47,6 +47,14 @@ ONWARD = (
 )
 """What opening an address with the token shows for a moment."""
 
+FRONT = (
+    b'<!doctype html><html lang="en"><title>The desk</title>'
+    b"<p>This desk is open to those who have its token.</p>"
+    b'<form action="/"><label>Token <input name="token" type="password" required></label> <button>Open</button></form>'
+    b"</html>"
+)
+"""What who has no token sees of the pages: the same for everybody, and nothing of the model."""
+
 
 def is_loopback(host: str) -> bool:
     """Whether an address or a name is this machine's own, which no other machine reaches."""
@@ -85,12 +93,15 @@ class Door:
       ``/?token=…`` sets.
     * **Cross-site**: what changes something must come from a page of its own, or from no page at all.
     * **Sizes and rates**: 413 and 429 beyond them.
+    * **The front**: ``/`` answers whoever has no token with a field for it, and 200, under any name: what starts
+      containers asks there whether they serve, and knows neither token nor name.
 
     Args:
         app: what is behind it.
         hosts: names and addresses that it is known by, without ports.
         token: None for none.
         open_paths: paths that need no token.
+        front: whether there are pages, and so a front.
         body: bytes of a request, at most.
         allowance: of each client.
     """
@@ -102,10 +113,11 @@ class Door:
         hosts: Iterable[str],
         token: str | None = None,
         open_paths: Iterable[str] = (),
+        front: bool = False,
         body: int = BODY,
         allowance: Allowance | None = None,
     ) -> None:
-        self.app, self.token, self.body = app, token, body
+        self.app, self.token, self.front, self.body = app, token, front, body
         self.hosts, self.open_paths = frozenset(host.lower() for host in hosts), frozenset(open_paths)
         self.allowance = allowance or Allowance()
 
@@ -117,18 +129,22 @@ class Door:
         if scope["type"] != "http":
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        refused = self._refused(scope, headers)
-        if refused is None and self._brings_token(scope):
-            await _onward(scope, send, self.token or "")
-        elif refused is not None:
+        if not self.allowance.take((scope.get("client") or ("",))[0]):
+            await _plain(send, 429, "too many requests: wait a second")
+        elif self._at_front(scope, headers):
+            await _page(send, FRONT)
+        elif (refused := self._refused(scope, headers)) is not None:
             await _plain(send, *refused)
+        elif self._brings_token(scope):
+            await _page(send, ONWARD, _cookie_of(self.token or "", scope))
         else:
             await self._let_in(scope, receive, send)
 
+    def _at_front(self, scope: Scope, headers: MutableMapping[str, str]) -> bool:
+        return self.front and scope["path"] == "/" and scope["method"] in SAFE and not self._may(scope, headers)
+
     def _refused(self, scope: Scope, headers: MutableMapping[str, str]) -> tuple[int, str] | None:
         """The status and the reason, where it is not let in."""
-        if not self.allowance.take((scope.get("client") or ("",))[0]):
-            return 429, "too many requests: wait a second"
         host = headers.get("host", "")
         if _name(host) not in self.hosts:
             return 421, "unknown host: start the service with --host for the name that it is called by"
@@ -203,14 +219,17 @@ async def _plain(send: Send, status: int, reason: str) -> None:
     await send({"type": "http.response.body", "body": f"{reason}\n".encode()})
 
 
-async def _onward(scope: Scope, send: Send, token: str) -> None:
-    """To the page without the token in its address, which would stay in the history of the browser.
+async def _page(send: Send, page: bytes, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", b"text/html; charset=utf-8"), *more, *HEADERS]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": page})
 
-    By a page, and not by a redirect: where a link on another site led here, a redirect still counts as that site's, and
-    a browser does not send the cookie along.
+
+def _cookie_of(token: str, scope: Scope) -> tuple[bytes, bytes]:
+    """The header that keeps the token, for the page that leads on without it in the address.
+
+    That is a page, and not a redirect: where a link on another site led here, a redirect still counts as that site's,
+    and a browser does not send the cookie along. The address would stay in the history of the browser.
     """
     secure = "; Secure" if scope.get("scheme") == "https" else ""
-    cookie = f"{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/{secure}"
-    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"set-cookie", cookie.encode()), *HEADERS]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": ONWARD})
+    return b"set-cookie", f"{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/{secure}".encode()

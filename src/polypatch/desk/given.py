@@ -16,38 +16,46 @@ from polypatch.languages import not_a_lang
 NAMED = re.compile(r"\s*([a-z]{2,3})\s*:\s+(.*)")
 """A line that names its language."""
 
+BETWEEN = re.compile(r"\t|\|\|")
+"""What stands between the two texts of a pair where both are in one field or line."""
+
 
 @dataclass(frozen=True)
 class Rows:
     """Fields that stand side by side: a language, a sentence, the second of a pair, an answer.
 
+    Attributes:
+        pairs: every sentence needs a second one.
+
     Raises:
-        InputError: on reading `prompts`: a sentence without a language, or no such language, or one twice.
+        InputError: on reading `prompts`: a sentence without a language, or no such language, or one twice; half a pair.
     """
 
     langs: Sequence[str]
     texts: Sequence[str]
     seconds: Sequence[str] = ()
     labels: Sequence[str] = ()
+    pairs: bool = False
 
     @property
-    def typed(self) -> list[tuple[str, str]]:
+    def typed(self) -> list[tuple[str, str, str]]:
         """Languages and sentences as they were typed, empty sentences included."""
-        return list(zip_longest(self.langs, self.texts, fillvalue=""))
+        return list(zip_longest(self.langs, self.texts, self.seconds, fillvalue=""))
 
     @property
     def prompts(self) -> list[tuple[Lang, Text]]:
         """The sentences that are there."""
         found: dict[Lang, Text] = {}
-        for lang, text, second in zip_longest(self.langs, self.texts, self.seconds, fillvalue=""):
-            if not text.strip():
+        for lang, text, second in (map(str.strip, row) for row in self.typed):
+            if not text and not second:
                 continue
-            code = lang.strip()
-            if not is_lang(code):
-                raise InputError(f"{text!r}: {not_a_lang(code)}" if code else f"{text!r}: its language is missing")
-            if code in found:
-                raise InputError(f"{code}: there are two sentences in it; ask one after the other")
-            found[code] = (text.strip(), second.strip()) if second.strip() else text.strip()
+            if not text or (self.pairs and not second):
+                raise InputError(f"{text or second!r}: the other text of the pair is missing")
+            if not is_lang(lang):
+                raise InputError(f"{text!r}: {not_a_lang(lang)}" if lang else f"{text!r}: its language is missing")
+            if lang in found:
+                raise InputError(f"{lang}: there are two sentences in it; ask one after the other")
+            found[lang] = (text, second) if second else text
         return list(found.items())
 
 
@@ -59,6 +67,20 @@ def lines_in(many: str, source: Lang) -> list[tuple[Lang, Text]]:
         given = (named[1], named[2].strip()) if named and is_lang(named[1]) and named[2].strip() else (source, line)
         found.append((given[0], given[1].strip()))
     return found
+
+
+def pair_in(text: Text) -> Text:
+    """Both texts of a pair that are in one, with ``||`` or a tab between them.
+
+    Raises:
+        InputError: there are not two.
+    """
+    if not isinstance(text, str):
+        return text
+    parts = [part.strip() for part in BETWEEN.split(text)]
+    if len(parts) != 2 or not all(parts):
+        raise InputError(f"{text!r}: give two texts, with || or a tab between them: the model reads pairs")
+    return parts[0], parts[1]
 
 
 def sentences_in(shown: Sequence[Shown], sizes: Iterable[int]) -> list[Sequence[Shown]]:

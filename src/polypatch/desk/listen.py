@@ -77,7 +77,7 @@ def app_of(
         assert isinstance(desk, Desk)  # pages search, export and look for tasks, as what stands for a desk does not
         add_pages(app, desk, source, translations)
     open_paths = [*OPEN, *(("/static/desk.css", "/static/icon.svg") if pages else ())]
-    return Door(app, hosts=address.hosts, token=address.token, open_paths=open_paths)
+    return Door(app, hosts=address.hosts, token=address.token, open_paths=open_paths, front=pages)
 
 
 def listen(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from polypatch.data.translators import OPUS, Models
-from polypatch.edits import Lang
+from polypatch.edits import Lang, Text
 
 MOST = 4096
 """LocalTranslators that are remembered; then they are forgotten."""
@@ -28,12 +28,20 @@ class LocalTranslators:
         with self._lock:
             return [lang for lang in langs if lang != source and self._models.sure(source, lang) is not None]
 
-    def __call__(self, text: str, source: Lang, langs: Iterable[Lang]) -> dict[Lang, str]:
-        """The text in those of the languages that there is a translator into; empty translations are left out.
+    def __call__(self, text: Text, source: Lang, langs: Collection[Lang]) -> dict[Lang, Text]:
+        """The text, or both of a pair, in those of the languages that there is a translator into.
+
+        Empty translations are left out.
 
         Raises:
             DataError: a translator's weights cannot be read.
         """
+        if isinstance(text, str):
+            return {**self._translated(text, source, langs)}
+        first, second = (self._translated(part, source, langs) for part in text)
+        return {lang: (made, second[lang]) for lang, made in first.items() if lang in second}
+
+    def _translated(self, text: str, source: Lang, langs: Collection[Lang]) -> dict[Lang, str]:
         found = {}
         for lang in self.into(source, langs):
             with self._lock:

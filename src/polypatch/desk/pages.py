@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,23 +13,21 @@ from fastapi import APIRouter, FastAPI, File, Form, Request, Response, UploadFil
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from polypatch.data.jsonl import jsonl_line
 from polypatch.data.memory import read_texts
 from polypatch.desk.desk import Desk
-from polypatch.desk.given import Rows, corrected, lines_in, sentences_in
+from polypatch.desk.given import Rows, corrected, lines_in, pair_in, sentences_in
 from polypatch.desk.local_translators import LocalTranslators
 from polypatch.desk.packing import zipped
-from polypatch.desk.refusals import PREFIX, refusal, said_of
-from polypatch.edits import Lang, Text, is_lang
-from polypatch.errors import ContradictionError, InputError, PolypatchError
+from polypatch.desk.refusals import PREFIX, refusal
+from polypatch.desk.templated import Pages
+from polypatch.edits import MAPPED, Lang, Text, is_lang
+from polypatch.errors import InputError, PolypatchError
 from polypatch.outcomes import Status
+from polypatch.store.history import HistoryFilter
 
 HERE = Path(__file__).parent
-
-PAGES = (("/", "Ask", "a"), ("/history", "History", "h"), ("/tasks", "To do", "t"), ("/export", "Export", "e"))
-"""Path, name, access key."""
 
 LINES = 500
 """Edits of the history on a page, at most."""
@@ -41,57 +39,6 @@ MOVED = 50
 """Held-out texts that are shown, at most."""
 
 Field = Annotated[list[str], Form(default_factory=list)]
-
-
-class Pages:
-    """What every page is made with.
-
-    Args:
-        desk: the model.
-        source: the language of a sentence that names none.
-        translations: what translates, where it can.
-    """
-
-    def __init__(self, desk: Desk, source: Lang, translations: LocalTranslators) -> None:
-        self.desk, self.source, self.translations = desk, source, translations
-        self.templates = Environment(
-            loader=PackageLoader("polypatch.desk"),
-            autoescape=select_autoescape(default=True, default_for_string=True),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-
-    @property
-    def languages(self) -> list[Lang]:
-        """The languages that are offered: those of the edits and of the held-out texts."""
-        edits = (record.edit for record in list(self.desk.edited.records.values()) if record.edit is not None)
-        found = [self.source, *(lang for edit in edits for lang in edit.languages), *self.desk.edited.held_out]
-        return [lang for lang in dict.fromkeys(found) if lang]
-
-    def translatable(self, prompts: Sequence[tuple[Lang, Text]]) -> list[Lang]:
-        """Languages that a sentence can be translated into. A language model's answers nobody would have read."""
-        given = dict(prompts)
-        source = self.source if self.source in given else next(iter(given))
-        if self.desk.writes or not isinstance(given[source], str):
-            return []
-        return self.translations.into(source, [lang for lang in self.languages if lang not in given])
-
-    def show(self, name: str, request: Request, **more: Any) -> HTMLResponse:
-        """A page."""
-        common = {"desk": self.desk, "pages": PAGES, "here": request.url.path, "done": ""}
-        languages, labels = self.languages, list(self.desk.edited.labels.values())
-        values = {**common, "languages": languages, "labels": labels, "source": self.source, **more}
-        return HTMLResponse(self.templates.get_template(name).render(values))
-
-    def refused(self, request: Request, error: Exception) -> HTMLResponse:
-        """The page of an error of polypatch's own."""
-        ids = error.edit_ids if isinstance(error, ContradictionError) else ()
-        known = [one for one in ids if one in self.desk.edited.records]
-        message = str(error).partition("; take it back first")[0] if known else said_of(error)
-        page = self.show("error.html", request, message=message, edit_ids=known)
-        page.status_code = 409 if ids else 422
-        return page
 
 
 def add_pages(app: FastAPI, desk: Desk, source: Lang = "en", translations: LocalTranslators | None = None) -> None:
@@ -113,40 +60,39 @@ def add_pages(app: FastAPI, desk: Desk, source: Lang = "en", translations: Local
 def _asking(router: APIRouter, pages: Pages) -> None:
     desk = pages.desk
 
-    def empty() -> list[tuple[Lang, str]]:
+    def form(request: Request, rows: Rows, many: str = "", **more: Any) -> HTMLResponse:
         others = [lang for lang in pages.languages if lang != pages.source][:2]
-        return [(lang, "") for lang in (pages.source, *others)]
+        typed = rows.typed or [(lang, "", "") for lang in (pages.source, *others)]
+        shown = {"rows": typed, "many": many, "sentences": [], "left": 0, "most": SENTENCES, **more}
+        return pages.show("ask.html", request, pairs=rows.pairs, ask_pairs=pages.pairs is None, **shown)
 
     @router.get("/")
-    def begin(request: Request, done: str = "") -> HTMLResponse:
-        return pages.show("ask.html", request, rows=empty(), many="", sentences=[], left=0, most=SENTENCES, done=done)
+    def begin(request: Request, done: str = "", texts: str = "") -> HTMLResponse:
+        known = pages.pairs
+        return form(request, Rows([], [], pairs=texts == "two" if known is None else known), done=done)
 
     @router.post("/ask")
     def ask(
         request: Request,
         lang: Field,
         text: Field,
+        second: Field,
         many: Annotated[str, Form()] = "",
         file: Annotated[UploadFile | None, File()] = None,
     ) -> HTMLResponse:
-        rows = Rows(lang, text)
+        known = pages.pairs
+        rows = Rows(lang, text, second, pairs=bool(second) if known is None else known)  # as the form has such a field
         asked = [rows.prompts] if rows.prompts else []
-        asked += [[prompt] for prompt in (*lines_in(many, pages.source), *_uploaded(file, pages.source))]
+        further = (*lines_in(many, pages.source), *_uploaded(file, pages.source))
+        asked += [[(code, pair_in(one) if rows.pairs else one)] for code, one in further]
         if not asked:
             raise InputError("there is no sentence: write one, with its language before it")
         some = asked[:SENTENCES]
         shown = desk.ask([prompt for prompts in some for prompt in prompts])
         sentences = sentences_in(shown, [len(prompts) for prompts in some])
-        kept = rows.typed or empty()
-        left, into = len(asked) - len(some), [pages.translatable(prompts) for prompts in some]
-        more = {
-            "rows": kept,
-            "many": many,
-            "sentences": list(zip(sentences, into, strict=True)),
-            "left": left,
-            "most": SENTENCES,
-        }
-        return pages.show("ask.html", request, **more)
+        into = [pages.translatable(prompts) for prompts in some]
+        answered = list(zip(sentences, into, strict=True))
+        return form(request, rows, many, sentences=answered, left=len(asked) - len(some))
 
 
 def _fixing(router: APIRouter, pages: Pages) -> None:
@@ -161,16 +107,17 @@ def _fixing(router: APIRouter, pages: Pages) -> None:
         label: Field,
         translate: Annotated[str, Form()] = "",
     ) -> HTMLResponse:
-        edit = corrected(Rows(lang, text, second, label), pages.source, writes=desk.writes)
+        rows = Rows(lang, text, second, label, pairs=bool(pages.pairs))
+        edit = corrected(rows, pages.source, writes=desk.writes)
         made = {}
         if translate:
             into = pages.translatable(list(edit.prompt.items()))
-            made = pages.translations(str(edit.prompt[edit.source]), edit.source, into)
+            made = pages.translations(edit.prompt[edit.source], edit.source, into)
             edit = replace(edit, prompt={**edit.prompt, **made})
         near = desk.near(edit)
         fix = desk.trial(edit)
         told = fix.outcome.languages
-        mapped = [one for one in told if one not in edit.prompt]
+        mapped = [one.removeprefix(MAPPED) for one in told if one.startswith(MAPPED)]
         return pages.show(
             "trial.html",
             request,
@@ -190,7 +137,7 @@ def _fixing(router: APIRouter, pages: Pages) -> None:
         source: Annotated[str, Form()] = "",
         edit_id: Annotated[str, Form()] = "",
     ) -> Response:
-        rows = Rows(lang, text, second, label)
+        rows = Rows(lang, text, second, label, pairs=bool(pages.pairs))
         fix = desk.keep(corrected(rows, source or pages.source, writes=desk.writes, edit_id=edit_id or None))
         return _to("/", done=fix.verdict)
 
@@ -212,7 +159,8 @@ def _looking(router: APIRouter, pages: Pages) -> None:
     def history(request: Request, q: str = "", status: str = "", lang: str = "", done: str = "") -> HTMLResponse:
         if status and status not in list(Status):
             raise InputError(f"no status is called {status!r}; there are {', '.join(Status)}")
-        found = desk.search(q, status, lang)
+        statuses = (Status(status),) if status else ()
+        found = HistoryFilter(statuses, prompt_lang=lang or None, words=q.strip()).choose(desk.history())
         more = {"q": q, "status": status, "lang": lang, "statuses": list(Status), "done": done}
         return pages.show(
             "history.html", request, lines=found[-LINES:], found=len(found), total=len(desk.edited.records), **more
@@ -222,7 +170,7 @@ def _looking(router: APIRouter, pages: Pages) -> None:
     def edit(request: Request, id: str) -> HTMLResponse:  # noqa: A002
         record, shown = desk.record(id), []
         if record.edit is not None:
-            asked = desk.ask(list(record.edit.prompt.items()))
+            asked = desk.ask([(one.lang, one.text) for one in record.edit.examples])
             shown = [(one, record.edit.target_in(one.lang)) for one in asked]
         return pages.show("edit.html", request, id=id, record=record, shown=shown)
 

@@ -13,7 +13,6 @@ from polypatch.data.given import correction
 from polypatch.desk.counting import Counting
 from polypatch.desk.refusals import refusal
 from polypatch.desk.served import Served
-from polypatch.edits import Text
 from polypatch.errors import PolypatchError
 from polypatch.outcomes import Status
 from polypatch.store.history import HistoryFilter, moment
@@ -120,7 +119,7 @@ def _asked(app: FastAPI, desk: Served, counting: Counting) -> None:
     @app.post("/v1/explain")
     def explain(body: TextAsked) -> dict[str, Any]:
         """Which edits act on a text, and what it would be answered without each."""
-        return explained(desk, body.text)
+        return desk.why(body.text).to_plain()
 
 
 def _seen(app: FastAPI, desk: Served, counting: Counting) -> None:
@@ -164,24 +163,3 @@ def _changed(app: FastAPI, desk: Served) -> None:
         """Take edits back."""
         desk.revert(body.ids)
         return {"reverted": body.ids, "edits": desk.inside}
-
-
-def explained(desk: Served, text: Text) -> dict[str, Any]:
-    """An explanation as plain data."""
-    why = desk.why(text)
-    causes = [
-        {
-            "edit": one.edit_id,
-            "activation": one.activation,
-            "push": one.push,
-            "without": one.without.label,
-            "token": one.token,
-        }
-        for one in why.causes
-    ]
-    tokens = [
-        {"token": one.token, "firing": [{"edit": f.edit_id, "activation": f.activation} for f in one.firing]}
-        for one in why.tokens
-    ]
-    answer = {"answer": why.answer.label, "probability": why.answer.probability, "unedited": why.unedited.label}
-    return {**answer, "firing": why.firing, "causes": causes, "tokens": tokens}

@@ -31,7 +31,15 @@ STYLES = (
 GREY = "#6b6b6b"
 FORMATS = ("png", "svg", "pdf")
 
+STYLE = {
+    "svg.hashsalt": "polypatch",  # else an svg's ids are random
+    "text.parse_math": False,  # a name with dollar signs is a name
+    "text.usetex": False,
+}
+"""What every picture is made and written under: a text takes its own part of it when it is made."""
 
+
+@rc_context(STYLE)
 def clg_figure(reports: Sequence[Report]) -> Figure:
     """CLG (eq. 12) per language: a dot per recipe, the unedited model as a bar across; ± standard deviation over runs.
 
@@ -66,6 +74,7 @@ def clg_figure(reports: Sequence[Report]) -> Figure:
     return figure
 
 
+@rc_context(STYLE)
 def trajectory_figure(reports: Sequence[Report], sets: Sequence[str] | None = None) -> Figure:
     """Reliability so far and locality along the stream, a line per run, a panel per measure; patches in the last one.
 
@@ -87,6 +96,7 @@ def trajectory_figure(reports: Sequence[Report], sets: Sequence[str] | None = No
     return figure
 
 
+@rc_context(STYLE)
 def panel_figure(runs: Sequence[Report], title: str, key: str) -> Figure:
     """One panel of `trajectory_figure`, a row of `panels`, as a figure of its own."""
     figure = Figure(figsize=(4.6, 2.8), layout="constrained")
@@ -107,7 +117,7 @@ def save_figure(figure: Figure, path: str | Path, *, dpi: int = 160) -> Path:
         raise InputError(f"{path}: cannot write a figure as {suffix!r}; use one of {', '.join(FORMATS)}")
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     drawn = io.BytesIO()
-    with rc_context({"svg.hashsalt": "polypatch"}):  # else an svg's ids are random
+    with rc_context(STYLE):
         figure.savefig(drawn, format=suffix, dpi=dpi, metadata=undated[suffix])
     return write_atomic(path, drawn.getvalue())
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from polypatch.errors import InputError
 from polypatch.evaluation.aggregate import Aggregate, aggregate
-from polypatch.evaluation.figures import STYLES, dress, legend
+from polypatch.evaluation.figures import STYLE, STYLES, dress, legend
 from polypatch.evaluation.pareto_figure import worst_set
 from polypatch.evaluation.report import Report
 
@@ -21,6 +22,7 @@ _PANELS = {
 }
 
 
+@rc_context(STYLE)
 def growth_figure(reports: Sequence[Report]) -> Figure:
     """A panel per measure, a line per recipe, over streams of different lengths.
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from polypatch.edits import Lang
 from polypatch.errors import InputError
-from polypatch.evaluation.figures import STYLES
+from polypatch.evaluation.figures import STYLE, STYLES
 
 
+@rc_context(STYLE)
 def length_figure(
     lengths: Mapping[Lang, Sequence[int]],
     *,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from polypatch.errors import InputError
 from polypatch.evaluation.aggregate import Aggregate, Stat, aggregate
-from polypatch.evaluation.figures import STYLES
+from polypatch.evaluation.figures import STYLE, STYLES
 from polypatch.evaluation.report import Report
 
 FAR = 20.0
 
 
+@rc_context(STYLE)
 def pareto_figure(reports: Sequence[Report], *, far: float = FAR) -> Figure:
     """CLG (mean over languages) against agreement with the unedited model on the worst locality set; up and right wins.
 

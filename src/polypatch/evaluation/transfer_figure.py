@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from polypatch.evaluation.figures import STYLE
 from polypatch.evaluation.transfer import Transfer
 
 
+@rc_context(STYLE)
 def transfer_figure(found: Transfer) -> Figure:
     """The heat map: language trained on (rows) × language mended (columns), each cell with its share and count."""
     width, height = 1.4 + 0.62 * len(found.languages), 1.3 + 0.5 * len(found.trained)

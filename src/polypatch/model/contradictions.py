@@ -53,13 +53,24 @@ def find_contradictions(tail: Tail, edits: Sequence[Edit], near: float = NEAR) -
     if not hasattr(tail, "queries"):
         raise InputError(f"tail is {shortened(tail)}: give an edited model's, edited.tail")
     edits = edits_in(edits)
+    return _found(tail, edits, near, sum(len(edit.examples) for edit in edits))
+
+
+def contradictions_of(tail: Tail, edit: Edit, others: Sequence[Edit], near: float = NEAR) -> list[Contradiction]:
+    """Those of `find_contradictions` that one edit has with others: O(Pd) for their P prompts."""
+    return _found(tail, [edit, *others], near, len(edit.examples))
+
+
+def _found(tail: Tail, edits: Sequence[Edit], near: float, count: int) -> list[Contradiction]:
+    """The contradictions that the first `count` prompts have with those behind them."""
     rows = [(edit.id, example) for edit in edits for example in edit.examples]
     if not rows:
         return []
     q = tail.queries(tail.readout.rows([example.text for _, example in rows])).q
     order = {edit.id: place for place, edit in enumerate(edits)}
     found: dict[tuple[str, str], Contradiction] = {}
-    for i, j, distance in _near_pairs(q, _numbers([example.target for _, example in rows]).to(q.device), near):
+    wanted = _numbers([example.target for _, example in rows]).to(q.device)
+    for i, j, distance in _near_pairs(q, wanted, near, count):
         (one, example), (two, other) = rows[i], rows[j]
         pair = (one, two) if order[one] < order[two] else (two, one)
         if one != two and (pair not in found or distance < found[pair].distance):
@@ -118,17 +129,17 @@ def _folded(texts: Sequence[Text]) -> list[object]:
     return [fold(text) if isinstance(text, str) else tuple(map(fold, text)) for text in texts]
 
 
-def _near_pairs(q: Tensor, wanted: Tensor, near: float) -> Iterator[tuple[int, int, float]]:
-    """(i, j, distance) with i < j, different targets and a distance below `near`."""
+def _near_pairs(q: Tensor, wanted: Tensor, near: float, count: int) -> Iterator[tuple[int, int, float]]:
+    """(i, j, distance) with i < j, i < count, different targets and a distance below `near`."""
     lengths = q.norm(dim=1)
-    for start in range(0, len(q), _SLICE):
-        part = q[start : start + _SLICE]
-        scale = torch.maximum(lengths[start : start + _SLICE, None], lengths[None])
+    for start in range(0, count, _SLICE):
+        here, behind = slice(start, min(start + _SLICE, count)), slice(start, None)
+        one, other = lengths[here, None], lengths[None, behind]
         # By inner products first, which round; then exactly, for the few that are left.
-        squared = lengths[start : start + _SLICE, None] ** 2 + lengths[None] ** 2 - 2 * part @ q.T
-        close = (squared < (near**2 + 1e-5) * scale**2) & (wanted[start : start + _SLICE, None] != wanted[None])
-        for i, j in close.nonzero().tolist():
-            i += start
+        squared = one**2 + other**2 - 2 * q[here] @ q[behind].T
+        close = squared < (near**2 + 1e-5) * torch.maximum(one, other) ** 2
+        for i, j in (close & (wanted[here, None] != wanted[None, behind])).nonzero().tolist():
+            i, j = i + start, j + start
             distance = float((q[i] - q[j]).norm() / torch.maximum(lengths[i], lengths[j]))
             if i < j and distance < near:
                 yield i, j, distance

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,6 +42,10 @@ class Firing:
 
     edit_id: str
     activation: float
+
+    def to_plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"edit": self.edit_id, "activation": self.activation}
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,22 @@ class Cause:
         acts = f"activation {self.activation:.2f}, push {self.push:+.2f}"
         return f"{self.edit_id}: {acts}{at}; without it {self.without}"
 
+    def to_plain(self) -> dict[str, Any]:
+        """For JSON; ``request`` is what the edit asked for, where that was kept."""
+        edit = None if self.record is None else self.record.edit
+        request = None
+        if edit is not None:
+            request = {"lang": edit.source, "prompt": edit.prompt[edit.source], "target": edit.target_in(edit.source)}
+        return {
+            "edit": self.edit_id,
+            "request": request,
+            "status": None if self.record is None else str(self.record.status),
+            "activation": self.activation,
+            "push": self.push,
+            "token": self.token,
+            "without": asdict(self.without),
+        }
+
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
@@ -108,6 +129,17 @@ class Explanation:
         lines = [shortened(self.text), f"  {one_line(self._answers())}; {self._patches()}"]
         lines += [f"  {one_line(str(token))}" for token in self.tokens if token.firing]
         return "\n".join([*lines, *(f"  {one_line(str(cause))}" for cause in self.causes)])
+
+    def to_plain(self) -> dict[str, Any]:
+        """For JSON; the fields of the same names, those of an edit called ``edit``."""
+        return {
+            "text": self.text,
+            "answer": asdict(self.answer),
+            "unedited": asdict(self.unedited),
+            "firing": self.firing,
+            "causes": [cause.to_plain() for cause in self.causes],
+            "tokens": [{"token": one.token, "firing": [f.to_plain() for f in one.firing]} for one in self.tokens],
+        }
 
     def _repr_html_(self) -> str:
         lines = (html.escape(line) for line in str(self).split("\n"))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from polypatch.edits import Edit, Lang, Text
+from polypatch.edits import Edit, Lang, Text, language_of, wording_of
 from polypatch.model.cost import Cost
 from polypatch.model.explain import Answer, Firing
 from polypatch.outcomes import EditOutcome, Status
@@ -65,9 +65,9 @@ class Moved(NamedTuple):
     after: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fix:
-    """What one fix did. ``print`` shows it on a terminal of 80 columns, a notebook as a table.
+    """What one fix did. ``print`` shows it on a terminal of 80 columns, a notebook as a table, a shell in a line.
 
     Attributes:
         edit: the correction; ``edit.id`` takes it back.
@@ -116,6 +116,13 @@ class Fix:
             Status.FAILED: f"Failed: {one_line(outcome.reason)}. What it left is in the model; id {one_line(self.id)}",
         }[outcome.status]
 
+    def __repr__(self) -> str:
+        source, count = self.edit.source, len(self.edit.languages)
+        what = f"{quoted(self.edit.prompt[source])} -> {quoted(self.edit.target_in(source))}"
+        where = f"in {source}" if count == 1 else f"in {count} languages"
+        kept = self.kept and self.outcome.status is not Status.TAKEN_BACK
+        return f"<Fix {quoted(self.id)}: {what} {where}; {self.outcome.status}, {'kept' if kept else 'not kept'}>"
+
     def __str__(self) -> str:
         lines = [*_wrapped(self.verdict)]
         for one in self.texts:
@@ -142,7 +149,7 @@ class Fix:
         return f"<p><b>{_html(self.verdict)}</b></p><table><tr>{head}</tr>{rows}</table>{below}"
 
     def to_plain(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON; a text's ``wording`` is 1 where it is the prompt in its language, and counts the renderings on."""
         return {
             "id": self.id,
             "status": str(self.outcome.status),
@@ -173,12 +180,13 @@ class Fix:
 
 def _plain(one: FixedText, wanted: str) -> Mapping[str, Any]:
     return {
-        "lang": one.lang,
+        "lang": language_of(one.lang),
+        "wording": wording_of(one.lang),
         "text": one.text,
         "wanted": wanted,
         "before": {"label": one.before.label, "probability": one.before.probability},
         "after": {"label": one.after.label, "probability": one.after.probability},
-        "firing": [{"edit": fired.edit_id, "activation": fired.activation} for fired in one.firing],
+        "firing": [fired.to_plain() for fired in one.firing],
     }
 
 

@@ -30,6 +30,14 @@ class HistoryLine:
         """When its status last changed."""
         return self.record.reverted or self.record.outcome.finished
 
+    @property
+    def words(self) -> str:
+        """All that is said of the edit in words: its id, its prompts and its targets, a line each."""
+        edit = self.record.edit
+        prompts = () if edit is None else edit.prompt.values()
+        texts = (text if isinstance(text, str) else " ".join(text) for text in prompts)
+        return "\n".join([self.record.outcome.edit_id, *texts, *(() if edit is None else edit.target.values())])
+
     def plain(self) -> dict[str, Any]:
         """Plain data."""
         outcome, edit = self.record.outcome, self.record.edit
@@ -54,13 +62,25 @@ class HistoryLine:
 
 @dataclass(frozen=True)
 class HistoryFilter:
-    """Which lines of a history are wanted: all that fit every field that is given; of them the last `limit`."""
+    """Which lines of a history are wanted: all that fit every field that is given; of them the last `limit`.
+
+    Attributes:
+        statuses: any of these.
+        lang: it was learned in this language.
+        glob: what its id is like.
+        since: its status changed then or later.
+        limit: so many lines.
+        prompt_lang: it has a prompt in this language, learned or not.
+        words: what stands in its id, a prompt or a target, in capitals or not.
+    """
 
     statuses: Sequence[Status] = ()
     lang: Lang | None = None
     glob: str | None = None
     since: datetime | None = None
     limit: int | None = None
+    prompt_lang: Lang | None = None
+    words: str = ""
 
     def choose(self, lines: Sequence[HistoryLine]) -> list[HistoryLine]:
         """Those that fit; of them the last ones."""
@@ -68,13 +88,15 @@ class HistoryFilter:
         return found if self.limit is None else found[-self.limit :]
 
     def _fits(self, line: HistoryLine) -> bool:
-        outcome = line.record.outcome
+        outcome, edit = line.record.outcome, line.record.edit
         if self.since is not None and (not line.time or moment(line.time) < self.since):
             return False
         return (
             (not self.statuses or line.record.status in self.statuses)
             and (self.lang is None or self.lang in map(language_of, outcome.languages))
             and (self.glob is None or fnmatchcase(outcome.edit_id, self.glob))
+            and (self.prompt_lang is None or (edit is not None and self.prompt_lang in edit.prompt))
+            and self.words.casefold() in line.words.casefold()
         )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from huggingface_hub import ModelCardData
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from polypatch.evaluation.figures import GREY, STYLES
+from polypatch.evaluation.figures import GREY, STYLE, STYLES
 from polypatch.rendering.harmless import code, inline, one_line
 from polypatch.store.card import base_name
 from polypatch.training.data import Corpus
@@ -53,6 +54,7 @@ def model_card(name: str, preset: Preset, training: Training, corpus: Corpus, tr
     return "\n".join(parts)
 
 
+@rc_context(STYLE)
 def training_figure(trained: Trained) -> Figure:
     """Training and validation loss, and validation accuracy per language, by step; a line marks the best step."""
     history = trained.history

@@ -12,7 +12,7 @@ if (more) {
   });
   document.getElementById("rows").addEventListener("change", (event) => {
     if (event.target.name === "lang" && /^[a-z]{2,3}$/.test(event.target.value)) {
-      event.target.closest(".row").querySelector("[name=text]").lang = event.target.value;
+      for (const input of event.target.closest(".row").querySelectorAll("[name=text], [name=second]")) input.lang = event.target.value;
     }
   });
 }

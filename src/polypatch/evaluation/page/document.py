@@ -21,6 +21,9 @@ from polypatch.rendering.harmless import harmless
 MOST_CHARACTERS = 400
 """Of a text; longer ones are cut."""
 
+MOST_ROWS = 200
+"""Of a table; the others are counted below it."""
+
 
 @dataclass(frozen=True)
 class Paragraphs:
@@ -38,12 +41,22 @@ class TableShown:
         caption: what it shows.
         grid: its cells.
         meanings: a few words under a row's name, by that name.
+        most: rows that are shown.
+        all_in: where all rows are.
     """
 
     caption: str
     grid: Grid
     meanings: Mapping[str, str] = field(default_factory=dict)
+    most: int = MOST_ROWS
+    all_in: str = "report.md"
     kind: ClassVar[str] = "table"
+
+    @property
+    def left_out(self) -> str:
+        """How many rows are not shown, and where they are; empty where all are."""
+        more = len(self.grid.rows) - self.most
+        return f"… and {more:,} more; {self.all_in} has all." if more > 0 else ""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Before and after, sentence by sentence: all edits where there is room, else those that failed and some others."""
+"""Before and after, sentence by sentence: all edits where there is room, else first those that are worth a look."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _ROW, _EDIT = 330, 220
 def prompts_block(
     results: Sequence[PromptResult], outcomes: Sequence[EditOutcome], file: str, written: bool
 ) -> PromptsShown:
-    """The edits that fit into `ROOM`, those that did not take first.
+    """The edits that fit into `ROOM`: first those right in the source and wrong elsewhere, then the others that did not
+    take, then the rest.
 
     Args:
         results: edit by edit.
@@ -35,11 +36,19 @@ def prompts_block(
     named = [(name, list(asked)) for name, asked in groupby(results, key=lambda one: one.edit)]
     edits = [EditShown(cut(name), status.get(name, ""), [_asked(one) for one in asked]) for name, asked in named]
     sizes = [_size(edit) for edit in edits]
-    first, rest = ([i for i, (name, _) in enumerate(named) if (name in failed) is bad] for bad in (True, False))
-    bad = spread(first, sizes, ROOM)
-    good = spread(rest, sizes, ROOM - sum(sizes[number] for number in bad))
-    caption = _caption((len(bad), len(first)), (len(good), len(rest)), file)
-    return PromptsShown(caption, [edits[number] for number in sorted((*bad, *good))], written)
+    kinds = [0 if _stayed_at_home(asked) else 1 if name in failed else 2 for name, asked in named]
+    shown, room = list[Sequence[int]](), ROOM
+    for kind in range(3):
+        shown.append(spread([i for i, one in enumerate(kinds) if one == kind], sizes, room))
+        room -= sum(sizes[i] for i in shown[kind])
+    caption = _caption([(len(numbers), kinds.count(kind)) for kind, numbers in enumerate(shown)], file)
+    return PromptsShown(caption, [edits[i] for numbers in shown for i in numbers], written)
+
+
+def _stayed_at_home(asked: Sequence[PromptResult]) -> bool:
+    """Right in the source, and wrong in another language."""
+    sources = [one.right_after for one in asked if one.source]
+    return bool(sources) and all(sources) and not all(one.right_after for one in asked)
 
 
 def spread(numbers: Sequence[int], sizes: Sequence[int], room: int) -> list[int]:
@@ -54,8 +63,8 @@ def spread(numbers: Sequence[int], sizes: Sequence[int], room: int) -> list[int]
     return []
 
 
-def languages_table(results: Sequence[PromptResult]) -> TableShown:
-    """How many prompts were right before and are now, by language."""
+def languages_table(results: Sequence[PromptResult], file: str) -> TableShown:
+    """How many prompts were right before and are now, by language; all are in `file`."""
     body = []
     for lang in dict.fromkeys(one.lang for one in results):
         pairs = [(one.right_before, one.right_after) for one in results if one.lang == lang]
@@ -63,9 +72,8 @@ def languages_table(results: Sequence[PromptResult]) -> TableShown:
         changes = (pairs.count(pair) for pair in ((False, True), (False, False), (True, False)))
         body.append((lang, *map(str, (len(pairs), *counts, *changes))))
     names = ("Language", "Sentences", "Right before", "Right after", "Mended", "Still wrong", "Right before, wrong now")
-    return TableShown(
-        "Corrected sentences and their translations", Grid(tuple(Column("", name) for name in names), tuple(body))
-    )
+    grid = Grid(tuple(Column("", name) for name in names), tuple(body))
+    return TableShown("Corrected sentences and their translations", grid, all_in=file)
 
 
 def _asked(one: PromptResult) -> PromptShown:
@@ -83,13 +91,14 @@ def _size(edit: EditShown) -> int:
     return _EDIT + _ROW * len(edit.asked) + sum(len(escape(text).encode()) for text in texts)
 
 
-def _caption(bad: tuple[int, int], good: tuple[int, int], file: str) -> str:
-    """Each pair: how many are shown, of how many."""
-    shown, total = bad[0] + good[0], bad[1] + good[1]
+def _caption(kinds: Sequence[tuple[int, int]], file: str) -> str:
+    """Of each kind how many are shown, of how many."""
+    shown, total = (sum(pair[i] for pair in kinds) for i in range(2))
+    home, failed, rest = (f"{one:,}" if one == all_ else f"{one:,} of {all_:,}" for one, all_ in kinds)
     if shown == total:
-        return f"All {total:,} edits, before and after" if total > 1 else "The edit, before and after"
-    of = f" of {bad[1]:,}" if bad[0] < bad[1] else ""
+        first = f", {home} that are right in the source and wrong elsewhere first" if kinds[0][0] else ""
+        return f"All {total:,} edits, before and after{first}" if total > 1 else "The edit, before and after"
     return (
-        f"{shown:,} of {total:,} edits, before and after: {bad[0]:,}{of} that did not take, and {good[0]:,} spread "
-        f"evenly over the others. All are in {file}"
+        f"{shown:,} of {total:,} edits, before and after: first {home} that are right in the source and wrong "
+        f"elsewhere, then {failed} others that did not take, and {rest} spread evenly over the rest. All are in {file}"
     )

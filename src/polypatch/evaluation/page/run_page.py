@@ -75,7 +75,7 @@ def _prompts(reports: Sequence[Report], run: RunFacts) -> list[Block]:
         return []
     written = any(report.sources for report in reports)
     return [
-        languages_table(results),
+        languages_table(results, run.answers),
         Paragraphs([MARKS, *([ALIASES] if written else [])]),
         prompts_block(results, run.outcomes, run.answers, written),
     ]
@@ -97,12 +97,10 @@ def _failed(run: RunFacts) -> list[Block]:
     failed = [outcome for outcome in run.outcomes if not outcome.success]
     if not failed:
         return [Paragraphs(["Every edit that was needed took."])]
-    rows = [(cut(one.edit_id), one.status.value, cut(one.reason)) for one in failed[:MOST_FAILED]]
-    more = len(failed) - len(rows)
-    said = [f"… and {more:,} more; provenance.jsonl beside the edits has all."] if more else []
+    rows = [(cut(one.edit_id), one.status.value, cut(one.reason)) for one in failed]
     count = f"{len(failed):,} edit{'s' * (len(failed) > 1)} did not take"
-    blocks: list[Block] = [TableShown(count, labels(("Edit", "What became of it", "Why"), rows))]
-    return [*blocks, Paragraphs(said)] if said else blocks
+    grid = labels(("Edit", "What became of it", "Why"), rows)
+    return [TableShown(count, grid, most=MOST_FAILED, all_in="provenance.jsonl beside the edits")]
 
 
 def _elsewhere(reports: Sequence[Report]) -> list[Block]:
@@ -117,7 +115,9 @@ def _elsewhere(reports: Sequence[Report]) -> list[Block]:
     return [
         Paragraphs([f"{cost}."]),
         TableShown(
-            "Answers that should not have changed", Grid(tuple(Column("", name) for name in names), tuple(body))
+            "Answers that should not have changed",
+            Grid(tuple(Column("", name) for name in names), tuple(body)),
+            all_in="report.json",
         ),
     ]
 

@@ -13,14 +13,10 @@ from markupsafe import Markup, escape
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from polypatch.evaluation.figures import STYLE
 from polypatch.rendering.harmless import one_line
 
-_SETTINGS = {
-    "svg.hashsalt": "polypatch",  # else the ids are random
-    "svg.fonttype": "none",  # text stays text: small, and in the page's own font
-    "text.parse_math": False,  # a name with a dollar sign is a name
-    "text.usetex": False,
-}
+_SETTINGS = {**STYLE, "svg.fonttype": "none"}  # text stays text: small, and in the page's own font
 _COLOURS = {
     **dict.fromkeys(("#000000", "#333333"), "currentColor"),
     **dict.fromkeys(("#e6e6e6", "#e0e0e0", "#d0d0d0"), "var(--rule)"),
