@@ -63,6 +63,10 @@ _PATCHER = "Huang et al. 2023, Transformer-Patcher (arXiv:2301.09785)"
 _MPN = "Si, Zhang and Zhang 2024, MPN (arXiv:2401.03190)"
 
 _GRACE = "Hartvigsen et al. 2023, GRACE (arXiv:2211.11031)"
+_ROME = "Meng et al. 2022, ROME (arXiv:2202.05262)"
+_MEMIT = "Meng et al. 2023, MEMIT (arXiv:2210.07229)"
+_EMMET = "Gupta et al. 2024, EMMET (arXiv:2403.14236)"
+_ALPHA_EDIT = "Fang et al. 2025, AlphaEdit (arXiv:2410.02355)"
 _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
 
 
@@ -91,7 +95,7 @@ class RecipeRow:
         module, _, name = self.editor.partition(".")
         return getattr(import_module(f"polypatch.editors.{module}"), name)
 
-    @cache  # noqa: B019  # there are nineteen
+    @cache  # noqa: B019  # there are few
     def recipe(self) -> Recipe:
         """The row as a `Recipe`."""
         return Recipe(self.editor_kind()(), self.sampler, self.trigger, self.paper, reads=self.reads)
@@ -111,6 +115,14 @@ ROWS: dict[str, RecipeRow] = {
     "lora-mpn": RecipeRow("lora.LoRA", _ONE_MORE, Trigger.ANY),
     "grace": RecipeRow("grace.GRACE", paper=_GRACE),
     "grace-mpn": RecipeRow("grace.GRACE", _ONE_MORE, Trigger.ANY),
+    "rome": RecipeRow("rome.ROME", paper=_ROME),
+    "rome-mpn": RecipeRow("rome.ROME", _ONE_MORE, Trigger.ANY),
+    "memit": RecipeRow("memit.MEMIT", paper=_MEMIT),
+    "memit-mpn": RecipeRow("memit.MEMIT", _ONE_MORE, Trigger.ANY),
+    "emmet": RecipeRow("memit.EMMET", paper=_EMMET),
+    "emmet-mpn": RecipeRow("memit.EMMET", _ONE_MORE, Trigger.ANY),
+    "alphaedit": RecipeRow("alpha_edit.AlphaEdit", paper=_ALPHA_EDIT),
+    "alphaedit-mpn": RecipeRow("alpha_edit.AlphaEdit", _ONE_MORE, Trigger.ANY),
     "polypatch": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
     "polypatch-one": RecipeRow("nearest.NearestPatch", _ONE_MORE, Trigger.ALWAYS, reads="means"),
     "polypatch-mapped": RecipeRow("nearest.NearestPatch", SourcePlusMapped(k=None), Trigger.ALWAYS, reads="means"),

@@ -94,12 +94,26 @@ def _low_rank(site: FeedForwardSite, scope: str | None) -> Delta:
     return LowRankDelta(site)
 
 
+def _factors(site: FeedForwardSite, scope: str | None) -> Delta:
+    from polypatch.deltas.factor_bank import FactorBank
+
+    return FactorBank(site, scope or "writer")
+
+
+def _factors_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
+    from polypatch.deltas.factor_bank import FactorBank
+
+    del width, labels
+    return FactorBank(None, dtype=dtype)
+
+
 _CHANGED = "changed weights that they share"
 
 KINDS: dict[str, Kind] = {
     "patches": Kind(_patches, _patches_alone),
     "weights": Kind(_weights, scopes=("ffn", "layer"), shared=_CHANGED),
     "low-rank": Kind(_low_rank, shared=_CHANGED),
+    "factors": Kind(_factors, _factors_alone, scopes=("writer", "ffn")),
     "nearest": Kind(_nearest, _nearest_alone),
     "codebook": Kind(_codebook, _codebook_alone, shared="are in a codebook whose radii they share"),
 }
@@ -121,5 +135,5 @@ def standing_alone(config: Mapping[str, Any], like: Mapping[str, Tensor]) -> Del
     import torch
 
     make = KINDS[config["delta"]].alone
-    dtype = like["keys"].dtype if "keys" in like else torch.float32
+    dtype = next((tensor.dtype for tensor in like.values() if tensor.is_floating_point()), torch.float32)
     return None if make is None else make(config["hidden_size"], len(config["labels"]), dtype)

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from transformers.pytorch_utils import Conv1D
 
 from polypatch.deltas.checked import require_tensors
 from polypatch.deltas.shared import SharedDelta
-from polypatch.errors import ArtefactError, InputError, UnsupportedModelError
+from polypatch.errors import ArtefactError, InputError
+from polypatch.sites.layers.linear_maps import linear_maps
 from polypatch.sites.merge import replaced
 from polypatch.sites.site import FeedForwardSite
 
@@ -52,7 +52,7 @@ class LowRankDelta(SharedDelta):
     def _build(self, rank: int, scale: float) -> None:
         site = self._site[0]
         self.scale = scale
-        self.sizes = _sizes(site)
+        self.sizes = {one.name: (one.out, one.given) for one in linear_maps(site.layer).values()}
         pair = (site.layer.reader, site.layer.writer)
         self._layers: tuple[Any, ...] = ()
         if site.layer.plain and all(isinstance(linear, nn.Linear) for linear in pair):
@@ -143,19 +143,6 @@ class LowRankDelta(SharedDelta):
         if rank != self.rank or float(tensors[_SCALE]) != self.scale:
             self._build(rank, float(tensors[_SCALE]))
         self.restore([tensors[name] for name in self._names])
-
-
-def _sizes(site: FeedForwardSite) -> dict[str, tuple[int, int]]:
-    """(numbers out, numbers in) of the FFN's maps, by the last part of their names; ``up`` and ``down`` where two."""
-    sizes: dict[str, tuple[int, int]] = {}
-    for name, weight in site.matrices("ffn").items():
-        path, _, kind = name.rpartition(".")
-        short = ("up", "down")[len(sizes)] if site.layer.plain else path.rpartition(".")[2]
-        if kind != "weight" or weight.dim() != 2 or short in sizes:
-            raise UnsupportedModelError(f"{name}: no one matrix; low-rank updates are for layers without experts")
-        given, out = weight.shape if isinstance(site.model.get_submodule(path), Conv1D) else weight.shape[::-1]
-        sizes[short] = (out, given)
-    return sizes
 
 
 def require_extra() -> None:

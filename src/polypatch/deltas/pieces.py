@@ -36,7 +36,7 @@ class InPieces(nn.Module):
         """Put them back."""
         assert isinstance(snapshot, tuple)
         tensors, owners = snapshot
-        device = self.get_buffer("values").device
+        device = next(self.buffers()).device
         publish(self, {name: tensor.to(device) for name, tensor in tensors.items()}, owners)
 
 

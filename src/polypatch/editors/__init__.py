@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from polypatch._lazy import lazily as _lazily
 
 if TYPE_CHECKING:
+    from polypatch.editors.alpha_edit import AlphaEdit as AlphaEdit
     from polypatch.editors.discriminant import DiscriminantPatch as DiscriminantPatch
     from polypatch.editors.editor import Editor as Editor
     from polypatch.editors.editor import Fit as Fit
@@ -12,22 +13,29 @@ if TYPE_CHECKING:
     from polypatch.editors.fine_tuning import FineTuning as FineTuning
     from polypatch.editors.grace import GRACE as GRACE
     from polypatch.editors.lora import LoRA as LoRA
+    from polypatch.editors.memit import EMMET as EMMET
+    from polypatch.editors.memit import MEMIT as MEMIT
     from polypatch.editors.memory import Memory as Memory
     from polypatch.editors.memory import MemoryRows as MemoryRows
     from polypatch.editors.nearest import NearestPatch as NearestPatch
+    from polypatch.editors.rome import ROME as ROME
     from polypatch.editors.t_patcher import TPatcher as TPatcher
 
 _HOME = {
+    "AlphaEdit": "alpha_edit",
     "DiscriminantPatch": "discriminant",
+    "EMMET": "memit",
     "Editor": "editor",
     "FineTuning": "fine_tuning",
     "Fit": "editor",
     "GRACE": "grace",
     "Lesson": "editor",
     "LoRA": "lora",
+    "MEMIT": "memit",
     "Memory": "memory",
     "MemoryRows": "memory",
     "NearestPatch": "nearest",
+    "ROME": "rome",
     "TPatcher": "t_patcher",
 }
 

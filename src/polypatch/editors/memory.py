@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from torch import Tensor
 from polypatch.editors.leading import Leading, leading
 from polypatch.editors.moments import Moments
 from polypatch.sites import Row
+
+T = TypeVar("T")
 
 
 class MemoryRows:
@@ -47,6 +49,7 @@ class MemoryRows:
         self.begins = once.bool() if begins is None else begins.to(once.device)
         self.base = self.used = self._written = len(queries)
         self._lengths: Tensor = self._rows.norm(dim=1)
+        self._worked_out: dict[str, Any] = {}
 
     @property
     def lengths(self) -> Tensor:
@@ -72,6 +75,12 @@ class MemoryRows:
     def leading(self) -> Leading:
         """The directions along which most of it lies; of the rows that it began with, which never change."""
         return leading(self._rows[: self.base])
+
+    def once(self, what: str, make: Callable[[], T]) -> T:
+        """What `make` gives, which is worked out once, by name; of the rows that it began with, which never change."""
+        if what not in self._worked_out:
+            self._worked_out[what] = make()
+        return self._worked_out[what]  # type: ignore[no-any-return]
 
     def append(self, asked: Sequence[Row], queries: Tensor, count: int) -> None:
         """Add rows that count `count` times each."""
