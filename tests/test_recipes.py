@@ -4,12 +4,15 @@ import dataclasses
 
 import pytest
 
-from polypatch.editors import GRACE, Editor, FineTuning, LoRA, TPatcher
+from polypatch.editors import EMMET, GRACE, MEMIT, ROME, AlphaEdit, Editor, FineTuning, LoRA, TPatcher
 from polypatch.editors.widths import fitted, settings_for
 from polypatch.errors import UnknownRecipeError
 from polypatch.recipes import RECIPES, recipe_from_plain, recipe_named, recipe_to_plain
 from polypatch.samplers import SourceOnly, SourcePlusRandom
 from polypatch.triggers import Trigger
+
+REWRITERS = {"rome": ROME(), "memit": MEMIT(), "emmet": EMMET(), "alphaedit": AlphaEdit()}
+OTHERS = {"fine-tuning": FineTuning(), "lora": LoRA(), "grace": GRACE(), **REWRITERS}
 
 
 def test_the_four_published_methods():
@@ -26,9 +29,11 @@ def test_the_four_published_methods():
         "mpn-all-once": Trigger.ANY,
         "lora": Trigger.SOURCE,
         "grace": Trigger.SOURCE,
+        **dict.fromkeys(REWRITERS, Trigger.SOURCE),
     }
     assert [name for name, row in RECIPES.items() if not row.paper] == [
         *("fine-tuning-mpn", "lora-mpn", "grace-mpn"),
+        *(f"{name}-mpn" for name in REWRITERS),
         *("polypatch", "polypatch-one", "polypatch-mapped"),
         *("polypatch-linear", "polypatch-linear-one", "polypatch-linear-one-mapped", "polypatch-linear-mapped"),
         "polypatch-linear-both",
@@ -42,10 +47,9 @@ def test_one_draw_per_edit_has_a_name_of_its_own():
         assert once.sampler.redraw == "per_edit"
 
 
-@pytest.mark.parametrize("editor", [FineTuning(), LoRA(), GRACE()], ids=["fine-tuning", "lora", "grace"])
-def test_mpn_changes_two_of_five_answers_of_any_editor(editor, request):
+@pytest.mark.parametrize(("name", "editor"), OTHERS.items())
+def test_mpn_changes_two_of_five_answers_of_any_editor(name, editor):
     """The sampler and the trigger; drawn once per edit, so that languages seen and unseen can be told apart."""
-    name = request.node.callspec.id
     assert RECIPES[name].editor == RECIPES[f"{name}-mpn"].editor == editor
     assert (RECIPES[name].sampler, RECIPES[name].trigger) == (SourceOnly(), Trigger.SOURCE)
     mpn = RECIPES[f"{name}-mpn"]

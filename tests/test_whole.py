@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher
+from polypatch.editors import GRACE, MEMIT, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher
 from polypatch.editors.moments import Moments
 from polypatch.errors import ArtefactError, EditError, PolypatchError
 from polypatch.model import step, stream
@@ -27,6 +27,7 @@ EDITORS = {
     "weights": FineTuning(learning_rate=3e-3, **SHORT),
     "adapter": LoRA(learning_rate=3e-3, **SHORT),
     "codebook": GRACE(),
+    "factors": MEMIT(),
     "nearest": NearestPatch(),
 }
 

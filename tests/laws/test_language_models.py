@@ -6,7 +6,18 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher
+from polypatch.editors import (
+    EMMET,
+    GRACE,
+    MEMIT,
+    ROME,
+    AlphaEdit,
+    DiscriminantPatch,
+    FineTuning,
+    LoRA,
+    NearestPatch,
+    TPatcher,
+)
 from polypatch.errors import UnsupportedModelError
 from polypatch.recipes import DEFAULT, RECIPES, Recipe
 from polypatch.samplers import AllLanguages, SourcePlusMapped
@@ -24,6 +35,7 @@ SMALL = {
     GRACE: {"max_steps": 20},
     DiscriminantPatch: {"shrinkages": (0.03, 0.003), "places": (0.6,), "tolerance": 1, "max_steps": 10},
     NearestPatch: {"max_steps": 10},
+    **{kind: {"max_steps": 5} for kind in (ROME, MEMIT, EMMET, AlphaEdit)},
 }
 """Of every editor the settings that make it fast: no law asks that an edit takes."""
 KINDS = {
@@ -32,6 +44,7 @@ KINDS = {
         "patches": DiscriminantPatch,
         "nearest": NearestPatch,
         "codebook": GRACE,
+        "factors": EMMET,
         "low-rank": LoRA,
         "weights": FineTuning,
     }.items()

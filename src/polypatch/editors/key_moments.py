@@ -56,7 +56,8 @@ class KeyMoments:
 
     @cached_property
     def _factor(self) -> Tensor:
-        return torch.linalg.cholesky(self.whole)
+        factor: Tensor = torch.linalg.cholesky(self.whole)
+        return factor
 
     def solved(self, keys: Tensor) -> Tensor:
         """``C⁻¹ k`` of each key [n, f], as rows [n, f]."""

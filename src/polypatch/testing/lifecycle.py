@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from polypatch.deltas import PatchBank
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
 from polypatch.errors import InputError
@@ -129,7 +130,8 @@ def _merged(life: Life) -> None:
 
 def _takes_merging(edited: EditedModel) -> bool:
     """Whether a stock model of this kind can hold this delta."""
-    fits = takes_neurons if edited.delta.patches else mergeable
+    neurons = isinstance(edited.delta, PatchBank) and edited.delta.patches
+    fits = takes_neurons if neurons else mergeable
     return edited.delta.mergeable and (fits(edited.site) or bool(edited.delta.overrides))
 
 
