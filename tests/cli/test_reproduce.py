@@ -9,6 +9,7 @@ from polypatch.data import massive as massive_module
 from polypatch.data import write_jsonl
 from polypatch.data import xnli as xnli_module
 from polypatch.data.rows import Sizes
+from polypatch.experiments.editors import PAIRS
 from polypatch.experiments.massive import FOURTEEN
 from polypatch.experiments.table2 import LANGUAGES as FIFTEEN
 from polypatch.runs import Workbench
@@ -160,27 +161,8 @@ def test_editors_with_and_without_mpns_sampler(polypatch, massive, quick, tmp_pa
     ran = polypatch(*argv, "--out", tmp_path)
     assert ran.code == 0, ran.err
     (table,) = first_json(tmp_path)["tables"]
-    assert [row["recipe"] for row in table["rows"]] == [
-        *(
-            "original",
-            "fine-tuning",
-            "fine-tuning-mpn",
-            "lora",
-            "lora-mpn",
-            "grace",
-            "grace-mpn",
-            "t-patcher",
-            "mpn-all-once",
-        ),
-    ]
-    assert [(won["better"], won["baseline"]) for won in table["gains"]] == [
-        *(
-            ("fine-tuning-mpn", "fine-tuning"),
-            ("lora-mpn", "lora"),
-            ("grace-mpn", "grace"),
-            ("mpn-all-once", "t-patcher"),
-        ),
-    ]
+    assert [row["recipe"] for row in table["rows"]] == ["original", *(name for pair in PAIRS.items() for name in pair)]
+    assert [(won["baseline"], won["better"]) for won in table["gains"]] == list(PAIRS.items())
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "grace-mpn over grace, on the same cells" in report
     assert "lora-mpn over lora, on the same cells" in report

@@ -89,7 +89,8 @@ def test_on_the_world_a_seed_is_a_stream_of_its_own_and_elsewhere_not():
 
 def test_an_editors_two_rows_differ_in_the_sampler_and_the_trigger_alone():
     """So that the gain is theirs. Transformer-Patcher's rows are the other tables' own, so that runs can be shared."""
-    for given, other in ((Materials(), "table1"), (GIVEN, "massive")):
+    facts = Materials("a", "facts-once:b")
+    for given, other in ((Materials(), "table1"), (GIVEN, "massive"), (facts, "lm")):
         experiment = EXPERIMENTS["editors"]("small", given)
         (table,) = experiment.tables
         rows = {row.recipe: row for row in table.rows}

@@ -94,7 +94,8 @@ def reproduce(
 
     small needs no mBERT: tables 1 and 3 and figure 3 use the embedded world,
     massive and table2 the data and the model that are named; compare (MPN and
-    polypatch's own recipes), editors (other editors with MPN's sampler),
+    polypatch's own recipes), editors (every editor with MPN's sampler; a language
+    model's too, with data as for lm),
     ablations and mpn-ablations (one choice at a time), growth (by the number of
     edits; massive-all:FOLDER is long), confidence (how sure the mended answers
     are), corpus (how much parallel text mapped queries need) and reach (edits in

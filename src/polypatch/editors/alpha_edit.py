@@ -56,8 +56,8 @@ class AlphaEdit(Shifting):
     Source: EasyEdit's ``alphaedit``, commit 14cea82, read as facts; `docs/deviations.md`.
     """
 
-    energy: Annotated[float, above(0, below=1)] = 0.1
-    damping: Annotated[float, above(0)] = 1e-3
+    energy: Annotated[float, above(0, below=1)] = 0.02
+    damping: Annotated[float, above(0)] = 3e-3
     memory_copies: Copies = 1
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:

@@ -99,7 +99,16 @@ def _forced(report: ReportData) -> dict[str, Percent]:
 _PLAIN = (
     *("patches", "reliability", "mlg", "clg_avg", "clg_seen", "clg_unseen", "clg_never", "clg_rephrase"),
     *("confidence", "below_half", "below_half_kept", "f1", "repetition"),
-    *("seconds_per_edit", "seconds_total", "edits", "triggered", "success_rate", "retries", "source_errors"),
+    *(
+        "seconds_per_edit",
+        "kilobytes_per_edit",
+        "seconds_total",
+        "edits",
+        "triggered",
+        "success_rate",
+        "retries",
+        "source_errors",
+    ),
 )
 
 

@@ -262,10 +262,16 @@ def _cost(edited: EditedModel, edits: Sequence[Edit], config: Mapping[str, Any] 
         "retries": sum(max(outcome.attempts - 1, 0) for outcome in made),
         "success_rate": _rate([outcome.success for outcome in made]),
         "seconds_per_edit": metrics.mean(outcome.seconds for outcome in made),
+        "kilobytes_per_edit": _kilobytes(edited) / len(made) if made else None,
         "seconds_total": float(sum(outcome.seconds for outcome in edited.outcomes.values())),
         "trajectory": tuple(edited.trajectory),
         "config": {} if config is None else dict(config),
     }
+
+
+def _kilobytes(edited: EditedModel) -> float:
+    """Of all that the edits left, as it is written to disk."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in edited.delta.tensors().values()) / 1000
 
 
 def _immediate(edits: Sequence[Edit], outcomes: Mapping[str, EditOutcome]) -> Percent:

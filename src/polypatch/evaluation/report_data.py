@@ -45,6 +45,7 @@ class ReportData:
         cost: answers that changed elsewhere, by language: on the locality sets, else on held-out texts of the memory;
             None where the model was not edited.
         seconds_per_edit: mean wall-clock seconds over the *triggered* edits of the stream; None if there were none.
+        kilobytes_per_edit: of what is in the model, by triggered edit; None if there were none, and in older files.
         seconds_total: wall-clock seconds over all edits of the stream.
         edits: how many edits the metrics are over.
         triggered: edits of the stream that were made.
@@ -87,6 +88,7 @@ class ReportData:
     locality: Mapping[str, Locality] = field(default_factory=dict)
     cost: Cost | None = None
     seconds_per_edit: float | None = None
+    kilobytes_per_edit: float | None = None
     seconds_total: float = 0.0
     edits: int = 0
     triggered: int = 0
@@ -166,6 +168,7 @@ _NUMBERS = (
 _EXTRAS = (
     *("confidence", "below_half", "below_half_kept"),
     *("edits", "triggered", "success_rate", "retries", "seconds_total", "source_errors", "when"),
+    "kilobytes_per_edit",
 )
 _PLAIN_GENERATED = ("f1", "f1_clg", "confusion", "repetition", "left_out")
 _GENERATED = (*_PLAIN_GENERATED, "perplexity", "teacher_forced", "sources")

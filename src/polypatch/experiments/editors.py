@@ -7,33 +7,44 @@ from dataclasses import replace
 
 from polypatch.experiments.either import either
 from polypatch.experiments.experiment import Contrast, Experiment, Materials, Scale, Table
+from polypatch.experiments.language_models import DATA, fact_row, language_models
 from polypatch.experiments.settings import FINE_TUNING, PUBLISHED_TUNING
 from polypatch.runs import Run
 
-CONTRASTS = (
-    Contrast("fine-tuning-mpn", "fine-tuning"),
-    Contrast("lora-mpn", "lora"),
-    Contrast("grace-mpn", "grace"),
-    Contrast("mpn-all-once", "t-patcher"),
-)
+PAIRS = {
+    **{name: f"{name}-mpn" for name in ("fine-tuning", "lora")},
+    **{name: f"{name}-mpn" for name in ("rome", "memit", "emmet", "alphaedit")},
+    **{name: f"{name}-mpn" for name in ("grace",)},
+    "t-patcher": "mpn-all-once",
+}
+"""Each editor's row with the source alone, and with MPN's sampler: by what they leave in the model."""
+
+CONTRASTS = tuple(Contrast(better, name) for name, better in PAIRS.items())
 """What a random parallel example and the trigger "any language is wrong" add to an editor."""
+
+WITHOUT_MEMORY = ("fine-tuning", "lora")
+"""Editors that use none."""
 
 NOTE = (
     "With MPN's sampler an edit is learned from the source and one random parallel example, drawn once per edit, and "
-    "made where any of the six languages is wrong."
+    "made where any of the languages is wrong."
 )
 
 
 def editors(scale: Scale, given: Materials) -> Experiment:
-    """Table 1's streams, or MASSIVE's where a model and data are named.
+    """Table 1's streams, or MASSIVE's or a language model's facts where a model and data are named.
 
-    Memory is Table 1's English one on the world, and in 14 languages on MASSIVE; fine-tuning and LoRA use none.
+    Memory is Table 1's English one on the world, and in every language elsewhere; fine-tuning and LoRA use none.
     """
-    whole, languages, memory = either(scale, given)
-    patcher = next(row for row in whole.tables[0].rows if row.recipe == "t-patcher")
-    if given.data:
-        patcher = replace(patcher, languages=languages, memory_languages=memory)
-    rows = tuple(_rows(patcher, small=scale == "small"))
+    if given.data.partition(":")[0] in DATA:
+        whole = language_models(scale, given)
+        rows = tuple(_fact_rows(whole.tables[0].rows[0]))
+    else:
+        whole, languages, memory = either(scale, given)
+        patcher = next(row for row in whole.tables[0].rows if row.recipe == "t-patcher")
+        if given.data:
+            patcher = replace(patcher, languages=languages, memory_languages=memory)
+        rows = tuple(_rows(patcher, small=scale == "small"))
     return replace(
         whole,
         name="editors",
@@ -48,12 +59,15 @@ def _rows(patcher: Run, *, small: bool) -> Iterator[Run]:
     # The others try until an edit is right, or would try the same again.
     base = replace(patcher, settings={}, retries=0)
     tuned = replace(base, settings=FINE_TUNING if small else PUBLISHED_TUNING, memory_languages=())
-    plain = {
-        "fine-tuning": tuned,
-        "lora": tuned,
-        "grace": base,
-        "t-patcher": patcher,
-    }
-    for better, name in CONTRASTS:
-        yield replace(plain[name], recipe=name)
-        yield replace(plain[name], recipe=better)
+    for name, better in PAIRS.items():
+        row = patcher if name == "t-patcher" else tuned if name in WITHOUT_MEMORY else base
+        yield replace(row, recipe=name)
+        yield replace(row, recipe=better)
+
+
+def _fact_rows(like: Run) -> Iterator[Run]:
+    """The same of a language model."""
+    for name, better in PAIRS.items():
+        row = fact_row(name, like.memory_languages, like.limit, trajectory_every=like.trajectory_every)
+        yield row
+        yield replace(row, recipe=better)

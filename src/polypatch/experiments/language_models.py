@@ -41,6 +41,9 @@ LANGUAGES: dict[str, tuple[Lang, ...]] = {
 }
 """Of a data set, the source first."""
 
+DATA = ("facts", "facts-once", "mzsre", "mlake")
+"""Formats of data that language models are asked."""
+
 FACTS: tuple[Lang, ...] = ("en", "de", "fr", "es", "zh", "ar", "ru", "vi")
 """Of all others."""
 
@@ -110,26 +113,27 @@ def language_models(scale: Scale, given: Materials) -> Experiment:
 
 def _facts(memory: tuple[Lang, ...], limit: int | None) -> Iterator[Run]:
     for name in LAST:
-        yield _row(name, memory, limit, trajectory_every=100)
+        yield fact_row(name, memory, limit, trajectory_every=100)
     for name in BELOW:
-        yield _row(name, memory, limit, trajectory_every=100, layer=LAYER, title=f"{name}, layer {LAYER}")
+        yield fact_row(name, memory, limit, trajectory_every=100, layer=LAYER, title=f"{name}, layer {LAYER}")
 
 
 def _others(memory: tuple[Lang, ...], limit: int | None) -> Iterator[Run]:
     for name in OTHERS:
         if memory or name not in MEASURING:
-            yield _row(name, memory, limit)
+            yield fact_row(name, memory, limit)
 
 
 def _in_turn(languages: tuple[Lang, ...], limit: int | None) -> Iterator[Run]:
     """The rows that have a matrix."""
-    yield _row(
+    yield fact_row(
         "polypatch-linear-one", languages, limit, sources=languages, k=0, title="polypatch-linear, one language alone"
     )
-    yield _row("polypatch-linear-one", languages, limit, sources=languages, title="polypatch-linear-one")
+    yield fact_row("polypatch-linear-one", languages, limit, sources=languages, title="polypatch-linear-one")
 
 
-def _row(name: str, memory: tuple[Lang, ...], limit: int | None, **more: Any) -> Run:
+def fact_row(name: str, memory: tuple[Lang, ...], limit: int | None, **more: Any) -> Run:
+    """A recipe's row on facts, with the settings that it has there."""
     return Run(
         recipe=name,
         settings=SETTINGS.get(name, {}),

@@ -31,22 +31,21 @@ def summary(reports: Sequence[Report]) -> Grid:
     """Mean ± standard deviation per recipe, the languages averaged.
 
     The last columns are the agreement with the unedited model on the English texts that should not change and on the
-    worst of all sets (the one whose mean is lowest), and the seconds of an edit. Of a model that writes, teacher-forced
-    accuracy (*forced*) stands beside the exact match of what it writes.
+    worst of all sets (the one whose mean is lowest), and the seconds and kilobytes of an edit. Of a model that writes,
+    teacher-forced accuracy (*forced*) stands beside the exact match of what it writes.
     """
     rows = aggregate(with_original(reports))
     used = {title: name for title, name in _COLUMNS.items() if any(name in row.stats for row in rows)}
-    titles = ("Recipe", *used, "as before, en", "worst", "s/edit")
+    titles = ("Recipe", *used, "as before, en", "worst", "s/edit", "kB/edit")
     body = []
     for row in rows:
         cells = [_shown(row.stats.get(name), 0 if name == "patches" else 1) for name in used.values()]
         if row.recipe == "original":
-            body.append((row.title, *cells, BLANK, BLANK, BLANK))
+            body.append((row.title, *cells, BLANK, BLANK, BLANK, BLANK))
             continue
-        seconds = row.stats.get("seconds_per_edit")
-        speed = BLANK if seconds is None else f"{seconds.mean:.2g}"
+        spent = (_brief(row.stats.get(f"{name}_per_edit")) for name in ("seconds", "kilobytes"))
         kept = (_shown(row.stats.get("locality.test.agreement"), 1), _shown(worst_set(row), 1))
-        body.append((row.title, *cells, *kept, speed))
+        body.append((row.title, *cells, *kept, *spent))
     return Grid(tuple(Column("", title) for title in titles), tuple(body))
 
 
@@ -55,6 +54,10 @@ def differences(gains: Sequence[Gain]) -> Grid:
     splits = ("all", *SPLITS)
     body = [(f"{won.recipe_a} over {won.recipe_b}", *(_gain(won.splits[name]) for name in splits)) for won in gains]
     return Grid((Column("", "CLG, points"), *(Column("", name) for name in splits)), tuple(body))
+
+
+def _brief(stat: Stat | None) -> str:
+    return BLANK if stat is None else f"{stat.mean:.2g}"
 
 
 def _shown(stat: Stat | None, decimals: int) -> str:
