@@ -8,19 +8,19 @@ It is ``ΔW = R Kᵀ P (K Kᵀ P + K_before K_beforeᵀ P + ℓ I)⁻¹`` with `
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from polypatch.deltas import Delta, FactorBank
-from polypatch.editors.editor import Copies, Fit, Lesson, expect
+from polypatch.editors.editor import Copies
 from polypatch.editors.key_moments import KeyMoments, keys_of
 from polypatch.editors.memory import Memory
-from polypatch.editors.shifts import Shifting, wanted_of
+from polypatch.editors.shifts import Shifting, Terms, Wanted
 from polypatch.settings import above
-from polypatch.sites import Tail
+from polypatch.sites import FeedForwardSite
 
 
 def projected(keys: Tensor, shifts: Tensor, before: Tensor, quiet: Tensor, damping: float) -> tuple[Tensor, Tensor]:
@@ -51,7 +51,7 @@ class AlphaEdit(Shifting):
         memory_copies: 1: the keys of earlier edits are read from the memory that they joined; 0: as if there were none.
 
     **Deviates:** the released threshold is an absolute 0.02 on the singular values of C, and depends on the scale of a
-    model's activations; so does ℓ (1 and 10). One layer; see `MEMIT`, and `polypatch.editors.shifts.wanted_of` for the
+    model's activations; so does ℓ (1 and 10). One layer; see `MEMIT`, and `polypatch.editors.shifts` for the
     position. K_before has all rows of earlier edits' answers, and below the last layer that is more than their keys.
     Source: EasyEdit's ``alphaedit``, commit 14cea82, read as facts; `docs/deviations.md`.
     """
@@ -60,16 +60,10 @@ class AlphaEdit(Shifting):
     damping: Annotated[float, above(0)] = 3e-3
     memory_copies: Copies = 1
 
-    def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
-        """Write what the first draw says into the matrix."""
-        delta = expect(FactorBank, delta, self)
+    def terms(self, wanted: Wanted, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
+        """One for each key."""
         rows = memory.train
-        moments = KeyMoments.of(rows, tail.site, self.ridge)
-        wanted = wanted_of(self, delta, lesson, tail, together=False)
         quiet = rows.once(f"quiet directions, {self.energy!r}", lambda: moments.quiet(self.energy))
-        before = keys_of(tail.site, rows.rows[rows.base :])
+        before = keys_of(site, rows.rows[rows.base :])
         unit = float(moments.moment.trace()) or 1.0
-        (name,) = delta.maps
-        terms = projected(wanted.keys, wanted.shifts, before, quiet, self.damping * unit)
-        delta.extend(lesson.owner, {name: terms})
-        return Fit(wanted.steps, wanted.drawn)
+        yield projected(wanted.keys, wanted.shifts, before, quiet, self.damping * unit)

@@ -32,6 +32,10 @@ Repeats: TypeAlias = Annotated[int, between(1, 4096)]
 """Of one text in a batch."""
 
 
+def _unknown(row: int) -> None:
+    del row
+
+
 @dataclass(frozen=True)
 class Lesson:
     """What one edit is learned from.
@@ -44,6 +48,7 @@ class Lesson:
             returns the same positions every time.
         generator: the edit's own random numbers.
         index: which token of its answer each row is to say, from 0; empty where every answer is one.
+        subject: the position in a row's text of the last token of what the text is about; None where nobody knows it.
     """
 
     owner: str
@@ -52,6 +57,7 @@ class Lesson:
     draw: Callable[[], Sequence[int]]
     generator: torch.Generator
     index: Sequence[int] = ()
+    subject: Callable[[int], int | None] = _unknown
 
     @property
     def written(self) -> bool:

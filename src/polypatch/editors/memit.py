@@ -8,19 +8,18 @@ The columns of K [f, n] are the keys, those of R [d, n] the shifts δ. The secon
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from polypatch.deltas import Delta, FactorBank
-from polypatch.editors.editor import Fit, Lesson, expect
 from polypatch.editors.key_moments import KeyMoments
 from polypatch.editors.memory import Memory
-from polypatch.editors.shifts import Shifting, wanted_of
+from polypatch.editors.shifts import Shifting, Terms, Wanted
 from polypatch.settings import above
-from polypatch.sites import Tail
+from polypatch.sites import FeedForwardSite
 
 
 def least_squares(keys: Tensor, shifts: Tensor, solved: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,23 +56,17 @@ class MEMIT(Shifting):
             such a length gets 1 ÷ (1 + weight) of its δ.
 
     **Deviates:** one layer, where the paper spreads δ over several and takes what is left at each; λ in units of f (the
-    released 15,000 is 1.4 f of Llama-2-7B). See `polypatch.editors.shifts.wanted_of` for the position.
+    released 15,000 is 1.4 f of Llama-2-7B). See `polypatch.editors.shifts` for the position.
     Source: EasyEdit's ``memit``, commit 14cea82, read as facts; `docs/deviations.md`.
     """
 
     weight: Annotated[float, above(0)] = 0.1
 
-    memory_copies = 0
-
-    def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
-        """Write what the first draw says into the matrix."""
-        delta = expect(FactorBank, delta, self)
-        moments = KeyMoments.of(memory.train, tail.site, self.ridge)
-        wanted = wanted_of(self, delta, lesson, tail, together=False)
-        (name,) = delta.maps
+    def terms(self, wanted: Wanted, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
+        """One for each key."""
+        del memory, site
         solved = moments.solved(wanted.keys) / (self.weight * wanted.keys.shape[1])
-        delta.extend(lesson.owner, {name: least_squares(wanted.keys, wanted.shifts, solved)})
-        return Fit(wanted.steps, wanted.drawn)
+        yield least_squares(wanted.keys, wanted.shifts, solved)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +82,7 @@ class EMMET(Shifting):
 
     damping: Annotated[float, above(0)] = 1e-6
 
-    memory_copies = 0
-
-    def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
-        """Write what the first draw says into the matrix."""
-        delta = expect(FactorBank, delta, self)
-        moments = KeyMoments.of(memory.train, tail.site, self.ridge)
-        wanted = wanted_of(self, delta, lesson, tail, together=False)
-        (name,) = delta.maps
-        terms = constrained(wanted.keys, wanted.shifts, moments.solved(wanted.keys), self.damping)
-        delta.extend(lesson.owner, {name: terms})
-        return Fit(wanted.steps, wanted.drawn)
+    def terms(self, wanted: Wanted, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
+        """One for each key."""
+        del memory, site
+        yield constrained(wanted.keys, wanted.shifts, moments.solved(wanted.keys), self.damping)

@@ -5,16 +5,15 @@ W' = W + δ uᵀ ÷ (uᵀk),    u = C⁻¹ k        so that W' k = W k + δ, and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from polypatch.deltas import Delta, FactorBank
-from polypatch.editors.editor import Fit, Lesson, expect
 from polypatch.editors.key_moments import KeyMoments
 from polypatch.editors.memory import Memory
-from polypatch.editors.shifts import Shifting, wanted_of
-from polypatch.sites import Tail
+from polypatch.editors.shifts import Shifting, Terms, Wanted
+from polypatch.sites import FeedForwardSite
 
 
 def rank_one(key: Tensor, shift: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,21 +30,17 @@ class ROME(Shifting):
     2024, arXiv:2403.07175); ROME's own code mixes two, and breaks down after some edits in a row. An answer of several
     tokens is an update for each behind the last layer, one after another; below it one moves all of them.
 
-    **Deviates:** see `polypatch.editors.shifts.wanted_of` for the position, and `KeyMoments` for C.
+    **Deviates:** see `polypatch.editors.shifts` for the position, and `KeyMoments` for C.
     Source: EasyEdit's ``rome`` and ``r_rome``, commit 14cea82, read as facts; `docs/deviations.md`.
     """
 
-    memory_copies = 0
+    together = True
 
-    def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
-        """Write what the first draw says into the matrix."""
-        delta = expect(FactorBank, delta, self)
-        moments = KeyMoments.of(memory.train, tail.site, self.ridge)
-        wanted = wanted_of(self, delta, lesson, tail, together=True)
+    def terms(self, wanted: Wanted, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
+        """One for each place of an answer."""
+        del memory, site
         for place in sorted(set(wanted.places.tolist())):
             here = wanted.places == place
-            key = wanted.keys[here].mean(0, keepdim=True)
-            left, right = rank_one(key[0], wanted.shifts[here][0], moments.solved(key)[0])
-            (name,) = delta.maps
-            delta.extend(lesson.owner, {name: (left.unsqueeze(0), right.unsqueeze(0))})
-        return Fit(wanted.steps, wanted.drawn)
+            key = wanted.keys[here].mean(0)
+            left, right = rank_one(key, wanted.shifts[here][0], moments.solved(key.unsqueeze(0))[0])
+            yield left.unsqueeze(0), right.unsqueeze(0)

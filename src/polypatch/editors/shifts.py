@@ -6,28 +6,34 @@ matrix.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from polypatch.deltas import FactorBank
-from polypatch.editors.editor import Drawn, Lesson, Rate, Steps, Weight
-from polypatch.editors.key_moments import keys_of
+from polypatch.deltas import Delta, FactorBank
+from polypatch.editors.editor import Drawn, Fit, Lesson, Rate, Steps, Weight, expect
+from polypatch.editors.key_moments import KeyMoments, keys_of
+from polypatch.editors.memory import Memory
+from polypatch.errors import InputError
 from polypatch.settings import Settings, above
-from polypatch.sites import FeedForwardSite, Tail, Trainable
+from polypatch.sites import FeedForwardSite, Row, Tail, Trainable
 
 SAME = 1e-4
 """Queries nearer than that, in units of their length, are of one prefix: a pass beside others has other last bits."""
 
 
+Terms: TypeAlias = tuple[Tensor, Tensor]
+"""Of ΔW = Σ l rᵀ: l [m, d] and r [m, f]."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shifting(Settings):
-    """How δ is optimised; the base of the editors that put it into a matrix.
+    """How δ is optimised; the base of the editors that put it into a matrix, each in its own way (`terms`).
 
     Attributes:
         learning_rate, max_steps: of Adam.
@@ -35,21 +41,63 @@ class Shifting(Settings):
         weight_decay: weight of ‖δ‖ ÷ ‖out‖².
         enough: stop at a loss below it.
         ridge: of the second moment of keys; see `polypatch.editors.key_moments.KeyMoments`.
+        position: where δ goes. ``"last"``: the position that is answered from. ``"subject"``: the last token of what
+            the edit names as its subject; at a layer below the last (`Recipe.layer`), and in a text of a causal
+            language model that holds it literally. An edit whose text does not is not made, and says so.
     """
 
     learning_rate: Rate = 0.5
     max_steps: Steps = 25
     clamp: Annotated[float, above(0)] = 4.0
-    weight_decay: Weight = 1e-3
+    weight_decay: Weight = 0.5
     enough: Weight = 0.05
     ridge: Annotated[float, above(0)] = 1e-2
+    position: Literal["last", "subject"] = "last"
 
     exact = False
+    memory_copies = 0
     protects_right = False
+    together: ClassVar[bool] = False
+    """Whether positions at one place of their answers share one δ, as ROME has it."""
 
     def start(self, site: FeedForwardSite) -> FactorBank:
         """No terms."""
         return FactorBank(site)
+
+    def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
+        """Write what the first draw says into the matrix.
+
+        Raises:
+            InputError: the position is the subject's, and nothing reads the last layer's output there.
+        """
+        if self.position == "subject" and not tail.site.lower:
+            raise InputError("position='subject' needs a layer below the last, whose output is read there: pass layer=")
+        delta = expect(FactorBank, delta, self)
+        drawn = Drawn(lesson)
+        picks = drawn()
+        rows = self._positions(lesson, picks, lower=tail.site.lower)
+        known = {i: row for i, row in rows.items() if row is not None}
+        if len(known) < len(rows):
+            return Fit(0, drawn.seen, "a text does not hold its subject literally: position='last' needs none")
+        moments = KeyMoments.of(memory.train, tail.site, self.ridge)
+        wanted, steps = _wanted(self, delta, lesson, tail, _At(picks, known))
+        (name,) = delta.maps
+        for terms in self.terms(wanted, moments, memory, tail.site):
+            delta.extend(lesson.owner, {name: terms})
+        return Fit(steps, drawn.seen)
+
+    def terms(self, wanted: Wanted, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
+        """What is added to the matrix."""
+        raise NotImplementedError
+
+    def _positions(self, lesson: Lesson, picks: Sequence[int], *, lower: bool) -> dict[int, Row | None]:
+        """Of the picks that get a position their number among the picks, and the row; None where nobody knows it."""
+        heads = lesson.firsts(picks) if lower else range(len(picks))
+        own = {i: lesson.rows[picks[i]] for i in heads}
+        if self.position == "last":
+            return dict(own)
+        places = {i: lesson.subject(picks[i]) for i in own}
+        return {i: None if at is None else replace(own[i], place=at) for i, at in places.items()}
 
 
 class Shifted:
@@ -68,50 +116,52 @@ class Shifted:
         return out + more
 
 
-@dataclass(frozen=True, eq=False)
-class Wanted:
+class Wanted(NamedTuple):
     """What is to be written: at n positions, ``W k = out + δ``.
 
     Attributes:
         keys: k [n, f], what the map that writes is given there, in float64.
         shifts: δ [n, d], in float64.
         places: which token of its answer each position says first [n]; positions at one place say one thing.
-        steps, drawn: of the optimisation.
     """
 
     keys: Tensor
     shifts: Tensor
     places: Tensor
-    steps: int
-    drawn: tuple[int, ...]
 
 
-def wanted_of(settings: Shifting, delta: FactorBank, lesson: Lesson, tail: Tail, *, together: bool) -> Wanted:
-    """Optimise δ at each position that a lesson's first draw asks for.
+class _At(NamedTuple):
+    """The rows that were drawn, by number, and of those that get a δ their number among these, and where it goes."""
+
+    picks: Sequence[int]
+    rows: Mapping[int, Row]
+
+
+def _wanted(settings: Shifting, delta: FactorBank, lesson: Lesson, tail: Tail, at: _At) -> tuple[Wanted, int]:
+    """Optimise δ; and the steps that took.
 
         L = mean over texts [ mean over tokens −log p ] + w · mean ‖δ‖ ÷ ‖out‖²        ‖δ‖ ≤ c ‖out‖
 
-    Behind the last layer every token of an answer has its own position; below it the position before the answer, alone,
-    moves all of them. `together`: positions at one place of their answers share one δ, as ROME has it.
+    Behind the last layer every token of an answer has its own position; below it the first alone moves all of them.
 
-    **Deviates:** the position is the one that is answered from, not the subject's last token: of most sentences nobody
-    knows the subject, in most languages it is not there literally, and a classifier has none. There are no prefixes
-    before the prompt, and no KL term on "{subject} is a", which are English; what a memory says is in C.
+    **Deviates:** there are no prefixes before the prompt, and no KL term on "{subject} is a", which are English; what
+    the memory says is in C. The position is the one that is answered from unless told otherwise, not the subject's last
+    token: of most sentences nobody knows the subject, in most languages it is not there literally, and a classifier
+    reads nothing there.
     """
-    drawn = Drawn(lesson)
-    picks = drawn()
-    heads = lesson.firsts(picks) if tail.site.lower else list(range(len(picks)))
+    picks = at.picks
     rows = tail.rows([lesson.rows[i] for i in picks], delta, views=0, generator=lesson.generator)
     targets = torch.tensor([lesson.wanted[i] for i in picks], device=rows.q.device)
-    places = torch.tensor([lesson.index[picks[i]] if lesson.index else 0 for i in heads], device=rows.q.device)
+    places = torch.tensor([lesson.index[picks[i]] if lesson.index else 0 for i in at.rows], device=rows.q.device)
+    queries = tail.queries(list(at.rows.values())).q
     with tail.site.evaluating():
-        queries = rows.q[heads]
         with torch.no_grad():
             out = delta(queries, tail.site.ffn(queries))
-        own = torch.unique(places, return_inverse=True)[1] if together else torch.arange(len(heads), device=out.device)
+        each = torch.arange(len(places), device=out.device)
+        own = torch.unique(places, return_inverse=True)[1] if settings.together else each
         loss = _Loss(settings, rows, targets, _shares(lesson, picks).to(out))
         shifts, steps = loss.least(_Positions(queries, out, own))
-    return Wanted(keys_of(tail.site, queries), shifts[own].double(), places, steps, drawn.seen)
+    return Wanted(keys_of(tail.site, queries), shifts[own].double(), places), steps
 
 
 def _shares(lesson: Lesson, picks: Sequence[int]) -> Tensor:

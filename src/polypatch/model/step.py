@@ -11,12 +11,13 @@ from itertools import accumulate
 import torch
 
 from polypatch.editors import Fit, Lesson, Memory
-from polypatch.edits import Edit, Example
+from polypatch.edits import Edit, Example, language_of
 from polypatch.model.guard import Watchman
 from polypatch.model.rules import Rules
 from polypatch.model.state import State
 from polypatch.outcomes import EditOutcome
 from polypatch.recipes import Recipe
+from polypatch.sites.readouts.subjects import subject_place
 from polypatch.sites.rows import answered_right, flat
 
 
@@ -122,6 +123,7 @@ class Attempt:
             draw=draw,
             generator=torch.Generator().manual_seed(self._rng(attempt, "torch").getrandbits(63)),
             index=[index for _, index in places],
+            subject=lambda row: self._subject(places[row][0]),
         )
         fit = self.recipe.editor.learn(self.edited.delta, lesson, self.edited.tail, self.memory)
         drawn = set(fit.drawn)
@@ -129,6 +131,10 @@ class Attempt:
         trained = tuple(one for one in dict.fromkeys(whole) if one == pool[0] or drawn.issuperset(position[one.lang]))
         remember(self.edited, self.memory, self.recipe, trained)
         return fit, trained
+
+    def _subject(self, example: Example) -> int | None:
+        words = self.edit.subject.get(language_of(example.lang), "")
+        return subject_place(self.edited.readout, example.text, words)
 
     def _answers(self, examples: Sequence[Example]) -> tuple[list[bool], float | None]:
         """Which examples are answered right, and the least probability among the answers that are wanted."""
