@@ -4,14 +4,14 @@ import dataclasses
 
 import pytest
 
-from polypatch.editors import EMMET, GRACE, MEMIT, ROME, AlphaEdit, Editor, FineTuning, LoRA, TPatcher
+from polypatch.editors import EMMET, GRACE, MEMIT, PMET, ROME, AlphaEdit, Editor, FineTuning, LoRA, TPatcher
 from polypatch.editors.widths import fitted, settings_for
 from polypatch.errors import UnknownRecipeError
 from polypatch.recipes import RECIPES, recipe_from_plain, recipe_named, recipe_to_plain
 from polypatch.samplers import SourceOnly, SourcePlusRandom
 from polypatch.triggers import Trigger
 
-REWRITERS = {"rome": ROME(), "memit": MEMIT(), "emmet": EMMET(), "alphaedit": AlphaEdit()}
+REWRITERS = {"rome": ROME(), "memit": MEMIT(), "pmet": PMET(), "emmet": EMMET(), "alphaedit": AlphaEdit()}
 OTHERS = {"fine-tuning": FineTuning(), "lora": LoRA(), "grace": GRACE(), **REWRITERS}
 
 

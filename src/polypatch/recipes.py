@@ -65,6 +65,7 @@ _MPN = "Si, Zhang and Zhang 2024, MPN (arXiv:2401.03190)"
 _GRACE = "Hartvigsen et al. 2023, GRACE (arXiv:2211.11031)"
 _ROME = "Meng et al. 2022, ROME (arXiv:2202.05262)"
 _MEMIT = "Meng et al. 2023, MEMIT (arXiv:2210.07229)"
+_PMET = "Li et al. 2024, PMET (arXiv:2308.08742)"
 _EMMET = "Gupta et al. 2024, EMMET (arXiv:2403.14236)"
 _ALPHA_EDIT = "Fang et al. 2025, AlphaEdit (arXiv:2410.02355)"
 _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
@@ -119,6 +120,8 @@ ROWS: dict[str, RecipeRow] = {
     "rome-mpn": RecipeRow("rome.ROME", _ONE_MORE, Trigger.ANY),
     "memit": RecipeRow("memit.MEMIT", paper=_MEMIT),
     "memit-mpn": RecipeRow("memit.MEMIT", _ONE_MORE, Trigger.ANY),
+    "pmet": RecipeRow("memit.PMET", paper=_PMET),
+    "pmet-mpn": RecipeRow("memit.PMET", _ONE_MORE, Trigger.ANY),
     "emmet": RecipeRow("memit.EMMET", paper=_EMMET),
     "emmet-mpn": RecipeRow("memit.EMMET", _ONE_MORE, Trigger.ANY),
     "alphaedit": RecipeRow("alpha_edit.AlphaEdit", paper=_ALPHA_EDIT),

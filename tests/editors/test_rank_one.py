@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import EMMET, MEMIT, ROME, AlphaEdit, MemoryRows
+from polypatch.editors import EMMET, MEMIT, PMET, ROME, AlphaEdit, MemoryRows
 from polypatch.editors.alpha_edit import projected
 from polypatch.editors.key_moments import KeyMoments, keys_of
 from polypatch.editors.memit import constrained, least_squares
@@ -233,7 +233,7 @@ def test_a_shift_goes_where_its_query_is_and_nowhere_else():
     assert not shifted[[0, 2]].any()
 
 
-EDITORS = [ROME(), MEMIT(weight=1e-3), EMMET(), AlphaEdit(energy=0.9, damping=1e-6)]
+EDITORS = [ROME(), MEMIT(weight=1e-3), PMET(weight=1e-3), EMMET(), AlphaEdit(energy=0.9, damping=1e-6)]
 
 
 @pytest.mark.parametrize("editor", EDITORS, ids=lambda editor: type(editor).__name__)

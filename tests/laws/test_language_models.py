@@ -10,6 +10,7 @@ from polypatch.editors import (
     EMMET,
     GRACE,
     MEMIT,
+    PMET,
     ROME,
     AlphaEdit,
     DiscriminantPatch,
@@ -35,7 +36,7 @@ SMALL = {
     GRACE: {"max_steps": 20},
     DiscriminantPatch: {"shrinkages": (0.03, 0.003), "places": (0.6,), "tolerance": 1, "max_steps": 10},
     NearestPatch: {"max_steps": 10},
-    **{kind: {"max_steps": 5} for kind in (ROME, MEMIT, EMMET, AlphaEdit)},
+    **{kind: {"max_steps": 5} for kind in (ROME, MEMIT, PMET, EMMET, AlphaEdit)},
 }
 """Of every editor the settings that make it fast: no law asks that an edit takes."""
 KINDS = {

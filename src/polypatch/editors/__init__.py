@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from polypatch.editors.lora import LoRA as LoRA
     from polypatch.editors.memit import EMMET as EMMET
     from polypatch.editors.memit import MEMIT as MEMIT
+    from polypatch.editors.memit import PMET as PMET
     from polypatch.editors.memory import Memory as Memory
     from polypatch.editors.memory import MemoryRows as MemoryRows
     from polypatch.editors.nearest import NearestPatch as NearestPatch
@@ -35,6 +36,7 @@ _HOME = {
     "Memory": "memory",
     "MemoryRows": "memory",
     "NearestPatch": "nearest",
+    "PMET": "memit",
     "ROME": "rome",
     "TPatcher": "t_patcher",
 }

@@ -18,7 +18,7 @@ from torch import Tensor
 from polypatch.editors.editor import Copies
 from polypatch.editors.key_moments import KeyMoments, keys_of
 from polypatch.editors.memory import Memory
-from polypatch.editors.shifts import Shifting, Terms, Wanted
+from polypatch.editors.shifts import Shifting, Terms, ToWrite
 from polypatch.settings import above
 from polypatch.sites import FeedForwardSite
 
@@ -60,7 +60,7 @@ class AlphaEdit(Shifting):
     damping: Annotated[float, above(0)] = 3e-3
     memory_copies: Copies = 1
 
-    def terms(self, wanted: Wanted, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
+    def terms(self, wanted: ToWrite, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
         """One for each key."""
         rows = memory.train
         quiet = rows.once(f"quiet directions, {self.energy!r}", lambda: moments.quiet(self.energy))

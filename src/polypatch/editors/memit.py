@@ -1,4 +1,4 @@
-"""MEMIT and EMMET: several keys at once, in closed form (Meng et al., 2023; Gupta et al., 2024).
+"""MEMIT, PMET and EMMET: several keys at once, in closed form (Meng et al., 2023; Li et al.; Gupta et al., 2024).
 
     MEMIT  least λ·E‖ΔW k₀‖² + Σᵢ ‖ΔW kᵢ − δᵢ‖²:      ΔW = R Kᵀ (λC + K Kᵀ)⁻¹ = R (I + Kᵀ S)⁻¹ Sᵀ,   S = (λC)⁻¹ K
     EMMET  the same where ΔW kᵢ = δᵢ has to hold:      ΔW = R (Kᵀ C⁻¹ K)⁻¹ Kᵀ C⁻¹
@@ -17,9 +17,11 @@ from torch import Tensor
 
 from polypatch.editors.key_moments import KeyMoments
 from polypatch.editors.memory import Memory
-from polypatch.editors.shifts import Shifting, Terms, Wanted
+from polypatch.editors.shifts import Positions, Shifting, Terms, ToWrite
+from polypatch.errors import UnsupportedModelError
 from polypatch.settings import above
 from polypatch.sites import FeedForwardSite
+from polypatch.sites.discovery.anatomy import Finish
 
 
 def least_squares(keys: Tensor, shifts: Tensor, solved: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,11 +64,42 @@ class MEMIT(Shifting):
 
     weight: Annotated[float, above(0)] = 0.1
 
-    def terms(self, wanted: Wanted, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
+    def terms(self, wanted: ToWrite, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
         """One for each key."""
         del memory, site
         solved = moments.solved(wanted.keys) / (self.weight * wanted.keys.shape[1])
         yield least_squares(wanted.keys, wanted.shifts, solved)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PMET(MEMIT):
+    """As MEMIT, but a second shift, of what attention writes, is optimised beside δ, and is not written.
+
+    What attention could have said is not asked of the feed-forward layer (Li et al., 2024). The second shift moves the
+    residual r, and with it the query; it has a weight decay and a clamp of its own.
+
+    **Deviates:** as `MEMIT`. At one layer the square root over which the paper spreads δ is 1. The second clamp is in
+    lengths of the feed-forward layer's output, too. There is no KL term, and so nothing that goes on for it once an
+    answer is right.
+    Source: EasyEdit's ``pmet``, commit 14cea82, read as facts; `docs/deviations.md`.
+    """
+
+    parts = 2
+
+    def moved(self, at: Positions, shifts: Tensor) -> Tensor:
+        """δ, and what the shift of the residual does, directly and through the layer.
+
+        Raises:
+            UnsupportedModelError: a norm is between the layer's output and the residual.
+        """
+        anatomy, rest = at.site.anatomy, shifts[:, 1]
+        if anatomy.finish is Finish.NORM_THEN_ADD:
+            raise UnsupportedModelError(
+                f"{anatomy.layer}: a norm stands between the layer's output and the residual, so that PMET's shift of "
+                "the residual cannot be put into the output; use MEMIT"
+            )
+        q = at.entry(at.queries, rest)
+        return shifts[:, 0] + rest / anatomy.scale + at.out(q) - at.out(at.queries.q[:, : q.shape[1]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +115,7 @@ class EMMET(Shifting):
 
     damping: Annotated[float, above(0)] = 1e-6
 
-    def terms(self, wanted: Wanted, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
+    def terms(self, wanted: ToWrite, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
         """One for each key."""
         del memory, site
         yield constrained(wanted.keys, wanted.shifts, moments.solved(wanted.keys), self.damping)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from polypatch.editors.key_moments import KeyMoments
 from polypatch.editors.memory import Memory
-from polypatch.editors.shifts import Shifting, Terms, Wanted
+from polypatch.editors.shifts import Shifting, Terms, ToWrite
 from polypatch.sites import FeedForwardSite
 
 
@@ -36,7 +36,7 @@ class ROME(Shifting):
 
     together = True
 
-    def terms(self, wanted: Wanted, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
+    def terms(self, wanted: ToWrite, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
         """One for each place of an answer."""
         del memory, site
         for place in sorted(set(wanted.places.tolist())):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -21,7 +22,8 @@ from polypatch.editors.key_moments import KeyMoments, keys_of
 from polypatch.editors.memory import Memory
 from polypatch.errors import InputError
 from polypatch.settings import Settings, above
-from polypatch.sites import FeedForwardSite, Row, Tail, Trainable
+from polypatch.sites import FeedForwardSite, Queries, Row, Tail, Trainable
+from polypatch.sites.layers.residual_to_query import ResidualToQuery
 
 SAME = 1e-4
 """Queries nearer than that, in units of their length, are of one prefix: a pass beside others has other last bits."""
@@ -59,6 +61,8 @@ class Shifting(Settings):
     protects_right = False
     together: ClassVar[bool] = False
     """Whether positions at one place of their answers share one δ, as ROME has it."""
+    parts: ClassVar[int] = 1
+    """How many δ a position has; the first is what is written."""
 
     def start(self, site: FeedForwardSite) -> FactorBank:
         """No terms."""
@@ -86,9 +90,14 @@ class Shifting(Settings):
             delta.extend(lesson.owner, {name: terms})
         return Fit(steps, drawn.seen)
 
-    def terms(self, wanted: Wanted, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
+    def terms(self, wanted: ToWrite, moments: KeyMoments, memory: Memory, site: FeedForwardSite) -> Iterator[Terms]:
         """What is added to the matrix."""
         raise NotImplementedError
+
+    def moved(self, at: Positions, shifts: Tensor) -> Tensor:
+        """By how much the layer's output moves at n positions [n, d], for what is optimised there [n, parts, d]."""
+        del at
+        return shifts[:, 0]
 
     def _positions(self, lesson: Lesson, picks: Sequence[int], *, lower: bool) -> dict[int, Row | None]:
         """Of the picks that get a position their number among the picks, and the row; None where nobody knows it."""
@@ -116,7 +125,7 @@ class Shifted:
         return out + more
 
 
-class Wanted(NamedTuple):
+class ToWrite(NamedTuple):
     """What is to be written: at n positions, ``W k = out + δ``.
 
     Attributes:
@@ -137,7 +146,7 @@ class _At(NamedTuple):
     rows: Mapping[int, Row]
 
 
-def _wanted(settings: Shifting, delta: FactorBank, lesson: Lesson, tail: Tail, at: _At) -> tuple[Wanted, int]:
+def _wanted(settings: Shifting, delta: FactorBank, lesson: Lesson, tail: Tail, at: _At) -> tuple[ToWrite, int]:
     """Optimise δ; and the steps that took.
 
         L = mean over texts [ mean over tokens −log p ] + w · mean ‖δ‖ ÷ ‖out‖²        ‖δ‖ ≤ c ‖out‖
@@ -153,15 +162,13 @@ def _wanted(settings: Shifting, delta: FactorBank, lesson: Lesson, tail: Tail, a
     rows = tail.rows([lesson.rows[i] for i in picks], delta, views=0, generator=lesson.generator)
     targets = torch.tensor([lesson.wanted[i] for i in picks], device=rows.q.device)
     places = torch.tensor([lesson.index[picks[i]] if lesson.index else 0 for i in at.rows], device=rows.q.device)
-    queries = tail.queries(list(at.rows.values())).q
+    queries = tail.queries(list(at.rows.values()))
     with tail.site.evaluating():
-        with torch.no_grad():
-            out = delta(queries, tail.site.ffn(queries))
-        each = torch.arange(len(places), device=out.device)
+        each = torch.arange(len(places), device=rows.q.device)
         own = torch.unique(places, return_inverse=True)[1] if settings.together else each
-        loss = _Loss(settings, rows, targets, _shares(lesson, picks).to(out))
-        shifts, steps = loss.least(_Positions(queries, out, own))
-    return Wanted(keys_of(tail.site, queries), shifts[own].double(), places), steps
+        loss = _Loss(settings, rows, targets, _shares(lesson, picks).to(rows.q))
+        shifts, steps = loss.least(Positions(queries, own, tail.site, delta))
+    return ToWrite(keys_of(tail.site, queries.q), shifts[own, 0].double(), places), steps
 
 
 def _shares(lesson: Lesson, picks: Sequence[int]) -> Tensor:
@@ -172,12 +179,28 @@ def _shares(lesson: Lesson, picks: Sequence[int]) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class _Positions:
-    """Where shifts go: queries [n, D], the layer's output there [n, d], and which shift each gets [n]."""
+class Positions:
+    """Where shifts go.
 
-    queries: Tensor
-    out: Tensor
+    Attributes:
+        queries: q [n, D] and what else the layer's output needs.
+        own: which of m shifts each gets [n].
+        site, delta: the layer, and what was edited so far.
+    """
+
+    queries: Queries
     own: Tensor
+    site: FeedForwardSite
+    delta: FactorBank
+
+    @cached_property
+    def entry(self) -> ResidualToQuery:
+        """What a move of the residual does to a query."""
+        return ResidualToQuery(self.site.layer)
+
+    def out(self, q: Tensor) -> Tensor:
+        """The layer's output [n, d] at queries, as edited so far."""
+        return self.delta(q, self.site.ffn(q))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,23 +212,26 @@ class _Loss:
     targets: Tensor
     shares: Tensor
 
-    def least(self, at: _Positions) -> tuple[Tensor, int]:
-        """δ [m, d], and the steps it took."""
+    def least(self, at: Positions) -> tuple[Tensor, int]:
+        """δ [m, parts, d], and the steps it took."""
         settings, count = self.settings, int(at.own.max()) + 1
-        unit = at.out.norm(dim=1).clamp(min=torch.finfo(at.out.dtype).tiny)
-        length = torch.stack([unit[at.own == i].mean() for i in range(count)])
-        shifts = at.out.new_zeros(count, at.out.shape[1]).requires_grad_()
+        with torch.no_grad():
+            out = at.out(at.queries.q)
+        tiny = torch.finfo(out.dtype).tiny
+        unit = out.norm(dim=1).clamp(min=tiny)
+        length = torch.stack([unit[at.own == i].mean() for i in range(count)]).unsqueeze(1)
+        shifts = out.new_zeros(count, settings.parts, out.shape[1]).requires_grad_()
         optimiser = torch.optim.Adam([shifts], lr=settings.learning_rate)
         for step in range(settings.max_steps):
-            answers = self._answers(Shifted(at.queries, shifts[at.own]))
-            loss = answers + settings.weight_decay * (shifts.norm(dim=1) / length.square()).mean()
+            answers = self._answers(Shifted(at.queries.q, settings.moved(at, shifts[at.own])))
+            loss = answers + settings.weight_decay * (shifts.norm(dim=2) / length.square()).sum(1).mean()
             if float(loss.detach()) < settings.enough:
                 return shifts.detach(), step
             (shifts.grad,) = torch.autograd.grad(loss, [shifts])
             optimiser.step()
             with torch.no_grad():
-                longest = settings.clamp * length / shifts.norm(dim=1).clamp(min=torch.finfo(shifts.dtype).tiny)
-                shifts *= longest.clamp(max=1).unsqueeze(1)
+                longest = settings.clamp * length / shifts.norm(dim=2).clamp(min=tiny)
+                shifts *= longest.clamp(max=1).unsqueeze(2)
         return shifts.detach(), settings.max_steps
 
     def _answers(self, change: Shifted) -> Tensor:

@@ -13,7 +13,7 @@ from polypatch.runs import Run
 
 PAIRS = {
     **{name: f"{name}-mpn" for name in ("fine-tuning", "lora")},
-    **{name: f"{name}-mpn" for name in ("rome", "memit", "emmet", "alphaedit")},
+    **{name: f"{name}-mpn" for name in ("rome", "memit", "pmet", "emmet", "alphaedit")},
     **{name: f"{name}-mpn" for name in ("grace",)},
     "t-patcher": "mpn-all-once",
 }
