@@ -4,7 +4,21 @@ import dataclasses
 
 import pytest
 
-from polypatch.editors import EMMET, GRACE, MEMIT, PMET, ROME, AlphaEdit, Editor, FineTuning, LoRA, TPatcher
+from polypatch.editors import (
+    AMIG,
+    EMMET,
+    GRACE,
+    KN,
+    MEMIT,
+    PMET,
+    ROME,
+    AlphaEdit,
+    Editor,
+    FineTuning,
+    LoRA,
+    TPatcher,
+    UltraEdit,
+)
 from polypatch.editors.widths import fitted, settings_for
 from polypatch.errors import UnknownRecipeError
 from polypatch.recipes import RECIPES, recipe_from_plain, recipe_named, recipe_to_plain
@@ -12,6 +26,7 @@ from polypatch.samplers import SourceOnly, SourcePlusRandom
 from polypatch.triggers import Trigger
 
 REWRITERS = {"rome": ROME(), "memit": MEMIT(), "pmet": PMET(), "emmet": EMMET(), "alphaedit": AlphaEdit()}
+REWRITERS |= {"ultraedit": UltraEdit(), "kn": KN(), "amig": AMIG()}
 OTHERS = {"fine-tuning": FineTuning(), "lora": LoRA(), "grace": GRACE(), **REWRITERS}
 
 

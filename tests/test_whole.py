@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import GRACE, MEMIT, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher
+from polypatch.editors import GRACE, MEMIT, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher, UltraEdit
 from polypatch.editors.moments import Moments
 from polypatch.errors import ArtefactError, EditError, PolypatchError
 from polypatch.model import step, stream
@@ -28,6 +28,7 @@ EDITORS = {
     "adapter": LoRA(learning_rate=3e-3, **SHORT),
     "codebook": GRACE(),
     "factors": MEMIT(),
+    "gradient-factors": UltraEdit(),
     "nearest": NearestPatch(),
 }
 

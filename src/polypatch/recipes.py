@@ -68,6 +68,9 @@ _MEMIT = "Meng et al. 2023, MEMIT (arXiv:2210.07229)"
 _PMET = "Li et al. 2024, PMET (arXiv:2308.08742)"
 _EMMET = "Gupta et al. 2024, EMMET (arXiv:2403.14236)"
 _ALPHA_EDIT = "Fang et al. 2025, AlphaEdit (arXiv:2410.02355)"
+_ULTRA_EDIT = "Gu et al. 2025, UltraEdit (arXiv:2505.14679)"
+_KN = "Dai et al. 2022, KN (arXiv:2104.08696)"
+_AMIG = "Chen et al. 2024, AMIG (arXiv:2308.13198)"
 _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
 
 
@@ -126,6 +129,12 @@ ROWS: dict[str, RecipeRow] = {
     "emmet-mpn": RecipeRow("memit.EMMET", _ONE_MORE, Trigger.ANY),
     "alphaedit": RecipeRow("alpha_edit.AlphaEdit", paper=_ALPHA_EDIT),
     "alphaedit-mpn": RecipeRow("alpha_edit.AlphaEdit", _ONE_MORE, Trigger.ANY),
+    "ultraedit": RecipeRow("ultra_edit.UltraEdit", paper=_ULTRA_EDIT),
+    "ultraedit-mpn": RecipeRow("ultra_edit.UltraEdit", _ONE_MORE, Trigger.ANY),
+    "kn": RecipeRow("knowledge_neurons.KN", paper=_KN),
+    "kn-mpn": RecipeRow("knowledge_neurons.KN", _ONE_MORE, Trigger.ANY),
+    "amig": RecipeRow("knowledge_neurons.AMIG", paper=_AMIG),
+    "amig-mpn": RecipeRow("knowledge_neurons.AMIG", _ONE_MORE, Trigger.ANY),
     "polypatch": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
     "polypatch-one": RecipeRow("nearest.NearestPatch", _ONE_MORE, Trigger.ALWAYS, reads="means"),
     "polypatch-mapped": RecipeRow("nearest.NearestPatch", SourcePlusMapped(k=None), Trigger.ALWAYS, reads="means"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import EMMET, GRACE, DiscriminantPatch, FineTuning, LoRA, NearestPatch
+from polypatch.editors import EMMET, GRACE, DiscriminantPatch, FineTuning, LoRA, NearestPatch, UltraEdit
 from polypatch.errors import InputError, PolypatchWarning, UnsupportedModelError
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages
@@ -24,6 +24,7 @@ KINDS = {
     "codebook": Recipe(GRACE(max_steps=20), AllLanguages(), Trigger.ANY),
     "nearest": Recipe(NearestPatch(), AllLanguages(), Trigger.ALWAYS),
     "factors": Recipe(EMMET(), AllLanguages(), Trigger.ANY),
+    "gradient-factors": Recipe(UltraEdit(scope="ffn"), AllLanguages(), Trigger.ANY),
     "low-rank": Recipe(LoRA(**SHORT), AllLanguages(), Trigger.ANY),
     "weights": Recipe(FineTuning(**SHORT), AllLanguages(), Trigger.ANY),
 }

@@ -7,8 +7,10 @@ import torch
 
 import polypatch as pp
 from polypatch.editors import (
+    AMIG,
     EMMET,
     GRACE,
+    KN,
     MEMIT,
     PMET,
     ROME,
@@ -18,6 +20,7 @@ from polypatch.editors import (
     LoRA,
     NearestPatch,
     TPatcher,
+    UltraEdit,
 )
 from polypatch.errors import UnsupportedModelError
 from polypatch.recipes import DEFAULT, RECIPES, Recipe
@@ -37,6 +40,9 @@ SMALL = {
     DiscriminantPatch: {"shrinkages": (0.03, 0.003), "places": (0.6,), "tolerance": 1, "max_steps": 10},
     NearestPatch: {"max_steps": 10},
     **{kind: {"max_steps": 5} for kind in (ROME, MEMIT, PMET, EMMET, AlphaEdit)},
+    UltraEdit: {"scope": "ffn"},
+    KN: {"steps": 3},
+    AMIG: {"steps": 2, "baselines": 2},
 }
 """Of every editor the settings that make it fast: no law asks that an edit takes."""
 KINDS = {
@@ -46,6 +52,7 @@ KINDS = {
         "nearest": NearestPatch,
         "codebook": GRACE,
         "factors": EMMET,
+        "gradient-factors": UltraEdit,
         "low-rank": LoRA,
         "weights": FineTuning,
     }.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from polypatch.sites.site import FeedForwardSite
 WRITER, WHOLE = "writer", "ffn"
 """Which maps have terms: the one that writes the layer's output, or all."""
 
-SIDES = LEFT, RIGHT = "_left", "_right"
+LEFT, RIGHT = "_left", "_right"
 
 
 class FactorBank(InPieces):
@@ -44,6 +44,8 @@ class FactorBank(InPieces):
     separable = True
     replaces = False
     mergeable = True
+    parts: ClassVar[Mapping[str, str]] = {LEFT: "out", RIGHT: "given"}
+    """What is kept of each term in every map, by the ending of its name, and which length of the map it has."""
 
     def __init__(
         self, site: FeedForwardSite | None, scope: str = WRITER, *, dtype: torch.dtype = torch.float32
@@ -86,9 +88,9 @@ class FactorBank(InPieces):
             self._summed = known = _Summed(first, sums)
         return known.weights
 
-    def extend(self, owner: str, terms: Mapping[str, tuple[Tensor, Tensor]]) -> None:
-        """Add m terms of an edit: by map l [m, out] and r [m, given]."""
-        fresh = {name + side: rows for name, pair in terms.items() for side, rows in zip(SIDES, pair, strict=True)}
+    def extend(self, owner: str, terms: Mapping[str, tuple[Tensor, ...]]) -> None:
+        """Add m terms of an edit: by map what `parts` says, l [m, out] and r [m, given]."""
+        fresh = {name + part: rows for name, own in terms.items() for part, rows in zip(self.parts, own, strict=True)}
         self._grow(owner, {name: rows.detach().to(self.get_buffer(name)) for name, rows in fresh.items()})
 
     def _grow(self, owner: str, fresh: Mapping[str, Tensor]) -> None:
@@ -133,7 +135,7 @@ class FactorBank(InPieces):
         Raises:
             ArtefactError: a tensor is missing, has another shape than n owners and the maps imply, or is not finite.
         """
-        shapes = self._shapes(len(owners)) if self.maps else _as_found(tensors, len(owners))
+        shapes = self._shapes(len(owners)) if self.maps else self._as_found(tensors, len(owners))
         if not tensors and not owners:  # of a folder that nobody knew the maps of
             tensors = {name: torch.empty(shape, dtype=self.dtype) for name, shape in shapes.items()}
         require_tensors("factors need", tensors, shapes)
@@ -142,8 +144,14 @@ class FactorBank(InPieces):
         self._reserves = Reserves()  # the old bank's room is not kept for a smaller one
 
     def _shapes(self, count: int) -> dict[str, tuple[int, ...]]:
-        sizes = ((name, (one.out, one.given)) for name, one in self.maps.items())
-        return {name + side: (count, size) for name, both in sizes for side, size in zip(SIDES, both, strict=True)}
+        maps, parts = self.maps.items(), self.parts.items()
+        return {name + part: (count, getattr(one, length)) for name, one in maps for part, length in parts}
+
+    def _as_found(self, tensors: Mapping[str, Tensor], count: int) -> dict[str, tuple[int, ...]]:
+        """The shapes of n terms in the maps that tensors are named after."""
+        names = {name.removesuffix(part) for name in tensors for part in self.parts if name.endswith(part)}
+        wanted = [name + part for name in sorted(names) for part in self.parts]
+        return {name: (count, *tensors[name].shape[1:]) if name in tensors else (count, 0) for name in wanted}
 
 
 class _Summed(NamedTuple):
@@ -151,10 +159,3 @@ class _Summed(NamedTuple):
 
     of: Tensor | None
     weights: dict[str, Tensor]
-
-
-def _as_found(tensors: Mapping[str, Tensor], count: int) -> dict[str, tuple[int, ...]]:
-    """The shapes of n terms in the maps that tensors are named after."""
-    names = {name.removesuffix(side) for name in tensors for side in SIDES if name.endswith(side)}
-    both = [name + side for name in sorted(names) for side in SIDES]
-    return {name: (count, *tensors[name].shape[1:]) if name in tensors else (count, 0) for name in both}

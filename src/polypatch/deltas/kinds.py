@@ -107,6 +107,19 @@ def _factors_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
     return FactorBank(None, dtype=dtype)
 
 
+def _gradients(site: FeedForwardSite, scope: str | None) -> Delta:
+    from polypatch.deltas.gradient_bank import GradientBank
+
+    return GradientBank(site, scope or "writer")
+
+
+def _gradients_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
+    from polypatch.deltas.gradient_bank import GradientBank
+
+    del width, labels
+    return GradientBank(None, dtype=dtype)
+
+
 _CHANGED = "changed weights that they share"
 
 KINDS: dict[str, Kind] = {
@@ -114,6 +127,7 @@ KINDS: dict[str, Kind] = {
     "weights": Kind(_weights, scopes=("ffn", "layer"), shared=_CHANGED),
     "low-rank": Kind(_low_rank, shared=_CHANGED),
     "factors": Kind(_factors, _factors_alone, scopes=("writer", "ffn")),
+    "gradient-factors": Kind(_gradients, _gradients_alone, scopes=("writer", "ffn")),
     "nearest": Kind(_nearest, _nearest_alone),
     "codebook": Kind(_codebook, _codebook_alone, shared="are in a codebook whose radii they share"),
 }

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from polypatch.editors.editor import Lesson as Lesson
     from polypatch.editors.fine_tuning import FineTuning as FineTuning
     from polypatch.editors.grace import GRACE as GRACE
+    from polypatch.editors.knowledge_neurons import AMIG as AMIG
+    from polypatch.editors.knowledge_neurons import KN as KN
     from polypatch.editors.lora import LoRA as LoRA
     from polypatch.editors.memit import EMMET as EMMET
     from polypatch.editors.memit import MEMIT as MEMIT
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from polypatch.editors.nearest import NearestPatch as NearestPatch
     from polypatch.editors.rome import ROME as ROME
     from polypatch.editors.t_patcher import TPatcher as TPatcher
+    from polypatch.editors.ultra_edit import UltraEdit as UltraEdit
 
 _HOME = {
+    "AMIG": "knowledge_neurons",
     "AlphaEdit": "alpha_edit",
     "DiscriminantPatch": "discriminant",
     "EMMET": "memit",
@@ -30,6 +34,7 @@ _HOME = {
     "FineTuning": "fine_tuning",
     "Fit": "editor",
     "GRACE": "grace",
+    "KN": "knowledge_neurons",
     "Lesson": "editor",
     "LoRA": "lora",
     "MEMIT": "memit",
@@ -39,6 +44,7 @@ _HOME = {
     "PMET": "memit",
     "ROME": "rome",
     "TPatcher": "t_patcher",
+    "UltraEdit": "ultra_edit",
 }
 
 __all__ = [*_HOME]

@@ -70,7 +70,17 @@ class Lesson:
 
     def whole(self, firsts: Collection[int], picks: Sequence[int]) -> list[int]:
         """Those of some rows that are of the answers that begin with `firsts`."""
-        return [pick for pick in picks if pick - (self.index[pick] if self.index else 0) in firsts]
+        return [pick for pick in picks if self._first(pick) in firsts]
+
+    def shares(self, picks: Sequence[int]) -> torch.Tensor:
+        """How much each of some rows counts: one over the tokens of its answer, and over the number of texts."""
+        firsts = [self._first(pick) for pick in picks]
+        sizes = torch.tensor([firsts.count(first) for first in firsts], dtype=torch.float64)
+        return 1 / sizes / len(set(firsts))
+
+    def _first(self, pick: int) -> int:
+        """Where the answer begins that a row is of."""
+        return pick - (self.index[pick] if self.index else 0)
 
 
 @dataclass(frozen=True)

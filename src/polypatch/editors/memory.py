@@ -76,6 +76,12 @@ class MemoryRows:
         """The directions along which most of it lies; of the rows that it began with, which never change."""
         return leading(self._rows[: self.base])
 
+    def spread(self, count: int) -> list[int]:
+        """So many of the rows that it began with, or all, evenly spaced among those where an answer begins."""
+        begins = self.begins[: self.base].nonzero().flatten().tolist()
+        count = min(count, len(begins))
+        return [begins[i * len(begins) // count] for i in range(count)]
+
     def once(self, what: str, make: Callable[[], T]) -> T:
         """What `make` gives, which is worked out once, by name; of the rows that it began with, which never change."""
         if what not in self._worked_out:
