@@ -8,7 +8,7 @@ a [f] is what the map that writes is given where the answer is read from, e(y) t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -177,7 +177,8 @@ class _Answers:
         lead = (logits.gather(1, self.wanted.unsqueeze(1)) - logits.gather(1, said.unsqueeze(1))).sum()
         (slope,) = torch.autograd.grad(lead, none)
         length = slope.norm(dim=1, keepdim=True).clamp(min=torch.finfo(slope.dtype).tiny)
-        return slope / length * self._weight().norm(dim=0).mean()
+        direction: Tensor = slope / length * self._weight().norm(dim=0).mean()
+        return direction
 
     def _said(self) -> Tensor:
         return self.rows.evaluate(UNCHANGED)[1].argmax(-1)
