@@ -1,6 +1,7 @@
 """The table: every row is a method with published defaults, and unknown names are refused with the names there are."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -16,17 +17,18 @@ from polypatch.editors import (
     Editor,
     FineTuning,
     LoRA,
+    SimIE,
     TPatcher,
     UltraEdit,
 )
 from polypatch.editors.widths import fitted, settings_for
 from polypatch.errors import UnknownRecipeError
-from polypatch.recipes import RECIPES, recipe_from_plain, recipe_named, recipe_to_plain
-from polypatch.samplers import SourceOnly, SourcePlusRandom
+from polypatch.recipes import RECIPES, Recipe, recipe_from_plain, recipe_named, recipe_to_plain
+from polypatch.samplers import OnlyLanguages, SourceOnly, SourcePlusRandom
 from polypatch.triggers import Trigger
 
 REWRITERS = {"rome": ROME(), "memit": MEMIT(), "pmet": PMET(), "emmet": EMMET(), "alphaedit": AlphaEdit()}
-REWRITERS |= {"ultraedit": UltraEdit(), "kn": KN(), "amig": AMIG()}
+REWRITERS |= {"ultraedit": UltraEdit(), "kn": KN(), "amig": AMIG(), "simie-rome": SimIE()}
 OTHERS = {"fine-tuning": FineTuning(), "lora": LoRA(), "grace": GRACE(), **REWRITERS}
 
 
@@ -135,6 +137,14 @@ def test_a_file_from_before_confidence_was_a_setting_goes_on_as_it_was_made():
     plain["editor"]["margin"] = 2.0
     editor = recipe_from_plain(plain).editor
     assert (editor.margin, editor.confidence) == (2.0, 0.0)
+
+
+def test_an_editor_that_has_another_one_comes_back_from_a_file_with_it():
+    recipe = Recipe(SimIE(base=MEMIT(weight=0.5), ridge=0.1), OnlyLanguages(("de", "fr")), Trigger.ANY)
+    plain = json.loads(json.dumps(recipe_to_plain(recipe)))
+    assert recipe_from_plain(plain) == recipe
+    plain["editor"]["base"]["name"] = "Nobody"
+    assert recipe_from_plain(plain) is None
 
 
 def test_scope_is_one_of_two():

@@ -7,7 +7,17 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import GRACE, MEMIT, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher, UltraEdit
+from polypatch.editors import (
+    GRACE,
+    MEMIT,
+    DiscriminantPatch,
+    FineTuning,
+    LoRA,
+    NearestPatch,
+    SimIE,
+    TPatcher,
+    UltraEdit,
+)
 from polypatch.editors.moments import Moments
 from polypatch.errors import ArtefactError, EditError, PolypatchError
 from polypatch.model import step, stream
@@ -29,6 +39,7 @@ EDITORS = {
     "codebook": GRACE(),
     "factors": MEMIT(),
     "gradient-factors": UltraEdit(),
+    "ridge-factors": SimIE(),
     "nearest": NearestPatch(),
 }
 

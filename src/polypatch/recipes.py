@@ -71,6 +71,7 @@ _ALPHA_EDIT = "Fang et al. 2025, AlphaEdit (arXiv:2410.02355)"
 _ULTRA_EDIT = "Gu et al. 2025, UltraEdit (arXiv:2505.14679)"
 _KN = "Dai et al. 2022, KN (arXiv:2104.08696)"
 _AMIG = "Chen et al. 2024, AMIG (arXiv:2308.13198)"
+_SIMIE = "Guo et al. 2025, SimIE (ICML 2025)"
 _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
 
 
@@ -135,6 +136,8 @@ ROWS: dict[str, RecipeRow] = {
     "kn-mpn": RecipeRow("knowledge_neurons.KN", _ONE_MORE, Trigger.ANY),
     "amig": RecipeRow("knowledge_neurons.AMIG", paper=_AMIG),
     "amig-mpn": RecipeRow("knowledge_neurons.AMIG", _ONE_MORE, Trigger.ANY),
+    "simie-rome": RecipeRow("simie.SimIE", paper=_SIMIE),
+    "simie-rome-mpn": RecipeRow("simie.SimIE", _ONE_MORE, Trigger.ANY),
     "polypatch": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
     "polypatch-one": RecipeRow("nearest.NearestPatch", _ONE_MORE, Trigger.ALWAYS, reads="means"),
     "polypatch-mapped": RecipeRow("nearest.NearestPatch", SourcePlusMapped(k=None), Trigger.ALWAYS, reads="means"),
@@ -254,8 +257,11 @@ _BEFORE: dict[str, dict[str, Any]] = {"DiscriminantPatch": {"confidence": 0.0}}
 def recipe_to_plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain data for files: names and hyper-parameters."""
 
-    def described(part: Any) -> dict[str, Any]:
-        return {"name": type(part).__name__, **dataclasses.asdict(part)}
+    def described(part: Any) -> Any:
+        if not dataclasses.is_dataclass(part):
+            return part
+        fields = {one.name: described(getattr(part, one.name)) for one in dataclasses.fields(part)}
+        return {"name": type(part).__name__, **fields}
 
     layer = {} if recipe.layer is None else {"layer": recipe.layer}
     return {
@@ -271,10 +277,11 @@ def recipe_to_plain(recipe: Recipe) -> dict[str, Any]:
 def recipe_from_plain(plain: Mapping[str, Any]) -> Recipe | None:
     """The recipe that `recipe_to_plain` described; None where a part is not polypatch's own, or of another version."""
 
-    def built(part: Mapping[str, Any], kind: Callable[[str], Any]) -> Any:
+    def built(part: Any, kind: Callable[[str], Any]) -> Any:
+        if not isinstance(part, Mapping):
+            return tuple(part) if isinstance(part, list) else part
         part = {**_BEFORE.get(part["name"], {}), **part}
-        settings = {name: tuple(v) if isinstance(v, list) else v for name, v in part.items() if name != "name"}
-        return kind(part["name"])(**settings)
+        return kind(part["name"])(**{name: built(value, kind) for name, value in part.items() if name != "name"})
 
     try:
         editor, sampler = built(plain["editor"], editor_kind), built(plain["sampler"], SAMPLERS.__getitem__)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import EMMET, GRACE, DiscriminantPatch, FineTuning, LoRA, NearestPatch, UltraEdit
+from polypatch.editors import EMMET, GRACE, DiscriminantPatch, FineTuning, LoRA, NearestPatch, SimIE, UltraEdit
 from polypatch.errors import InputError, PolypatchWarning, UnsupportedModelError
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages
@@ -25,6 +25,7 @@ KINDS = {
     "nearest": Recipe(NearestPatch(), AllLanguages(), Trigger.ALWAYS),
     "factors": Recipe(EMMET(), AllLanguages(), Trigger.ANY),
     "gradient-factors": Recipe(UltraEdit(scope="ffn"), AllLanguages(), Trigger.ANY),
+    "ridge-factors": Recipe(SimIE(base=UltraEdit(scope="ffn")), AllLanguages(), Trigger.ANY),
     "low-rank": Recipe(LoRA(**SHORT), AllLanguages(), Trigger.ANY),
     "weights": Recipe(FineTuning(**SHORT), AllLanguages(), Trigger.ANY),
 }

@@ -19,6 +19,7 @@ from polypatch.editors import (
     FineTuning,
     LoRA,
     NearestPatch,
+    SimIE,
     TPatcher,
     UltraEdit,
 )
@@ -41,6 +42,7 @@ SMALL = {
     NearestPatch: {"max_steps": 10},
     **{kind: {"max_steps": 5} for kind in (ROME, MEMIT, PMET, EMMET, AlphaEdit)},
     UltraEdit: {"scope": "ffn"},
+    SimIE: {"base": ROME(max_steps=5)},
     KN: {"steps": 3},
     AMIG: {"steps": 2, "baselines": 2},
 }
@@ -53,6 +55,7 @@ KINDS = {
         "codebook": GRACE,
         "factors": EMMET,
         "gradient-factors": UltraEdit,
+        "ridge-factors": SimIE,
         "low-rank": LoRA,
         "weights": FineTuning,
     }.items()

@@ -5,7 +5,7 @@ import torch
 
 import polypatch as pp
 from polypatch.data.memory import MemoryTexts
-from polypatch.editors import GRACE, ROME, FineTuning, LoRA, TPatcher, UltraEdit
+from polypatch.editors import GRACE, ROME, FineTuning, LoRA, SimIE, TPatcher, UltraEdit
 from polypatch.errors import UnsupportedModelError
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages
@@ -19,6 +19,7 @@ CASES = {
     "t-patcher": Recipe(TPatcher(first_validation=5, validate_every=5, **SHORT), trigger=Trigger.ALWAYS),
     "lora": Recipe(LoRA(learning_rate=3e-3, **SHORT), trigger=Trigger.ALWAYS),
     "rome": Recipe(ROME(), AllLanguages(), Trigger.ANY),
+    "simie": Recipe(SimIE(), AllLanguages(), Trigger.ANY),
     "ultraedit": Recipe(UltraEdit(), AllLanguages(), Trigger.ANY),
     "grace": Recipe(GRACE(), AllLanguages(), Trigger.ANY),
     "fine-tuning": Recipe(FineTuning(learning_rate=3e-3, **SHORT), trigger=Trigger.ALWAYS),

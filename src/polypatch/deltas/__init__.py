@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from polypatch.deltas.nearest_bank import NearestBank as NearestBank
     from polypatch.deltas.patch_bank import PatchBank as PatchBank
     from polypatch.deltas.patch_bank import chosen as chosen
+    from polypatch.deltas.ridge_bank import RidgeBank as RidgeBank
     from polypatch.deltas.weight_delta import WeightDelta as WeightDelta
 
 _HOME = {
@@ -25,6 +26,7 @@ _HOME = {
     "NearestBank": "nearest_bank",
     "PatchBank": "patch_bank",
     "Pieces": "delta",
+    "RidgeBank": "ridge_bank",
     "WeightDelta": "weight_delta",
     "chosen": "patch_bank",
 }

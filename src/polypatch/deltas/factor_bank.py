@@ -83,10 +83,14 @@ class FactorBank(InPieces):
             own = self.model_site.matrices("ffn")
             sums = {}
             for name, one in self.maps.items():
-                more = one.as_kept(now[name + LEFT].T @ now[name + RIGHT])
+                more = one.as_kept(self.added(now[name + LEFT], now[name + RIGHT]))
                 sums[one.weight] = own[one.weight].detach().to(more) + more
             self._summed = known = _Summed(first, sums)
         return known.weights
+
+    def added(self, left: Tensor, right: Tensor) -> Tensor:
+        """ΔW [out, given] of all terms, l [n, out] and r [n, given]."""
+        return left.T @ right
 
     def extend(self, owner: str, terms: Mapping[str, tuple[Tensor, ...]]) -> None:
         """Add m terms of an edit: by map what `parts` says, l [m, out] and r [m, given]."""

@@ -120,6 +120,19 @@ def _gradients_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
     return GradientBank(None, dtype=dtype)
 
 
+def _ridge(site: FeedForwardSite, scope: str | None) -> Delta:
+    from polypatch.deltas.ridge_bank import RidgeBank
+
+    return RidgeBank(site, scope or "writer")
+
+
+def _ridge_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
+    from polypatch.deltas.ridge_bank import RidgeBank
+
+    del width, labels
+    return RidgeBank(None, dtype=dtype)
+
+
 _CHANGED = "changed weights that they share"
 
 KINDS: dict[str, Kind] = {
@@ -128,6 +141,7 @@ KINDS: dict[str, Kind] = {
     "low-rank": Kind(_low_rank, shared=_CHANGED),
     "factors": Kind(_factors, _factors_alone, scopes=("writer", "ffn")),
     "gradient-factors": Kind(_gradients, _gradients_alone, scopes=("writer", "ffn")),
+    "ridge-factors": Kind(_ridge, _ridge_alone, scopes=("writer", "ffn")),
     "nearest": Kind(_nearest, _nearest_alone),
     "codebook": Kind(_codebook, _codebook_alone, shared="are in a codebook whose radii they share"),
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from polypatch.editors.memory import MemoryRows as MemoryRows
     from polypatch.editors.nearest import NearestPatch as NearestPatch
     from polypatch.editors.rome import ROME as ROME
+    from polypatch.editors.simie import SimIE as SimIE
     from polypatch.editors.t_patcher import TPatcher as TPatcher
     from polypatch.editors.ultra_edit import UltraEdit as UltraEdit
 
@@ -43,6 +44,7 @@ _HOME = {
     "NearestPatch": "nearest",
     "PMET": "memit",
     "ROME": "rome",
+    "SimIE": "simie",
     "TPatcher": "t_patcher",
     "UltraEdit": "ultra_edit",
 }
