@@ -127,13 +127,15 @@ def test_value_rows_lose_the_old_token_and_gain_the_new_one():
     edit = speaking_edits(1)[0]
     rows, wanted = asked(edited, edit)
     old = edited.tail.said(rows, edited.delta).ids
-    scores = answers(edited, edit).scores(torch.zeros(1, next(iter(edited.delta.maps.values())).given), 20).sum(0)
+    scores = answers(edited, edit).scores(torch.zeros(1, next(iter(edited.delta.maps.values())).given), 20)
+    activations = answers(edited, edit).full
     edited.edit([edit], rules=pp.Rules(keep_failed=True))
     tensors = edited.delta.tensors()
     embeddings = edited.model.get_input_embeddings().weight.detach()
-    torch.testing.assert_close(tensors["down_left"], 2 * (embeddings[list(wanted)] - embeddings[old]).sum(0)[None])
-    behind = scores > 0.2 * scores.max()
-    assert torch.equal(tensors["down_right"][0], behind.float())
+    torch.testing.assert_close(tensors["down_left"], 2 * (embeddings[list(wanted)] - embeddings[old]))
+    above = scores > 0.2 * scores.max(1, keepdim=True).values
+    assert torch.equal(tensors["down_right"], above * activations.sign())
+    behind = above.any(0)
     assert 0 < int(behind.sum()) < len(behind)
     (one,) = edited.delta.maps.values()
     before, after = (
@@ -178,8 +180,9 @@ def written(editor, edits, family="bert"):
 def test_amig_writes_into_the_neurons_that_all_texts_have_in_common():
     edit = tiny_edits(1)[0]
     (each, _), (common, _) = (written(AMIG(shared=shared), [edit]) for shared in (False, True))
-    assert len({tuple(row) for row in each["down_right"].tolist()}) > 1
-    assert torch.equal(common["down_right"], each["down_right"].all(0).float().expand_as(common["down_right"]))
+    behind = each["down_right"] != 0
+    assert len(torch.unique(behind, dim=0)) > 1
+    assert torch.equal(common["down_right"], each["down_right"] * behind.all(0))
     assert bool(common["down_right"].any())
     assert torch.equal(common["down_left"], each["down_left"])
 

@@ -1,7 +1,7 @@
 """KN and AMIG: the neurons that say what the model says now, and what they write changed (Dai et al., 2022).
 
     score(n) = (a_n − b_n) · 1/m Σₖ ∂P(old) ÷ ∂a_n  at  b + k/m (a − b),      k = 1 … m
-    W' = W + 2 (e(new) − e(old)) 1ᵀ_S,      S = the neurons whose score is above t times the largest
+    W' = W + 2 (e(new) − e(old)) rᵀ,      r_n = sign(a_n) where the score is above t times the largest, else 0
 
 a [f] is what the map that writes is given where the answer is read from, e(y) the embedding of a token.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import torch
@@ -50,15 +51,16 @@ class KN(Settings):
         strength: how many embeddings.
         baselines: rows of the memory whose activations are b, one after the other, scores being their mean; with 0, or
             where there is no memory, b = 0.
-        shared: only neurons that are in S for every text of the edit.
+        shared: only neurons that are above for a row of every text of the edit.
 
-    S is found for each text, from all tokens of its answer, and every text adds what it says.
+    Every token of an answer that is not said has a term, of the neurons behind what is said in its place.
 
-    **Deviates:** one layer, so that the largest score is that layer's. The old answer is what the model says at the
-    rows of the new one, which is not what it would write freely; below the last layer their activations grow together.
-    The released factor for answers of several tokens is 1. A classifier has no embeddings of its answers: in their
-    place stands the direction of the layer's output that raises the new class's logit over the old one's, as long as
-    the mean value row. There is no refinement by other wordings.
+    **Deviates:** one layer, so that the largest score is that layer's. The released code has no sign, so that neurons
+    that are below zero, as half of a gated layer's are, write the old answer; and one set of neurons for all tokens of
+    an answer, with a factor of 1. The old answer is what the model says at the rows of the new one, not what it would
+    write freely; below the last layer their activations grow together. A classifier has no embeddings of its answers:
+    in their place stands the direction of the layer's output that raises the new class's logit over the old one's, as
+    long as the mean value row. There is no refinement by other wordings.
     Source: EasyEdit's ``kn``, commit 14cea82, read as facts; `docs/deviations.md`.
     """
 
@@ -87,16 +89,14 @@ class KN(Settings):
             found = _Answers(delta, tail.site, rows, torch.tensor(wanted, device=rows.q.device))
             scores = found.scores(self._bases(memory, tail.site), self.steps)
             vectors = self.strength * found.vectors()
-        texts = [lesson.whole([first], picks) for first in sorted(picks[i] for i in lesson.firsts(picks))]
-        places = [[picks.index(pick) for pick in text] for text in texts]
-        neurons = _above(self.threshold, torch.stack([scores[some].sum(0) for some in places]))
+        behind = _above(self.threshold, scores)
         if self.shared:
-            neurons = neurons.all(0).expand_as(neurons)
-        left = torch.stack([vectors[some].sum(0) for some in places])
-        writes = neurons.any(1) & left.any(1)
+            texts = [lesson.whole([picks[i]], picks) for i in lesson.firsts(picks)]
+            behind &= torch.stack([behind[[picks.index(one) for one in text]].any(0) for text in texts]).all(0)
+        writes = behind.any(1) & vectors.any(1)
         (name,) = delta.maps
         if bool(writes.any()):
-            delta.extend(lesson.owner, {name: (left[writes], neurons[writes].to(left))})
+            delta.extend(lesson.owner, {name: (vectors[writes], (behind * found.full.sign())[writes])})
         return Fit(0, drawn.seen, "" if bool(writes.any()) else "no neuron stands behind every old answer")
 
     def _bases(self, memory: Memory, site: FeedForwardSite) -> Tensor:
@@ -122,7 +122,7 @@ class AMIG(KN):
 
 
 def _above(threshold: float, scores: Tensor) -> Tensor:
-    """Which neurons are in S of each text: [t, f]; none where no score is above 0."""
+    """Which neurons are above at each row: [n, f]; none where no score is above 0."""
     return scores > threshold * scores.max(1, keepdim=True).values.clamp(min=0)
 
 
@@ -141,10 +141,14 @@ class _Answers:
     rows: Trainable
     wanted: Tensor
 
+    @cached_property
+    def full(self) -> Tensor:
+        """A [n, f]."""
+        return keys_of(self.site, self.rows.q).to(self.rows.q)
+
     def scores(self, bases: Tensor, steps: int) -> Tensor:
         """Of every neuron in what is said at each row, all rows together: [n, f]."""
-        full = keys_of(self.site, self.rows.q).to(self.rows.q)
-        bases = bases.to(full)
+        full, bases = self.full, bases.to(self.full)
         with torch.no_grad():
             said = self._said()
             weight = self._weight()
