@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import UltraEdit
+from polypatch.editors import UltraEdit, ultra_edit
+from polypatch.editors.gradients import Gradients, gradients_of
 from polypatch.editors.ultra_edit import Pairs, scaled, step
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages
@@ -143,3 +144,15 @@ def test_the_scale_is_of_the_edits_that_stand():
 
     assert not torch.equal(terms([first, second]), terms([first]))
     assert torch.equal(terms([first, second], back=[second]), terms([first]))
+
+
+def test_where_no_output_changes_the_loss_nothing_is_left(monkeypatch):
+    def nowhere(*given):
+        found = gradients_of(*given)
+        return Gradients(*({name: rows[:0] for name, rows in side.items()} for side in (found.given, found.gave)))
+
+    monkeypatch.setattr(ultra_edit, "gradients_of", nowhere)
+    edited = attached(Recipe(UltraEdit(scope="ffn")))
+    (outcome,) = edited.edit(tiny_edits(1), rules=pp.Rules(keep_failed=True))
+    assert (outcome.success, outcome.patches) == (False, 0)
+    edited.unload()
