@@ -123,19 +123,20 @@ def test_the_neurons_of_a_layer_add_what_it_adds_to_the_old_answer(family, layer
 
 def test_value_rows_lose_the_old_token_and_gain_the_new_one():
     """And no bit of a neuron's that does not stand behind the old answer changes."""
-    edited = attached(RECIPES["kn"], "gpt2")
+    edited = attached(RECIPES["kn"], "llama")
     edit = speaking_edits(1)[0]
     rows, wanted = asked(edited, edit)
     old = edited.tail.said(rows, edited.delta).ids
     scores = answers(edited, edit).scores(torch.zeros(1, next(iter(edited.delta.maps.values())).given), 20)
     activations = answers(edited, edit).full
     edited.edit([edit], rules=pp.Rules(keep_failed=True))
-    tensors = edited.delta.tensors()
+    left, right = edited.delta.tensors().values()
     embeddings = edited.model.get_input_embeddings().weight.detach()
-    torch.testing.assert_close(tensors["down_left"], 2 * (embeddings[list(wanted)] - embeddings[old]))
+    torch.testing.assert_close(left, 2 * (embeddings[list(wanted)] - embeddings[old]))
     above = scores > 0.2 * scores.max(1, keepdim=True).values
-    assert torch.equal(tensors["down_right"], above * activations.sign())
+    assert torch.equal(right, above * activations.sign())
     behind = above.any(0)
+    assert set(right.flatten().tolist()) == {-1.0, 0.0, 1.0}
     assert 0 < int(behind.sum()) < len(behind)
     (one,) = edited.delta.maps.values()
     before, after = (

@@ -75,7 +75,7 @@ class UltraEdit(Settings):
     Source: the released UltraEdit, commit 0beb222, read as facts; `docs/deviations.md`.
     """
 
-    learning_rate: Rate = 1.0
+    learning_rate: Rate = 1.5
     ridge: Annotated[float, above(0)] = 0.1
     scope: Literal["writer", "ffn"] = "writer"
 
