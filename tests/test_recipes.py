@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from polypatch.editors import EMMET, GRACE, MEMIT, PMET, ROME, AlphaEdit, Editor, FineTuning, LoRA, TPatcher
+from polypatch.editors import GRACE, WISE, Editor, FineTuning, LoRA, TPatcher
 from polypatch.editors.widths import fitted, settings_for
 from polypatch.errors import UnknownRecipeError
 from polypatch.recipes import RECIPES, recipe_from_plain, recipe_named, recipe_to_plain
@@ -34,6 +35,10 @@ def test_the_four_published_methods():
     assert [name for name, row in RECIPES.items() if not row.paper] == [
         *("fine-tuning-mpn", "lora-mpn", "grace-mpn"),
         *(f"{name}-mpn" for name in REWRITERS),
+        "wise": Trigger.SOURCE,
+    }
+    assert [name for name, row in RECIPES.items() if not row.paper] == [
+        *("fine-tuning-mpn", "lora-mpn", "grace-mpn", "wise-mpn"),
         *("polypatch", "polypatch-one", "polypatch-mapped"),
         *("polypatch-linear", "polypatch-linear-one", "polypatch-linear-one-mapped", "polypatch-linear-mapped"),
         "polypatch-linear-both",
@@ -49,6 +54,10 @@ def test_one_draw_per_edit_has_a_name_of_its_own():
 
 @pytest.mark.parametrize(("name", "editor"), OTHERS.items())
 def test_mpn_changes_two_of_five_answers_of_any_editor(name, editor):
+@pytest.mark.parametrize(
+    "editor", [FineTuning(), LoRA(), GRACE(), WISE()], ids=["fine-tuning", "lora", "grace", "wise"]
+)
+def test_mpn_changes_two_of_five_answers_of_any_editor(editor, request):
     """The sampler and the trigger; drawn once per edit, so that languages seen and unseen can be told apart."""
     assert RECIPES[name].editor == RECIPES[f"{name}-mpn"].editor == editor
     assert (RECIPES[name].sampler, RECIPES[name].trigger) == (SourceOnly(), Trigger.SOURCE)

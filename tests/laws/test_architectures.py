@@ -8,6 +8,7 @@ import torch
 
 import polypatch as pp
 from polypatch.editors import EMMET, GRACE, DiscriminantPatch, FineTuning, LoRA, NearestPatch
+from polypatch.editors import GRACE, WISE, DiscriminantPatch, FineTuning, LoRA, NearestPatch
 from polypatch.errors import InputError, PolypatchWarning, UnsupportedModelError
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages
@@ -24,6 +25,7 @@ KINDS = {
     "codebook": Recipe(GRACE(max_steps=20), AllLanguages(), Trigger.ANY),
     "nearest": Recipe(NearestPatch(), AllLanguages(), Trigger.ALWAYS),
     "factors": Recipe(EMMET(), AllLanguages(), Trigger.ANY),
+    "side": Recipe(WISE(max_steps=20), AllLanguages(), Trigger.ANY),
     "low-rank": Recipe(LoRA(**SHORT), AllLanguages(), Trigger.ANY),
     "weights": Recipe(FineTuning(**SHORT), AllLanguages(), Trigger.ANY),
 }
@@ -38,6 +40,7 @@ QUICK = {("llama", kind) for kind in KINDS} | {
     ("modernbert", "patches"),
     ("gemma2", "weights"),
     ("gpt2", "low-rank"),
+    ("gpt2", "side"),
     ("albert", "patches"),
 }
 

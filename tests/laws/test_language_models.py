@@ -19,6 +19,7 @@ from polypatch.editors import (
     NearestPatch,
     TPatcher,
 )
+from polypatch.editors import GRACE, WISE, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher
 from polypatch.errors import UnsupportedModelError
 from polypatch.recipes import DEFAULT, RECIPES, Recipe
 from polypatch.samplers import AllLanguages, SourcePlusMapped
@@ -37,6 +38,7 @@ SMALL = {
     DiscriminantPatch: {"shrinkages": (0.03, 0.003), "places": (0.6,), "tolerance": 1, "max_steps": 10},
     NearestPatch: {"max_steps": 10},
     **{kind: {"max_steps": 5} for kind in (ROME, MEMIT, PMET, EMMET, AlphaEdit)},
+    WISE: {"max_steps": 10},
 }
 """Of every editor the settings that make it fast: no law asks that an edit takes."""
 KINDS = {
@@ -47,6 +49,7 @@ KINDS = {
         "codebook": GRACE,
         "factors": EMMET,
         "low-rank": LoRA,
+        "side": WISE,
         "weights": FineTuning,
     }.items()
 }

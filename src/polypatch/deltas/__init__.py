@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from polypatch.deltas.nearest_bank import NearestBank as NearestBank
     from polypatch.deltas.patch_bank import PatchBank as PatchBank
     from polypatch.deltas.patch_bank import chosen as chosen
+    from polypatch.deltas.side_memory import SideMemory as SideMemory
     from polypatch.deltas.weight_delta import WeightDelta as WeightDelta
 
 _HOME = {
@@ -23,6 +24,7 @@ _HOME = {
     "NearestBank": "nearest_bank",
     "PatchBank": "patch_bank",
     "Pieces": "delta",
+    "SideMemory": "side_memory",
     "WeightDelta": "weight_delta",
     "chosen": "patch_bank",
 }

@@ -105,6 +105,11 @@ def _factors_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
 
     del width, labels
     return FactorBank(None, dtype=dtype)
+def _side(site: FeedForwardSite, scope: str | None) -> Delta:
+    from polypatch.deltas.side_memory import SideMemory
+
+    del scope
+    return SideMemory(site)
 
 
 _CHANGED = "changed weights that they share"
@@ -114,6 +119,7 @@ KINDS: dict[str, Kind] = {
     "weights": Kind(_weights, scopes=("ffn", "layer"), shared=_CHANGED),
     "low-rank": Kind(_low_rank, shared=_CHANGED),
     "factors": Kind(_factors, _factors_alone, scopes=("writer", "ffn")),
+    "side": Kind(_side, shared="are in one side memory"),
     "nearest": Kind(_nearest, _nearest_alone),
     "codebook": Kind(_codebook, _codebook_alone, shared="are in a codebook whose radii they share"),
 }

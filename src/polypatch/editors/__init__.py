@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from polypatch.editors.nearest import NearestPatch as NearestPatch
     from polypatch.editors.rome import ROME as ROME
     from polypatch.editors.t_patcher import TPatcher as TPatcher
+    from polypatch.editors.wise import WISE as WISE
 
 _HOME = {
     "AlphaEdit": "alpha_edit",
@@ -39,6 +40,7 @@ _HOME = {
     "PMET": "memit",
     "ROME": "rome",
     "TPatcher": "t_patcher",
+    "WISE": "wise",
 }
 
 __all__ = [*_HOME]
