@@ -9,6 +9,7 @@ import torch
 import polypatch as pp
 from polypatch.editors import EMMET, GRACE, DiscriminantPatch, FineTuning, LoRA, NearestPatch
 from polypatch.editors import GRACE, WISE, DiscriminantPatch, FineTuning, LoRA, NearestPatch
+from polypatch.editors import GRACE, MELO, WISE, DiscriminantPatch, FineTuning, LoRA, NearestPatch
 from polypatch.errors import InputError, PolypatchWarning, UnsupportedModelError
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages
@@ -26,6 +27,7 @@ KINDS = {
     "nearest": Recipe(NearestPatch(), AllLanguages(), Trigger.ALWAYS),
     "factors": Recipe(EMMET(), AllLanguages(), Trigger.ANY),
     "side": Recipe(WISE(max_steps=20), AllLanguages(), Trigger.ANY),
+    "blocks": Recipe(MELO(max_steps=20), AllLanguages(), Trigger.ANY),
     "low-rank": Recipe(LoRA(**SHORT), AllLanguages(), Trigger.ANY),
     "weights": Recipe(FineTuning(**SHORT), AllLanguages(), Trigger.ANY),
 }
@@ -41,6 +43,7 @@ QUICK = {("llama", kind) for kind in KINDS} | {
     ("gemma2", "weights"),
     ("gpt2", "low-rank"),
     ("gpt2", "side"),
+    ("gpt2", "blocks"),
     ("albert", "patches"),
 }
 

@@ -7,6 +7,7 @@ import polypatch as pp
 from polypatch.data.memory import MemoryTexts
 from polypatch.editors import GRACE, ROME, FineTuning, LoRA, TPatcher
 from polypatch.editors import GRACE, WISE, FineTuning, LoRA, TPatcher
+from polypatch.editors import GRACE, MELO, WISE, FineTuning, LoRA, TPatcher
 from polypatch.errors import UnsupportedModelError
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages
@@ -21,6 +22,7 @@ CASES = {
     "lora": Recipe(LoRA(learning_rate=3e-3, **SHORT), trigger=Trigger.ALWAYS),
     "rome": Recipe(ROME(), AllLanguages(), Trigger.ANY),
     "grace": Recipe(GRACE(), AllLanguages(), Trigger.ANY),
+    "melo": Recipe(MELO(max_steps=20), AllLanguages(), Trigger.ANY),
     "wise": Recipe(WISE(max_steps=20), AllLanguages(), Trigger.ANY),
     "fine-tuning": Recipe(FineTuning(learning_rate=3e-3, **SHORT), trigger=Trigger.ALWAYS),
 }

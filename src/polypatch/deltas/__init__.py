@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from polypatch._lazy import lazily as _lazily
 
 if TYPE_CHECKING:
+    from polypatch.deltas.block_book import BlockBook as BlockBook
     from polypatch.deltas.codebook import Codebook as Codebook
     from polypatch.deltas.delta import Delta as Delta
     from polypatch.deltas.delta import Pieces as Pieces
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from polypatch.deltas.weight_delta import WeightDelta as WeightDelta
 
 _HOME = {
+    "BlockBook": "block_book",
     "Codebook": "codebook",
     "Delta": "delta",
     "FactorBank": "factor_bank",

@@ -112,6 +112,19 @@ def _side(site: FeedForwardSite, scope: str | None) -> Delta:
     return SideMemory(site)
 
 
+def _blocks(site: FeedForwardSite, scope: str | None) -> Delta:
+    from polypatch.deltas.block_book import BlockBook
+
+    del scope
+    return BlockBook(site)
+
+
+def _blocks_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
+    from polypatch.deltas.block_book import BlockBook
+
+    return BlockBook(None, hidden_size=width, labels=labels, dtype=dtype)
+
+
 _CHANGED = "changed weights that they share"
 
 KINDS: dict[str, Kind] = {
@@ -122,6 +135,7 @@ KINDS: dict[str, Kind] = {
     "side": Kind(_side, shared="are in one side memory"),
     "nearest": Kind(_nearest, _nearest_alone),
     "codebook": Kind(_codebook, _codebook_alone, shared="are in a codebook whose radii they share"),
+    "blocks": Kind(_blocks, _blocks_alone, shared="are in clusters that they share"),
 }
 """Kinds by name: `Delta.kind`, which is also what `edit_config.json` calls them."""
 

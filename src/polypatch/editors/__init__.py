@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from polypatch.editors.memit import EMMET as EMMET
     from polypatch.editors.memit import MEMIT as MEMIT
     from polypatch.editors.memit import PMET as PMET
+    from polypatch.editors.melo import MELO as MELO
     from polypatch.editors.memory import Memory as Memory
     from polypatch.editors.memory import MemoryRows as MemoryRows
     from polypatch.editors.nearest import NearestPatch as NearestPatch
@@ -34,6 +35,7 @@ _HOME = {
     "Lesson": "editor",
     "LoRA": "lora",
     "MEMIT": "memit",
+    "MELO": "melo",
     "Memory": "memory",
     "MemoryRows": "memory",
     "NearestPatch": "nearest",

@@ -9,9 +9,7 @@ k is what the writing matrix is given, D_in are the edit's rows, D_out the memor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Annotated
 
 import torch
@@ -19,14 +17,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from polypatch.deltas import Delta, SideMemory
+from polypatch.editors.asked_at import AskedAt
 from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Rate, Steps, Weight, expect
 from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.errors import InputError
 from polypatch.settings import Settings, above, at_least
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail
-
-SAME = 1e-3
-"""Queries that are so near, relatively, are one: a text's query differs in its last bits from pass to pass."""
 
 
 def margin_loss(inside: Tensor, outside: Tensor, alpha: float, beta: float, gamma: float) -> Tensor:
@@ -45,21 +41,6 @@ def margin_loss(inside: Tensor, outside: Tensor, alpha: float, beta: float, gamm
 
 def _excess(term: Tensor) -> Tensor:
     return term.clamp(min=0).sum() / (term > 0).sum().clamp(min=1)
-
-
-class AskedAt:
-    """The side copy asked at some queries, however near to the main one it is, and nowhere else. A `Change`."""
-
-    overrides: Mapping[str, Tensor] = MappingProxyType({})
-
-    def __init__(self, delta: SideMemory, at: Tensor) -> None:
-        self.delta, self.at = delta, at
-
-    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
-        """`out`, and Δk more at those."""
-        apart = torch.cdist(q, self.at, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
-        known = (apart <= SAME * q.norm(dim=1)).unsqueeze(1)
-        return torch.where(known, out + self.delta.added(q).to(out.dtype), out)
 
 
 @dataclass(frozen=True)
@@ -136,7 +117,7 @@ class WISE(Settings):
         scope = self._scope(delta, tail.site, memory.train, lesson.generator)
         rows = tail.rows(lesson.rows, UNCHANGED, views=0, generator=lesson.generator)
         targets = torch.tensor(lesson.wanted, device=rows.q.device)
-        change, k = AskedAt(delta, rows.q), delta.written_from(rows.q)
+        change, k = AskedAt(rows.q, lambda q, out: out + delta.added(q).to(out.dtype)), delta.written_from(rows.q)
         for step in range(self.max_steps + 1):
             picks = drawn()
             seen = torch.tensor(drawn.seen, device=targets.device)
