@@ -7,6 +7,7 @@ import pytest
 from polypatch.editors import EMMET, GRACE, MEMIT, PMET, ROME, AlphaEdit, Editor, FineTuning, LoRA, TPatcher
 from polypatch.editors import GRACE, WISE, Editor, FineTuning, LoRA, TPatcher
 from polypatch.editors import GRACE, MELO, WISE, Editor, FineTuning, LoRA, TPatcher
+from polypatch.editors import GRACE, MELO, WISE, CaliNet, Editor, FineTuning, LoRA, TPatcher
 from polypatch.editors.widths import fitted, settings_for
 from polypatch.errors import UnknownRecipeError
 from polypatch.recipes import RECIPES, recipe_from_plain, recipe_named, recipe_to_plain
@@ -37,10 +38,11 @@ def test_the_four_published_methods():
         *("fine-tuning-mpn", "lora-mpn", "grace-mpn"),
         *(f"{name}-mpn" for name in REWRITERS),
         "melo": Trigger.SOURCE,
+        "calinet": Trigger.SOURCE,
         "wise": Trigger.SOURCE,
     }
     assert [name for name, row in RECIPES.items() if not row.paper] == [
-        *("fine-tuning-mpn", "lora-mpn", "grace-mpn", "melo-mpn", "wise-mpn"),
+        *("fine-tuning-mpn", "lora-mpn", "grace-mpn", "melo-mpn", "calinet-mpn", "wise-mpn"),
         *("polypatch", "polypatch-one", "polypatch-mapped"),
         *("polypatch-linear", "polypatch-linear-one", "polypatch-linear-one-mapped", "polypatch-linear-mapped"),
         "polypatch-linear-both",
@@ -57,7 +59,9 @@ def test_one_draw_per_edit_has_a_name_of_its_own():
 @pytest.mark.parametrize(("name", "editor"), OTHERS.items())
 def test_mpn_changes_two_of_five_answers_of_any_editor(name, editor):
 @pytest.mark.parametrize(
-    "editor", [FineTuning(), LoRA(), GRACE(), MELO(), WISE()], ids=["fine-tuning", "lora", "grace", "melo", "wise"]
+    "editor",
+    [FineTuning(), LoRA(), GRACE(), MELO(), CaliNet(), WISE()],
+    ids=["fine-tuning", "lora", "grace", "melo", "calinet", "wise"],
 )
 def test_mpn_changes_two_of_five_answers_of_any_editor(editor, request):
     """The sampler and the trigger; drawn once per edit, so that languages seen and unseen can be told apart."""

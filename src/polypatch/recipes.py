@@ -68,6 +68,7 @@ _MEMIT = "Meng et al. 2023, MEMIT (arXiv:2210.07229)"
 _PMET = "Li et al. 2024, PMET (arXiv:2308.08742)"
 _EMMET = "Gupta et al. 2024, EMMET (arXiv:2403.14236)"
 _ALPHA_EDIT = "Fang et al. 2025, AlphaEdit (arXiv:2410.02355)"
+_CALINET = "Dong et al. 2022, CaliNet (arXiv:2210.03329)"
 _MELO = "Yu et al. 2024, MELO (arXiv:2312.11795)"
 _WISE = "Wang et al. 2024, WISE (arXiv:2405.14768)"
 _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
@@ -130,6 +131,8 @@ ROWS: dict[str, RecipeRow] = {
     "alphaedit-mpn": RecipeRow("alpha_edit.AlphaEdit", _ONE_MORE, Trigger.ANY),
     "melo": RecipeRow("melo.MELO", paper=_MELO),
     "melo-mpn": RecipeRow("melo.MELO", _ONE_MORE, Trigger.ANY),
+    "calinet": RecipeRow("calinet.CaliNet", paper=_CALINET),
+    "calinet-mpn": RecipeRow("calinet.CaliNet", _ONE_MORE, Trigger.ANY),
     "wise": RecipeRow("wise.WISE", paper=_WISE),
     "wise-mpn": RecipeRow("wise.WISE", _ONE_MORE, Trigger.ANY),
     "polypatch": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),

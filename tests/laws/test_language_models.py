@@ -21,6 +21,7 @@ from polypatch.editors import (
 )
 from polypatch.editors import GRACE, WISE, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher
 from polypatch.editors import GRACE, MELO, WISE, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher
+from polypatch.editors import GRACE, MELO, WISE, CaliNet, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher
 from polypatch.errors import UnsupportedModelError
 from polypatch.recipes import DEFAULT, RECIPES, Recipe
 from polypatch.samplers import AllLanguages, SourcePlusMapped
@@ -40,6 +41,7 @@ SMALL = {
     NearestPatch: {"max_steps": 10},
     **{kind: {"max_steps": 5} for kind in (ROME, MEMIT, PMET, EMMET, AlphaEdit)},
     WISE: {"max_steps": 10},
+    CaliNet: {"max_steps": 10},
     MELO: {"max_steps": 10},
 }
 """Of every editor the settings that make it fast: no law asks that an edit takes."""
@@ -52,6 +54,7 @@ KINDS = {
         "factors": EMMET,
         "low-rank": LoRA,
         "side": WISE,
+        "extra": CaliNet,
         "blocks": MELO,
         "weights": FineTuning,
     }.items()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from polypatch.deltas.delta import Delta as Delta
     from polypatch.deltas.delta import Pieces as Pieces
     from polypatch.deltas.factor_bank import FactorBank as FactorBank
+    from polypatch.deltas.extra_neurons import ExtraNeurons as ExtraNeurons
     from polypatch.deltas.low_rank import LowRankDelta as LowRankDelta
     from polypatch.deltas.nearest_bank import NearestBank as NearestBank
     from polypatch.deltas.patch_bank import PatchBank as PatchBank
@@ -22,6 +23,7 @@ _HOME = {
     "Codebook": "codebook",
     "Delta": "delta",
     "FactorBank": "factor_bank",
+    "ExtraNeurons": "extra_neurons",
     "LowRankDelta": "low_rank",
     "NearestBank": "nearest_bank",
     "PatchBank": "patch_bank",

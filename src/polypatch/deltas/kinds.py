@@ -125,6 +125,13 @@ def _blocks_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
     return BlockBook(None, hidden_size=width, labels=labels, dtype=dtype)
 
 
+def _extra(site: FeedForwardSite, scope: str | None) -> Delta:
+    from polypatch.deltas.extra_neurons import ExtraNeurons
+
+    del scope
+    return ExtraNeurons(site)
+
+
 _CHANGED = "changed weights that they share"
 
 KINDS: dict[str, Kind] = {
@@ -132,6 +139,7 @@ KINDS: dict[str, Kind] = {
     "weights": Kind(_weights, scopes=("ffn", "layer"), shared=_CHANGED),
     "low-rank": Kind(_low_rank, shared=_CHANGED),
     "factors": Kind(_factors, _factors_alone, scopes=("writer", "ffn")),
+    "extra": Kind(_extra, shared="are in neurons that they share"),
     "side": Kind(_side, shared="are in one side memory"),
     "nearest": Kind(_nearest, _nearest_alone),
     "codebook": Kind(_codebook, _codebook_alone, shared="are in a codebook whose radii they share"),

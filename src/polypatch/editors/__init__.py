@@ -6,6 +6,7 @@ from polypatch._lazy import lazily as _lazily
 
 if TYPE_CHECKING:
     from polypatch.editors.alpha_edit import AlphaEdit as AlphaEdit
+    from polypatch.editors.calinet import CaliNet as CaliNet
     from polypatch.editors.discriminant import DiscriminantPatch as DiscriminantPatch
     from polypatch.editors.editor import Editor as Editor
     from polypatch.editors.editor import Fit as Fit
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AlphaEdit": "alpha_edit",
+    "CaliNet": "calinet",
     "DiscriminantPatch": "discriminant",
     "EMMET": "memit",
     "Editor": "editor",
