@@ -69,6 +69,7 @@ _PMET = "Li et al. 2024, PMET (arXiv:2308.08742)"
 _EMMET = "Gupta et al. 2024, EMMET (arXiv:2403.14236)"
 _ALPHA_EDIT = "Fang et al. 2025, AlphaEdit (arXiv:2410.02355)"
 _CALINET = "Dong et al. 2022, CaliNet (arXiv:2210.03329)"
+_MEMOIR = "Wang et al. 2025, MEMOIR (arXiv:2506.07899)"
 _MELO = "Yu et al. 2024, MELO (arXiv:2312.11795)"
 _WISE = "Wang et al. 2024, WISE (arXiv:2405.14768)"
 _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
@@ -135,6 +136,8 @@ ROWS: dict[str, RecipeRow] = {
     "calinet-mpn": RecipeRow("calinet.CaliNet", _ONE_MORE, Trigger.ANY),
     "wise": RecipeRow("wise.WISE", paper=_WISE),
     "wise-mpn": RecipeRow("wise.WISE", _ONE_MORE, Trigger.ANY),
+    "memoir": RecipeRow("memoir.MEMOIR", paper=_MEMOIR),
+    "memoir-mpn": RecipeRow("memoir.MEMOIR", _ONE_MORE, Trigger.ANY),
     "polypatch": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
     "polypatch-one": RecipeRow("nearest.NearestPatch", _ONE_MORE, Trigger.ALWAYS, reads="means"),
     "polypatch-mapped": RecipeRow("nearest.NearestPatch", SourcePlusMapped(k=None), Trigger.ALWAYS, reads="means"),

@@ -7,10 +7,18 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import EMMET, GRACE, DiscriminantPatch, FineTuning, LoRA, NearestPatch
-from polypatch.editors import GRACE, WISE, DiscriminantPatch, FineTuning, LoRA, NearestPatch
-from polypatch.editors import GRACE, MELO, WISE, DiscriminantPatch, FineTuning, LoRA, NearestPatch
-from polypatch.editors import GRACE, MELO, WISE, CaliNet, DiscriminantPatch, FineTuning, LoRA, NearestPatch
+from polypatch.editors import (
+    EMMET,
+    GRACE,
+    MELO,
+    MEMOIR,
+    WISE,
+    CaliNet,
+    DiscriminantPatch,
+    FineTuning,
+    LoRA,
+    NearestPatch,
+)
 from polypatch.errors import InputError, PolypatchWarning, UnsupportedModelError
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages
@@ -30,6 +38,7 @@ KINDS = {
     "side": Recipe(WISE(max_steps=20), AllLanguages(), Trigger.ANY),
     "blocks": Recipe(MELO(max_steps=20), AllLanguages(), Trigger.ANY),
     "extra": Recipe(CaliNet(max_steps=20), AllLanguages(), Trigger.ANY),
+    "residual": Recipe(MEMOIR(), AllLanguages(), Trigger.ANY),
     "low-rank": Recipe(LoRA(**SHORT), AllLanguages(), Trigger.ANY),
     "weights": Recipe(FineTuning(**SHORT), AllLanguages(), Trigger.ANY),
 }
@@ -45,6 +54,7 @@ QUICK = {("llama", kind) for kind in KINDS} | {
     ("gemma2", "weights"),
     ("gpt2", "low-rank"),
     ("gpt2", "side"),
+    ("gpt2", "residual"),
     ("gpt2", "extra"),
     ("gpt2", "blocks"),
     ("albert", "patches"),

@@ -9,19 +9,20 @@ import polypatch as pp
 from polypatch.editors import (
     EMMET,
     GRACE,
+    MELO,
     MEMIT,
+    MEMOIR,
     PMET,
     ROME,
+    WISE,
     AlphaEdit,
+    CaliNet,
     DiscriminantPatch,
     FineTuning,
     LoRA,
     NearestPatch,
     TPatcher,
 )
-from polypatch.editors import GRACE, WISE, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher
-from polypatch.editors import GRACE, MELO, WISE, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher
-from polypatch.editors import GRACE, MELO, WISE, CaliNet, DiscriminantPatch, FineTuning, LoRA, NearestPatch, TPatcher
 from polypatch.errors import UnsupportedModelError
 from polypatch.recipes import DEFAULT, RECIPES, Recipe
 from polypatch.samplers import AllLanguages, SourcePlusMapped
@@ -41,6 +42,7 @@ SMALL = {
     NearestPatch: {"max_steps": 10},
     **{kind: {"max_steps": 5} for kind in (ROME, MEMIT, PMET, EMMET, AlphaEdit)},
     WISE: {"max_steps": 10},
+    MEMOIR: {"max_steps": 10},
     CaliNet: {"max_steps": 10},
     MELO: {"max_steps": 10},
 }
@@ -54,6 +56,7 @@ KINDS = {
         "factors": EMMET,
         "low-rank": LoRA,
         "side": WISE,
+        "residual": MEMOIR,
         "extra": CaliNet,
         "blocks": MELO,
         "weights": FineTuning,

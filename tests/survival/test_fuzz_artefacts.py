@@ -42,7 +42,7 @@ CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
 MEMORY = "memory.jsonl.gz"
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "format-1"
 MODERN, OLD = (
-    ("patches", "others", "weights", "layer", "low-rank", "codebook", "nearest", "side", "blocks", "extra"),
+    ("patches", "others", "weights", "layer", "low-rank", "codebook", "nearest", "side", "blocks", "extra", "residual"),
     ("old patches", "old weights"),
 )
 
@@ -124,6 +124,7 @@ def sound(loader):
         ("codebook", RECIPES["grace-mpn"], 5),
         ("nearest", RECIPES["polypatch"], 5),
         ("side", RECIPES["wise"], 5),
+        ("residual", RECIPES["memoir"], 5),
         ("extra", RECIPES["calinet"], 5),
         ("blocks", RECIPES["melo-mpn"], 5),
     ):

@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from polypatch.deltas.codebook import Codebook as Codebook
     from polypatch.deltas.delta import Delta as Delta
     from polypatch.deltas.delta import Pieces as Pieces
-    from polypatch.deltas.factor_bank import FactorBank as FactorBank
     from polypatch.deltas.extra_neurons import ExtraNeurons as ExtraNeurons
+    from polypatch.deltas.factor_bank import FactorBank as FactorBank
     from polypatch.deltas.low_rank import LowRankDelta as LowRankDelta
     from polypatch.deltas.nearest_bank import NearestBank as NearestBank
     from polypatch.deltas.patch_bank import PatchBank as PatchBank
     from polypatch.deltas.patch_bank import chosen as chosen
+    from polypatch.deltas.residual_memory import ResidualMemory as ResidualMemory
     from polypatch.deltas.side_memory import SideMemory as SideMemory
     from polypatch.deltas.weight_delta import WeightDelta as WeightDelta
 
@@ -28,6 +29,7 @@ _HOME = {
     "NearestBank": "nearest_bank",
     "PatchBank": "patch_bank",
     "Pieces": "delta",
+    "ResidualMemory": "residual_memory",
     "SideMemory": "side_memory",
     "WeightDelta": "weight_delta",
     "chosen": "patch_bank",

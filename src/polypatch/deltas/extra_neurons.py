@@ -58,7 +58,8 @@ class ExtraNeurons(SharedDelta):
             return out
         keys, values = self.both
         fired: Tensor = self.activation(q.to(keys.dtype) @ keys.T)
-        return out + (fired @ values).to(out.dtype)
+        added: Tensor = (fired @ values).to(out.dtype)
+        return out + added
 
     def _as_made(self) -> bool:
         return not bool(self.both[1].detach().any())

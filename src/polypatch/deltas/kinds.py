@@ -105,6 +105,8 @@ def _factors_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
 
     del width, labels
     return FactorBank(None, dtype=dtype)
+
+
 def _side(site: FeedForwardSite, scope: str | None) -> Delta:
     from polypatch.deltas.side_memory import SideMemory
 
@@ -132,6 +134,13 @@ def _extra(site: FeedForwardSite, scope: str | None) -> Delta:
     return ExtraNeurons(site)
 
 
+def _residual(site: FeedForwardSite, scope: str | None) -> Delta:
+    from polypatch.deltas.residual_memory import ResidualMemory
+
+    del scope
+    return ResidualMemory(site)
+
+
 _CHANGED = "changed weights that they share"
 
 KINDS: dict[str, Kind] = {
@@ -140,6 +149,7 @@ KINDS: dict[str, Kind] = {
     "low-rank": Kind(_low_rank, shared=_CHANGED),
     "factors": Kind(_factors, _factors_alone, scopes=("writer", "ffn")),
     "extra": Kind(_extra, shared="are in neurons that they share"),
+    "residual": Kind(_residual, shared="are in one residual memory"),
     "side": Kind(_side, shared="are in one side memory"),
     "nearest": Kind(_nearest, _nearest_alone),
     "codebook": Kind(_codebook, _codebook_alone, shared="are in a codebook whose radii they share"),

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from polypatch.editors.fine_tuning import FineTuning as FineTuning
     from polypatch.editors.grace import GRACE as GRACE
     from polypatch.editors.lora import LoRA as LoRA
+    from polypatch.editors.melo import MELO as MELO
     from polypatch.editors.memit import EMMET as EMMET
     from polypatch.editors.memit import MEMIT as MEMIT
     from polypatch.editors.memit import PMET as PMET
-    from polypatch.editors.melo import MELO as MELO
+    from polypatch.editors.memoir import MEMOIR as MEMOIR
     from polypatch.editors.memory import Memory as Memory
     from polypatch.editors.memory import MemoryRows as MemoryRows
     from polypatch.editors.nearest import NearestPatch as NearestPatch
@@ -38,6 +39,7 @@ _HOME = {
     "LoRA": "lora",
     "MEMIT": "memit",
     "MELO": "melo",
+    "MEMOIR": "memoir",
     "Memory": "memory",
     "MemoryRows": "memory",
     "NearestPatch": "nearest",

@@ -20,6 +20,7 @@ from polypatch.deltas import Delta, SideMemory
 from polypatch.editors.asked_at import AskedAt
 from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Rate, Steps, Weight, expect
 from polypatch.editors.memory import Memory, MemoryRows
+from polypatch.editors.metric import metric
 from polypatch.errors import InputError
 from polypatch.settings import Settings, above, at_least
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail
@@ -145,10 +146,9 @@ class WISE(Settings):
         numbers = torch.cat([drawn, torch.arange(memory.base, memory.used)]).to(memory.rows.device)
         k, counts = delta.written_from(memory.rows[numbers]).double(), memory.counts[numbers].double()
         known = k[: len(drawn)]
-        covariance = (k * counts.unsqueeze(1)).T @ k
-        covariance.diagonal().add_(self.ridge * float(known.square().sum(1) @ counts[: len(drawn)]) / len(covariance))
-        metric = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
-        metric /= ((known @ metric) * known).sum(1).mean()
+        trace = float(known.square().sum(1) @ counts[: len(drawn)])
+        measure = metric(k, counts, self.ridge * trace / k.shape[1])
+        measure /= ((known @ measure) * known).sum(1).mean()
         with torch.no_grad():
             unit = float(site.ffn(memory.rows[numbers[: len(drawn)]]).norm(dim=1).mean())
-        return OutOfReach(unit, known[: self.apart_rows].to(delta.delta.dtype), metric.to(delta.delta.dtype))
+        return OutOfReach(unit, known[: self.apart_rows].to(delta.delta.dtype), measure.to(delta.delta.dtype))
