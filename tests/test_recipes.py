@@ -10,10 +10,14 @@ from polypatch.editors import (
     EMMET,
     GRACE,
     KN,
+    MELO,
     MEMIT,
+    MEMOIR,
     PMET,
     ROME,
+    WISE,
     AlphaEdit,
+    CaliNet,
     Editor,
     FineTuning,
     LoRA,
@@ -29,7 +33,8 @@ from polypatch.triggers import Trigger
 
 REWRITERS = {"rome": ROME(), "memit": MEMIT(), "pmet": PMET(), "emmet": EMMET(), "alphaedit": AlphaEdit()}
 REWRITERS |= {"ultraedit": UltraEdit(), "kn": KN(), "amig": AMIG(), "simie-rome": SimIE()}
-OTHERS = {"fine-tuning": FineTuning(), "lora": LoRA(), "grace": GRACE(), **REWRITERS}
+BESIDE = {"melo": MELO(), "calinet": CaliNet(), "wise": WISE(), "memoir": MEMOIR()}
+OTHERS = {"fine-tuning": FineTuning(), "lora": LoRA(), "grace": GRACE(), **REWRITERS, **BESIDE}
 
 
 def test_the_four_published_methods():
@@ -46,11 +51,11 @@ def test_the_four_published_methods():
         "mpn-all-once": Trigger.ANY,
         "lora": Trigger.SOURCE,
         "grace": Trigger.SOURCE,
-        **dict.fromkeys(REWRITERS, Trigger.SOURCE),
+        **dict.fromkeys([*REWRITERS, *BESIDE], Trigger.SOURCE),
     }
     assert [name for name, row in RECIPES.items() if not row.paper] == [
         *("fine-tuning-mpn", "lora-mpn", "grace-mpn"),
-        *(f"{name}-mpn" for name in REWRITERS),
+        *(f"{name}-mpn" for name in (*REWRITERS, *BESIDE)),
         *("polypatch", "polypatch-one", "polypatch-mapped"),
         *("polypatch-linear", "polypatch-linear-one", "polypatch-linear-one-mapped", "polypatch-linear-mapped"),
         "polypatch-linear-both",

@@ -72,6 +72,10 @@ _ULTRA_EDIT = "Gu et al. 2025, UltraEdit (arXiv:2505.14679)"
 _KN = "Dai et al. 2022, KN (arXiv:2104.08696)"
 _AMIG = "Chen et al. 2024, AMIG (arXiv:2308.13198)"
 _SIMIE = "Guo et al. 2025, SimIE (ICML 2025)"
+_CALINET = "Dong et al. 2022, CaliNet (arXiv:2210.03329)"
+_MEMOIR = "Wang et al. 2025, MEMOIR (arXiv:2506.07899)"
+_MELO = "Yu et al. 2024, MELO (arXiv:2312.11795)"
+_WISE = "Wang et al. 2024, WISE (arXiv:2405.14768)"
 _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
 
 
@@ -138,6 +142,14 @@ ROWS: dict[str, RecipeRow] = {
     "amig-mpn": RecipeRow("knowledge_neurons.AMIG", _ONE_MORE, Trigger.ANY),
     "simie-rome": RecipeRow("simie.SimIE", paper=_SIMIE),
     "simie-rome-mpn": RecipeRow("simie.SimIE", _ONE_MORE, Trigger.ANY),
+    "melo": RecipeRow("melo.MELO", paper=_MELO),
+    "melo-mpn": RecipeRow("melo.MELO", _ONE_MORE, Trigger.ANY),
+    "calinet": RecipeRow("calinet.CaliNet", paper=_CALINET),
+    "calinet-mpn": RecipeRow("calinet.CaliNet", _ONE_MORE, Trigger.ANY),
+    "wise": RecipeRow("wise.WISE", paper=_WISE),
+    "wise-mpn": RecipeRow("wise.WISE", _ONE_MORE, Trigger.ANY),
+    "memoir": RecipeRow("memoir.MEMOIR", paper=_MEMOIR),
+    "memoir-mpn": RecipeRow("memoir.MEMOIR", _ONE_MORE, Trigger.ANY),
     "polypatch": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
     "polypatch-one": RecipeRow("nearest.NearestPatch", _ONE_MORE, Trigger.ALWAYS, reads="means"),
     "polypatch-mapped": RecipeRow("nearest.NearestPatch", SourcePlusMapped(k=None), Trigger.ALWAYS, reads="means"),

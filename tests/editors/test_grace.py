@@ -11,7 +11,7 @@ from polypatch import attach, edit_stream
 from polypatch.data.memory import MemoryTexts
 from polypatch.deltas import PatchBank
 from polypatch.editors import GRACE, Lesson, Memory, MemoryRows
-from polypatch.editors.grace import SLACK, Deferral, _spread, deferral
+from polypatch.editors.grace import SLACK, Deferral, deferral, spread
 from polypatch.edits import Edit
 from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.model.rules import Rules
@@ -57,9 +57,9 @@ def test_the_unit_is_the_memorys_spread_whatever_the_width():
     """Twice the coordinates, twice the squared distance from the mean; and the mean itself counts for nothing."""
     rows = torch.randn(50, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     wanted = float(((rows - rows.mean(0)) ** 2).sum(1).mean() ** 0.5)
-    assert _spread(memory_of(rows.float())) == pytest.approx(wanted, rel=1e-5)
-    assert _spread(memory_of(rows.float() + 100.0)) == pytest.approx(wanted, rel=1e-4)
-    assert _spread(memory_of(rows.float().repeat(1, 2))) == pytest.approx(wanted * 2**0.5, rel=1e-5)
+    assert spread(memory_of(rows.float())) == pytest.approx(wanted, rel=1e-5)
+    assert spread(memory_of(rows.float() + 100.0)) == pytest.approx(wanted, rel=1e-4)
+    assert spread(memory_of(rows.float().repeat(1, 2))) == pytest.approx(wanted * 2**0.5, rel=1e-5)
 
 
 @pytest.mark.parametrize("texts", [[], ["ba"]])
@@ -108,7 +108,7 @@ def test_an_entry_is_the_texts_own_query_and_its_value_gives_the_class(written, 
     assert outcome.success
     assert edited.delta.owners == ["a"]
     assert torch.equal(edited.delta.keys, edited.tail.queries(edited.tail.readout.rows(["ba bo"])).q)
-    assert float(edited.delta.radii) == pytest.approx(0.1 * _spread(edited.memory), rel=1e-6)
+    assert float(edited.delta.radii) == pytest.approx(0.1 * spread(edited.memory), rel=1e-6)
     assert float(edited.probabilities(["ba bo"])[0].max()) >= 0.9
     assert edited.predict("ba bo") == label
     cause, *_ = edited.explain("ba bo").causes
@@ -126,7 +126,7 @@ def test_a_near_text_of_the_same_class_widens_the_ball_and_needs_no_entry(writte
     # And a ball that is not there yet is widened up to the text.
     distance = float(torch.dist(*edited.tail.queries(edited.tail.readout.rows(list(texts.values()))).q))
     edited.unload()
-    radius = 0.6 * distance / _spread(edited.memory)
+    radius = 0.6 * distance / spread(edited.memory)
     edited, (outcome,) = written([edit_of("a", texts, label)], GRACE(radius=radius))
     assert outcome.success
     assert outcome.patches == 1
@@ -144,7 +144,7 @@ def test_a_near_text_of_another_class_splits_the_ball(written, tiny):
     assert edited.predict(["ba bo ke", "ba bo ki"]) == [first, second]
     # Taking the second back gives the first its radius again; the first alone, and nothing is left.
     edited.revert("b")
-    assert edited.delta.radii.tolist() == pytest.approx([5.0 * _spread(edited.memory)], rel=1e-6)
+    assert edited.delta.radii.tolist() == pytest.approx([5.0 * spread(edited.memory)], rel=1e-6)
     edited.revert("a")
     assert edited.patches == 0
 

@@ -8,7 +8,7 @@ import torch
 from polypatch import Encoding, attach
 from polypatch.data.memory import MemoryTexts
 from polypatch.editors import Memory, MemoryRows
-from polypatch.editors.grace import _spread
+from polypatch.editors.grace import spread
 from polypatch.editors.moments import Moments
 from polypatch.editors.placed import Look
 from polypatch.errors import InputError
@@ -75,7 +75,7 @@ def test_counts_weigh_as_copies_do():
         torch.testing.assert_close(a, b)
     nothing = MemoryRows([], rows[:0])
     one, other = (Memory(part, nothing) for part in (few, many))
-    assert _spread(one) == pytest.approx(_spread(other), rel=1e-5)
+    assert spread(one) == pytest.approx(spread(other), rel=1e-5)
     key = torch.ones(6)
     for allowed in range(12):
         assert float(Look(key, one).loudest(allowed)) == float(Look(key, other).loudest(allowed))
@@ -87,4 +87,4 @@ def test_one_text_over_and_over_has_no_spread(often):
     row, none = torch.randn(1, 64, generator=torch.Generator().manual_seed(often)), MemoryRows([], torch.empty(0, 64))
     for part in (MemoryRows([""], row, torch.tensor([often])), MemoryRows([""] * often, row.repeat(often, 1))):
         with pytest.raises(InputError, match="the spread of the memory"):
-            _spread(Memory(part, none))
+            spread(Memory(part, none))

@@ -7,7 +7,20 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import EMMET, GRACE, DiscriminantPatch, FineTuning, LoRA, NearestPatch, SimIE, UltraEdit
+from polypatch.editors import (
+    EMMET,
+    GRACE,
+    MELO,
+    MEMOIR,
+    WISE,
+    CaliNet,
+    DiscriminantPatch,
+    FineTuning,
+    LoRA,
+    NearestPatch,
+    SimIE,
+    UltraEdit,
+)
 from polypatch.errors import InputError, PolypatchWarning, UnsupportedModelError
 from polypatch.recipes import Recipe
 from polypatch.samplers import AllLanguages
@@ -26,6 +39,10 @@ KINDS = {
     "factors": Recipe(EMMET(), AllLanguages(), Trigger.ANY),
     "gradient-factors": Recipe(UltraEdit(scope="ffn"), AllLanguages(), Trigger.ANY),
     "ridge-factors": Recipe(SimIE(base=UltraEdit(scope="ffn")), AllLanguages(), Trigger.ANY),
+    "side": Recipe(WISE(max_steps=20), AllLanguages(), Trigger.ANY),
+    "blocks": Recipe(MELO(max_steps=20), AllLanguages(), Trigger.ANY),
+    "extra": Recipe(CaliNet(max_steps=20), AllLanguages(), Trigger.ANY),
+    "residual": Recipe(MEMOIR(), AllLanguages(), Trigger.ANY),
     "low-rank": Recipe(LoRA(**SHORT), AllLanguages(), Trigger.ANY),
     "weights": Recipe(FineTuning(**SHORT), AllLanguages(), Trigger.ANY),
 }
@@ -40,6 +57,10 @@ QUICK = {("llama", kind) for kind in KINDS} | {
     ("modernbert", "patches"),
     ("gemma2", "weights"),
     ("gpt2", "low-rank"),
+    ("gpt2", "side"),
+    ("gpt2", "residual"),
+    ("gpt2", "extra"),
+    ("gpt2", "blocks"),
     ("albert", "patches"),
 }
 

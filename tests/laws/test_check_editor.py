@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 import polypatch as pp
-from polypatch.editors import GRACE, DiscriminantPatch, FineTuning, LoRA, TPatcher
+from polypatch.editors import GRACE, MELO, CaliNet, DiscriminantPatch, FineTuning, LoRA, TPatcher
 from polypatch.editors.widths import PUBLISHED_WIDTH
 from polypatch.recipes import DEFAULT, RECIPES, Recipe
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusMapped, SourcePlusRandom
@@ -98,7 +98,9 @@ PATCHER = TPatcher(memory_top=20)
 VARIANTS = {
     "a far-reaching codebook": Recipe(GRACE(radius=1.5), AllLanguages(), Trigger.ANY),
     "a codebook, drawn from at every step": Recipe(GRACE(), SourcePlusRandom(), Trigger.SAMPLED),
+    "far-reaching clusters": Recipe(MELO(radius=1.5), AllLanguages(), Trigger.ANY),
     "a scaled adapter of rank 3": Recipe(LoRA(rank=3, alpha=1.0), AllLanguages(), Trigger.ANY),
+    "kl, of neurons": Recipe(CaliNet(kl_weight=0.5, kl_rows=8)),
     "kl": Recipe(FineTuning(kl_weight=0.5, kl_rows=8)),
     "one other language per edit": Recipe(PATCHER, SourcePlusRandom(k=1, redraw="per_edit"), Trigger.SAMPLED),
     "two other languages per step": Recipe(PATCHER, SourcePlusRandom(k=2), Trigger.SAMPLED),

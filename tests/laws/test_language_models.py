@@ -11,10 +11,14 @@ from polypatch.editors import (
     EMMET,
     GRACE,
     KN,
+    MELO,
     MEMIT,
+    MEMOIR,
     PMET,
     ROME,
+    WISE,
     AlphaEdit,
+    CaliNet,
     DiscriminantPatch,
     FineTuning,
     LoRA,
@@ -45,6 +49,10 @@ SMALL = {
     SimIE: {"base": ROME(max_steps=5)},
     KN: {"steps": 3},
     AMIG: {"steps": 2, "baselines": 2},
+    WISE: {"max_steps": 10},
+    MEMOIR: {"max_steps": 10},
+    CaliNet: {"max_steps": 10},
+    MELO: {"max_steps": 10},
 }
 """Of every editor the settings that make it fast: no law asks that an edit takes."""
 KINDS = {
@@ -57,6 +65,10 @@ KINDS = {
         "gradient-factors": UltraEdit,
         "ridge-factors": SimIE,
         "low-rank": LoRA,
+        "side": WISE,
+        "residual": MEMOIR,
+        "extra": CaliNet,
+        "blocks": MELO,
         "weights": FineTuning,
     }.items()
 }

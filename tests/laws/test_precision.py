@@ -5,7 +5,7 @@ import torch
 
 import polypatch as pp
 from polypatch.data.memory import MemoryTexts
-from polypatch.editors import GRACE, ROME, FineTuning, LoRA, SimIE, TPatcher, UltraEdit
+from polypatch.editors import GRACE, MELO, MEMOIR, ROME, WISE, CaliNet, FineTuning, LoRA, SimIE, TPatcher, UltraEdit
 from polypatch.errors import UnsupportedModelError
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages
@@ -22,6 +22,10 @@ CASES = {
     "simie": Recipe(SimIE(), AllLanguages(), Trigger.ANY),
     "ultraedit": Recipe(UltraEdit(), AllLanguages(), Trigger.ANY),
     "grace": Recipe(GRACE(), AllLanguages(), Trigger.ANY),
+    "melo": Recipe(MELO(max_steps=20), AllLanguages(), Trigger.ANY),
+    "calinet": Recipe(CaliNet(max_steps=20), AllLanguages(), Trigger.ANY),
+    "memoir": Recipe(MEMOIR(), AllLanguages(), Trigger.ANY),
+    "wise": Recipe(WISE(max_steps=20), AllLanguages(), Trigger.ANY),
     "fine-tuning": Recipe(FineTuning(learning_rate=3e-3, **SHORT), trigger=Trigger.ALWAYS),
 }
 

@@ -42,7 +42,7 @@ CONFIG, TENSORS, PROVENANCE, REPORT, CARD = (
 MEMORY = "memory.jsonl.gz"
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "format-1"
 MODERN, OLD = (
-    ("patches", "others", "weights", "layer", "low-rank", "codebook", "nearest"),
+    ("patches", "others", "weights", "layer", "low-rank", "codebook", "nearest", "side", "blocks", "extra", "residual"),
     ("old patches", "old weights"),
 )
 
@@ -123,6 +123,10 @@ def sound(loader):
         ("low-rank", Recipe(LoRA(max_steps=3, views=0, rank=2)), 5),
         ("codebook", RECIPES["grace-mpn"], 5),
         ("nearest", RECIPES["polypatch"], 5),
+        ("side", RECIPES["wise"], 5),
+        ("residual", RECIPES["memoir"], 5),
+        ("extra", RECIPES["calinet"], 5),
+        ("blocks", RECIPES["melo-mpn"], 5),
     ):
         guard = Guard(tiny_texts(5, seed=1), 100.0) if seed == 6 else None
         rules = Rules(seed=seed, keep_failed=True, guard=guard)

@@ -24,8 +24,10 @@ class Delta(Protocol):
     replaces: bool
     """Whether what `since` gives stands for all that it gave before."""
 
-    mergeable: bool
-    """Whether a stock model can compute the change."""
+    @property
+    def mergeable(self) -> bool:
+        """Whether a stock model can compute the change."""
+        ...
 
     @property
     def overrides(self) -> Mapping[str, Tensor]:

@@ -133,6 +133,40 @@ def _ridge_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
     return RidgeBank(None, dtype=dtype)
 
 
+def _side(site: FeedForwardSite, scope: str | None) -> Delta:
+    from polypatch.deltas.side_memory import SideMemory
+
+    del scope
+    return SideMemory(site)
+
+
+def _blocks(site: FeedForwardSite, scope: str | None) -> Delta:
+    from polypatch.deltas.block_book import BlockBook
+
+    del scope
+    return BlockBook(site)
+
+
+def _blocks_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
+    from polypatch.deltas.block_book import BlockBook
+
+    return BlockBook(None, hidden_size=width, labels=labels, dtype=dtype)
+
+
+def _extra(site: FeedForwardSite, scope: str | None) -> Delta:
+    from polypatch.deltas.extra_neurons import ExtraNeurons
+
+    del scope
+    return ExtraNeurons(site)
+
+
+def _residual(site: FeedForwardSite, scope: str | None) -> Delta:
+    from polypatch.deltas.residual_memory import ResidualMemory
+
+    del scope
+    return ResidualMemory(site)
+
+
 _CHANGED = "changed weights that they share"
 
 KINDS: dict[str, Kind] = {
@@ -142,8 +176,12 @@ KINDS: dict[str, Kind] = {
     "factors": Kind(_factors, _factors_alone, scopes=("writer", "ffn")),
     "gradient-factors": Kind(_gradients, _gradients_alone, scopes=("writer", "ffn")),
     "ridge-factors": Kind(_ridge, _ridge_alone, scopes=("writer", "ffn")),
+    "extra": Kind(_extra, shared="are in neurons that they share"),
+    "residual": Kind(_residual, shared="are in one residual memory"),
+    "side": Kind(_side, shared="are in one side memory"),
     "nearest": Kind(_nearest, _nearest_alone),
     "codebook": Kind(_codebook, _codebook_alone, shared="are in a codebook whose radii they share"),
+    "blocks": Kind(_blocks, _blocks_alone, shared="are in clusters that they share"),
 }
 """Kinds by name: `Delta.kind`, which is also what `edit_config.json` calls them."""
 

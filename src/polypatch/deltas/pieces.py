@@ -40,8 +40,8 @@ class InPieces(nn.Module):
         publish(self, {name: tensor.to(device) for name, tensor in tensors.items()}, owners)
 
 
-class LookedUp(InPieces):
-    """Pieces that are looked up, which no layer of a stock model does.
+class Unmergeable:
+    """What no layer of a stock model computes.
 
     Attributes:
         unmergeable: what cannot be merged, and why, as the beginning of a message.
@@ -64,3 +64,7 @@ class LookedUp(InPieces):
     def merge_cost(self, site: FeedForwardSite) -> MergeCost:
         """Refused, as `merged`."""
         self.merged(site)
+
+
+class LookedUp(Unmergeable, InPieces):
+    """Pieces that are looked up, which no layer of a stock model does."""

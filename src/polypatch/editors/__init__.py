@@ -6,6 +6,7 @@ from polypatch._lazy import lazily as _lazily
 
 if TYPE_CHECKING:
     from polypatch.editors.alpha_edit import AlphaEdit as AlphaEdit
+    from polypatch.editors.calinet import CaliNet as CaliNet
     from polypatch.editors.discriminant import DiscriminantPatch as DiscriminantPatch
     from polypatch.editors.editor import Editor as Editor
     from polypatch.editors.editor import Fit as Fit
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from polypatch.editors.knowledge_neurons import AMIG as AMIG
     from polypatch.editors.knowledge_neurons import KN as KN
     from polypatch.editors.lora import LoRA as LoRA
+    from polypatch.editors.melo import MELO as MELO
     from polypatch.editors.memit import EMMET as EMMET
     from polypatch.editors.memit import MEMIT as MEMIT
     from polypatch.editors.memit import PMET as PMET
+    from polypatch.editors.memoir import MEMOIR as MEMOIR
     from polypatch.editors.memory import Memory as Memory
     from polypatch.editors.memory import MemoryRows as MemoryRows
     from polypatch.editors.nearest import NearestPatch as NearestPatch
@@ -25,10 +28,12 @@ if TYPE_CHECKING:
     from polypatch.editors.simie import SimIE as SimIE
     from polypatch.editors.t_patcher import TPatcher as TPatcher
     from polypatch.editors.ultra_edit import UltraEdit as UltraEdit
+    from polypatch.editors.wise import WISE as WISE
 
 _HOME = {
     "AMIG": "knowledge_neurons",
     "AlphaEdit": "alpha_edit",
+    "CaliNet": "calinet",
     "DiscriminantPatch": "discriminant",
     "EMMET": "memit",
     "Editor": "editor",
@@ -39,6 +44,8 @@ _HOME = {
     "Lesson": "editor",
     "LoRA": "lora",
     "MEMIT": "memit",
+    "MELO": "melo",
+    "MEMOIR": "memoir",
     "Memory": "memory",
     "MemoryRows": "memory",
     "NearestPatch": "nearest",
@@ -47,6 +54,7 @@ _HOME = {
     "SimIE": "simie",
     "TPatcher": "t_patcher",
     "UltraEdit": "ultra_edit",
+    "WISE": "wise",
 }
 
 __all__ = [*_HOME]

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import torch
-from torch import Tensor
-
 from polypatch.deltas import Delta, WeightDelta
 from polypatch.editors.editor import Copies, Fit, Lesson, Rate, Repeats, Steps, Weight, expect
-from polypatch.editors.losses import kl_to_original
+from polypatch.editors.kept_by import kept_by
 from polypatch.editors.memory import Memory
 from polypatch.editors.tuning import until_right
 from polypatch.editors.widths import BY_WIDTH
 from polypatch.settings import Settings, at_least
-from polypatch.sites import UNCHANGED, FeedForwardSite, Row, Tail
+from polypatch.sites import UNCHANGED, FeedForwardSite, Tail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,26 +59,4 @@ class FineTuning(Settings):
         delta = expect(WeightDelta, delta, self)
         # The delta *is* everything edited so far, so the rows start from the unedited model.
         rows = tail.rows(lesson.rows, UNCHANGED, views=self.views, generator=lesson.generator)
-        locality = _Locality.of(self, tail, memory, lesson.generator)
-        more = None if locality is None else lambda: self.kl_weight * locality.loss(delta)
-        return until_right(self, list(delta.weights), delta, lesson, rows, more)
-
-
-class _Locality:
-    """The KL term on a few memory texts."""
-
-    def __init__(self, tail: Tail, asked: list[Row], generator: torch.Generator) -> None:
-        self.original = tail.logits(asked, UNCHANGED)
-        self.rows = tail.rows(asked, UNCHANGED, views=0, generator=generator)
-
-    @classmethod
-    def of(cls, editor: FineTuning, tail: Tail, memory: Memory, generator: torch.Generator) -> _Locality | None:
-        """The term on `kl_rows` random memory texts; None where the editor does not want it or there is no memory."""
-        if not editor.kl_weight or not memory.train.used:
-            return None
-        chosen = torch.randperm(memory.train.used, generator=generator)[: editor.kl_rows]
-        return cls(tail, [memory.train.asked[i] for i in chosen.tolist()], generator)
-
-    def loss(self, delta: Delta) -> Tensor:
-        """``KL(original ‖ edited)``."""
-        return kl_to_original(self.original, self.rows.evaluate(delta)[1])
+        return until_right(self, list(delta.weights), delta, lesson, rows, kept_by(self, delta, lesson, tail, memory))

@@ -116,7 +116,7 @@ class GRACE(Settings):
             InputError: the memory has no spread to measure the radius by.
         """
         delta = expect(Codebook, delta, self)
-        initial = self.radius * _spread(memory)
+        initial = self.radius * spread(memory)
         drawn = Drawn(lesson)
         steps, wrong = 0, 0
         picks = drawn()
@@ -172,12 +172,12 @@ class GRACE(Settings):
         return value.detach(), step, bool((logits.argmax(-1) == target).all())
 
 
-def _spread(memory: Memory) -> float:
+def spread(memory: Memory) -> float:
     """The root of the mean squared distance of the memory's queries from their mean."""
     rows, counts = memory.train.rows, memory.train.counts.to(memory.train.rows)
     away = rows - rows[:1]  # exactly 0 where all are one, which a mean of copies need not be
     away -= counts @ away / counts.sum()
     spread = float((counts @ away.square().sum(1) / counts.sum()).sqrt())
     if not spread > 0.0:  # NaN as well
-        raise InputError("GRACE measures its radius by the spread of the memory: pass memory= with two texts or more")
+        raise InputError("a radius is measured by the spread of the memory: pass memory= with two texts or more")
     return spread

@@ -13,8 +13,9 @@ from polypatch.runs import Run
 
 PAIRS = {
     **{name: f"{name}-mpn" for name in ("fine-tuning", "lora")},
-    **{name: f"{name}-mpn" for name in ("rome", "memit", "pmet", "emmet", "alphaedit")},
-    **{name: f"{name}-mpn" for name in ("grace",)},
+    **{name: f"{name}-mpn" for name in ("rome", "memit", "pmet", "emmet", "alphaedit", "simie-rome")},
+    **{name: f"{name}-mpn" for name in ("ultraedit", "kn", "amig")},
+    **{name: f"{name}-mpn" for name in ("grace", "melo", "wise", "memoir", "calinet")},
     "t-patcher": "mpn-all-once",
 }
 """Each editor's row with the source alone, and with MPN's sampler: by what they leave in the model."""

@@ -1,0 +1,28 @@
+"""A change that is asked at some queries and nowhere else: what looks a query up is trained without looking it up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from polypatch.sites.site import ChangeFunction
+
+SAME = 1e-3
+"""Queries that are so near, relatively, are one: a text's query differs in its last bits from pass to pass."""
+
+
+class AskedAt:
+    """`change` at the queries `at` [n, d], the unedited output anywhere else. A `Change`."""
+
+    overrides: Mapping[str, Tensor] = MappingProxyType({})
+
+    def __init__(self, at: Tensor, change: ChangeFunction) -> None:
+        self.at, self.change = at, change
+
+    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
+        """`out`, or `change` of it."""
+        apart = torch.cdist(q, self.at, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+        return torch.where((apart <= SAME * q.norm(dim=1)).unsqueeze(1), self.change(q, out), out)
