@@ -68,6 +68,7 @@ _MEMIT = "Meng et al. 2023, MEMIT (arXiv:2210.07229)"
 _PMET = "Li et al. 2024, PMET (arXiv:2308.08742)"
 _EMMET = "Gupta et al. 2024, EMMET (arXiv:2403.14236)"
 _ALPHA_EDIT = "Fang et al. 2025, AlphaEdit (arXiv:2410.02355)"
+_MEND = "Mitchell et al. 2022, MEND (arXiv:2110.11309)"
 _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
 
 
@@ -126,6 +127,8 @@ ROWS: dict[str, RecipeRow] = {
     "emmet-mpn": RecipeRow("memit.EMMET", _ONE_MORE, Trigger.ANY),
     "alphaedit": RecipeRow("alpha_edit.AlphaEdit", paper=_ALPHA_EDIT),
     "alphaedit-mpn": RecipeRow("alpha_edit.AlphaEdit", _ONE_MORE, Trigger.ANY),
+    "mend": RecipeRow("mend.MEND", paper=_MEND),
+    "mend-mpn": RecipeRow("mend.MEND", _ONE_MORE, Trigger.ANY),
     "polypatch": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
     "polypatch-one": RecipeRow("nearest.NearestPatch", _ONE_MORE, Trigger.ALWAYS, reads="means"),
     "polypatch-mapped": RecipeRow("nearest.NearestPatch", SourcePlusMapped(k=None), Trigger.ALWAYS, reads="means"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from polypatch.editors.fine_tuning import FineTuning as FineTuning
     from polypatch.editors.grace import GRACE as GRACE
     from polypatch.editors.lora import LoRA as LoRA
+    from polypatch.editors.mend import MEND as MEND
     from polypatch.editors.memit import EMMET as EMMET
     from polypatch.editors.memit import MEMIT as MEMIT
     from polypatch.editors.memit import PMET as PMET
@@ -33,6 +34,7 @@ _HOME = {
     "Lesson": "editor",
     "LoRA": "lora",
     "MEMIT": "memit",
+    "MEND": "mend",
     "Memory": "memory",
     "MemoryRows": "memory",
     "NearestPatch": "nearest",

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from polypatch.deltas import Delta, FactorBank
 from polypatch.editors.editor import Drawn, Fit, Lesson, Rate, Steps, Weight, expect
+from polypatch.editors.gradients import shares
 from polypatch.editors.key_moments import KeyMoments, keys_of
 from polypatch.editors.memory import Memory
 from polypatch.errors import InputError
@@ -166,16 +167,9 @@ def _wanted(settings: Shifting, delta: FactorBank, lesson: Lesson, tail: Tail, a
     with tail.site.evaluating():
         each = torch.arange(len(places), device=rows.q.device)
         own = torch.unique(places, return_inverse=True)[1] if settings.together else each
-        loss = _Loss(settings, rows, targets, _shares(lesson, picks).to(rows.q))
+        loss = _Loss(settings, rows, targets, shares(lesson, picks).to(rows.q))
         shifts, steps = loss.least(Positions(queries, own, tail.site, delta))
     return ToWrite(keys_of(tail.site, queries.q), shifts[own, 0].double(), places), steps
-
-
-def _shares(lesson: Lesson, picks: Sequence[int]) -> Tensor:
-    """How much each row's token counts: one over the tokens of its answer, and over the number of texts."""
-    firsts = [pick - (lesson.index[pick] if lesson.index else 0) for pick in picks]
-    sizes = torch.tensor([firsts.count(first) for first in firsts], dtype=torch.float64)
-    return 1 / sizes / len(set(firsts))
 
 
 @dataclass(frozen=True, eq=False)
