@@ -4,7 +4,23 @@ import dataclasses
 
 import pytest
 
-from polypatch.editors import EMMET, GRACE, MEMIT, PMET, ROME, AlphaEdit, Editor, FineTuning, LoRA, TPatcher
+from polypatch.editors import (
+    EMMET,
+    GRACE,
+    MALMEN,
+    MEMIT,
+    MEND,
+    PMET,
+    ROME,
+    AlphaEdit,
+    Editor,
+    FineTuning,
+    KnowledgeEditor,
+    LoRA,
+    MaskedKnowledgeEditor,
+    MaskedMEND,
+    TPatcher,
+)
 from polypatch.editors.widths import fitted, settings_for
 from polypatch.errors import UnknownRecipeError
 from polypatch.recipes import RECIPES, recipe_from_plain, recipe_named, recipe_to_plain
@@ -12,7 +28,8 @@ from polypatch.samplers import SourceOnly, SourcePlusRandom
 from polypatch.triggers import Trigger
 
 REWRITERS = {"rome": ROME(), "memit": MEMIT(), "pmet": PMET(), "emmet": EMMET(), "alphaedit": AlphaEdit()}
-OTHERS = {"fine-tuning": FineTuning(), "lora": LoRA(), "grace": GRACE(), **REWRITERS}
+TRAINED = {"mend": MEND(), "malmen": MALMEN(), "ke": KnowledgeEditor()}
+OTHERS = {"fine-tuning": FineTuning(), "lora": LoRA(), "grace": GRACE(), **REWRITERS, **TRAINED}
 
 
 def test_the_four_published_methods():
@@ -29,11 +46,13 @@ def test_the_four_published_methods():
         "mpn-all-once": Trigger.ANY,
         "lora": Trigger.SOURCE,
         "grace": Trigger.SOURCE,
-        **dict.fromkeys(REWRITERS, Trigger.SOURCE),
+        **dict.fromkeys((*REWRITERS, *TRAINED), Trigger.SOURCE),
+        "lime-mend": Trigger.ANY,
+        "lime-ke": Trigger.ANY,
     }
     assert [name for name, row in RECIPES.items() if not row.paper] == [
         *("fine-tuning-mpn", "lora-mpn", "grace-mpn"),
-        *(f"{name}-mpn" for name in REWRITERS),
+        *(f"{name}-mpn" for name in (*REWRITERS, *TRAINED)),
         *("polypatch", "polypatch-one", "polypatch-mapped"),
         *("polypatch-linear", "polypatch-linear-one", "polypatch-linear-one-mapped", "polypatch-linear-mapped"),
         "polypatch-linear-both",
@@ -54,6 +73,13 @@ def test_mpn_changes_two_of_five_answers_of_any_editor(name, editor):
     assert (RECIPES[name].sampler, RECIPES[name].trigger) == (SourceOnly(), Trigger.SOURCE)
     mpn = RECIPES[f"{name}-mpn"]
     assert (mpn.sampler, mpn.trigger) == (SourcePlusRandom(k=1, redraw="per_edit"), Trigger.ANY)
+
+
+def test_lime_is_two_editors_with_a_mask_and_mpn_s_draw():
+    """Its mask is by language, so that one language alone would have one mask."""
+    for name, masked, plain in (("lime-mend", MaskedMEND, "mend-mpn"), ("lime-ke", MaskedKnowledgeEditor, "ke-mpn")):
+        assert RECIPES[name] == dataclasses.replace(RECIPES[plain], editor=masked(), paper=RECIPES[name].paper)
+        assert masked() == masked(**dataclasses.asdict(RECIPES[plain].editor) | {"masked": True})
 
 
 def test_defaults_are_the_released_code_s():

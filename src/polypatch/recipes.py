@@ -69,6 +69,9 @@ _PMET = "Li et al. 2024, PMET (arXiv:2308.08742)"
 _EMMET = "Gupta et al. 2024, EMMET (arXiv:2403.14236)"
 _ALPHA_EDIT = "Fang et al. 2025, AlphaEdit (arXiv:2410.02355)"
 _MEND = "Mitchell et al. 2022, MEND (arXiv:2110.11309)"
+_MALMEN = "Tan, Zhang and Fu 2024, MALMEN (arXiv:2311.04661)"
+_KE = "De Cao et al. 2021, KnowledgeEditor (arXiv:2104.08164)"
+_LIME = "Xu et al. 2023, LiME (arXiv:2205.12677)"
 _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
 
 
@@ -129,6 +132,12 @@ ROWS: dict[str, RecipeRow] = {
     "alphaedit-mpn": RecipeRow("alpha_edit.AlphaEdit", _ONE_MORE, Trigger.ANY),
     "mend": RecipeRow("mend.MEND", paper=_MEND),
     "mend-mpn": RecipeRow("mend.MEND", _ONE_MORE, Trigger.ANY),
+    "malmen": RecipeRow("malmen.MALMEN", paper=_MALMEN),
+    "malmen-mpn": RecipeRow("malmen.MALMEN", _ONE_MORE, Trigger.ANY),
+    "ke": RecipeRow("knowledge_editor.KnowledgeEditor", paper=_KE),
+    "ke-mpn": RecipeRow("knowledge_editor.KnowledgeEditor", _ONE_MORE, Trigger.ANY),
+    "lime-mend": RecipeRow("lime.MaskedMEND", _ONE_MORE, Trigger.ANY, paper=_LIME),
+    "lime-ke": RecipeRow("lime.MaskedKnowledgeEditor", _ONE_MORE, Trigger.ANY, paper=_LIME),
     "polypatch": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
     "polypatch-one": RecipeRow("nearest.NearestPatch", _ONE_MORE, Trigger.ALWAYS, reads="means"),
     "polypatch-mapped": RecipeRow("nearest.NearestPatch", SourcePlusMapped(k=None), Trigger.ALWAYS, reads="means"),

@@ -9,13 +9,18 @@ import polypatch as pp
 from polypatch.editors import (
     EMMET,
     GRACE,
+    MALMEN,
     MEMIT,
+    MEND,
     PMET,
     ROME,
     AlphaEdit,
     DiscriminantPatch,
     FineTuning,
+    KnowledgeEditor,
     LoRA,
+    MaskedKnowledgeEditor,
+    MaskedMEND,
     NearestPatch,
     TPatcher,
 )
@@ -37,6 +42,7 @@ SMALL = {
     DiscriminantPatch: {"shrinkages": (0.03, 0.003), "places": (0.6,), "tolerance": 1, "max_steps": 10},
     NearestPatch: {"max_steps": 10},
     **{kind: {"max_steps": 5} for kind in (ROME, MEMIT, PMET, EMMET, AlphaEdit)},
+    **{kind: {"rate": 1.0} for kind in (MEND, MALMEN, KnowledgeEditor, MaskedMEND, MaskedKnowledgeEditor)},
 }
 """Of every editor the settings that make it fast: no law asks that an edit takes."""
 KINDS = {

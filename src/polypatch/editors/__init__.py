@@ -12,13 +12,17 @@ if TYPE_CHECKING:
     from polypatch.editors.editor import Lesson as Lesson
     from polypatch.editors.fine_tuning import FineTuning as FineTuning
     from polypatch.editors.grace import GRACE as GRACE
+    from polypatch.editors.knowledge_editor import KnowledgeEditor as KnowledgeEditor
+    from polypatch.editors.lime import MaskedKnowledgeEditor as MaskedKnowledgeEditor
+    from polypatch.editors.lime import MaskedMEND as MaskedMEND
     from polypatch.editors.lora import LoRA as LoRA
-    from polypatch.editors.mend import MEND as MEND
+    from polypatch.editors.malmen import MALMEN as MALMEN
     from polypatch.editors.memit import EMMET as EMMET
     from polypatch.editors.memit import MEMIT as MEMIT
     from polypatch.editors.memit import PMET as PMET
     from polypatch.editors.memory import Memory as Memory
     from polypatch.editors.memory import MemoryRows as MemoryRows
+    from polypatch.editors.mend import MEND as MEND
     from polypatch.editors.nearest import NearestPatch as NearestPatch
     from polypatch.editors.rome import ROME as ROME
     from polypatch.editors.t_patcher import TPatcher as TPatcher
@@ -31,10 +35,14 @@ _HOME = {
     "FineTuning": "fine_tuning",
     "Fit": "editor",
     "GRACE": "grace",
+    "KnowledgeEditor": "knowledge_editor",
     "Lesson": "editor",
     "LoRA": "lora",
+    "MALMEN": "malmen",
     "MEMIT": "memit",
     "MEND": "mend",
+    "MaskedKnowledgeEditor": "lime",
+    "MaskedMEND": "lime",
     "Memory": "memory",
     "MemoryRows": "memory",
     "NearestPatch": "nearest",

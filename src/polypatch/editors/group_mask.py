@@ -51,13 +51,14 @@ class GroupMask(nn.Module):
         return Gradients(given, gave, found.queries)
 
     def factor(self, name: str, row: int) -> Tensor:
-        """m [given + out]."""
+        """M [given + out]."""
         a = self.a[name][row].clamp(-BOUND, BOUND)
         if self.noise is not None:
             u = torch.rand(a.shape, generator=self.noise).clamp(1e-6, 1 - 1e-6).to(a)
             a = (u.log() - (1 - u).log() + a) / TEMPERATURE
         z = (a.sigmoid() * (HIGH - LOW) + LOW).clamp(0, 1)
-        return 1 + self.e[name][row] * z
+        made: Tensor = 1 + self.e[name][row] * z
+        return made
 
     def open(self) -> Tensor:
         """The mean probability that a gate is not 0: ``σ(a − τ ln(−LOW ÷ HIGH))``, the L0 penalty.

@@ -29,7 +29,7 @@ from polypatch.sites import FeedForwardSite, Tail
 from polypatch.sites.encoding.fingerprint import model_fingerprint
 from polypatch.sites.layers.linear_maps import LinearMap, linear_maps
 
-UNTRAINED = "a step of the gradient, without a trained net, which polypatch train-editor makes"
+UNTRAINED = "a step of the gradient, without a trained net; polypatch train-editor makes one"
 
 EPSILON = 1e-7
 """Of a standard deviation."""
@@ -71,7 +71,7 @@ class HyperEditor(Settings):
         if self.net:
             self.trained(site)
         else:
-            caution(f"{type(self).__name__}: each edit is {UNTRAINED}; give it by net=, on the command line by --net")
+            caution(f"{type(self).__name__}: each edit is {UNTRAINED}, for net= or --net")
         return FactorBank(site, WHOLE)
 
     def learn(self, delta: Delta, lesson: Lesson, tail: Tail, memory: Memory) -> Fit:
@@ -180,7 +180,8 @@ class HyperNet(nn.Module):
 
     def rate(self, name: str) -> Tensor:
         """ρ."""
-        return self.log_rates[name].exp()
+        size: Tensor = self.log_rates[name].exp()
+        return size
 
     @torch.no_grad()
     def start_at(self, rate: float) -> None:
@@ -208,5 +209,5 @@ def _buffers(tensors: Mapping[str, Tensor]) -> nn.Module:
 
 
 def joined(name: str, found: Sequence[Gradients]) -> tuple[Tensor, Tensor]:
-    """k [n, given] and g [n, out] of one map, of all texts."""
+    """K [n, given] and g [n, out] of one map, of all texts."""
     return torch.cat([one.given[name] for one in found]), torch.cat([one.gave[name] for one in found])

@@ -44,11 +44,13 @@ class Residual(nn.Module):
 class Residuals(HyperNet):
     """Of each map a net of residual layers over ``[k; g]``, which are made standard first."""
 
-    def __init__(self, maps: Sequence[LinearMap], editor: MEND, generator: torch.Generator, layers: int) -> None:
-        super().__init__(maps, editor.rate)
+    def __init__(
+        self, maps: Sequence[LinearMap], rate: float, rank: int, generator: torch.Generator, layers: int
+    ) -> None:
+        super().__init__(maps, rate)
         self.nets = nn.ModuleDict(
             {
-                name: nn.Sequential(*(Residual(width, editor.rank, generator) for _ in range(layers)))
+                name: nn.Sequential(*(Residual(width, rank, generator) for _ in range(layers)))
                 for name, width in self.widths.items()
             }
         )
@@ -86,4 +88,4 @@ class MEND(HyperEditor):
     def made(self, maps: Sequence[LinearMap], width: int, generator: torch.Generator) -> HyperNet:
         """Two residual layers for each map."""
         del width
-        return MENDNet(maps, self, generator, LAYERS)
+        return MENDNet(maps, self.rate, self.rank, generator, LAYERS)

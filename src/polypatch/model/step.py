@@ -11,7 +11,7 @@ from itertools import accumulate
 import torch
 
 from polypatch.editors import Fit, Lesson, Memory
-from polypatch.edits import Edit, Example, Lang, language_of
+from polypatch.edits import MAPPED, Edit, Example, Lang, language_of
 from polypatch.model.guard import Watchman
 from polypatch.model.rules import Rules
 from polypatch.model.state import State
@@ -172,7 +172,7 @@ def rng_of(seed: int, edit: Edit, attempt: int = 0, purpose: str = "sampler") ->
 
 def group_of(lang: Lang) -> int:
     """A number for a language, without the mark of a mapped query, or of a further text: the same in every process."""
-    return int.from_bytes(language_of(lang).encode(), "big")
+    return int.from_bytes(language_of(lang).removeprefix(MAPPED).encode(), "big")
 
 
 def right_already(recipe: Recipe, asked: Sequence[Example]) -> tuple[Example, ...]:

@@ -17,7 +17,7 @@ from polypatch.errors import InputError
 from polypatch.evaluation.strict_json import to_json
 from polypatch.files import discard, sha256
 from polypatch.model.stream import build_memory
-from polypatch.recipes import ROWS, Recipe
+from polypatch.recipes import ROWS, Recipe, recipe_to_plain
 from polypatch.sites import FrozenTail, FullForward
 from polypatch.store.identity import Identity
 from polypatch.training.begun import begin, require_own, work_of
@@ -102,7 +102,8 @@ def train_editor(
         out: where.
         resume: go on with what an interrupted training left.
         overwrite: replace the net in `out`, and throw away what an interrupted training left.
-        report, stopping: as for `train_net`.
+        report: told after each step.
+        stopping: asked after each step whether to end here.
 
     Raises:
         PolypatchError: `out` is taken, the data cannot be used, or the training fails.
@@ -117,8 +118,7 @@ def train_editor(
     edits = practice_edits(tail, data, training.edits, training.seed)
     told = to_json([[record_from_edit(edit) for edit in edits], list(memory.train), list(memory.validation)])
     facts = {
-        "editor": {"name": type(editor).__name__, **asdict(editor)},
-        "sampler": {"name": type(request.recipe.sampler).__name__, **asdict(request.recipe.sampler)},
+        **recipe_to_plain(request.recipe),
         **asdict(training),
         "layer": tail.site.layer_path,
         "model": fingerprint_of(tail.site),

@@ -65,10 +65,10 @@ class NetTraining(Settings):
     edit_weight: Weight = 0.1
     memory_weight: Weight = 1.0
     gate_weight: Weight = 1e-3
-    memory_rows: Count = 64
+    memory_rows: Count = 32
     clip_norm: Rate = 100.0
     validate_every: Count = 25
-    patience: Count = 6
+    patience: Count = 4
 
 
 class Standing(NamedTuple):
@@ -137,7 +137,7 @@ class NetCourse:
     def standing(self, net: HyperNet) -> Standing:
         """On the edits and the memory that are held out, always the same ones."""
         rng = self._rng("validation")
-        around = _Around.of(self.tail, self.memory.validation, 2 * self.training.memory_rows, rng)
+        around = _Around.of(self.tail, self.memory.validation, 4 * self.training.memory_rows, rng)
         tried = [self._tried(net, edit, around, rng) for edit in self.validation]
         took, kept = (
             [float(value) for value in values] for values in zip(*((t.took, t.kept) for t in tried), strict=True)

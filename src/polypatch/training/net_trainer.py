@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,20 +167,20 @@ def _first(state: NetState, course: NetCourse) -> None:
     for rate in RATES:
         state.net.start_at(rate)
         tried.append(course.standing(state.net).loss)
-    state.net.start_at(RATES[min(range(len(RATES)), key=lambda i: _or_worst(tried[i]))])
+    finite = {rate: loss for rate, loss in zip(RATES, tried, strict=True) if math.isfinite(loss)}
+    if not finite:
+        raise InputError("the loss is no number, however short a step; the model cannot be practised on")
+    state.net.start_at(min(finite, key=finite.__getitem__))
     state.judged(course.standing(state.net))
-
-
-def _or_worst(loss: float) -> float:
-    return loss if loss == loss else float("inf")  # noqa: PLR0124  # NaN is no least
 
 
 def _step(state: NetState, course: NetCourse) -> None:
     loss = course.loss(state.net, state.done)
     if not bool(loss.isfinite()):
         raise InputError(f"the loss is no number at step {state.done}; give a lower --set learning_rate")
-    state.optimiser.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(list(state.net.parameters()), course.training.clip_norm)
+    numbers = list(state.net.parameters())
+    for one, gradient in zip(numbers, torch.autograd.grad(loss, numbers), strict=True):
+        one.grad = gradient
+    torch.nn.utils.clip_grad_norm_(numbers, course.training.clip_norm)
     state.optimiser.step()
     state.done += 1

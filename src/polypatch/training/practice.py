@@ -1,7 +1,7 @@
 """Edits to train an editor on: parallel text of the data, with answers that are not the model's. No edit of the stream.
 
 The text is what maps are learned from, or, where there is none, the memory. A class is any other than the model's; what
-is to be written is what the model writes to another text.
+is to be written are the first words that the model writes to another text.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from polypatch.data import EditingData
 from polypatch.edits import Edit, Lang, Text
-from polypatch.errors import DataError, UnknownLabelError
+from polypatch.errors import DataError, InputError
 from polypatch.sites import UNCHANGED, Tail
 
 FEWEST = 20
 """Edits that can be trained on and leave some to validate by."""
 
-LONGEST = 16
-"""Tokens of an answer: of a longer one the model found no end."""
+POOL = 60
+"""Sentences whose answers are wanted of others."""
+
+WORDS, LETTERS = 3, 24
+"""Of an answer, at most: a model may find no end."""
 
 Sentence = Mapping[Lang, Text]
 """One sentence by language, the source first."""
@@ -33,18 +36,18 @@ def practice_edits(tail: Tail, data: EditingData, most: int, seed: int) -> tuple
     rng = random.Random(f"practice:{seed}")
     sentences = list(_sentences(data))
     rng.shuffle(sentences)
-    sentences = sentences[:most]
-    said = _said(tail, sentences)
+    answers = _answers(tail, sentences[:POOL])
     edits = [
-        Edit(f"practice-{i}", sentence, target, source=next(iter(sentence)))
-        for i, sentence in enumerate(sentences)
-        if (target := _other(tail, said, i, rng))
+        Edit(f"practice-{i}", prompt, target, source=next(iter(sentence)))
+        for i, sentence in enumerate(sentences[:most])
+        for prompt, target in _asked(answers, sentence, rng)
     ]
-    edits = [edit for edit in edits if _can_be_said(tail, edit)]
+    asked = [tail.readout.ask([edit.prompt[edit.source]], [edit.target[edit.source]])[0] for edit in edits]
+    edits = [edit for edit, right in zip(edits, tail.right(asked, UNCHANGED), strict=True) if not right]
     if len(edits) < FEWEST:
         raise DataError(
-            f"{data.name}: {len(edits)} texts to train an editor on, and {FEWEST} are needed: texts that stand in no edit "
-            "and no locality set, to which the model says different things; give more parallel text or more memory"
+            f"{data.name}: {len(edits)} texts to train an editor on, and {FEWEST} are needed: texts that stand in no "
+            "edit and no locality set, to which the model says different things; give more parallel text or memory"
         )
     return tuple(edits)
 
@@ -62,31 +65,31 @@ def _sentences(data: EditingData) -> Iterator[Sentence]:
                 yield dict(zip(column, texts, strict=True))
 
 
-def _said(tail: Tail, sentences: Sequence[Sentence]) -> list[dict[Lang, str]]:
-    """What the model answers: a class to the source's text; else to each language's."""
-    labels = tail.readout.answers is not None
-    asked = [(i, lang) for i, one in enumerate(sentences) for lang in (list(one)[:1] if labels else one)]
-    answers = tail.predict([sentences[i][lang] for i, lang in asked], UNCHANGED).answers
-    said: list[dict[Lang, str]] = [{} for _ in sentences]
-    for (i, lang), answer in zip(asked, answers, strict=True):
-        said[i][lang] = answer
-    return said
+def _answers(tail: Tail, sentences: Sequence[Sentence]) -> list[dict[Lang, str]]:
+    """What may be wanted, by language: each class; else the first words that the model writes to some sentences."""
+    labels = tail.readout.answers
+    if labels is not None:
+        languages = dict.fromkeys(lang for one in sentences for lang in one)
+        return [dict.fromkeys(languages, label) for label in labels]
+    said = iter(tail.predict([text for one in sentences for text in one.values()], UNCHANGED).answers)
+    found = [{lang: " ".join(next(said).split()[:WORDS])[:LETTERS].strip() for lang in one} for one in sentences]
+    return [{lang: answer for lang, answer in one.items() if _can_say(tail, answer)} for one in found]
 
 
-def _other(tail: Tail, said: Sequence[Mapping[Lang, str]], i: int, rng: random.Random) -> Mapping[Lang, str]:
-    """Another answer in the same languages; nothing where none is found."""
-    own = next(iter(said[i].values()))
-    if tail.readout.answers is not None:
-        return dict.fromkeys(said[i], rng.choice([label for label in tail.readout.answers if label != own]))
-    others = rng.sample(said, min(len(said), FEWEST))
-    whole = (one for one in others if one.keys() == said[i].keys() and all(text.strip() for text in one.values()))
-    return next((one for one in whole if next(iter(one.values())) != own), {})
+def _asked(
+    answers: Sequence[Mapping[Lang, str]], sentence: Sentence, rng: random.Random
+) -> Iterator[tuple[Sentence, Mapping[Lang, str]]]:
+    """The sentence and one of the answers, in the languages that have both; nothing where the source has none."""
+    known = [one for one in answers if next(iter(sentence)) in one]
+    if known:
+        target = rng.choice(known)
+        both = [lang for lang in sentence if lang in target]
+        yield {lang: sentence[lang] for lang in both}, {lang: target[lang] for lang in both}
 
 
-def _can_be_said(tail: Tail, edit: Edit) -> bool:
-    """Whether the model could say it, and it is no answer that ran on until it was cut."""
+def _can_say(tail: Tail, answer: str) -> bool:
     try:
-        asked = tail.readout.ask([one.text for one in edit.examples], [one.target for one in edit.examples])
-    except UnknownLabelError:
+        tail.readout.ask([tail.readout.blank], [answer])
+    except InputError:
         return False
-    return all(len(question.rows) <= LONGEST for question in asked)
+    return True
