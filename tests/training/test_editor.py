@@ -1,4 +1,4 @@
-"""Nets of editors: practice lowers the loss and makes the editor better, a stop loses nothing, a bad folder is refused."""
+"""Nets of editors: practice makes an editor better, a stop loses nothing, a folder of something else is refused."""
 
 import json
 import shutil
@@ -155,7 +155,7 @@ def test_a_broken_folder_or_one_of_something_else_is_refused_before_anything_is_
 
 def test_a_net_of_another_model_is_refused(net):
     other, tokenizer = tiny_model("bert", seed=1)
-    with pytest.raises(ArtefactError, match="trained for another model .* makes one for this"):
+    with pytest.raises(ArtefactError, match=r"trained for another model .* makes one for this"):
         pp.attach(other, tokenizer=tokenizer, memory=tiny_texts(20), recipe=Recipe(MEND(net=str(net))))
 
 

@@ -40,8 +40,6 @@ EXAMPLES = """[bold]Examples[/]
 
 polypatch train-editor world --recipe mend --set steps=20 --out mend-world
 
-polypatch edit world --recipe mend --net mend-world --limit 20 --out runs/mend
-
 polypatch train-editor my-model --recipe malmen-mpn --data massive:data/massive --languages en,de,fr --out malmen-net
 
 polypatch train-editor my-model --recipe ke --data edits.jsonl --memory texts.txt --out ke-net --resume
@@ -114,7 +112,9 @@ def train_editor(
     spec = spec if answer_tokens is None else replace(spec, most=answer_tokens)
     with Bars(quiet) as bars:
         bench = spec.open(bars.opening)
-        texts = bench.data if memory is None else with_memory(bench.data, read_memory(memory, as_list(languages)[0]))
+        texts = bench.data
+        if memory is not None:
+            texts = with_memory(texts, read_memory(memory, texts.edits[0].source))
         request = NetRequest(recipe=row, training=training, command=command_line(ctx))
         with Stop(lambda: bars.say("stopping after this step; Ctrl-C once more gives it up")) as stop:
             result = train(

@@ -46,7 +46,7 @@ def gradients_of(delta: FactorBank, lesson: Lesson, picks: Sequence[int], tail: 
     """
     rows = tail.rows([lesson.rows[i] for i in picks], UNCHANGED, views=0, generator=lesson.generator)
     targets = torch.tensor([lesson.wanted[i] for i in picks], device=rows.q.device)
-    passes = Passes(tail.site.layer, delta.weights())
+    passes = InsideLayer(tail.site.layer, delta.weights())
     with tail.site.evaluating(), torch.enable_grad():
         logits = rows.evaluate(passes)[1]
         loss = shares(lesson, picks).to(logits) @ functional.cross_entropy(logits, targets, reduction="none")
@@ -65,7 +65,7 @@ def shares(lesson: Lesson, picks: Sequence[int]) -> Tensor:
     return 1 / sizes / len(set(firsts))
 
 
-class Passes:
+class InsideLayer:
     """The layer with other matrices, and what passed through its maps. A `Change`."""
 
     overrides: Mapping[str, Tensor] = MappingProxyType({})

@@ -56,7 +56,7 @@ class KENet(HyperNet):
         self.outer = nn.ModuleDict({name: Affine(editor.inner, 2 * size + 1) for name, size in self.widths.items()})
         with torch.no_grad():
             for name, one in self.maps.items():
-                self.outer[name].bias[one.out : one.out + one.given] = 1  # type: ignore[index,operator]
+                self.outer[name].bias[one.out : one.out + one.given] = 1  # type: ignore[operator]
 
     def masks(self, name: str, queries: Tensor) -> Masks:
         """For the text that these queries [n, D] are of."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from polypatch.data import EditingData
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import DataError, InputError
-from polypatch.sites import UNCHANGED, Tail
+from polypatch.sites import UNCHANGED, Question, Tail
 
 FEWEST = 20
 """Edits that can be trained on and leave some to validate by."""
@@ -23,7 +23,7 @@ POOL = 60
 WORDS, LETTERS = 3, 24
 """Of an answer, at most: a model may find no end."""
 
-Sentence = Mapping[Lang, Text]
+AlignedText = Mapping[Lang, Text]
 """One sentence by language, the source first."""
 
 
@@ -36,14 +36,16 @@ def practice_edits(tail: Tail, data: EditingData, most: int, seed: int) -> tuple
     rng = random.Random(f"practice:{seed}")
     sentences = list(_sentences(data))
     rng.shuffle(sentences)
-    answers = _answers(tail, sentences[:POOL])
-    edits = [
-        Edit(f"practice-{i}", prompt, target, source=next(iter(sentence)))
-        for i, sentence in enumerate(sentences[:most])
-        for prompt, target in _asked(answers, sentence, rng)
-    ]
-    asked = [tail.readout.ask([edit.prompt[edit.source]], [edit.target[edit.source]])[0] for edit in edits]
-    edits = [edit for edit, right in zip(edits, tail.right(asked, UNCHANGED), strict=True) if not right]
+    answers, edits = _answers(tail, sentences[:POOL]), list[Edit]()
+    for i, sentence in enumerate(sentences[:most]):
+        edits += _drawn(answers, f"practice-{i}", sentence, rng)
+    right = tail.right([_question(tail, edit) for edit in edits], UNCHANGED)
+    # Of what is said already any other answer is wrong.
+    others = (
+        [edit] if not said else _drawn(answers, edit.id, edit.prompt, rng, edit)
+        for edit, said in zip(edits, right, strict=True)
+    )
+    edits = [edit for found in others for edit in found]
     if len(edits) < FEWEST:
         raise DataError(
             f"{data.name}: {len(edits)} texts to train an editor on, and {FEWEST} are needed: texts that stand in no "
@@ -52,7 +54,7 @@ def practice_edits(tail: Tail, data: EditingData, most: int, seed: int) -> tuple
     return tuple(edits)
 
 
-def _sentences(data: EditingData) -> Iterator[Sentence]:
+def _sentences(data: EditingData) -> Iterator[AlignedText]:
     """Those of the parallel text that no edit and no locality set has a text of; or else of the memory."""
     asked, seen = set(data.asked(data.edits)), set[Text]()
     columns: Sequence[Mapping[Lang, Sequence[Text]]] = (
@@ -65,7 +67,7 @@ def _sentences(data: EditingData) -> Iterator[Sentence]:
                 yield dict(zip(column, texts, strict=True))
 
 
-def _answers(tail: Tail, sentences: Sequence[Sentence]) -> list[dict[Lang, str]]:
+def _answers(tail: Tail, sentences: Sequence[AlignedText]) -> list[dict[Lang, str]]:
     """What may be wanted, by language: each class; else the first words that the model writes to some sentences."""
     labels = tail.readout.answers
     if labels is not None:
@@ -76,15 +78,26 @@ def _answers(tail: Tail, sentences: Sequence[Sentence]) -> list[dict[Lang, str]]
     return [{lang: answer for lang, answer in one.items() if _can_say(tail, answer)} for one in found]
 
 
-def _asked(
-    answers: Sequence[Mapping[Lang, str]], sentence: Sentence, rng: random.Random
-) -> Iterator[tuple[Sentence, Mapping[Lang, str]]]:
-    """The sentence and one of the answers, in the languages that have both; nothing where the source has none."""
-    known = [one for one in answers if next(iter(sentence)) in one]
-    if known:
-        target = rng.choice(known)
-        both = [lang for lang in sentence if lang in target]
-        yield {lang: sentence[lang] for lang in both}, {lang: target[lang] for lang in both}
+def _drawn(
+    answers: Sequence[Mapping[Lang, str]], name: str, sentence: AlignedText, rng: random.Random, but: Edit | None = None
+) -> list[Edit]:
+    """One edit of a sentence, in the languages that have a text and an answer; none where the source has none.
+
+    `but` is one whose answer is not to be drawn.
+    """
+    source = next(iter(sentence))
+    known = [one for one in answers if source in one and (but is None or one[source] != but.target[source])]
+    if not known:
+        return []
+    target = rng.choice(known)
+    both = [lang for lang in sentence if lang in target]
+    prompt = {lang: sentence[lang] for lang in both}
+    return [Edit(name, prompt, {lang: target[lang] for lang in both}, source=source)]
+
+
+def _question(tail: Tail, edit: Edit) -> Question:
+    (asked,) = tail.readout.ask([edit.prompt[edit.source]], [edit.target[edit.source]])
+    return asked
 
 
 def _can_say(tail: Tail, answer: str) -> bool:
