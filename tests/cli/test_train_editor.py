@@ -37,8 +37,11 @@ def test_the_whole_way(polypatch, given, tmp_path):
     )
     assert ran.code == 0, ran.err
     assert f'"net": "{tmp_path / "net"}"' in (tmp_path / "run" / "edits" / "edit_config.json").read_text()
-    again = polypatch(*train, "--recipe", "mend-mpn", *FAST, "--out", tmp_path / "net")
-    assert "exists; take another --out, or add --overwrite" in again.refused()
+    again = (*train, "--recipe", "mend-mpn", *FAST, "--out", tmp_path / "net")
+    assert "exists; take another --out, or add --overwrite" in polypatch(*again).refused()
+    assert polypatch(*again, "--overwrite", "--seed", 1).code == 0
+    how = ("--recipe", "mend-mpn", "--net", tmp_path / "net", "--keep-failed", "--out", tmp_path / "run", "--resume")
+    assert "belongs to another run: trained net was" in polypatch(*edit, *how).refused()
 
 
 def test_ctrl_c_loses_no_step(given, tmp_path):
@@ -83,6 +86,7 @@ def test_data_are_asked_for_and_a_net_that_is_not_there(polypatch, given, checkp
     assert "--data is missing" in polypatch("train-editor", checkpoint, "--out", tmp_path / "net").refused()
     gone, other = ("--recipe", "mend", "--net", tmp_path / "gone"), ("--recipe", "mpn-all", "--net", "net")
     assert "no such folder" in polypatch(*given[1], *gone, "--out", tmp_path / "run").refused()
+    assert not (tmp_path / "run").exists()
     assert "its editor has no setting 'net'" in polypatch(*given[1], *other, "--out", tmp_path / "another").refused()
 
 

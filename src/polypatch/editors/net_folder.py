@@ -98,6 +98,12 @@ def taken(folder: Path, overwrite: bool) -> str:
     return "" if (folder / FACTS).is_file() else "exists and holds no trained net; refusing to replace it"
 
 
+def checksum_of(folder: Path) -> str:
+    """What makes a trained net this one and no other; errors as for `read_net`."""
+    read_net(folder)
+    return sha256((folder / FACTS).read_bytes())
+
+
 def read_net(folder: Path) -> SavedNet:
     """What `write_net` wrote.
 
