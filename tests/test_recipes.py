@@ -10,9 +10,11 @@ from polypatch.editors import (
     EMMET,
     GRACE,
     KN,
+    MALMEN,
     MELO,
     MEMIT,
     MEMOIR,
+    MEND,
     PMET,
     ROME,
     WISE,
@@ -20,7 +22,10 @@ from polypatch.editors import (
     CaliNet,
     Editor,
     FineTuning,
+    KnowledgeEditor,
     LoRA,
+    MaskedKnowledgeEditor,
+    MaskedMEND,
     SimIE,
     TPatcher,
     UltraEdit,
@@ -34,7 +39,8 @@ from polypatch.triggers import Trigger
 REWRITERS = {"rome": ROME(), "memit": MEMIT(), "pmet": PMET(), "emmet": EMMET(), "alphaedit": AlphaEdit()}
 REWRITERS |= {"ultraedit": UltraEdit(), "kn": KN(), "amig": AMIG(), "simie-rome": SimIE()}
 BESIDE = {"melo": MELO(), "calinet": CaliNet(), "wise": WISE(), "memoir": MEMOIR()}
-OTHERS = {"fine-tuning": FineTuning(), "lora": LoRA(), "grace": GRACE(), **REWRITERS, **BESIDE}
+TRAINED = {"mend": MEND(), "malmen": MALMEN(), "ke": KnowledgeEditor()}
+OTHERS = {"fine-tuning": FineTuning(), "lora": LoRA(), "grace": GRACE(), **REWRITERS, **BESIDE, **TRAINED}
 
 
 def test_the_four_published_methods():
@@ -51,11 +57,13 @@ def test_the_four_published_methods():
         "mpn-all-once": Trigger.ANY,
         "lora": Trigger.SOURCE,
         "grace": Trigger.SOURCE,
-        **dict.fromkeys([*REWRITERS, *BESIDE], Trigger.SOURCE),
+        **dict.fromkeys((*REWRITERS, *BESIDE, *TRAINED), Trigger.SOURCE),
+        "lime-mend": Trigger.ANY,
+        "lime-ke": Trigger.ANY,
     }
     assert [name for name, row in RECIPES.items() if not row.paper] == [
         *("fine-tuning-mpn", "lora-mpn", "grace-mpn"),
-        *(f"{name}-mpn" for name in (*REWRITERS, *BESIDE)),
+        *(f"{name}-mpn" for name in (*REWRITERS, *BESIDE, *TRAINED)),
         *("polypatch", "polypatch-one", "polypatch-mapped"),
         *("polypatch-linear", "polypatch-linear-one", "polypatch-linear-one-mapped", "polypatch-linear-mapped"),
         "polypatch-linear-both",
@@ -76,6 +84,13 @@ def test_mpn_changes_two_of_five_answers_of_any_editor(name, editor):
     assert (RECIPES[name].sampler, RECIPES[name].trigger) == (SourceOnly(), Trigger.SOURCE)
     mpn = RECIPES[f"{name}-mpn"]
     assert (mpn.sampler, mpn.trigger) == (SourcePlusRandom(k=1, redraw="per_edit"), Trigger.ANY)
+
+
+def test_lime_is_two_editors_with_a_mask_and_mpn_s_draw():
+    """Its mask is by language, so that one language alone would have one mask."""
+    for name, masked, plain in (("lime-mend", MaskedMEND, "mend-mpn"), ("lime-ke", MaskedKnowledgeEditor, "ke-mpn")):
+        assert RECIPES[name] == dataclasses.replace(RECIPES[plain], editor=masked(), paper=RECIPES[name].paper)
+        assert masked() == masked(**dataclasses.asdict(RECIPES[plain].editor) | {"masked": True})
 
 
 def test_defaults_are_the_released_code_s():

@@ -76,6 +76,10 @@ _CALINET = "Dong et al. 2022, CaliNet (arXiv:2210.03329)"
 _MEMOIR = "Wang et al. 2025, MEMOIR (arXiv:2506.07899)"
 _MELO = "Yu et al. 2024, MELO (arXiv:2312.11795)"
 _WISE = "Wang et al. 2024, WISE (arXiv:2405.14768)"
+_MEND = "Mitchell et al. 2022, MEND (arXiv:2110.11309)"
+_MALMEN = "Tan, Zhang and Fu 2024, MALMEN (arXiv:2311.04661)"
+_KE = "De Cao et al. 2021, KnowledgeEditor (arXiv:2104.08164)"
+_LIME = "Xu et al. 2023, LiME (arXiv:2205.12677)"
 _LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
 
 
@@ -150,6 +154,14 @@ ROWS: dict[str, RecipeRow] = {
     "wise-mpn": RecipeRow("wise.WISE", _ONE_MORE, Trigger.ANY),
     "memoir": RecipeRow("memoir.MEMOIR", paper=_MEMOIR),
     "memoir-mpn": RecipeRow("memoir.MEMOIR", _ONE_MORE, Trigger.ANY),
+    "mend": RecipeRow("mend.MEND", paper=_MEND),
+    "mend-mpn": RecipeRow("mend.MEND", _ONE_MORE, Trigger.ANY),
+    "malmen": RecipeRow("malmen.MALMEN", paper=_MALMEN),
+    "malmen-mpn": RecipeRow("malmen.MALMEN", _ONE_MORE, Trigger.ANY),
+    "ke": RecipeRow("knowledge_editor.KnowledgeEditor", paper=_KE),
+    "ke-mpn": RecipeRow("knowledge_editor.KnowledgeEditor", _ONE_MORE, Trigger.ANY),
+    "lime-mend": RecipeRow("lime.MaskedMEND", _ONE_MORE, Trigger.ANY, paper=_LIME),
+    "lime-ke": RecipeRow("lime.MaskedKnowledgeEditor", _ONE_MORE, Trigger.ANY, paper=_LIME),
     "polypatch": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
     "polypatch-one": RecipeRow("nearest.NearestPatch", _ONE_MORE, Trigger.ALWAYS, reads="means"),
     "polypatch-mapped": RecipeRow("nearest.NearestPatch", SourcePlusMapped(k=None), Trigger.ALWAYS, reads="means"),

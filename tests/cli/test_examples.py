@@ -65,6 +65,7 @@ NOT_RUN = {
 
 IN_TURN = (
     *(
+        "train-editor",
         "edit",
         "save",
         "eval",

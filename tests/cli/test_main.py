@@ -12,7 +12,7 @@ from polypatch.errors import DataError
 
 SINGLE = (
     *("edit", "eval", "try", "explain", "check", "log", "save", "revert", "prune", "merge", "train", "ls", "demo"),
-    *("reproduce", "fix", "predict", "desk", "serve"),
+    *("reproduce", "fix", "predict", "desk", "serve", "train-editor"),
 )
 VERBS = [*((verb,) for verb in SINGLE), ("world", "build"), ("world", "show"), ("data", "xfever-edit")]
 

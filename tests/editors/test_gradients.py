@@ -83,8 +83,6 @@ def test_a_loss_that_counts_every_token_alike_is_caught(monkeypatch):
 
 def test_gradients_of_the_unedited_model_are_caught(monkeypatch):
     edited, bank, lesson = case("bert", None)
-    looking = gradients._Looking.__init__
-    monkeypatch.setattr(
-        gradients._Looking, "__init__", lambda self, delta, tail: looking(self, FactorBank(tail.site, "ffn"), tail)
-    )
+    inside = gradients.InsideLayer.__init__
+    monkeypatch.setattr(gradients.InsideLayer, "__init__", lambda self, layer, weights: inside(self, layer, {}))
     assert worst(edited, bank, lesson) > 1e-2

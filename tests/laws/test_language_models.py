@@ -11,9 +11,11 @@ from polypatch.editors import (
     EMMET,
     GRACE,
     KN,
+    MALMEN,
     MELO,
     MEMIT,
     MEMOIR,
+    MEND,
     PMET,
     ROME,
     WISE,
@@ -21,7 +23,10 @@ from polypatch.editors import (
     CaliNet,
     DiscriminantPatch,
     FineTuning,
+    KnowledgeEditor,
     LoRA,
+    MaskedKnowledgeEditor,
+    MaskedMEND,
     NearestPatch,
     SimIE,
     TPatcher,
@@ -53,6 +58,7 @@ SMALL = {
     MEMOIR: {"max_steps": 10},
     CaliNet: {"max_steps": 10},
     MELO: {"max_steps": 10},
+    **{kind: {"rate": 1.0} for kind in (MEND, MALMEN, KnowledgeEditor, MaskedMEND, MaskedKnowledgeEditor)},
 }
 """Of every editor the settings that make it fast: no law asks that an edit takes."""
 KINDS = {

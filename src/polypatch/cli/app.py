@@ -25,6 +25,7 @@ from polypatch.cli import (
     save,
     serve,
     train,
+    train_editor,
     try_texts,
     world,
 )
@@ -61,6 +62,7 @@ app.command("ls", epilog=ls.EXAMPLES)(ls.ls)
 app.add_typer(world.app, name="world")
 app.add_typer(data_sets.app, name="data")
 app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("train-editor", epilog=train_editor.EXAMPLES)(train_editor.train_editor)
 app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)
 app.command("desk", epilog=desk.EXAMPLES)(desk.desk)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)

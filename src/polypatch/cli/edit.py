@@ -112,6 +112,10 @@ def edit(
             rich_help_panel=HOW,
         ),
     ] = None,
+    net: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Of mend, ke, malmen: from polypatch train-editor.", rich_help_panel=HOW),
+    ] = None,
     layer: Annotated[
         int | None,
         typer.Option(metavar="N", help="Edit this layer, from 0, or -2 for the last but one.", rich_help_panel=HOW),
@@ -259,8 +263,9 @@ def _run_of(given: Mapping[str, Any], languages: tuple[str, ...]) -> Run:
         *("recipe", "layer", "reads", "seed", "order", "limit", "folds", "retries", "keep_failed", "max_locality_drop"),
         *("allow_contradictions", "trajectory_every", "wrong_in_all"),
     )
+    net = {} if given["net"] is None else {"net": given["net"]}
     return Run(
-        settings=settings(given["setting"], recipe_named(given["recipe"]).editor),
+        settings=settings(given["setting"], recipe_named(given["recipe"]).editor) | net,
         languages=languages,
         memory_languages=as_list(given["memory_languages"]),
         **{name: given[name] for name in names},

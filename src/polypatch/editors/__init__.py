@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from polypatch.editors.editor import Lesson as Lesson
     from polypatch.editors.fine_tuning import FineTuning as FineTuning
     from polypatch.editors.grace import GRACE as GRACE
+    from polypatch.editors.knowledge_editor import KnowledgeEditor as KnowledgeEditor
     from polypatch.editors.knowledge_neurons import AMIG as AMIG
     from polypatch.editors.knowledge_neurons import KN as KN
+    from polypatch.editors.lime import MaskedKnowledgeEditor as MaskedKnowledgeEditor
+    from polypatch.editors.lime import MaskedMEND as MaskedMEND
     from polypatch.editors.lora import LoRA as LoRA
+    from polypatch.editors.malmen import MALMEN as MALMEN
     from polypatch.editors.melo import MELO as MELO
     from polypatch.editors.memit import EMMET as EMMET
     from polypatch.editors.memit import MEMIT as MEMIT
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from polypatch.editors.memoir import MEMOIR as MEMOIR
     from polypatch.editors.memory import Memory as Memory
     from polypatch.editors.memory import MemoryRows as MemoryRows
+    from polypatch.editors.mend import MEND as MEND
     from polypatch.editors.nearest import NearestPatch as NearestPatch
     from polypatch.editors.rome import ROME as ROME
     from polypatch.editors.simie import SimIE as SimIE
@@ -41,11 +46,16 @@ _HOME = {
     "Fit": "editor",
     "GRACE": "grace",
     "KN": "knowledge_neurons",
+    "KnowledgeEditor": "knowledge_editor",
     "Lesson": "editor",
     "LoRA": "lora",
+    "MALMEN": "malmen",
     "MEMIT": "memit",
     "MELO": "melo",
     "MEMOIR": "memoir",
+    "MEND": "mend",
+    "MaskedKnowledgeEditor": "lime",
+    "MaskedMEND": "lime",
     "Memory": "memory",
     "MemoryRows": "memory",
     "NearestPatch": "nearest",

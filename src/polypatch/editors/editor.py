@@ -49,6 +49,7 @@ class Lesson:
         generator: the edit's own random numbers.
         index: which token of its answer each row is to say, from 0; empty where every answer is one.
         subject: the position in a row's text of the last token of what the text is about; None where nobody knows it.
+        groups: a number of each row's text, the same for texts of a kind in every lesson; opaque here, empty for none.
     """
 
     owner: str
@@ -58,6 +59,7 @@ class Lesson:
     generator: torch.Generator
     index: Sequence[int] = ()
     subject: Callable[[int], int | None] = _unknown
+    groups: Sequence[int] = ()
 
     @property
     def written(self) -> bool:

@@ -1,7 +1,6 @@
-"""What the maps of the layer are given, and the gradient by what they give: what an edit would change, map by map.
+"""What a lesson's loss says about the maps of the feed-forward layer: k that each is given, g by what it gives.
 
-For a map ``W`` and the loss L of an edit, ``∂L/∂W = Σᵢ gᵢ hᵢᵀ``: one term for each position, h being what the map is
-given there, g the gradient by what it gives.
+The gradient by a matrix W [out, given] is ``Σ g kᵀ`` over positions: rank-one terms, whatever an editor makes of them.
 """
 
 from __future__ import annotations
@@ -17,67 +16,58 @@ from torch.nn import functional
 from polypatch.deltas import FactorBank
 from polypatch.editors.editor import Lesson
 from polypatch.sites import UNCHANGED, Tail
+from polypatch.sites.layers.edited_layer import EditedLayer
 from polypatch.sites.layers.linear_maps import LayerPass, layer_pass
 
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """By map, at the N positions whose output the loss hangs on; the same ones in every map.
+    """At N positions, by the name of a map.
 
     Attributes:
-        given: h [N, given].
-        gave: g [N, out], the gradient of the loss.
+        given: k, what the map is given [N, given].
+        gave: g, the gradient of the loss by what it gives [N, out].
+        queries: of the rows that were picked [n, D].
     """
 
     given: Mapping[str, Tensor]
     gave: Mapping[str, Tensor]
+    queries: Tensor
+
+    def scaled(self, share: float) -> Gradients:
+        """Those of a loss that counts so much."""
+        return Gradients(self.given, {name: share * g for name, g in self.gave.items()}, self.queries)
 
 
 def gradients_of(delta: FactorBank, lesson: Lesson, picks: Sequence[int], tail: Tail) -> Gradients:
-    """Gradients of an edit's loss under everything edited so far.
+    """Those of ``L = mean over texts [ mean over tokens −log p ]`` over picked rows, as the model is with `delta`.
 
-        L = mean over texts [ mean over the tokens of an answer −log p ]
-
-    Behind the last layer the positions are those that answers are read from; below it they are all that these look at.
-
-    Args:
-        delta: what was edited so far; only its maps are looked at.
-        lesson: the edit.
-        picks: rows of it that are to be learned.
-        tail: the model.
+    Behind the last layer the positions are the rows; below it all positions of their texts, as far as L feels them.
     """
-    looking = _Looking(delta, tail)
+    rows = tail.rows([lesson.rows[i] for i in picks], UNCHANGED, views=0, generator=lesson.generator)
+    targets = torch.tensor([lesson.wanted[i] for i in picks], device=rows.q.device)
+    passes = InsideLayer(tail.site.layer, delta.weights())
     with tail.site.evaluating(), torch.enable_grad():
-        asked = [lesson.rows[i] for i in picks]
-        rows = tail.rows(asked, UNCHANGED, views=0, generator=lesson.generator)  # the delta is in what is looked into
-        logits = rows.evaluate(looking)[1]
-        targets = torch.tensor([lesson.wanted[i] for i in picks], device=logits.device)
+        logits = rows.evaluate(passes)[1]
         loss = lesson.shares(picks).to(logits) @ functional.cross_entropy(logits, targets, reduction="none")
-        return looking.gradients(loss)
+        found = iter(torch.autograd.grad(loss, [gave for one in passes.seen for gave in one.gave.values()]))
+    by_pass = [{name: next(found).flatten(0, -2) for name in one.gave} for one in passes.seen]
+    gave = {name: torch.cat([one[name] for one in by_pass]) for name in by_pass[0]}
+    given = {name: torch.cat([one.given[name] for one in passes.seen]) for name in gave}
+    felt = torch.stack([g.any(1) for g in gave.values()]).any(0)
+    return Gradients({name: k[felt] for name, k in given.items()}, {name: g[felt] for name, g in gave.items()}, rows.q)
 
 
-class _Looking:
-    """The layer with the terms of a delta, looked into. A `Change`."""
+class InsideLayer:
+    """The layer with other matrices, and what passed through its maps. A `Change`."""
 
     overrides: Mapping[str, Tensor] = MappingProxyType({})
 
-    def __init__(self, delta: FactorBank, tail: Tail) -> None:
-        self.site, self.names, self.weights = tail.site, list(delta.maps), delta.weights()
-        self.passes: list[LayerPass] = []
+    def __init__(self, layer: EditedLayer, weights: Mapping[str, Tensor]) -> None:
+        self.layer, self.weights = layer, weights
+        self.seen: list[LayerPass] = []
 
     def __call__(self, q: Tensor, out: Tensor) -> Tensor:
-        seen = layer_pass(self.site.layer, q[:, : self.site.hidden_size], self.weights)
-        self.passes.append(seen)
-        return seen.out.to(out.dtype)
-
-    def gradients(self, loss: Tensor) -> Gradients:
-        """At the positions where one is not zero."""
-        places = [(one, name) for one in self.passes for name in self.names]
-        slopes = iter(torch.autograd.grad(loss, [one.gave[name] for one, name in places]))
-        found = [{name: next(slopes).reshape(len(one.out), -1) for name in self.names} for one in self.passes]
-        felt = [torch.stack([slope.any(1) for slope in one.values()]).any(0) for one in found]
-        parts = list(zip(self.passes, found, felt, strict=True))
-        return Gradients(
-            {name: torch.cat([seen.given[name][at] for seen, _, at in parts]) for name in self.names},
-            {name: torch.cat([slope[name][at] for _, slope, at in parts]) for name in self.names},
-        )
+        """FFN'(q)."""
+        self.seen.append(layer_pass(self.layer, q[:, : self.layer.hidden_size], self.weights))
+        return self.seen[-1].out.to(out.dtype)

@@ -11,7 +11,7 @@ from itertools import accumulate
 import torch
 
 from polypatch.editors import Fit, Lesson, Memory
-from polypatch.edits import Edit, Example, language_of
+from polypatch.edits import MAPPED, Edit, Example, Lang, language_of
 from polypatch.model.guard import Watchman
 from polypatch.model.rules import Rules
 from polypatch.model.state import State
@@ -124,6 +124,7 @@ class Attempt:
             generator=torch.Generator().manual_seed(self._rng(attempt, "torch").getrandbits(63)),
             index=[index for _, index in places],
             subject=lambda row: self._subject(places[row][0]),
+            groups=[group_of(example.lang) for example, _ in places],
         )
         fit = self.recipe.editor.learn(self.edited.delta, lesson, self.edited.tail, self.memory)
         drawn = set(fit.drawn)
@@ -167,6 +168,11 @@ class Attempt:
 def rng_of(seed: int, edit: Edit, attempt: int = 0, purpose: str = "sampler") -> random.Random:
     """An edit's random numbers: from its id and not from a running stream, so they do not depend on edits before it."""
     return random.Random(f"{seed}:{edit.id}:{attempt}:{purpose}")
+
+
+def group_of(lang: Lang) -> int:
+    """A number for a language, without the mark of a mapped query, or of a further text: the same in every process."""
+    return int.from_bytes(language_of(lang).removeprefix(MAPPED).encode(), "big")
 
 
 def right_already(recipe: Recipe, asked: Sequence[Example]) -> tuple[Example, ...]:

@@ -19,6 +19,7 @@ from polypatch.data import EditingData, check_labels
 from polypatch.data.memory import memory_of_data
 from polypatch.data.record import record_from_edit
 from polypatch.edited_model import EditedModel
+from polypatch.editors.net_folder import checksum_of
 from polypatch.edits import Edit, Lang, Text
 from polypatch.errors import InputError
 from polypatch.evaluation import Report, prompts, wrong_everywhere
@@ -188,6 +189,7 @@ class Workbench:
             **self.tail.readout.settings,
             **self.tail.readout.marks,
             **self._read_beside(run),
+            **_trained(run),
             **dataclasses.asdict(run),  # one by one, so that what differs is named
             "edits": _digest([[record_from_edit(edit) for edit in part] for part in parts]),
             "memory and probe texts": _digest(texts),
@@ -245,6 +247,12 @@ class Workbench:
         """The metrics of an edited model on its stream and on the locality sets."""
         config = {"run": dataclasses.asdict(run), "data": self.data.name, **edited.config}
         return measured(edited, edits, self.data, config)
+
+
+def _trained(run: Run) -> dict[str, str]:
+    """The fact of the identity that says which trained net an editor has; ArtefactError where there is none."""
+    net = getattr(run.built().editor, "net", "")
+    return {"trained net": checksum_of(Path(net))} if net else {}
 
 
 def _digest(plain: object) -> str:

@@ -14,10 +14,11 @@ from polypatch._version import __version__
 from polypatch.errors import InputError
 from polypatch.evaluation.figures import save_figure
 from polypatch.evaluation.strict_json import to_json
-from polypatch.files import discard, strict_json, write_atomic, writing
+from polypatch.files import discard, strict_json
 from polypatch.sites.network.checkpoint import load_checkpoint
 from polypatch.store.checkpoint import require_free, staged
 from polypatch.store.identity import Identity
+from polypatch.training.begun import begin, require_own, work_of
 from polypatch.training.callbacks import OnStep
 from polypatch.training.card import PICTURE, model_card, training_figure
 from polypatch.training.data import Corpus, Split, read_corpus
@@ -26,7 +27,7 @@ from polypatch.training.plan import Plan, Training, plan
 from polypatch.training.presets import Preset
 from polypatch.training.trainer import Trained, fine_tune, require_accelerate
 
-RECORD, STARTED = "training.json", "started.json"
+RECORD = "training.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +135,12 @@ def train_and_save(
         PolypatchError: `out` is taken, the data or the model cannot be used, or the training fails.
     """
     first = int(os.environ.get("RANK", "0")) == 0  # of the processes of accelerate launch
-    work = out.with_name(f"{out.name}.training")
+    work = work_of(out)
     if first and resume and (done := _finished(out)) is not None:
         return done
     if first:
-        _claim(out, work, resume, overwrite)
+        require_free(out, overwrite)
+        require_own(work, resume, overwrite)
     require_accelerate()
     corpus = request.corpus()
     training = request.training
@@ -147,7 +149,7 @@ def train_and_save(
     )
     plan(model.config, len(corpus.train), training, length)  # refuses what cannot be
     if first:
-        _start(work, request, corpus, overwrite)
+        begin(work, _identity(request, corpus), overwrite)
     if corpus.shared_texts and first:
         say(f"note: {corpus.shared_texts} of {len(corpus.validation)} validation texts are trained on as well")
     trained = fine_tune(model, tokenizer, corpus, training, work, max_length=length, report=report)
@@ -173,32 +175,6 @@ def _finished(out: Path) -> TrainedFolder | None:
     if not (out / RECORD).is_file():
         return None
     return TrainedFolder(out, strict_json((out / RECORD).read_bytes(), str(out / RECORD), InputError))
-
-
-def _claim(out: Path, work: Path, resume: bool, overwrite: bool) -> None:
-    """Refuse a place that is taken, before the work."""
-    require_free(out, overwrite)
-    if work.exists() and not (work / STARTED).is_file():
-        raise InputError(f"{work}: is in the way and is no training of polypatch; take another --out")
-    if work.exists() and not (resume or overwrite):
-        raise InputError(f"{work}: a training that was not finished; go on with it by --resume, or add --overwrite")
-
-
-def _start(work: Path, request: Request, corpus: Corpus, overwrite: bool) -> None:
-    """Write down what is trained; where something was begun, it must be the same.
-
-    Raises:
-        InputError: it is not, or the disk refuses.
-    """
-    identity = _identity(request, corpus)
-    if overwrite and work.exists():
-        discard(work)
-    with writing(work):
-        if not (work / STARTED).is_file():
-            write_atomic(work / STARTED, to_json(identity.facts).encode())
-            return
-    begun = strict_json((work / STARTED).read_bytes(), str(work / STARTED), InputError)
-    identity.require(begun, work, "give the same command, or --overwrite to start anew", InputError)
 
 
 def _identity(request: Request, corpus: Corpus) -> Identity:
