@@ -59,28 +59,9 @@ class Recipe:
         return dataclasses.replace(self, editor=fitted(self.editor, width))
 
 
-_PATCHER = "Huang et al. 2023, Transformer-Patcher (arXiv:2301.09785)"
 _MPN = "Si, Zhang and Zhang 2024, MPN (arXiv:2401.03190)"
 
-_GRACE = "Hartvigsen et al. 2023, GRACE (arXiv:2211.11031)"
-_ROME = "Meng et al. 2022, ROME (arXiv:2202.05262)"
-_MEMIT = "Meng et al. 2023, MEMIT (arXiv:2210.07229)"
-_PMET = "Li et al. 2024, PMET (arXiv:2308.08742)"
-_EMMET = "Gupta et al. 2024, EMMET (arXiv:2403.14236)"
-_ALPHA_EDIT = "Fang et al. 2025, AlphaEdit (arXiv:2410.02355)"
-_ULTRA_EDIT = "Gu et al. 2025, UltraEdit (arXiv:2505.14679)"
-_KN = "Dai et al. 2022, KN (arXiv:2104.08696)"
-_AMIG = "Chen et al. 2024, AMIG (arXiv:2308.13198)"
-_SIMIE = "Guo et al. 2025, SimIE (ICML 2025)"
-_CALINET = "Dong et al. 2022, CaliNet (arXiv:2210.03329)"
-_MEMOIR = "Wang et al. 2025, MEMOIR (arXiv:2506.07899)"
-_MELO = "Yu et al. 2024, MELO (arXiv:2312.11795)"
-_WISE = "Wang et al. 2024, WISE (arXiv:2405.14768)"
-_MEND = "Mitchell et al. 2022, MEND (arXiv:2110.11309)"
-_MALMEN = "Tan, Zhang and Fu 2024, MALMEN (arXiv:2311.04661)"
-_KE = "De Cao et al. 2021, KnowledgeEditor (arXiv:2104.08164)"
 _LIME = "Xu et al. 2023, LiME (arXiv:2205.12677)"
-_LORA = "Hu et al. 2022, LoRA (arXiv:2106.09685)"
 
 
 @dataclass(frozen=True)
@@ -116,50 +97,38 @@ class RecipeRow:
 
 _ONE_MORE = SourcePlusRandom(k=1, redraw="per_edit")
 
+
+def _with_mpn(name: str, editor: str, paper: str) -> dict[str, RecipeRow]:
+    """An editor's two rows: with the source alone, as it was published, and with MPN's sampler and trigger."""
+    return {name: RecipeRow(editor, paper=paper), f"{name}-mpn": RecipeRow(editor, _ONE_MORE, Trigger.ANY)}
+
+
 ROWS: dict[str, RecipeRow] = {
     "fine-tuning": RecipeRow("fine_tuning.FineTuning", paper=_MPN),
-    "t-patcher": RecipeRow("t_patcher.TPatcher", paper=_PATCHER),
+    "t-patcher": RecipeRow("t_patcher.TPatcher", paper="Huang et al. 2023, Transformer-Patcher (arXiv:2301.09785)"),
     "mpn-only": RecipeRow("t_patcher.TPatcher", SourcePlusRandom(k=1), Trigger.SAMPLED, paper=_MPN),
     "mpn-all": RecipeRow("t_patcher.TPatcher", SourcePlusRandom(k=1), Trigger.ANY, paper=_MPN),
     "mpn-only-once": RecipeRow("t_patcher.TPatcher", _ONE_MORE, Trigger.SAMPLED, paper=_MPN),
     "mpn-all-once": RecipeRow("t_patcher.TPatcher", _ONE_MORE, Trigger.ANY, paper=_MPN),
     "fine-tuning-mpn": RecipeRow("fine_tuning.FineTuning", _ONE_MORE, Trigger.ANY),
-    "lora": RecipeRow("lora.LoRA", paper=_LORA),
-    "lora-mpn": RecipeRow("lora.LoRA", _ONE_MORE, Trigger.ANY),
-    "grace": RecipeRow("grace.GRACE", paper=_GRACE),
-    "grace-mpn": RecipeRow("grace.GRACE", _ONE_MORE, Trigger.ANY),
-    "rome": RecipeRow("rome.ROME", paper=_ROME),
-    "rome-mpn": RecipeRow("rome.ROME", _ONE_MORE, Trigger.ANY),
-    "memit": RecipeRow("memit.MEMIT", paper=_MEMIT),
-    "memit-mpn": RecipeRow("memit.MEMIT", _ONE_MORE, Trigger.ANY),
-    "pmet": RecipeRow("memit.PMET", paper=_PMET),
-    "pmet-mpn": RecipeRow("memit.PMET", _ONE_MORE, Trigger.ANY),
-    "emmet": RecipeRow("memit.EMMET", paper=_EMMET),
-    "emmet-mpn": RecipeRow("memit.EMMET", _ONE_MORE, Trigger.ANY),
-    "alphaedit": RecipeRow("alpha_edit.AlphaEdit", paper=_ALPHA_EDIT),
-    "alphaedit-mpn": RecipeRow("alpha_edit.AlphaEdit", _ONE_MORE, Trigger.ANY),
-    "ultraedit": RecipeRow("ultra_edit.UltraEdit", paper=_ULTRA_EDIT),
-    "ultraedit-mpn": RecipeRow("ultra_edit.UltraEdit", _ONE_MORE, Trigger.ANY),
-    "kn": RecipeRow("knowledge_neurons.KN", paper=_KN),
-    "kn-mpn": RecipeRow("knowledge_neurons.KN", _ONE_MORE, Trigger.ANY),
-    "amig": RecipeRow("knowledge_neurons.AMIG", paper=_AMIG),
-    "amig-mpn": RecipeRow("knowledge_neurons.AMIG", _ONE_MORE, Trigger.ANY),
-    "simie-rome": RecipeRow("simie.SimIE", paper=_SIMIE),
-    "simie-rome-mpn": RecipeRow("simie.SimIE", _ONE_MORE, Trigger.ANY),
-    "melo": RecipeRow("melo.MELO", paper=_MELO),
-    "melo-mpn": RecipeRow("melo.MELO", _ONE_MORE, Trigger.ANY),
-    "calinet": RecipeRow("calinet.CaliNet", paper=_CALINET),
-    "calinet-mpn": RecipeRow("calinet.CaliNet", _ONE_MORE, Trigger.ANY),
-    "wise": RecipeRow("wise.WISE", paper=_WISE),
-    "wise-mpn": RecipeRow("wise.WISE", _ONE_MORE, Trigger.ANY),
-    "memoir": RecipeRow("memoir.MEMOIR", paper=_MEMOIR),
-    "memoir-mpn": RecipeRow("memoir.MEMOIR", _ONE_MORE, Trigger.ANY),
-    "mend": RecipeRow("mend.MEND", paper=_MEND),
-    "mend-mpn": RecipeRow("mend.MEND", _ONE_MORE, Trigger.ANY),
-    "malmen": RecipeRow("malmen.MALMEN", paper=_MALMEN),
-    "malmen-mpn": RecipeRow("malmen.MALMEN", _ONE_MORE, Trigger.ANY),
-    "ke": RecipeRow("knowledge_editor.KnowledgeEditor", paper=_KE),
-    "ke-mpn": RecipeRow("knowledge_editor.KnowledgeEditor", _ONE_MORE, Trigger.ANY),
+    **_with_mpn("lora", "lora.LoRA", "Hu et al. 2022, LoRA (arXiv:2106.09685)"),
+    **_with_mpn("grace", "grace.GRACE", "Hartvigsen et al. 2023, GRACE (arXiv:2211.11031)"),
+    **_with_mpn("rome", "rome.ROME", "Meng et al. 2022, ROME (arXiv:2202.05262)"),
+    **_with_mpn("memit", "memit.MEMIT", "Meng et al. 2023, MEMIT (arXiv:2210.07229)"),
+    **_with_mpn("pmet", "memit.PMET", "Li et al. 2024, PMET (arXiv:2308.08742)"),
+    **_with_mpn("emmet", "memit.EMMET", "Gupta et al. 2024, EMMET (arXiv:2403.14236)"),
+    **_with_mpn("alphaedit", "alpha_edit.AlphaEdit", "Fang et al. 2025, AlphaEdit (arXiv:2410.02355)"),
+    **_with_mpn("ultraedit", "ultra_edit.UltraEdit", "Gu et al. 2025, UltraEdit (arXiv:2505.14679)"),
+    **_with_mpn("kn", "knowledge_neurons.KN", "Dai et al. 2022, KN (arXiv:2104.08696)"),
+    **_with_mpn("amig", "knowledge_neurons.AMIG", "Chen et al. 2024, AMIG (arXiv:2308.13198)"),
+    **_with_mpn("simie-rome", "simie.SimIE", "Guo et al. 2025, SimIE (ICML 2025)"),
+    **_with_mpn("melo", "melo.MELO", "Yu et al. 2024, MELO (arXiv:2312.11795)"),
+    **_with_mpn("calinet", "calinet.CaliNet", "Dong et al. 2022, CaliNet (arXiv:2210.03329)"),
+    **_with_mpn("wise", "wise.WISE", "Wang et al. 2024, WISE (arXiv:2405.14768)"),
+    **_with_mpn("memoir", "memoir.MEMOIR", "Wang et al. 2025, MEMOIR (arXiv:2506.07899)"),
+    **_with_mpn("mend", "mend.MEND", "Mitchell et al. 2022, MEND (arXiv:2110.11309)"),
+    **_with_mpn("malmen", "malmen.MALMEN", "Tan, Zhang and Fu 2024, MALMEN (arXiv:2311.04661)"),
+    **_with_mpn("ke", "knowledge_editor.KnowledgeEditor", "De Cao et al. 2021, KnowledgeEditor (arXiv:2104.08164)"),
     "lime-mend": RecipeRow("lime.MaskedMEND", _ONE_MORE, Trigger.ANY, paper=_LIME),
     "lime-ke": RecipeRow("lime.MaskedKnowledgeEditor", _ONE_MORE, Trigger.ANY, paper=_LIME),
     "polypatch": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),

@@ -152,7 +152,7 @@ def lesson_of(tail, examples):
     index = [i for one in asked for i in range(len(one.rows))]
     groups = [group_of(example.lang) for example, one in zip(examples, asked, strict=True) for _ in one.rows]
     rows, wanted = flat(asked)
-    return Lesson("a", rows, wanted, lambda: range(len(rows)), torch.Generator(), index, groups)
+    return Lesson("a", rows, wanted, lambda: range(len(rows)), torch.Generator(), index, groups=groups)
 
 
 def examples_for(family):

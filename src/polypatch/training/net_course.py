@@ -162,7 +162,7 @@ class NetCourse:
         """One edit of the unedited model, and what it does."""
         inside = self.sampler(edit, rng)
         found = [self.gradients(example).scaled(1 / len(inside)) for example in inside]
-        change = Terms.of(self._empty, net(found, [group_of(example.lang) for example in inside]))
+        change = TrialTerms.of(self._empty, net(found, [group_of(example.lang) for example in inside]))
         others = edit.languages[1:]
         outside = (edit.source, *rng.sample(others, min(1, len(others))))
         asked = [self._question(edit.example(lang)) for lang in outside]
@@ -211,7 +211,7 @@ class _Around:
         return [i for i, row in enumerate(self.asked) if row.tokens not in texts]
 
 
-class Terms:
+class TrialTerms:
     """The layer with terms that can be differentiated: ``W + Σ l rᵀ``. A `Change`."""
 
     overrides: Mapping[str, Tensor] = MappingProxyType({})
@@ -220,7 +220,7 @@ class Terms:
         self.layer, self.weights = layer, weights
 
     @classmethod
-    def of(cls, bank: FactorBank, terms: Mapping[str, tuple[Tensor, Tensor]]) -> Terms:
+    def of(cls, bank: FactorBank, terms: Mapping[str, tuple[Tensor, Tensor]]) -> TrialTerms:
         """Those of a net, in the layer of a bank."""
         own, site = bank.weights(), bank.model_site
         more = {one.weight: one.as_kept(terms[name][0].T @ terms[name][1]) for name, one in bank.maps.items()}
