@@ -24,6 +24,7 @@ from polypatch.editors.group_mask import GroupMask
 from polypatch.editors.hyper_editor import UNTRAINED, by_text
 from polypatch.editors.knowledge_editor import Masks, masked_terms
 from polypatch.editors.malmen import least_changes, values_of
+from polypatch.editors.ultra_edit import Pairs, step
 from polypatch.errors import PolypatchWarning
 from polypatch.model.step import group_of
 from polypatch.recipes import Recipe
@@ -287,3 +288,11 @@ def test_gates_are_a_hard_concrete_and_their_penalty_has_a_gradient():
 def test_a_group_is_one_number_for_a_language_in_every_process():
     assert group_of("de") == group_of("~de") == group_of("de#2") == 25701
     assert len({group_of(lang) for lang in ("en", "de", "zh", "zh-Hant")}) == 4
+
+
+def test_malmen_of_an_identity_net_is_ultra_edit_where_all_are_of_one_scale():
+    """The two closed forms, each in its own file: [k; g] as they are, in units of 1."""
+    as_they_are = Pairs(torch.ones(2, F, dtype=torch.float64), torch.ones(2, D, dtype=torch.float64))
+    ultra = change(step(Pairs(KEYS, GRADIENTS), as_they_are, float(RATE), float(DAMPING)))
+    torch.testing.assert_close(change(malmen(KEYS, GRADIENTS, DAMPING)), ultra, atol=1e-4, rtol=1e-4)
+    assert float(ultra.abs().max()) > 0.1
