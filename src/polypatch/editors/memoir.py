@@ -48,9 +48,10 @@ class MEMOIR(Settings):
         memory_copies: how often each row of a finished edit counts in Z; 0 leaves past edits unprotected.
 
     **Deviates:** a position is looked up by its own k, where the paper takes a prompt's mean. τ is 0.4 or 0.9 there, by
-    the task; in a small model an unrelated text shares two thirds of its mask with some edit, so each mask has its own.
-    P, u and the end by `confidence` are ours (there 30 steps at 1.0): without P one of 15 facts was lost again. P and
-    `reached` were chosen on 30 edits of the embedded world of seed 3 and 15 facts of a small language model.
+    the task; here each mask has its own, as a text of the memory shares four fifths of its mask with the nearest of 30
+    edits in one small model (the embedded world's), and two fifths in another. P, u and the end by `confidence` are
+    ours (there 30 steps at 1.0): without P one of 15 facts was lost again. P and `reached` were chosen on 30 edits of
+    the embedded world of seed 3 and 15 facts of a small language model.
     Source: arXiv:2506.07899 and its settings; the code was not read. `docs/deviations.md`.
     """
 
