@@ -41,7 +41,8 @@ class BlockBook(LookedUp):
     Args:
         site: the layer; None for a book that is only read and written, whose matrices are what its tensors say.
         rank: of the blocks, until some are loaded.
-        hidden_size, dtype: of the points, where there is no site.
+        hidden_size: length of the points, where there is no site.
+        dtype: of the points, where there is no site.
 
     Raises:
         UnsupportedModelError: the layer is of experts, whose weights are no matrices.
