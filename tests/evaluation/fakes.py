@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from polypatch.edits import Edit, Labelled, Text
 from polypatch.errors import InputError
@@ -33,6 +34,13 @@ class FakeReadout:
         return "".join(map(chr, ids))
 
 
+class FakeDelta:
+    """Of four kilobytes."""
+
+    def tensors(self):
+        return {"values": torch.zeros(2, 500)}
+
+
 @dataclass
 class FakeEdited:
     """Text -> (label before, label after); without labels it writes freely."""
@@ -47,6 +55,7 @@ class FakeEdited:
     labels: Mapping[int, str] = field(default_factory=lambda: dict(LABELS))
     confidence: Mapping[Text, float] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
+    delta: FakeDelta = field(default_factory=FakeDelta)
     readout: FakeReadout = field(default_factory=FakeReadout)
     asked: list[list[Text]] = field(default_factory=list)
 

@@ -47,6 +47,7 @@ def test_golden_locality(report):
 def test_golden_cost(report):
     assert (report.recipe, report.seed, report.patches, report.edits, report.triggered) == ("mpn-all", 0, 2, 4, 2)
     assert report.seconds_per_edit == 3  # (2 + 4) / 2 triggered
+    assert report.kilobytes_per_edit == 2  # 4 / 2 triggered
     assert report.seconds_total == 7
     assert report.success_rate == 50
     assert report.retries == 2

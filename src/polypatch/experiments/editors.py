@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from polypatch.experiments.either import either
@@ -11,17 +12,17 @@ from polypatch.experiments.language_models import DATA, fact_row, language_model
 from polypatch.experiments.settings import FINE_TUNING, PUBLISHED_TUNING
 from polypatch.runs import Run
 
-PAIRS = {
-    **{name: f"{name}-mpn" for name in ("fine-tuning", "lora")},
-    **{name: f"{name}-mpn" for name in ("rome", "memit", "pmet", "emmet", "alphaedit", "simie-rome")},
-    **{name: f"{name}-mpn" for name in ("ultraedit", "kn", "amig")},
-    **{name: f"{name}-mpn" for name in ("grace", "melo", "wise", "memoir", "calinet")},
-    "t-patcher": "mpn-all-once",
+GROUPS = {
+    "Trained weights": ("fine-tuning", "lora"),
+    "Rank-one terms": ("rome", "memit", "pmet", "emmet", "alphaedit", "simie-rome"),
+    "Gradients and neurons": ("ultraedit", "kn", "amig"),
+    "Memories beside the layer": ("grace", "melo", "wise", "memoir", "calinet"),
+    "Patches": ("t-patcher",),
 }
-"""Each editor's row with the source alone, and with MPN's sampler: by what they leave in the model."""
+"""The editors of each table, by what they leave in the model: more of them no picture shows apart."""
 
-CONTRASTS = tuple(Contrast(better, name) for name, better in PAIRS.items())
-"""What a random parallel example and the trigger "any language is wrong" add to an editor."""
+BETTER = {"t-patcher": "mpn-all-once"}
+"""What a row with MPN's sampler is called, where it is not called after the editor's."""
 
 WITHOUT_MEMORY = ("fine-tuning", "lora")
 """Editors that use none."""
@@ -39,36 +40,45 @@ def editors(scale: Scale, given: Materials) -> Experiment:
     """
     if given.data.partition(":")[0] in DATA:
         whole = language_models(scale, given)
-        rows = tuple(_fact_rows(whole.tables[0].rows[0]))
+        rows = dict(_fact_rows(whole.tables[0].rows[0]))
     else:
         whole, languages, memory = either(scale, given)
         patcher = next(row for row in whole.tables[0].rows if row.recipe == "t-patcher")
         if given.data:
             patcher = replace(patcher, languages=languages, memory_languages=memory)
-        rows = tuple(_rows(patcher, small=scale == "small"))
+        rows = dict(_rows(patcher, small=scale == "small"))
     return replace(
         whole,
         name="editors",
         title="every editor with the source alone and with MPN's sampler",
         notes=(NOTE, *whole.notes),
-        tables=(Table(title="Editors", rows=rows, contrasts=CONTRASTS),),
+        tables=tuple(_table(title, names, rows) for title, names in GROUPS.items()),
     )
 
 
-def _rows(patcher: Run, *, small: bool) -> Iterator[Run]:
-    """Each editor's two rows; Transformer-Patcher's as they are in the other tables."""
+def better(name: str) -> str:
+    """The row of an editor with MPN's sampler."""
+    return BETTER.get(name, f"{name}-mpn")
+
+
+def _table(title: str, names: tuple[str, ...], rows: Mapping[str, Run]) -> Table:
+    """Two rows for each editor, and what a parallel example and the trigger "any language is wrong" add to it."""
+    both = [(rows[name], replace(rows[name], recipe=better(name))) for name in names]
+    contrasts = tuple(Contrast(better(name), name) for name in names)
+    return Table(title=title, rows=tuple(row for pair in both for row in pair), contrasts=contrasts)
+
+
+def _rows(patcher: Run, *, small: bool) -> Iterator[tuple[str, Run]]:
+    """Each editor's row with the source alone; Transformer-Patcher's as it is in the other tables."""
     # The others try until an edit is right, or would try the same again.
     base = replace(patcher, settings={}, retries=0)
     tuned = replace(base, settings=FINE_TUNING if small else PUBLISHED_TUNING, memory_languages=())
-    for name, better in PAIRS.items():
+    for name in itertools.chain.from_iterable(GROUPS.values()):
         row = patcher if name == "t-patcher" else tuned if name in WITHOUT_MEMORY else base
-        yield replace(row, recipe=name)
-        yield replace(row, recipe=better)
+        yield name, replace(row, recipe=name)
 
 
-def _fact_rows(like: Run) -> Iterator[Run]:
+def _fact_rows(like: Run) -> Iterator[tuple[str, Run]]:
     """The same of a language model."""
-    for name, better in PAIRS.items():
-        row = fact_row(name, like.memory_languages, like.limit, trajectory_every=like.trajectory_every)
-        yield row
-        yield replace(row, recipe=better)
+    for name in itertools.chain.from_iterable(GROUPS.values()):
+        yield name, fact_row(name, like.memory_languages, like.limit, trajectory_every=like.trajectory_every)
