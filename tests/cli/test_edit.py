@@ -28,7 +28,7 @@ EXTRAS = {
     "source_errors",
     "when",
 }
-EXTRAS |= {"trajectory", "config", "original"}
+EXTRAS |= {"trajectory", "config", "original", "kilobytes_per_edit"}
 
 
 @pytest.fixture

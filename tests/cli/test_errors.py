@@ -92,7 +92,7 @@ def test_a_label_the_model_has_not(edit, tmp_path):
 
 
 def test_an_unknown_recipe(edit):
-    assert "mpn-all" in edit("--recipe", "rome")
+    assert "mpn-all" in edit("--recipe", "romeo")
 
 
 def test_an_unknown_setting(edit):

@@ -157,7 +157,7 @@ def test_wrong_in_all_keeps_exactly_the_edits_the_model_gets_wrong_everywhere(sp
 @pytest.mark.parametrize(
     ("run", "error", "said"),
     [
-        ({"recipe": "rome"}, UnknownRecipeError, "rome"),
+        ({"recipe": "romeo"}, UnknownRecipeError, "romeo"),
         ({"recipe": "t-patcher", "settings": {"learning_rat": 1}}, InputError, "learning_rat"),
         ({"recipe": "t-patcher", "k": 2}, InputError, "SourceOnly cannot be drawn so"),
         ({"recipe": "t-patcher", "limit": 0}, InputError, "limit must be a whole number at least 1 or none, not 0"),
