@@ -233,6 +233,13 @@ def test_a_shift_goes_where_its_query_is_and_nowhere_else():
     assert not shifted[[0, 2]].any()
 
 
+def test_a_shift_finds_its_query_among_many():
+    """More than 25 on a side are what torch takes a matrix product for, unless told otherwise."""
+    queries = 20 + 5 * torch.randn(60, 256, generator=torch.Generator().manual_seed(0))
+    shifted = Shifted(queries, torch.ones(60, 256))(queries, torch.zeros(60, 256))
+    assert torch.equal(shifted, torch.ones(60, 256))
+
+
 EDITORS = [ROME(), MEMIT(weight=1e-3), PMET(weight=1e-3), EMMET(), AlphaEdit(energy=0.9, damping=1e-6)]
 
 

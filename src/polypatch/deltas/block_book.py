@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from polypatch.deltas.checked import require_tensors
+from polypatch.deltas.distances import distances
 from polypatch.deltas.pieces import LookedUp
 from polypatch.deltas.published import publish, seen_together
 from polypatch.deltas.shared import inseparable
@@ -118,7 +119,7 @@ class BlockBook(LookedUp):
 
     def nearest(self, q: Tensor) -> tuple[int, float]:
         """The cluster whose centre is nearest to one query [d], and how far that is."""
-        distance, cluster = _apart(q.unsqueeze(0), _centres(seen_together(self)))[0].min(0)
+        distance, cluster = distances(q.unsqueeze(0), _centres(seen_together(self)))[0].min(0)
         return int(cluster), float(distance)
 
     def activations(self, q: Tensor) -> Tensor:
@@ -170,7 +171,7 @@ class BlockBook(LookedUp):
     def spread(self, cluster: int) -> Tensor:
         """How far each of a cluster's points is from its centre, those that were pushed out included."""
         now = seen_together(self)
-        return _apart(_centres(now)[[cluster]], now["keys"][now["clusters"] == cluster])[0]
+        return distances(_centres(now)[[cluster]], now["keys"][now["clusters"] == cluster])[0]
 
     def drop(self, edit_ids: Collection[str]) -> NoReturn:
         """Refused: clusters hold points of several edits.
@@ -264,16 +265,11 @@ def _centres(now: Mapping[str, Tensor]) -> Tensor:
     return sums / torch.bincount(clusters, minlength=len(radii)).clamp(min=1).unsqueeze(1)
 
 
-def _apart(q: Tensor, others: Tensor) -> Tensor:
-    # Not by way of a matrix product, whose rounding a short distance between long vectors does not survive.
-    return torch.cdist(q.to(others.dtype), others, compute_mode="donot_use_mm_for_euclid_dist")
-
-
 def _chosen(q: Tensor, now: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The point that each query chooses [n], -1 for none, and how deep in its cluster that lies [n], 0 for none."""
-    distance, cluster = _apart(q, _centres(now)).min(1)
+    distance, cluster = distances(q, _centres(now)).min(1)
     depth = 1 - distance / now["radii"][cluster]
     others = (now["clusters"] != cluster.unsqueeze(1)) | (now["kept"] == 0)
-    apart, point = _apart(q, now["keys"]).masked_fill(others, torch.inf).min(1)
+    apart, point = distances(q, now["keys"]).masked_fill(others, torch.inf).min(1)
     within = (depth >= 0) & apart.isfinite()
     return torch.where(within, point, -1), torch.where(within, depth, 0)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from polypatch.deltas.checked import require_tensors
+from polypatch.deltas.distances import distances
 from polypatch.deltas.patch_bank import chosen
 from polypatch.deltas.pieces import LookedUp
 from polypatch.deltas.published import publish, seen_together
@@ -147,7 +148,5 @@ class Codebook(LookedUp):
 
 
 def _nearest(q: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-    # Not by way of a matrix product, whose rounding a short distance between long vectors does not survive.
-    apart = torch.cdist(q.to(keys.dtype), keys, compute_mode="donot_use_mm_for_euclid_dist")
-    distance, backwards = apart.flip(1).min(1)
+    distance, backwards = distances(q, keys).flip(1).min(1)
     return len(keys) - 1 - backwards, distance

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from polypatch.deltas.distances import distances
 from polypatch.sites.site import ChangeFunction
 
 SAME = 1e-3
@@ -24,5 +25,5 @@ class AskedAt:
 
     def __call__(self, q: Tensor, out: Tensor) -> Tensor:
         """`out`, or `change` of it."""
-        apart = torch.cdist(q, self.at, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+        apart = distances(q, self.at).amin(1)
         return torch.where((apart <= SAME * q.norm(dim=1)).unsqueeze(1), self.change(q, out), out)

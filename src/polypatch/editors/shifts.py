@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from polypatch.deltas import Delta, FactorBank
+from polypatch.deltas.distances import distances
 from polypatch.editors.editor import Drawn, Fit, Lesson, Rate, Steps, Weight, expect
 from polypatch.editors.key_moments import KeyMoments, keys_of
 from polypatch.editors.memory import Memory
@@ -120,7 +121,7 @@ class Shifted:
 
     def __call__(self, q: Tensor, out: Tensor) -> Tensor:
         """`out` plus the shifts of the queries that are there."""
-        here: Tensor = torch.cdist(q, self.queries) <= self._reach
+        here = distances(q, self.queries) <= self._reach
         more: Tensor = here.to(out.dtype) @ self.shifts.to(out.dtype)
         return out + more
 
