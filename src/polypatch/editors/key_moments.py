@@ -8,9 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from polypatch.deltas.written_from import WrittenFrom
 from polypatch.editors.memory import MemoryRows
 from polypatch.sites import FeedForwardSite
-from polypatch.sites.layers.linear_maps import last_map, layer_pass
 
 AT_ONCE = 4096
 """Rows of the memory whose keys are in the machine at a time."""
@@ -18,9 +18,7 @@ AT_ONCE = 4096
 
 def keys_of(site: FeedForwardSite, q: Tensor) -> Tensor:
     """What the map that writes is given for queries q [n, D]: k [n, f], in float64."""
-    with torch.no_grad():
-        seen = layer_pass(site.layer, q[:, : site.hidden_size])
-    return seen.given[last_map(site.layer).name].double()
+    return WrittenFrom(site)(q[:, : site.hidden_size]).double()
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +77,7 @@ class KeyMoments:
 
 
 def _second_moment(rows: MemoryRows, site: FeedForwardSite) -> Tensor:
-    width = last_map(site.layer).given
+    width = WrittenFrom(site).size
     total = torch.zeros(width, width, dtype=torch.float64, device=site.device)
     for start in range(0, rows.base, AT_ONCE):
         part = slice(start, min(start + AT_ONCE, rows.base))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -124,12 +125,22 @@ class _Seen:
         return hook
 
 
+_LAST: WeakKeyDictionary[EditedLayer, LinearMap] = WeakKeyDictionary()
+"""Found by a pass, and asked for at every edit."""
+
+
 def last_map(layer: EditedLayer) -> LinearMap:
     """The map that writes the layer's output.
 
     Raises:
         UnsupportedModelError: as `linear_maps`; or no map gives what the layer gives.
     """
+    if layer not in _LAST:
+        _LAST[layer] = _found_last(layer)
+    return _LAST[layer]
+
+
+def _found_last(layer: EditedLayer) -> LinearMap:
     maps, weight = linear_maps(layer), next(iter(layer.matrices("ffn").values()))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
