@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -87,59 +88,6 @@ def _weights(site: FeedForwardSite, scope: str | None) -> Delta:
     return WeightDelta(site, scope or "ffn")
 
 
-def _low_rank(site: FeedForwardSite, scope: str | None) -> Delta:
-    from polypatch.deltas.low_rank import LowRankDelta
-
-    del scope
-    return LowRankDelta(site)
-
-
-def _factors(site: FeedForwardSite, scope: str | None) -> Delta:
-    from polypatch.deltas.factor_bank import FactorBank
-
-    return FactorBank(site, scope or "writer")
-
-
-def _factors_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
-    from polypatch.deltas.factor_bank import FactorBank
-
-    del width, labels
-    return FactorBank(None, dtype=dtype)
-
-
-def _gradients(site: FeedForwardSite, scope: str | None) -> Delta:
-    from polypatch.deltas.gradient_bank import GradientBank
-
-    return GradientBank(site, scope or "writer")
-
-
-def _gradients_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
-    from polypatch.deltas.gradient_bank import GradientBank
-
-    del width, labels
-    return GradientBank(None, dtype=dtype)
-
-
-def _ridge(site: FeedForwardSite, scope: str | None) -> Delta:
-    from polypatch.deltas.ridge_bank import RidgeBank
-
-    return RidgeBank(site, scope or "writer")
-
-
-def _ridge_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
-    from polypatch.deltas.ridge_bank import RidgeBank
-
-    del width, labels
-    return RidgeBank(None, dtype=dtype)
-
-
-def _side(site: FeedForwardSite, scope: str | None) -> Delta:
-    from polypatch.deltas.side_memory import SideMemory
-
-    del scope
-    return SideMemory(site)
-
-
 def _blocks(site: FeedForwardSite, scope: str | None) -> Delta:
     from polypatch.deltas.block_book import BlockBook
 
@@ -153,18 +101,23 @@ def _blocks_alone(width: int, labels: int, dtype: torch.dtype) -> Delta:
     return BlockBook(None, hidden_size=width, labels=labels, dtype=dtype)
 
 
-def _extra(site: FeedForwardSite, scope: str | None) -> Delta:
-    from polypatch.deltas.extra_neurons import ExtraNeurons
+def _terms(place: str) -> Kind:
+    """Rank-one terms of each edit: a `FactorBank`, or what is built on it. `place` is ``file.Class`` in ``deltas/``."""
+    return Kind(
+        lambda site, scope: _class(place)(site, scope or "writer"),
+        lambda _, __, dtype: _class(place)(None, dtype=dtype),
+        scopes=("writer", "ffn"),
+    )
 
-    del scope
-    return ExtraNeurons(site)
+
+def _shared(place: str, what: str) -> Kind:
+    """Numbers that all edits train, made from a site alone; `what` is that the edits share."""
+    return Kind(lambda site, _: _class(place)(site), shared=what)
 
 
-def _residual(site: FeedForwardSite, scope: str | None) -> Delta:
-    from polypatch.deltas.residual_memory import ResidualMemory
-
-    del scope
-    return ResidualMemory(site)
+def _class(place: str) -> Any:
+    module, _, name = place.partition(".")
+    return getattr(import_module(f"polypatch.deltas.{module}"), name)
 
 
 _CHANGED = "changed weights that they share"
@@ -172,13 +125,13 @@ _CHANGED = "changed weights that they share"
 KINDS: dict[str, Kind] = {
     "patches": Kind(_patches, _patches_alone),
     "weights": Kind(_weights, scopes=("ffn", "layer"), shared=_CHANGED),
-    "low-rank": Kind(_low_rank, shared=_CHANGED),
-    "factors": Kind(_factors, _factors_alone, scopes=("writer", "ffn")),
-    "gradient-factors": Kind(_gradients, _gradients_alone, scopes=("writer", "ffn")),
-    "ridge-factors": Kind(_ridge, _ridge_alone, scopes=("writer", "ffn")),
-    "extra": Kind(_extra, shared="are in neurons that they share"),
-    "residual": Kind(_residual, shared="are in one residual memory"),
-    "side": Kind(_side, shared="are in one side memory"),
+    "low-rank": _shared("low_rank.LowRankDelta", _CHANGED),
+    "factors": _terms("factor_bank.FactorBank"),
+    "gradient-factors": _terms("gradient_bank.GradientBank"),
+    "ridge-factors": _terms("ridge_bank.RidgeBank"),
+    "extra": _shared("extra_neurons.ExtraNeurons", "are in neurons that they share"),
+    "residual": _shared("residual_memory.ResidualMemory", "are in one residual memory"),
+    "side": _shared("side_memory.SideMemory", "are in one side memory"),
     "nearest": Kind(_nearest, _nearest_alone),
     "codebook": Kind(_codebook, _codebook_alone, shared="are in a codebook whose radii they share"),
     "blocks": Kind(_blocks, _blocks_alone, shared="are in clusters that they share"),
