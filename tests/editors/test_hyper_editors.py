@@ -23,7 +23,8 @@ from polypatch.editors.gradients import gradients_of
 from polypatch.editors.group_mask import GroupMask
 from polypatch.editors.hyper_editor import UNTRAINED, by_text
 from polypatch.editors.knowledge_editor import Masks, masked_terms
-from polypatch.editors.malmen import least_changes, values_of
+from polypatch.editors.least_changes import least_changes
+from polypatch.editors.malmen import values_of
 from polypatch.editors.ultra_edit import Pairs, step
 from polypatch.errors import PolypatchWarning
 from polypatch.model.step import group_of

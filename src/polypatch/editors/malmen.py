@@ -16,26 +16,12 @@ from torch import Tensor, nn
 
 from polypatch.editors.gradients import Gradients
 from polypatch.editors.hyper_editor import HyperEditor, HyperNet, joined
+from polypatch.editors.least_changes import least_changes
 from polypatch.editors.mend import Residuals
 from polypatch.settings import at_least
 from polypatch.sites.layers.linear_maps import LinearMap
 
 LAYERS = 4
-
-
-def least_changes(keys: Tensor, values: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """The ΔW that is least in ``‖ΔW Kᵀ − Vᵀ‖² + damping · ‖ΔW‖²`` as n terms.
-
-    Args:
-        keys: K as rows [n, given].
-        values: V as rows [n, out].
-        damping: e^λ.
-
-    Returns:
-        l [n, out] and r [n, given].
-    """
-    one = torch.eye(len(keys), dtype=keys.dtype, device=keys.device)
-    return torch.linalg.solve(keys @ keys.T + damping * one, values), keys
 
 
 def values_of(keys: Tensor, better: Tensor, gradients: Tensor, rate: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 from polypatch.deltas import Delta, GradientBank
 from polypatch.editors.editor import Drawn, Fit, Lesson, Rate, expect
 from polypatch.editors.gradients import gradients_of
+from polypatch.editors.least_changes import least_changes
 from polypatch.editors.memory import Memory
 from polypatch.settings import Settings, above
 from polypatch.sites import FeedForwardSite, Tail
@@ -52,8 +53,7 @@ def step(pairs: Pairs, known: Pairs, rate: float, ridge: float) -> tuple[Tensor,
     """
     given, gave = pairs
     wanted = -rate * scaled(given, known.given).square().sum(1, keepdim=True) * scaled(gave, known.gave)
-    inner = given @ given.T + ridge * torch.eye(len(given), dtype=given.dtype, device=given.device)
-    return torch.linalg.solve(inner, wanted), given
+    return least_changes(given, wanted, ridge)
 
 
 @dataclass(frozen=True, kw_only=True)
