@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from polypatch import attach, edit_stream
-from polypatch.deltas import ExtraNeurons, PatchBank
+from polypatch.deltas import ExtraNeurons
 from polypatch.editors import CaliNet, Lesson, Memory, MemoryRows
 from polypatch.editors.kept_by import kept_by
 from polypatch.editors.losses import kl_to_original
-from polypatch.errors import UnsupportedModelError
 from polypatch.recipes import Recipe
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail
 from polypatch.testing import check_editor, tiny_edits, tiny_texts
@@ -70,12 +69,6 @@ def test_the_term_keeps_the_memory(tiny):
             moved.append(float(kl_to_original(*said)))
         edited.unload()
     assert moved[1] < 0.5 * moved[0]
-
-
-def test_a_delta_of_another_kind_is_refused(tail):
-    lesson = Lesson("a", [], [], list, torch.Generator())
-    with pytest.raises(UnsupportedModelError, match="CaliNet grows a ExtraNeurons, not a PatchBank"):
-        CaliNet().learn(PatchBank(32), lesson, tail, None)
 
 
 class Random(ExtraNeurons):

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from polypatch import attach, edit_stream
 from polypatch.data.memory import MemoryTexts
-from polypatch.deltas import PatchBank
-from polypatch.editors import GRACE, Lesson, Memory, MemoryRows
+from polypatch.editors import GRACE, Memory, MemoryRows
 from polypatch.editors.grace import SLACK, Deferral, deferral, spread
 from polypatch.edits import Edit
-from polypatch.errors import InputError, UnsupportedModelError
+from polypatch.errors import InputError
 from polypatch.model.rules import Rules
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages
@@ -160,14 +159,6 @@ def test_a_failed_edit_is_taken_back_with_the_radii_it_changed(written, tiny):
     assert (outcome.success, outcome.patches) == (False, 0)
     assert "not right after 0 steps" in outcome.reason
     assert all(torch.equal(tensor, before[name]) for name, tensor in edited.delta.tensors().items())
-
-
-def test_a_delta_of_another_kind_is_refused(tiny):
-    model, tokenizer = tiny("bert")
-    tail = FrozenTail(FeedForwardSite(model), tokenizer)
-    lesson = Lesson("a", ["ba"], [0], lambda: [0], torch.Generator())
-    with pytest.raises(UnsupportedModelError, match="GRACE grows a Codebook, not a PatchBank"):
-        GRACE().learn(PatchBank(32), lesson, tail, memory_of(torch.randn(4, 32)))
 
 
 def test_settings_are_plain():

@@ -6,15 +6,13 @@ import pytest
 import torch
 
 from polypatch import attach, edit_stream
-from polypatch.data.memory import MemoryTexts
-from polypatch.deltas import BlockBook, PatchBank
-from polypatch.editors import MELO, Lesson
+from polypatch.deltas import BlockBook
+from polypatch.editors import MELO
 from polypatch.editors.grace import SLACK, spread
 from polypatch.editors.melo import place
-from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages
-from polypatch.sites import FeedForwardSite, FrozenTail
+from polypatch.sites import FeedForwardSite
 from polypatch.testing import check_editor, tiny_edits, tiny_model, tiny_texts
 from polypatch.triggers import Trigger
 
@@ -99,24 +97,6 @@ def test_taking_one_back_gives_the_others_their_radii_again(edited):
     assert float(edited.delta.radii[0]) < float(before["radii"][0])
     edited.revert(conflicting.id)
     assert all(torch.equal(tensor, before[name]) for name, tensor in edited.delta.tensors().items())
-
-
-def test_without_a_memory_there_is_no_radius(tiny):
-    model, tokenizer = tiny("bert")
-    edited = attach(model, tokenizer=tokenizer, recipe=RECIPES["melo"], memory=MemoryTexts())
-    try:
-        with pytest.raises(InputError, match="pass memory="):
-            list(edit_stream(edited, tiny_edits(3)))
-    finally:
-        edited.unload()
-
-
-def test_a_delta_of_another_kind_is_refused(tiny):
-    model, tokenizer = tiny("bert")
-    tail = FrozenTail(FeedForwardSite(model), tokenizer)
-    lesson = Lesson("a", [], [], list, torch.Generator())
-    with pytest.raises(UnsupportedModelError, match="MELO grows a BlockBook, not a PatchBank"):
-        MELO().learn(PatchBank(32), lesson, tail, None)
 
 
 class LosesRadii(BlockBook):

@@ -6,14 +6,11 @@ import pytest
 import torch
 
 from polypatch import attach, edit_stream
-from polypatch.data.memory import MemoryTexts
-from polypatch.deltas import PatchBank, ResidualMemory
-from polypatch.editors import MEMOIR, Lesson
+from polypatch.deltas import ResidualMemory
+from polypatch.editors import MEMOIR
 from polypatch.editors.metric import metric
-from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages
-from polypatch.sites import FeedForwardSite, FrozenTail
 from polypatch.testing import check_editor, tiny_edits, tiny_texts
 from polypatch.triggers import Trigger
 
@@ -69,24 +66,6 @@ def test_a_later_edit_hardly_moves_an_earlier_one(tiny):
         edited.unload()
     assert moved[1] < 0.02
     assert moved[1] < 0.1 * moved[0]
-
-
-def test_without_a_memory_nothing_says_what_texts_have_in_common(tiny):
-    model, tokenizer = tiny("bert")
-    edited = attach(model, tokenizer=tokenizer, recipe=RECIPES["memoir"], memory=MemoryTexts())
-    try:
-        with pytest.raises(InputError, match="pass memory="):
-            list(edit_stream(edited, tiny_edits(3)))
-    finally:
-        edited.unload()
-
-
-def test_a_delta_of_another_kind_is_refused(tiny):
-    model, tokenizer = tiny("bert")
-    tail = FrozenTail(FeedForwardSite(model), tokenizer)
-    lesson = Lesson("a", [], [], list, torch.Generator())
-    with pytest.raises(UnsupportedModelError, match="MEMOIR grows a ResidualMemory, not a PatchBank"):
-        MEMOIR().learn(PatchBank(32), lesson, tail, None)
 
 
 class Unsnapped(ResidualMemory):

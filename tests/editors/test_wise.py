@@ -7,15 +7,13 @@ import torch
 from torch import nn
 
 from polypatch import attach, edit_stream
-from polypatch.data.memory import MemoryTexts
-from polypatch.deltas import PatchBank, SideMemory
-from polypatch.editors import WISE, Lesson
+from polypatch.deltas import SideMemory
+from polypatch.editors import WISE
 from polypatch.editors.asked_at import AskedAt
 from polypatch.editors.wise import margin_loss
-from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages
-from polypatch.sites import UNCHANGED, FrozenTail
+from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail
 from polypatch.testing import check_editor, tiny_edits, tiny_texts
 from polypatch.triggers import Trigger
 
@@ -66,37 +64,13 @@ def test_a_later_edit_hardly_moves_an_earlier_one(edited):
 
 def test_while_it_is_trained_the_side_copy_is_asked_at_the_edits_rows_alone(tiny):
     model, tokenizer = tiny("bert")
-    tail = FrozenTail(edited_site(model), tokenizer)
+    tail = FrozenTail(FeedForwardSite(model), tokenizer)
     delta = SideMemory(tail.site)
     delta.move(torch.ones_like(delta.delta))
     q = tail.queries(tail.readout.rows(tiny_texts(5))).q
     out = tail.site.ffn(q).detach()
     changed = (AskedAt(q[1:3], lambda q, out: out + delta.added(q))(q * (1 + 1e-6), out) != out).any(1)
     assert changed.tolist() == [False, True, True, False, False]
-
-
-def edited_site(model):
-    from polypatch.sites import FeedForwardSite
-
-    return FeedForwardSite(model)
-
-
-def test_without_a_memory_nothing_says_what_to_leave_alone(tiny):
-    model, tokenizer = tiny("bert")
-    edited = attach(model, tokenizer=tokenizer, recipe=RECIPES["wise"], memory=MemoryTexts())
-    try:
-        with pytest.raises(InputError, match="pass memory="):
-            list(edit_stream(edited, tiny_edits(3)))
-    finally:
-        edited.unload()
-
-
-def test_a_delta_of_another_kind_is_refused(tiny):
-    model, tokenizer = tiny("bert")
-    tail = FrozenTail(edited_site(model), tokenizer)
-    lesson = Lesson("a", [], [], list, torch.Generator())
-    with pytest.raises(UnsupportedModelError, match="WISE grows a SideMemory, not a PatchBank"):
-        WISE().learn(PatchBank(32), lesson, tail, None)
 
 
 class KeepsItsReach(SideMemory):
