@@ -22,6 +22,7 @@ def test_what_is_refused_before_a_model_is_loaded(polypatch, checkpoint, files, 
     assert "--memory is missing" in polypatch("desk", checkpoint, "-q").refused()
     assert "'xx'" in polypatch(*given, "--source", "xx").refused()
     assert "holds no saved edits" in polypatch("serve", tmp_path, "-q").refused()
+    assert "nowhere: no such folder" in polypatch("serve", "nowhere", "-q").refused()
     monkeypatch.setattr("polypatch.cli.desk.EXTRA", ("no_such_package",))
     assert "pip install 'polypatch[desk]'" in polypatch(*given).refused()
     assert not [path for path in tmp_path.iterdir() if path.name.endswith("-edits")]

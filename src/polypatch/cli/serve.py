@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,8 +73,11 @@ def serve(
     sees the fix, whichever replica answers.
     """
     from polypatch.cli.session import EditsOrModel
+    from polypatch.store.places import find_edits
 
     place = EditsOrModel(edits, base=model, device=device)
+    if place.edits is None:
+        find_edits(Path(edits))  # says what is there instead; a service has no --out for a model's first edits
     at = {"host": host, "port": port, "names": tuple(name or ()), "token": token}
     if ray is not None:
         _serve_on_ray(place, at, threads, quiet, ray, replicas or 1)
