@@ -218,8 +218,8 @@ def _settings(recipe: Recipe, tail: FrozenTail | FullForward) -> dict[str, Any]:
     """
     own = tail.readout
     asked = {} if own.kind == CLASSES else {"readout": own.kind, **own.settings, "marks": dict(own.marks)}
-    sentences = tail.site.sentences
-    read = {} if sentences is None else {SENTENCE_ENCODER: sentences.fingerprint}
+    encoder = tail.site.sentence_encoder
+    read = {} if encoder is None else {SENTENCE_ENCODER: encoder}
     return {"recipe": recipe_to_plain(recipe), "exact": isinstance(tail, FullForward), **asked, **read}
 
 

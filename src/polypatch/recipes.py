@@ -13,7 +13,7 @@ from polypatch.arguments import shortened
 from polypatch.editors.widths import fitted
 from polypatch.errors import InputError, UnknownRecipeError
 from polypatch.samplers import AllLanguages, OnlyLanguages, Sampler, SourceOnly, SourcePlusMapped, SourcePlusRandom
-from polypatch.sites.reads import Reads, reads_in
+from polypatch.sites.reads import Reads, reads_in, reads_text
 from polypatch.triggers import Trigger
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Recipe:
         layer: the number of the layer that is edited, from 0, or from the end where it is negative; None for the last.
         reads: what its patches see of a text: ``"query"``, the feed-forward layer's input; ``"means"``, what enters
             some layers too, over all tokens; the numbers of those; or ``"encoder:NAME"``, a sentence encoder's vector
-            of it, NAME being a folder or a hub name (`polypatch.sites.reads`).
+            of it, NAME being a folder or a hub name; ``"text"`` or ``"text:NAME"``, the text itself, for editors that
+            let a model read (`polypatch.sites.reads`).
     """
 
     editor: Editor
@@ -49,8 +50,15 @@ class Recipe:
                 raise InputError(f"Recipe: {name} must be one such as {such}, not {part!r}")
         if not isinstance(self.trigger, Trigger):
             raise InputError(f"Recipe: trigger must be one of {', '.join(map(str, Trigger))}, not {self.trigger!r}")
-        object.__setattr__(self, "reads", reads_in(self.reads))
-        if self.reads != "query" and not measures(self.editor):
+        own = "text" if reads_texts(self.editor) and self.reads == "query" else self.reads
+        object.__setattr__(self, "reads", reads_in(own))
+        if reads_text(self.reads) != reads_texts(self.editor):
+            name = type(self.editor).__name__
+            raise InputError(
+                f"Recipe: reads={self.reads!r} and {name}: editors that let a model read texts, and no "
+                "others, take reads='text' or reads='text:NAME', NAME being a sentence encoder"
+            )
+        if self.reads != "query" and not (measures(self.editor) or reads_texts(self.editor)):
             name = type(self.editor).__name__
             raise InputError(f"Recipe: {name} computes from the feed-forward layer's input alone: leave reads out")
 
@@ -131,6 +139,9 @@ ROWS: dict[str, RecipeRow] = {
     **_with_mpn("ke", "knowledge_editor.KnowledgeEditor", "De Cao et al. 2021, KnowledgeEditor (arXiv:2104.08164)"),
     "lime-mend": RecipeRow("lime.MaskedMEND", _ONE_MORE, Trigger.ANY, paper=_LIME),
     "lime-ke": RecipeRow("lime.MaskedKnowledgeEditor", _ONE_MORE, Trigger.ANY, paper=_LIME),
+    **_with_mpn("serac", "serac.SERAC", "Mitchell et al. 2022, SERAC (arXiv:2206.06520)"),
+    **_with_mpn("ike", "ike.IKE", "Zheng et al. 2023, IKE (arXiv:2305.12740)"),
+    **_with_mpn("remake", "remake.ReMaKE", "Wang et al. 2024, ReMaKE (arXiv:2312.13040)"),
     "polypatch": RecipeRow("nearest.NearestPatch", AllLanguages(), Trigger.ALWAYS, reads="means"),
     "polypatch-one": RecipeRow("nearest.NearestPatch", _ONE_MORE, Trigger.ALWAYS, reads="means"),
     "polypatch-mapped": RecipeRow("nearest.NearestPatch", SourcePlusMapped(k=None), Trigger.ALWAYS, reads="means"),
@@ -220,6 +231,11 @@ def learns_from_parallel(recipe: Recipe) -> bool:
 def measures(editor: Editor) -> bool:
     """Whether an editor measures how near texts are, by whatever is read of them, and by what translations change."""
     return bool(getattr(editor, "measures", False))
+
+
+def reads_texts(editor: Editor) -> bool:
+    """Whether an editor writes texts down, which the model reads before it answers."""
+    return bool(getattr(editor, "reads_texts", False))
 
 
 def with_named(recipe: Recipe) -> Recipe:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from polypatch.deltas.residual_memory import ResidualMemory as ResidualMemory
     from polypatch.deltas.ridge_bank import RidgeBank as RidgeBank
     from polypatch.deltas.side_memory import SideMemory as SideMemory
+    from polypatch.deltas.text_store import TextStore as TextStore
     from polypatch.deltas.weight_delta import WeightDelta as WeightDelta
 
 _HOME = {
@@ -35,6 +36,7 @@ _HOME = {
     "RidgeBank": "ridge_bank",
     "ResidualMemory": "residual_memory",
     "SideMemory": "side_memory",
+    "TextStore": "text_store",
     "WeightDelta": "weight_delta",
     "chosen": "patch_bank",
 }

@@ -134,6 +134,10 @@ KINDS: dict[str, Kind] = {
     "side": _shared("side_memory.SideMemory", "are in one side memory"),
     "nearest": Kind(_nearest, _nearest_alone),
     "codebook": Kind(_codebook, _codebook_alone, shared="are in a codebook whose radii they share"),
+    "texts": Kind(
+        lambda site, _: _class("text_store.TextStore")(site),
+        lambda _, __, dtype: _class("text_store.TextStore")(None, dtype),
+    ),
     "blocks": Kind(_blocks, _blocks_alone, shared="are in clusters that they share"),
 }
 """Kinds by name: `Delta.kind`, which is also what `edit_config.json` calls them."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from polypatch.editors.editor import Lesson as Lesson
     from polypatch.editors.fine_tuning import FineTuning as FineTuning
     from polypatch.editors.grace import GRACE as GRACE
+    from polypatch.editors.ike import IKE as IKE
     from polypatch.editors.knowledge_editor import KnowledgeEditor as KnowledgeEditor
     from polypatch.editors.knowledge_neurons import AMIG as AMIG
     from polypatch.editors.knowledge_neurons import KN as KN
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from polypatch.editors.memory import MemoryRows as MemoryRows
     from polypatch.editors.mend import MEND as MEND
     from polypatch.editors.nearest import NearestPatch as NearestPatch
+    from polypatch.editors.remake import ReMaKE as ReMaKE
     from polypatch.editors.rome import ROME as ROME
+    from polypatch.editors.serac import SERAC as SERAC
     from polypatch.editors.simie import SimIE as SimIE
     from polypatch.editors.t_patcher import TPatcher as TPatcher
     from polypatch.editors.ultra_edit import UltraEdit as UltraEdit
@@ -45,6 +48,7 @@ _HOME = {
     "FineTuning": "fine_tuning",
     "Fit": "editor",
     "GRACE": "grace",
+    "IKE": "ike",
     "KN": "knowledge_neurons",
     "KnowledgeEditor": "knowledge_editor",
     "Lesson": "editor",
@@ -61,6 +65,8 @@ _HOME = {
     "NearestPatch": "nearest",
     "PMET": "memit",
     "ROME": "rome",
+    "ReMaKE": "remake",
+    "SERAC": "serac",
     "SimIE": "simie",
     "TPatcher": "t_patcher",
     "UltraEdit": "ultra_edit",

@@ -189,7 +189,8 @@ def _activations(rows: Sequence[Row], tail: Asked, delta: Delta) -> Tensor:
     """How strongly every patch acts in every row: [rows, patches]."""
     if not isinstance(delta, Pieces) or not delta.patches:
         return torch.zeros(len(rows), 0)
-    return delta.activations(tail.queries(rows).q)
+    with tail.site.asking(rows):
+        return delta.activations(tail.queries(rows).q)
 
 
 def _loudest(acting: Tensor, threshold: float = 0.0) -> list[tuple[int, float]]:

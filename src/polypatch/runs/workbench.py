@@ -199,8 +199,8 @@ class Workbench:
     def _read_beside(self, run: Run) -> dict[str, Any]:
         """The fact of the identity that says which sentence encoder a run reads; none where it reads none."""
         recipe = run.built()
-        sentences = self.tail_at(recipe.layer, recipe.reads).site.sentences if encoder_in(recipe.reads) else None
-        return {} if sentences is None else {"sentence encoder": sentences.fingerprint}
+        encoder = self.tail_at(recipe.layer, recipe.reads).site.sentence_encoder if encoder_in(recipe.reads) else None
+        return {} if encoder is None else {"sentence encoder": encoder}
 
     def parallel(self, run: Run) -> Mapping[Lang, Sequence[Text]] | None:
         """The parallel text that a run learns from; None where it has no use for any, or can do without.

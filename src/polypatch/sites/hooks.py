@@ -16,8 +16,10 @@ from polypatch.sites.beside import Beside
 from polypatch.sites.discovery.anatomy import Anatomy
 from polypatch.sites.discovery.places import Places
 from polypatch.sites.discovery.trace import first_tensor, with_first
-from polypatch.sites.reads import Reads
+from polypatch.sites.network.model_kind import kind_of
+from polypatch.sites.reads import Reads, reads_text
 from polypatch.sites.sentence import SentenceBeside, Sentences
+from polypatch.sites.text_beside import TextBeside
 
 ChangeFunction = Callable[[Tensor, Tensor], Tensor]
 """Δ: (q [n, D], out = FFN(q) [n, d]) -> the changed out [n, d]; n is the texts, or all their positions.
@@ -66,11 +68,7 @@ class Hooks:
     ) -> None:
         self.up, self.down = model.get_submodule(anatomy.reader), model.get_submodule(anatomy.writer)
         self.places = Places(model, anatomy)
-        self.beside: Beside | SentenceBeside = (
-            Beside(model, anatomy, self.places, reads)
-            if sentences is None
-            else SentenceBeside(model, anatomy, sentences)
-        )
+        self.beside = _beside(model, anatomy, self.places, reads, sentences)
         self.attached: ChangeFunction | None = None
         self.here = Here()
         self.traced: Tensor | None = None
@@ -142,6 +140,16 @@ class Hooks:
         if not torch.compiler.is_compiling() and self.here.query is not None:
             q, self.here.query = self.here.query, None
         return q
+
+
+def _beside(
+    model: nn.Module, anatomy: Anatomy, places: Places, reads: Reads, sentences: Sentences | None
+) -> Beside | SentenceBeside | TextBeside:
+    if sentences is None:
+        return Beside(model, anatomy, places, reads)
+    if reads_text(reads):
+        return TextBeside(model, kind_of(model), anatomy, places, sentences)
+    return SentenceBeside(model, anatomy, sentences)
 
 
 def follow(change: ChangeFunction, device: torch.device) -> None:

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
+from transformers import PreTrainedTokenizerBase
 
 from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.sites.discovery.anatomy import Anatomy
@@ -27,11 +28,13 @@ class Sentences:
     A copy of a model shares it: nothing ever changes it.
 
     Attributes:
-        width: numbers of a vector.
+        width: numbers of a vector; 0 where there is no encoder, and the tokens alone are read.
+        tokenizer: the edited model's own.
         number: what compiled code knows it by.
     """
 
     width: int
+    tokenizer: PreTrainedTokenizerBase
 
     def __init__(self) -> None:
         self.number = next(_NUMBERS)

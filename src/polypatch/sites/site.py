@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from polypatch.errors import InputError
 from polypatch.sites.discovery.anatomy import Anatomy
 from polypatch.sites.discovery.discover import anatomy_of, require_present
 from polypatch.sites.discovery.inner import USUAL
@@ -36,6 +37,7 @@ from polypatch.sites.reads import Reads
 from polypatch.sites.rows import Queries
 from polypatch.sites.seen import Seen
 from polypatch.sites.sentence import Sentences
+from polypatch.sites.text_beside import Rows, TextBeside
 
 
 class FeedForwardSite:
@@ -98,6 +100,26 @@ class FeedForwardSite:
     def read_size(self) -> int:
         """The length D of all that patches see of a text: d, where that is the FFN's input alone."""
         return self.hidden_size + self.beside.more(self.hidden_size)
+
+    @property
+    def sentence_encoder(self) -> str | None:
+        """The fingerprint of the sentence encoder that edits read; None where they read none."""
+        return (self.sentences.fingerprint or None) if self.sentences else None
+
+    @property
+    def text(self) -> TextBeside:
+        """What edits go by that read texts.
+
+        Raises:
+            InputError: the site was not made for it.
+        """
+        if not isinstance(self.beside, TextBeside):
+            raise InputError(f"reads={self.reads!r}: these edits are texts that are read: give reads='text'")
+        return self.beside
+
+    def asking(self, rows: Rows) -> AbstractContextManager[None]:
+        """Inside the block a change that goes by the text is asked about these rows."""
+        return self.beside.asking(rows) if isinstance(self.beside, TextBeside) else contextlib.nullcontext()
 
     @property
     def kept(self) -> int:

@@ -87,7 +87,7 @@ def require_sentence_encoder(folder: str | Path, site: FeedForwardSite, settings
         ArtefactError: it is another, or the folder does not say which it was.
     """
     was, name = settings.get(SENTENCE_ENCODER), sentence_encoder_of(settings) or encoder_in(site.reads)
-    now = None if site.sentences is None else site.sentences.fingerprint
+    now = site.sentence_encoder
     if was != now:
         made, here = (f"fingerprint {one[:12]}…" if isinstance(one, str) else "none" for one in (was, now))
         raise ArtefactError(

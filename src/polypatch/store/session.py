@@ -198,7 +198,7 @@ def _same(one: Edit | None, other: Edit) -> bool:
 
 def _identity(edited: State) -> Identity:
     """What the journal of a session belongs to: the model, how it is edited, and the edits it begins with."""
-    tokens, sentences = edited.tail.encoder.tokens, edited.site.sentences
+    tokens, encoder = edited.tail.encoder.tokens, edited.site.sentence_encoder
     return Identity(
         {
             "model": edited.fingerprint,
@@ -207,7 +207,7 @@ def _identity(edited: State) -> Identity:
             "longest input": tokens.max_length,
             **edited.readout.settings,
             **edited.readout.marks,
-            **({} if sentences is None else {"sentence encoder": sentences.fingerprint}),
+            **({} if encoder is None else {"sentence encoder": encoder}),
             "recipe": None if edited.recipe is None else recipe_to_plain(edited.recipe),
             "seed": edited.rules.seed,
             "edits before": _digest(edited.records.values()),

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -70,6 +71,15 @@ class Places:
         self.traced = None
         if not torch.compiler.is_compiling():
             self._here.last, self._here.calls = None, 0
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Inside the block this thread may run other passes: behind it, it is where it was."""
+        before = self.traced, self._here.last, self._here.calls
+        try:
+            yield
+        finally:
+            self.traced, self._here.last, self._here.calls = before
 
     def here(self) -> bool:
         """Whether this call of the layer is the one; counts the calls of a pass."""

@@ -235,7 +235,9 @@ class FrozenTail(Answering):
             some = Sequences(self.encoder, self.upper, rows, take)
             return some.logits(range(len(rows)), change, self.site.ffn(some.queries.q))
         queries = take(rows)
-        return self.site.logits(queries, change(queries.q, self.site.ffn(queries.q)))
+        with self.site.asking(rows):
+            out = change(queries.q, self.site.ffn(queries.q))
+        return self.site.logits(queries, out)
 
     @torch.no_grad()
     def rounding(self, texts: Sequence[Text] = PROBES) -> float:
@@ -265,7 +267,8 @@ class FrozenTail(Answering):
         if views:
             seed = int(torch.randint(2**62, (), generator=generator))
             bank = self.encoder.views(rows, views, seed)
-        return FrozenRows(self.site, self.queries(rows), bank, views, change, generator)
+        with self.site.asking(rows):
+            return FrozenRows(self.site, self.queries(rows), bank, views, change, generator)
 
 
 class _Asked(Answering):

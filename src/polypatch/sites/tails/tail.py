@@ -95,7 +95,8 @@ class Answering:
         with self.site.reading():
             q = self.queries(rows).q
             out = self.site.ffn(q)
-            moved = (change(q, out) != out).any(1).tolist()
+            with self.site.asking(rows):
+                moved = (change(q, out) != out).any(1).tolist()
         return unedited.said(
             rows,
             wanted,

@@ -1,0 +1,39 @@
+"""ReMaKE: the fact that is nearest to a text is read before it, if it is near enough (Wang et al., 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from polypatch.editors.read_facts import ReadFacts, Share, require_memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReMaKE(ReadFacts):
+    """Retrieval, and one threshold for all facts: no more than a `share` of other texts is as near to any.
+
+    Source: Wang et al. 2024, ReMaKE (arXiv:2312.13040).
+
+    **Deviates:** there, a multilingual classifier trained on pairs says whether a fact is the one that a text is asked
+    about. Here the cosine does, from the value on that a `share` of the memory's texts reach with the nearest other
+    text of their group.
+
+    Attributes:
+        share: of unrelated texts that a fact may be read before.
+    """
+
+    share: Share = 0.02
+
+    def reach(self, key: Tensor, places: Tensor, groups: Tensor) -> float:
+        """The same for all: the (1 − share) quantile of each text's nearest other text of its group."""
+        del key
+        require_memory(self, places)
+        nearest = [_nearest_other(places[groups == group]) for group in set(groups.tolist())]
+        return float(torch.cat(nearest).quantile(1 - self.share))
+
+
+def _nearest_other(places: Tensor) -> Tensor:
+    """The cosine of each of m texts with the nearest other: [m, K] -> [m]."""
+    return (places @ places.T).fill_diagonal_(-1.0).amax(1)
