@@ -9,6 +9,7 @@ from polypatch.editors import (
     AMIG,
     EMMET,
     GRACE,
+    IKE,
     KN,
     MALMEN,
     MELO,
@@ -17,6 +18,7 @@ from polypatch.editors import (
     MEND,
     PMET,
     ROME,
+    SERAC,
     WISE,
     AlphaEdit,
     CaliNet,
@@ -26,6 +28,7 @@ from polypatch.editors import (
     LoRA,
     MaskedKnowledgeEditor,
     MaskedMEND,
+    ReMaKE,
     SimIE,
     TPatcher,
     UltraEdit,
@@ -40,7 +43,8 @@ REWRITERS = {"rome": ROME(), "memit": MEMIT(), "pmet": PMET(), "emmet": EMMET(),
 REWRITERS |= {"ultraedit": UltraEdit(), "kn": KN(), "amig": AMIG(), "simie-rome": SimIE()}
 BESIDE = {"melo": MELO(), "calinet": CaliNet(), "wise": WISE(), "memoir": MEMOIR()}
 TRAINED = {"mend": MEND(), "malmen": MALMEN(), "ke": KnowledgeEditor()}
-OTHERS = {"fine-tuning": FineTuning(), "lora": LoRA(), "grace": GRACE(), **REWRITERS, **BESIDE, **TRAINED}
+READ = {"serac": SERAC(), "ike": IKE(), "remake": ReMaKE()}
+OTHERS = {"fine-tuning": FineTuning(), "lora": LoRA(), "grace": GRACE(), **REWRITERS, **BESIDE, **TRAINED, **READ}
 
 
 def test_the_four_published_methods():
@@ -57,13 +61,13 @@ def test_the_four_published_methods():
         "mpn-all-once": Trigger.ANY,
         "lora": Trigger.SOURCE,
         "grace": Trigger.SOURCE,
-        **dict.fromkeys((*REWRITERS, *BESIDE, *TRAINED), Trigger.SOURCE),
+        **dict.fromkeys((*REWRITERS, *BESIDE, *TRAINED, *READ), Trigger.SOURCE),
         "lime-mend": Trigger.ANY,
         "lime-ke": Trigger.ANY,
     }
     assert [name for name, row in RECIPES.items() if not row.paper] == [
         *("fine-tuning-mpn", "lora-mpn", "grace-mpn"),
-        *(f"{name}-mpn" for name in (*REWRITERS, *BESIDE, *TRAINED)),
+        *(f"{name}-mpn" for name in (*REWRITERS, *BESIDE, *TRAINED, *READ)),
         *("polypatch", "polypatch-one", "polypatch-mapped"),
         *("polypatch-linear", "polypatch-linear-one", "polypatch-linear-one-mapped", "polypatch-linear-mapped"),
         "polypatch-linear-both",

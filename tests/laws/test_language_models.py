@@ -10,6 +10,7 @@ from polypatch.editors import (
     AMIG,
     EMMET,
     GRACE,
+    IKE,
     KN,
     MALMEN,
     MELO,
@@ -18,6 +19,7 @@ from polypatch.editors import (
     MEND,
     PMET,
     ROME,
+    SERAC,
     WISE,
     AlphaEdit,
     CaliNet,
@@ -28,6 +30,7 @@ from polypatch.editors import (
     MaskedKnowledgeEditor,
     MaskedMEND,
     NearestPatch,
+    ReMaKE,
     SimIE,
     TPatcher,
     UltraEdit,
@@ -58,6 +61,7 @@ SMALL = {
     MEMOIR: {"max_steps": 10},
     CaliNet: {"max_steps": 10},
     MELO: {"max_steps": 10},
+    **{kind: {} for kind in (SERAC, IKE, ReMaKE)},
     **{kind: {"rate": 1.0} for kind in (MEND, MALMEN, KnowledgeEditor, MaskedMEND, MaskedKnowledgeEditor)},
 }
 """Of every editor the settings that make it fast: no law asks that an edit takes."""
@@ -75,10 +79,14 @@ KINDS = {
         "residual": MEMOIR,
         "extra": CaliNet,
         "blocks": MELO,
+        "texts": IKE,
         "weights": FineTuning,
     }.items()
 }
 KINDS["nearest"] = dataclasses.replace(KINDS["nearest"], reads=(0,))
+LAST = ("nearest", "texts")
+"""Of these none edits a lower layer."""
+
 QUICK = (DEFAULT,)
 FAMILIES = ("gpt2", "llama", "qwen3", "gemma2", "bloom", "gpt_neox", "phi", "falcon", "mistral", "mixtral", "gptj")
 SOON = ("gpt2", "bloom", "gemma2")
@@ -145,16 +153,17 @@ def test_patches_keep_the_laws_on_another_architecture(family):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "nearest"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in LAST])
 def test_below_the_last_layer_the_laws_are_the_same(kind):
     """Patches are trained ones there: no computed key tells this model's texts apart."""
     editor = TPatcher(**SMALL[TPatcher]) if kind == "patches" else KINDS[kind].editor
     few_texts("llama", dataclasses.replace(KINDS[kind], editor=editor, layer=0))
 
 
-def test_what_acts_by_nearness_edits_the_last_layer_alone():
+@pytest.mark.parametrize("kind", LAST)
+def test_what_acts_by_nearness_edits_the_last_layer_alone(kind):
     with pytest.raises(UnsupportedModelError, match="leave layer= out"):
-        few_texts("llama", dataclasses.replace(KINDS["nearest"], layer=0))
+        few_texts("llama", dataclasses.replace(KINDS[kind], layer=0))
 
 
 @pytest.mark.slow

@@ -125,7 +125,7 @@ def edit(
         typer.Option(
             metavar="WHAT",
             help="What patches see: query, means, layers, as 0,4,8, or encoder:NAME, a sentence encoder in a folder or "
-            "on the hub, as encoder:sentence-transformers/LaBSE.",
+            "on the hub, as encoder:sentence-transformers/LaBSE; text or text:NAME for ike, remake and serac.",
             rich_help_panel=HOW,
         ),
     ] = None,

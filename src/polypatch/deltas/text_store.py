@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from polypatch.deltas.checked import require_tensors
+from polypatch.deltas.fact_reader import FactReader
 from polypatch.deltas.patch_bank import chosen
 from polypatch.deltas.pieces import LookedUp
 from polypatch.deltas.published import publish, seen_together
-from polypatch.deltas.reader import Reader
 from polypatch.errors import ArtefactError
 from polypatch.sites.rows import Row
 from polypatch.sites.site import FeedForwardSite
@@ -28,7 +28,7 @@ class TextStore(LookedUp):
 
     So the answer is the one that the model gives to the text with the fact before it. Near is::
 
-        u = (e − c) ÷ ‖e − c‖        ρᵢ = (1 − u·kᵢ) ÷ (1 − reachᵢ) ≤ 1
+        u = (e − c) ÷ ‖e − c‖        ρᵢ = (1 − u·kᵢ) ÷ (1 − reachᵢ) < 1
 
     e is where the text is (`TextBeside.vectors`). The facts with the least ρ are read, ``shots`` of them at most and as
     many as there are positions for, the nearest last. A text near to none keeps its output, bit for bit. A text that is
@@ -36,7 +36,7 @@ class TextStore(LookedUp):
 
     Attributes:
         keys: [n, K], where the facts' own texts are, of unit length.
-        reach: [n], the cosine from which on a fact is read.
+        reach: [n], the cosine above which a fact is read.
         facts: [n, T], their tokens, filled up with −1.
         centre: [K], c.
         shots: [1].
@@ -59,10 +59,10 @@ class TextStore(LookedUp):
         like = torch.empty(0, dtype=dtype) if site is None else torch.empty(0, dtype=site.dtype, device=site.device)
         for name, tensor in _empty(like).items():
             self.register_buffer(name, tensor)
-        self._reader = None if site is None else Reader(site)  # no module, so that the model is no part of this one
+        self._reader = None if site is None else FactReader(site)  # no module, so that the model is no part of this one
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> FactReader:
         """Reads facts before texts."""
         assert self._reader is not None  # without its model nobody asks
         return self._reader
@@ -109,8 +109,8 @@ class TextStore(LookedUp):
         ratios = (1 - cosines).clamp(min=0) / (1 - now["reach"]).clamp(min=SAME)
         least = ratios.topk(min(int(now["shots"]), ratios.shape[1]), dim=1, largest=False)
         for (i, row), some, facts in zip(asked, least.values.flip(1), least.indices.flip(1), strict=True):
-            if bool(some[-1] <= 1):
-                yield i, row, facts[some <= 1], some[some <= 1]
+            if bool(some[-1] < 1):
+                yield i, row, facts[some < 1], some[some < 1]
 
     def _read(self, rows: Sequence[Row | None], now: Mapping[str, Tensor]) -> Iterator[tuple[int, Row, Row]]:
         """For each row that is read behind facts: its number, the row, and the row there."""

@@ -50,7 +50,7 @@ class ReadFacts(Settings):
         return 1
 
     def reach(self, key: Tensor, places: Tensor, groups: Tensor) -> float:
-        """The cosine from which on a fact is read.
+        """The cosine above which a fact is read.
 
         Args:
             key: where its text is [K].
@@ -123,3 +123,12 @@ def require_memory(editor: ReadFacts, places: Tensor) -> None:
             f"{type(editor).__name__} finds by the memory which texts have nothing to do with a fact: pass memory= "
             "with texts of every language, or take the recipe ike, which reads facts before every text"
         )
+
+
+def above_most(cosines: Tensor, share: float) -> float:
+    """The cosine that no more than a share of these are above, however they are rounded."""
+    return float(cosines.quantile(1 - share)) + SLACK
+
+
+SLACK = 1e-6
+"""Of a cosine: the same two texts have one a little less or more among others."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polypatch.editors.read_facts import ReadFacts, Share, require_memory
+from polypatch.editors.read_facts import ReadFacts, Share, above_most, require_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class ReMaKE(ReadFacts):
     Source: Wang et al. 2024, ReMaKE (arXiv:2312.13040).
 
     **Deviates:** there, a multilingual classifier trained on pairs says whether a fact is the one that a text is asked
-    about. Here the cosine does, from the value on that a `share` of the memory's texts reach with the nearest other
+    about. Here the cosine does, above the value that a `share` of the memory's texts exceed with the nearest other
     text of their group.
 
     Attributes:
@@ -31,7 +31,7 @@ class ReMaKE(ReadFacts):
         del key
         require_memory(self, places)
         nearest = [_nearest_other(places[groups == group]) for group in set(groups.tolist())]
-        return float(torch.cat(nearest).quantile(1 - self.share))
+        return above_most(torch.cat(nearest), self.share)
 
 
 def _nearest_other(places: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from polypatch.editors.read_facts import ReadFacts, Share, require_memory
+from polypatch.editors.read_facts import ReadFacts, Share, above_most, require_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,4 +32,4 @@ class SERAC(ReadFacts):
         """The (1 − share) quantile of the memory's cosines: there ‖u − k‖² = ln 2 ÷ s."""
         del groups
         require_memory(self, places)
-        return float((places @ key).quantile(1 - self.share))
+        return above_most(places @ key, self.share)

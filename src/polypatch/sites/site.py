@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from polypatch.errors import InputError
 from polypatch.sites.discovery.anatomy import Anatomy
 from polypatch.sites.discovery.discover import anatomy_of, require_present
 from polypatch.sites.discovery.inner import USUAL
@@ -37,7 +36,7 @@ from polypatch.sites.reads import Reads
 from polypatch.sites.rows import Queries
 from polypatch.sites.seen import Seen
 from polypatch.sites.sentence import Sentences
-from polypatch.sites.text_beside import Rows, TextBeside
+from polypatch.sites.text_beside import ShownRows, TextBeside, require_text
 
 
 class FeedForwardSite:
@@ -108,16 +107,10 @@ class FeedForwardSite:
 
     @property
     def text(self) -> TextBeside:
-        """What edits go by that read texts.
+        """What edits go by that read texts; InputError where the site was not made for it."""
+        return require_text(self.beside)
 
-        Raises:
-            InputError: the site was not made for it.
-        """
-        if not isinstance(self.beside, TextBeside):
-            raise InputError(f"reads={self.reads!r}: these edits are texts that are read: give reads='text'")
-        return self.beside
-
-    def asking(self, rows: Rows) -> AbstractContextManager[None]:
+    def asking(self, rows: ShownRows) -> AbstractContextManager[None]:
         """Inside the block a change that goes by the text is asked about these rows."""
         return self.beside.asking(rows) if isinstance(self.beside, TextBeside) else contextlib.nullcontext()
 

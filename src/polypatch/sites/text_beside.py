@@ -24,24 +24,25 @@ from polypatch.sites.network.model_kind import ModelKind
 from polypatch.sites.rows import Row
 from polypatch.sites.sentence import Sentences
 
-Rows = Sequence[Row | None]
-"""Rows of a pass; None where padding stands."""
+ShownRows = Sequence[Row | None]
+"""ShownRows of a pass; None where padding stands."""
 
 
 class _Given(NamedTuple):
-    """What a pass was given: the tokens that a cache holds too, `new` of them being the pass's own."""
+    """What a pass was given, with the tokens that a cache holds: `new` are its own. And what was shown before it."""
 
     ids: Tensor
     mask: Tensor
     segments: Tensor | None
     new: int
+    before: ShownRows | _Given | None
 
 
 class _Here(threading.local):
     """What one thread is asked about: rows, or a pass."""
 
     def __init__(self) -> None:
-        self.shown: Rows | _Given | None = None
+        self.shown: ShownRows | _Given | None = None
 
     def __reduce__(self) -> tuple[type[_Here], tuple[()]]:
         return _Here, ()
@@ -122,18 +123,18 @@ class TextBeside:
                 f"{name}: the attention mask is {tuple(mask.shape)} where the tokens are {tuple(whole.shape)} in all, "
                 "so that a text's own are not known: give a mask of one number for each token"
             )
-        self._here.shown = _Given(whole, mask, given.get("token_type_ids"), ids.shape[1])
+        self._here.shown = _Given(whole, mask, given.get("token_type_ids"), ids.shape[1], self._here.shown)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def end(self, _: nn.Module, __: object, kwargs: Mapping[str, Any], output: Any) -> None:
         """After the model: its cache holds these tokens; what it was shown is no other pass's."""
-        shown, self._here.shown = self._here.shown, None
-        cache = getattr(output, "past_key_values", None)
+        shown, cache = self._here.shown, getattr(output, "past_key_values", None)
         if isinstance(shown, _Given):
+            self._here.shown = shown.before
             self._cached.filled(kwargs.get("past_key_values") if cache is None else cache, shown.ids)
 
     @contextmanager
-    def asking(self, rows: Rows | None) -> Iterator[None]:
+    def asking(self, rows: ShownRows | None) -> Iterator[None]:
         """Inside the block this thread's change is asked about these rows; None: about none yet."""
         before, self._here.shown = self._here.shown, rows
         try:
@@ -147,7 +148,7 @@ class TextBeside:
         with self.asking(None), self.places.elsewhere():
             yield
 
-    def rows(self) -> Rows:
+    def rows(self) -> ShownRows:
         """The rows that the change is asked about."""
         shown = self._here.shown
         if not isinstance(shown, _Given):
@@ -182,8 +183,19 @@ class TextBeside:
         mask = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=table.device)
         if self.sentences.width:
             return self.sentences.of(ids, mask)
-        weights = mask.to(table.dtype).unsqueeze(-1)
-        return (table[ids] * weights).sum(1) / weights.sum(1).clamp(min=1)
+        weights = mask.double().unsqueeze(-1)  # in float32 the last bits would depend on how long the others are
+        return ((table[ids] * weights).sum(1) / weights.sum(1).clamp(min=1)).to(table.dtype)
+
+
+def require_text(beside: object) -> TextBeside:
+    """What is read beside the query, as a text.
+
+    Raises:
+        InputError: something else is.
+    """
+    if not isinstance(beside, TextBeside):
+        raise InputError("these edits are texts that a model reads: make its site with reads='text'")
+    return beside
 
 
 def _given_tokens(model: nn.Module, stack: str) -> nn.Module:

@@ -1,9 +1,10 @@
-"""Reader: what a model answers where a fact stands before a text, as an output of its feed-forward layer."""
+"""FactReader: what a model answers where a fact stands before a text, as an output of its feed-forward layer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,11 +16,8 @@ from polypatch.sites.site import FeedForwardSite
 REMEMBERED = 4096
 """Rows whose places, and whose answers behind a fact, stay in memory."""
 
-Fact = tuple[int, ...]
-"""Its tokens, without marks."""
 
-
-class Reader:
+class FactReader:
     """Reads facts before texts.
 
     Args:
@@ -39,8 +37,8 @@ class Reader:
             found = self._places.queries(rows, self.text.vectors)
         return functional.normalize(found.to(centre) - centre, dim=1)
 
-    def behind(self, row: Row, facts: Sequence[Fact]) -> Row:
-        """A row with facts between its opening marks and its text, the last ones where not all have room.
+    def behind(self, row: Row, facts: Sequence[tuple[int, ...]]) -> Row:
+        """A row with facts, as tokens, between its opening marks and its text; the last ones where not all have room.
 
         Where not even the last has, or the row is one of the marks, it is the row itself.
         """
@@ -49,7 +47,7 @@ class Reader:
             return row
         # By what stands before the answer alone: the model that writes it does not know yet how long it will be.
         seen, longest = self.text.seen(row), self.encoder.tokens.max_length
-        read, room = Fact(), longest - len(seen)
+        read, room = tuple[int, ...](), longest - len(seen)
         for fact in reversed(facts):
             if len(read) + len(fact) > room:
                 break
@@ -64,12 +62,15 @@ class Reader:
 
         ``FFN(q') + (r' − r) ÷ s``, q' and r' being those behind the fact: then r + s·out is the same there and here.
         """
-        before = dict(zip(behind, rows, strict=True))
+        before, site = dict(zip(behind, rows, strict=True)), self.site
 
         def encode(some: Sequence[Row]) -> Tensor:
             with self.text.elsewhere():
                 both = self.encoder.queries([*(before[one] for one in some), *some])
-            rest, n = both.q[:, : self.site.hidden_size] if both.rest is None else both.rest, len(some)
-            return self.site.ffn(both.q[n:]) + (rest[n:] - rest[:n]) / self.site.anatomy.scale
+            here, there = site.packed(both).chunk(2)
+            return torch.cat([here, there], dim=1)
 
-        return self._read.queries(behind, encode)
+        # What is remembered are queries, the same in any company; what a map gives of them is not, to the bit.
+        here, there = (site.unpacked(part) for part in self._read.queries(behind, encode).chunk(2, dim=1))
+        rest, other = (one.q if one.rest is None else one.rest for one in (here, there))
+        return site.ffn(there.q) + (other - rest) / site.anatomy.scale
