@@ -10,13 +10,15 @@ from polypatch.deltas import PatchBank
 from polypatch.deltas.kinds import KINDS, Kind, on_site, standing_alone
 from polypatch.errors import ArtefactError
 from polypatch.sites import FeedForwardSite
+from polypatch.sites.encoding.sentences import sentences_of
 from polypatch.store.artefact import read_artefact
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 
 @pytest.fixture(scope="module")
 def site():
-    return FeedForwardSite(tiny_model("bert")[0])
+    model, tokenizer = tiny_model("bert")
+    return FeedForwardSite(model, reads="text", sentences=sentences_of("text", tokenizer))
 
 
 @pytest.mark.parametrize("name", KINDS)

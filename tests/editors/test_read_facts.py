@@ -1,6 +1,7 @@
 """Facts that a model reads: the answer is the one behind the fact, for whoever asks; who is near to none hears none."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -186,6 +187,29 @@ def test_a_prompt_without_room_for_a_fact_is_answered_as_ever():
     (short,) = edited.readout.rows([edits[0].prompt["en"]])
     assert not torch.equal(edited.tail.logits([short], edited.delta), edited.tail.logits([short], NOTHING))
     edited.unload()
+
+
+def test_compiled_code_and_other_threads_read_the_same():
+    """Four threads at once, each with its own texts; compiled code steps out of itself for what is read."""
+    torch.compiler.reset()
+    edited, edits = read_by("gpt2", short(IKE, shots=1))
+    texts = [torch.tensor([whole(edited, edit.prompt[lang], [])]) for edit in edits for lang in ("en", "de")]
+    with torch.no_grad():
+        alone = [edited.model(one).logits for one in texts]
+        compiled = torch.compile(edited.model, backend="aot_eager")
+        for one, logits in zip(texts, alone, strict=True):
+            torch.testing.assert_close(compiled(one).logits, logits, atol=1e-5, rtol=1e-4)
+
+    def ask(number):
+        with torch.no_grad():
+            return [edited.model(texts[(number + i) % len(texts)]).logits for i in range(3 * len(texts))]
+
+    with ThreadPoolExecutor(4) as pool:
+        for number, found in enumerate(pool.map(ask, range(4))):
+            for i, logits in enumerate(found):
+                torch.testing.assert_close(logits, alone[(number + i) % len(texts)], atol=1e-5, rtol=1e-4)
+    edited.unload()
+    torch.compiler.reset()
 
 
 def test_a_sentence_encoder_says_how_near_texts_are(tmp_path):

@@ -5,7 +5,20 @@ import torch
 
 import polypatch as pp
 from polypatch.data.memory import MemoryTexts
-from polypatch.editors import GRACE, MELO, MEMOIR, ROME, WISE, CaliNet, FineTuning, LoRA, SimIE, TPatcher, UltraEdit
+from polypatch.editors import (
+    GRACE,
+    MELO,
+    MEMOIR,
+    ROME,
+    SERAC,
+    WISE,
+    CaliNet,
+    FineTuning,
+    LoRA,
+    SimIE,
+    TPatcher,
+    UltraEdit,
+)
 from polypatch.errors import UnsupportedModelError
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages
@@ -26,6 +39,7 @@ CASES = {
     "calinet": Recipe(CaliNet(max_steps=20), AllLanguages(), Trigger.ANY),
     "memoir": Recipe(MEMOIR(), AllLanguages(), Trigger.ANY),
     "wise": Recipe(WISE(max_steps=20), AllLanguages(), Trigger.ANY),
+    "serac": Recipe(SERAC(before="", between=""), AllLanguages(), Trigger.ANY),
     "fine-tuning": Recipe(FineTuning(learning_rate=3e-3, **SHORT), trigger=Trigger.ALWAYS),
 }
 

@@ -127,6 +127,7 @@ def sound(loader):
         ("residual", RECIPES["memoir"], 5),
         ("extra", RECIPES["calinet"], 5),
         ("blocks", RECIPES["melo-mpn"], 5),
+        ("texts", RECIPES["serac-mpn"], 5),
     ):
         guard = Guard(tiny_texts(5, seed=1), 100.0) if seed == 6 else None
         rules = Rules(seed=seed, keep_failed=True, guard=guard)
