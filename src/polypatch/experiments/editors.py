@@ -17,6 +17,7 @@ GROUPS = {
     "Rank-one terms": ("rome", "memit", "pmet", "emmet", "alphaedit", "simie-rome"),
     "Gradients and neurons": ("ultraedit", "kn", "amig"),
     "Memories beside the layer": ("grace", "melo", "wise", "memoir", "calinet"),
+    "Facts that are read": ("serac", "ike", "remake"),
     "Patches": ("t-patcher",),
 }
 """The editors of each table, by what they leave in the model: more of them no picture shows apart."""
