@@ -167,6 +167,10 @@ def test_editors_with_and_without_mpns_sampler(polypatch, massive, quick, tmp_pa
         assert [row["recipe"] for row in table["rows"]] == ["original", *itertools.chain.from_iterable(pairs)]
         assert [(won["baseline"], won["better"]) for won in table["gains"]] == pairs
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert report.index("## Every table's comparisons") < report.index("## Trained weights")
+    together = report.split("## Every table's comparisons")[1].split("## Trained weights")[0]
+    assert together.count(" over ") == sum(map(len, GROUPS.values()))
+    assert "--limit 4: no more edits of a stream" in report
     assert "grace-mpn over grace, on the same cells" in report
     assert "lora-mpn over lora, on the same cells" in report
 

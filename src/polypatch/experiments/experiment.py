@@ -104,7 +104,11 @@ class Experiment:
     def changed(self, **fields: Any) -> Experiment:
         """The same with some fields of every row's `Run` replaced, such as ``limit`` or ``folds``."""
         tables = [replace(table, rows=tuple(replace(row, **fields) for row in table.rows)) for table in self.tables]
-        return replace(self, tables=tuple(tables))
+        limit = fields.get("limit")
+        note = (
+            () if limit is None else (f"--limit {limit}: no more edits of a stream than that, whatever is said above.",)
+        )
+        return replace(self, tables=tuple(tables), notes=(*self.notes, *note))
 
     def _all(self) -> Iterator[Job]:
         for seed in self.seeds:

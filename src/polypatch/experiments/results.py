@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from polypatch.evaluation import Matrix, Report, matrix_grid, transfer
+from polypatch.evaluation import Gain, Matrix, Report, matrix_grid, transfer
 from polypatch.evaluation.figures import clg_figure, save_figure, trajectory_figure
 from polypatch.evaluation.growth_figure import growth_figure
 from polypatch.evaluation.in_words import LEGEND, in_words
@@ -23,7 +23,13 @@ from polypatch.rendering.grid import Grid
 from polypatch.store.run_folder import PAGE
 
 MARKDOWN, RESULTS = "report.md", "results.json"
+CAPTION = "CLG of one recipe over another's, in points, with 95 % intervals"
 PATTERN = "What is added to Transformer-Patcher"
+
+TOGETHER = "Every table's comparisons"
+
+MANY = 4
+"""Tables whose comparisons are shown together as well, before the first."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,18 @@ class Reproduced:
         return Page(
             f"{experiment.name}: {experiment.title}",
             [line for table in experiment.tables for line in best(self.found.rows(table)).splitlines()],
-            [*map(self._section, range(len(experiment.tables))), Section("How it was made", made)],
+            [*self._together(), *map(self._section, range(len(experiment.tables))), Section("How it was made", made)],
         )
+
+    def _together(self) -> Iterator[Section]:
+        """The comparisons of all tables in one, where there are many tables."""
+        gains = self._all_gains()
+        if gains:
+            yield Section(TOGETHER, [TableShown(CAPTION, differences(gains))])
+
+    def _all_gains(self) -> list[Gain]:
+        tables = self.found.experiment.tables
+        return [won for table in tables for won in self.found.gains(table)] if len(tables) >= MANY else []
 
     def _section(self, number: int) -> Section:
         """A table of the experiment, with all that is told of it."""
@@ -73,7 +89,7 @@ class Reproduced:
         """Every grid of a table with its caption."""
         gains = self.found.gains(table)
         yield "What each recipe reached and cost", summary(self.found.rows(table))
-        yield "CLG of one recipe over another's, in points, with 95 % intervals", differences(gains)
+        yield CAPTION, differences(gains)
         yield "Every measure, each under the paper's where it has one", self.found.compared(table)
         yield PATTERN, self.found.pattern(table)
         for won in gains:
@@ -85,6 +101,9 @@ class Reproduced:
         experiment = self.found.experiment
         yield f"# {experiment.name}: {experiment.title}\n\n```\n{self.command}\n```\n"
         yield "".join(f"* {line}\n" for line in (*experiment.notes, self.runs, *self.spent))
+        together = self._all_gains()
+        if together:
+            yield f"## {TOGETHER}\n\n{differences(together).to_markdown()}"
         for number, table in enumerate(experiment.tables, start=1):
             gains = self.found.gains(table)
             yield f"## {table.title}\n\n{summary(self.found.rows(table)).to_markdown()}"
