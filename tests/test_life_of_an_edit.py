@@ -21,7 +21,8 @@ from polypatch.model.contradictions import contradictions_of, find_contradiction
 from polypatch.model.guard import Guard
 from polypatch.model.rules import Rules
 from polypatch.outcomes import Status, outcome_from_plain
-from polypatch.recipes import RECIPES, Recipe, recipe_from_plain, recipe_to_plain
+from polypatch.plain_recipes import recipe_from_plain, recipe_to_plain
+from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages, OnlyLanguages, SourcePlusRandom
 from polypatch.sites import load_checkpoint
 from polypatch.store.artefact import CARD, REPORT, read_artefact

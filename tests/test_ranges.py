@@ -10,7 +10,8 @@ from polypatch.editors import DiscriminantPatch, TPatcher
 from polypatch.editors.widths import BY_WIDTH
 from polypatch.errors import InputError
 from polypatch.model.rules import Rules
-from polypatch.recipes import RECIPES, recipe_from_plain, recipe_to_plain
+from polypatch.plain_recipes import recipe_from_plain, recipe_to_plain
+from polypatch.recipes import RECIPES
 from polypatch.runs import Run
 from polypatch.settings import Settings, above, at_least, below, between
 

@@ -35,8 +35,9 @@ from polypatch.editors import (
 )
 from polypatch.editors.widths import fitted, settings_for
 from polypatch.errors import UnknownRecipeError
-from polypatch.recipes import RECIPES, Recipe, recipe_from_plain, recipe_named, recipe_to_plain
-from polypatch.samplers import OnlyLanguages, SourceOnly, SourcePlusRandom
+from polypatch.plain_recipes import recipe_from_plain, recipe_to_plain
+from polypatch.recipes import RECIPES, Recipe, recipe_named
+from polypatch.samplers import AllLanguages, OnlyLanguages, SourceOnly, SourcePlusRandom
 from polypatch.triggers import Trigger
 
 REWRITERS = {"rome": ROME(), "memit": MEMIT(), "pmet": PMET(), "emmet": EMMET(), "alphaedit": AlphaEdit()}
@@ -150,6 +151,10 @@ def test_hyper_parameters_are_frozen_keyword_only_and_defaulted(row):
 
 def test_unknown_names_are_refused():
     assert recipe_named("mpn-all") is RECIPES["mpn-all"]
+    assert recipe_named("rome-all") == dataclasses.replace(RECIPES["rome-mpn"], sampler=AllLanguages())
+    for unknown in ("polypatch-all", "-all", "rome-mpn-all"):
+        with pytest.raises(UnknownRecipeError, match="NAME-all beside every NAME-mpn"):
+            recipe_named(unknown)
     with pytest.raises(UnknownRecipeError, match=r"'mpn'.*fine-tuning, t-patcher, mpn-only, mpn-all"):
         recipe_named("mpn")
 

@@ -24,7 +24,8 @@ from polypatch.model.one_language import cautioned
 from polypatch.model.rules import Rules
 from polypatch.model.stream import build_memory, learn_maps
 from polypatch.outcomes import EditOutcome
-from polypatch.recipes import DEFAULT, Recipe, recipe_in, recipe_to_plain, with_mapped, with_named
+from polypatch.plain_recipes import recipe_to_plain
+from polypatch.recipes import DEFAULT, Recipe, recipe_in, with_mapped, with_named
 from polypatch.sites import FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.network.device import device_named
 from polypatch.sites.readouts.readout import CLASSES

@@ -7,7 +7,8 @@ import torch
 
 import polypatch as pp
 from polypatch.errors import InputError, UnsupportedModelError
-from polypatch.recipes import RECIPES, Recipe, recipe_from_plain, recipe_to_plain
+from polypatch.plain_recipes import recipe_from_plain, recipe_to_plain
+from polypatch.recipes import RECIPES, Recipe
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail
 from polypatch.sites.reads import layers_read, reads_in
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts

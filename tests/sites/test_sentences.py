@@ -11,7 +11,8 @@ import torch
 
 import polypatch as pp
 from polypatch.errors import ArtefactError, InputError, UnsupportedModelError
-from polypatch.recipes import RECIPES, recipe_from_plain, recipe_to_plain
+from polypatch.plain_recipes import recipe_from_plain, recipe_to_plain
+from polypatch.recipes import RECIPES
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.encoding.sentences import sentences_of
 from polypatch.sites.reads import reads_in

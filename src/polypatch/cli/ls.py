@@ -30,13 +30,13 @@ def ls(
 ) -> None:
     """List the recipes, the data formats, the metrics; or the edits in a folder."""
     from polypatch.cli import tables
-    from polypatch.recipes import ROWS
+    from polypatch.recipes import is_recipe
 
     if what is None:
         listings = tables.all_tables()
     elif what in tables.TABLES:
         listings = [tables.TABLES[what]()]
-    elif what in ROWS:
+    elif is_recipe(what):
         prepare()
         listings = [tables.settings(what)]
     else:

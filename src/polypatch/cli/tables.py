@@ -59,6 +59,7 @@ ABOUT_RECIPES = (
     "source + 1: the prompt that is corrected and its translation into one language, drawn anew at each training step "
     "or once per edit. mapped: queries mapped to languages that have no translation, by unlabelled parallel text.",
     "drawn wrong: the source, or a language drawn with it; any wrong: any edit language.",
+    "NAME-all beside every NAME-mpn: the same editor, learned from all languages that an edit has.",
 )
 
 METRICS = {

@@ -31,8 +31,8 @@ class TextStore(LookedUp):
         u = (e − c) ÷ ‖e − c‖        ρᵢ = (1 − u·kᵢ) ÷ (1 − reachᵢ) < 1
 
     e is where the text is (`TextBeside.vectors`). The facts with the least ρ are read, ``shots`` of them at most and as
-    many as there are positions for, the nearest last. A text near to none keeps its output, bit for bit. A text that is
-    near costs two passes of the model more, and one for each new token while it writes.
+    many as there are positions for, the nearest last. A text near to none keeps its output, bit for bit. A row that is
+    near costs two passes of the model more.
 
     Attributes:
         keys: [n, K], where the facts' own texts are, of unit length.

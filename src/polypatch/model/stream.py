@@ -25,7 +25,8 @@ from polypatch.model.state import State, transaction
 from polypatch.model.step import Attempt, remember, right_already, rng_of
 from polypatch.model.wanted import require_answers
 from polypatch.outcomes import EditOutcome, EditRecord, Status, TrajectoryPoint
-from polypatch.recipes import Recipe, recipe_to_plain
+from polypatch.plain_recipes import recipe_to_plain
+from polypatch.recipes import Recipe
 from polypatch.sites import UNCHANGED, FrozenTail, FullForward, Maps, Question, Row, Tail
 from polypatch.sites.rows import flat
 

@@ -25,7 +25,8 @@ from polypatch.errors import ArtefactError, DataError, InputError, UnsupportedMo
 from polypatch.model.rules import Rules
 from polypatch.model.state import State, transaction
 from polypatch.model.stream import build_memory, learn_maps, remember_again
-from polypatch.recipes import Recipe, recipe_from_plain
+from polypatch.plain_recipes import recipe_from_plain
+from polypatch.recipes import Recipe
 from polypatch.sites import FeedForwardSite, FrozenTail, FullForward, load_checkpoint
 from polypatch.sites.encoding.fingerprint import configuration, tokenizer_fingerprint
 from polypatch.sites.encoding.sentences import sentences_of

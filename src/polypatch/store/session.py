@@ -21,7 +21,7 @@ from polypatch.model.rules import Rules
 from polypatch.model.state import State, transaction
 from polypatch.model.stream import adopt, apply, recipe_for, rules_for
 from polypatch.outcomes import EditOutcome, EditRecord
-from polypatch.recipes import recipe_to_plain
+from polypatch.plain_recipes import recipe_to_plain
 from polypatch.sites.encoding.fingerprint import configuration, tokenizer_fingerprint
 from polypatch.sites.rows import flat
 from polypatch.store.artefact import read_artefact

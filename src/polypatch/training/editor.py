@@ -17,7 +17,8 @@ from polypatch.errors import InputError
 from polypatch.evaluation.strict_json import to_json
 from polypatch.files import discard, sha256
 from polypatch.model.stream import build_memory
-from polypatch.recipes import ROWS, Recipe, recipe_to_plain
+from polypatch.plain_recipes import recipe_to_plain
+from polypatch.recipes import ROWS, Recipe
 from polypatch.sites import FrozenTail, FullForward
 from polypatch.store.identity import Identity
 from polypatch.training.begun import begin, require_own, work_of
