@@ -16,6 +16,7 @@ from polypatch.recipes import RECIPES
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail, FullForward
 from polypatch.sites.encoding.sentences import sentences_of
 from polypatch.sites.reads import reads_in
+from polypatch.store.card import for_others
 from polypatch.testing import check_editor, tiny_edits, tiny_model, tiny_texts
 from sentence_encoders import WIDTH, readable_model, sentence_encoder, written
 
@@ -253,7 +254,7 @@ def test_saved_edits_know_their_encoder_and_take_no_other(tmp_path):
     torch.testing.assert_close(again.probabilities(SOURCES), before)
     again.unload()
     own.rename(tmp_path / "away")
-    with pytest.raises(ArtefactError, match=r"own, and it cannot be loaded: put it there again"):
+    with pytest.raises(ArtefactError, match=r"own, which cannot be loaded: put it back"):
         loaded()
     sentence_encoder(own, seed=6)
     with pytest.raises(ArtefactError, match=r"made with another sentence encoder \(fingerprint .*own again"):
@@ -283,6 +284,12 @@ def test_what_is_uploaded_names_no_folder_of_this_machine(folder, tmp_path, monk
     assert taken
     assert not any(str(folder.parent).encode() in raw for raw in taken)
     assert any(f'"reads": "encoder:{folder.name}"'.encode() in raw for raw in taken)
+
+
+@pytest.mark.parametrize("what", ["encoder", "text"])
+def test_what_is_read_keeps_its_kind_for_others(what):
+    settings = {"recipe": {"reads": f"{what}:/home/me/own", "layer": 1}, "exact": False}
+    assert for_others(settings) == {"recipe": {"reads": f"{what}:own", "layer": 1}, "exact": False}
 
 
 def test_queries_of_another_encoder_are_in_another_folder(tmp_path):

@@ -81,6 +81,15 @@ def sentence_encoder_of(settings: Mapping[str, Any]) -> str:
     return encoder_in(recipe.get("reads")) if isinstance(recipe, dict) else ""
 
 
+def for_others(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings for others to read: of a sentence encoder in a folder of this machine its name alone."""
+    name = sentence_encoder_of(settings)
+    if not name:
+        return dict(settings)
+    what = settings["recipe"]["reads"].partition(":")[0]
+    return {**settings, "recipe": {**settings["recipe"], "reads": f"{what}:{base_name(name)}"}}
+
+
 def _table(report: Sequence[Mapping[str, Any]]) -> str:
     names = [name for name in _COLUMNS if any(row.get(name) is not None for row in report)]
     sets = list(dict.fromkeys(name for row in report for name in row.get("locality") or {} if "." not in name))

@@ -33,9 +33,9 @@ from polypatch.sites.encoding.sentences import sentences_of
 from polypatch.sites.network.device import device_named
 from polypatch.sites.readouts.prompts import MOST
 from polypatch.sites.readouts.readout import CLASSES, READOUTS, ReadoutSettings
-from polypatch.sites.reads import ENCODER, encoder_in
+from polypatch.sites.reads import encoder_in
 from polypatch.store.artefact import CONFIG, Artefact, read_artefact
-from polypatch.store.card import base_name, sentence_encoder_of
+from polypatch.store.card import base_name, for_others
 from polypatch.store.same_model import require_base, require_marks, require_sentence_encoder, require_template
 from polypatch.store.write import write_artefact
 from polypatch.world import name_of_world, world_named
@@ -168,8 +168,7 @@ def _site(
     except (DataError, UnsupportedModelError) as error:
         name = encoder_in(recipe.reads)
         raise ArtefactError(
-            f"{folder}: these edits read the sentence encoder {name}, and it cannot be loaded: put it there again "
-            f"({error})"
+            f"{folder}: these edits read the sentence encoder {name}, which cannot be loaded: put it back ({error})"
         ) from error
     return FeedForwardSite(model, layer=recipe.layer, reads=recipe.reads, sentences=sentences)
 
@@ -249,7 +248,7 @@ def push_artefact(artefact: Artefact, repo_id: str, *, private: bool, token: str
     encoder but for their names.
     """
     config = {**artefact.config, "data": None, "base_model": base_name(artefact.config["base_model"])}
-    config["settings"] = _for_others(config["settings"])
+    config["settings"] = for_others(config["settings"])
     artefact = replace(artefact, config=config)
     api = HfApi(token=token)
     with tempfile.TemporaryDirectory() as temporary:
@@ -261,13 +260,6 @@ def push_artefact(artefact: Artefact, repo_id: str, *, private: bool, token: str
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{repo_id}: the hub refuses the upload ({reason}); see `hf auth login`") from error
     return str(address)
-
-
-def _for_others(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings for others to read: of a sentence encoder in a folder of this machine its name."""
-    name = sentence_encoder_of(settings)
-    reads = {"recipe": {**settings["recipe"], "reads": f"{ENCODER}{base_name(name)}"}} if name else {}
-    return {**settings, **reads}
 
 
 def _find(folder: str | Path, revision: str | None) -> Artefact:
