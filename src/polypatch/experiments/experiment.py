@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from polypatch.errors import InputError
 from polypatch.experiments.published import Published
 from polypatch.runs import BenchSpec, Job, Run
 
@@ -105,6 +106,21 @@ class Experiment:
         """The same with some fields of every row's `Run` replaced, such as ``limit`` or ``folds``."""
         tables = [replace(table, rows=tuple(replace(row, **fields) for row in table.rows)) for table in self.tables]
         return replace(self, tables=tuple(tables))
+
+    def only(self, title: str) -> Experiment:
+        """The same with one table alone, by its title, whatever its case; with all of them for the empty title.
+
+        Raises:
+            InputError: no table is called so.
+        """
+        if not title:
+            return self
+        found = tuple(table for table in self.tables if table.title.casefold() == title.casefold())
+        if not found:
+            known = ", ".join(repr(table.title) for table in self.tables)
+            raise InputError(f"{self.name}: no table is called {title!r}; there are {known}")
+        about = self.headline
+        return replace(self, tables=found, headline=about if about and about.row in found[0].rows else None)
 
     def _all(self) -> Iterator[Job]:
         for seed in self.seeds:
