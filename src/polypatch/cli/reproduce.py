@@ -101,14 +101,14 @@ def reproduce(
     small needs no mBERT: tables 1 and 3 and figure 3 use the embedded world,
     massive and table2 the data and the model that are named; compare (MPN and
     polypatch's own recipes), editors (every editor with MPN's sampler, after
-    training the nets of those that have one; a language model's too, with data as
-    for lm), ablations and mpn-ablations (one choice at a time), growth (by the number of
-    edits; massive-all:FOLDER is long), confidence (how sure the mended answers
-    are), corpus (how much parallel text mapped queries need) and reach (edits in
-    English, without a translation of any) either; lm (a language model's facts) a
-    causal model and facts-once:FILE, mzsre:FOLDER or mlake:FOLDER. full takes the
-    paper's settings, a classifier from polypatch train and the data from
-    polypatch data xfever-edit. Every net and every run is kept as soon as it is
+    training the nets of those that need one; a language model's too, with data as
+    for lm), ablations and mpn-ablations (one choice at a time), growth (by the
+    number of edits; massive-all:FOLDER is long), confidence (how sure the mended
+    answers are), corpus (how much parallel text mapped queries need) and reach
+    (edits in English, without a translation of any) either; lm (a language
+    model's facts) a causal model and facts-once:FILE, mzsre:FOLDER or
+    mlake:FOLDER. full takes the paper's settings, a classifier from polypatch
+    train and the data from polypatch data xfever-edit. Every net and every run is kept as soon as it is
     done: after Ctrl-C or a kill the same command goes on.
     """
     prepare(quiet=quiet)
