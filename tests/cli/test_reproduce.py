@@ -346,6 +346,7 @@ def test_figure_3(polypatch, xfever, tmp_path):
         (("massive", "--data", "massive:x", "--model", "./nowhere"), "./nowhere: no such folder"),
         (("figure3", "--scale", "full"), "figure3 --scale full needs --data"),
         (("figure3", "--model", "x"), "leave out --model"),
+        (("figure3", "--only", "x"), "leave out --model and --only"),
         (
             ("massive", "--data", "massive:x", "--model", ".", "--ray", "local", "--jobs", "2"),
             "--jobs is for this machine",

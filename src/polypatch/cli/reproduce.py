@@ -171,8 +171,8 @@ def _figure_3(request: ExperimentRequest, bars: Bars, json: bool) -> None:
 
     if request.scale == "full" and not request.data:
         raise InputError("figure3 --scale full needs --data xfever-edit:FOLDER (polypatch data xfever-edit)")
-    if request.model:
-        raise InputError("figure3 is of the data alone: leave out --model")
+    if request.model or request.only:
+        raise InputError("figure3 is of the data alone, and has no tables: leave out --model and --only")
     found = measured_lengths(request.data, request.out, request.limit, bars.opening)
     if json:
         say(as_json(found.plain()))
