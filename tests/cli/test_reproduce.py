@@ -3,7 +3,6 @@
 import gzip
 import json
 import shutil
-from functools import partial
 
 import pytest
 
@@ -12,13 +11,13 @@ from polypatch.data import write_jsonl
 from polypatch.data import xnli as xnli_module
 from polypatch.data.rows import Sizes
 from polypatch.editors.net_folder import read_net
-from polypatch.experiments import nets as nets_module
+from polypatch.experiments import editors as editors_module
 from polypatch.experiments.editors import GROUPS, rivals
 from polypatch.experiments.massive import FOURTEEN
 from polypatch.experiments.table2 import LANGUAGES as FIFTEEN
 from polypatch.runs import Workbench
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
-from polypatch.training.net_course import NetCourse, NetTraining
+from polypatch.training.net_course import NetCourse
 
 pytestmark = pytest.mark.slow
 
@@ -164,7 +163,7 @@ def test_massive_has_four_tables_and_encodes_once(polypatch, massive, quick, tmp
 def short(monkeypatch):
     """Nets that are trained in a few steps."""
     few = {"edits": 30, "steps": 4, "batch": 2, "memory_rows": 8, "validate_every": 2}
-    monkeypatch.setattr(nets_module, "NetTraining", partial(NetTraining, **few))
+    monkeypatch.setattr(editors_module, "TRAINING", few)
 
 
 def test_editors_with_and_without_mpns_sampler(polypatch, massive, quick, short, tmp_path):

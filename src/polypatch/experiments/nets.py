@@ -20,8 +20,9 @@ from polypatch.training.net_course import NetTraining
 
 NOTE = (
     "Trained before the runs, which no seconds per edit count: a net for each row and seed, by practice on parallel "
-    "text that is in no edit and no locality set, looked at in the source and one more language whatever the sampler "
-    "(held-out practice edits that take, memory rows that keep their answer):"
+    "text that is in no edit and no locality set. An edit of that is made on the unedited model and looked at in the "
+    "source and one more language, whatever the sampler; in a stream each starts from what the ones before it left. "
+    "Seconds, steps, held-out practice edits that take, and memory rows that keep their answer:"
 )
 
 
@@ -71,6 +72,6 @@ def net_notes(reports: Iterable[Report]) -> tuple[str, ...]:
 
 
 def _in_words(nets: Sequence[Mapping[str, Any]]) -> str:
-    seconds = fmean(net["seconds"] for net in nets)
+    seconds, steps = (fmean(net[name] for net in nets) for name in ("seconds", "steps_done"))
     took, stayed = (100 * fmean(net["best"][name] for net in nets) for name in ("took", "kept"))
-    return f"{seconds:.0f} s ({took:.0f} %, {stayed:.1f} %)"
+    return f"{seconds:.0f} s ({steps:.0f} steps, {took:.0f} %, {stayed:.1f} %)"
