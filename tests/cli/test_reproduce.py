@@ -1,8 +1,8 @@
 """polypatch reproduce: every experiment at both scales on tiny models and tiny data, and what it refuses."""
 
 import gzip
-import itertools
 import json
+import shutil
 
 import pytest
 
@@ -10,11 +10,14 @@ from polypatch.data import massive as massive_module
 from polypatch.data import write_jsonl
 from polypatch.data import xnli as xnli_module
 from polypatch.data.rows import Sizes
-from polypatch.experiments.editors import GROUPS, better
+from polypatch.editors.net_folder import read_net
+from polypatch.experiments import editors as editors_module
+from polypatch.experiments.editors import GROUPS, rivals
 from polypatch.experiments.massive import FOURTEEN
 from polypatch.experiments.table2 import LANGUAGES as FIFTEEN
 from polypatch.runs import Workbench
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
+from polypatch.training.net_course import NetCourse
 
 pytestmark = pytest.mark.slow
 
@@ -22,8 +25,8 @@ ONCE = ("--seeds", 1, "--orders", 1)
 SIX = ("en", "de", "fr", "es", "zh", "ar")
 
 
-def checkpoint(folder, labels):
-    model, tokenizer = tiny_model("bert", classes=len(labels))
+def checkpoint(folder, labels, seed=0):
+    model, tokenizer = tiny_model("bert", classes=len(labels), seed=seed)
     model.config.id2label = dict(enumerate(labels))
     model.config.label2id = {label: i for i, label in enumerate(labels)}
     model.save_pretrained(folder)
@@ -156,15 +159,23 @@ def test_massive_has_four_tables_and_encodes_once(polypatch, massive, quick, tmp
     assert strip(first_json(tmp_path / "a")) == strip(first_json(tmp_path / "b"))
 
 
-def test_editors_with_and_without_mpns_sampler(polypatch, massive, quick, tmp_path):
+@pytest.fixture
+def short(monkeypatch):
+    """Nets that are trained in a few steps."""
+    few = {"edits": 30, "steps": 4, "batch": 2, "memory_rows": 8, "validate_every": 2}
+    monkeypatch.setattr(editors_module, "TRAINING", few)
+
+
+def test_editors_with_and_without_mpns_sampler(polypatch, massive, quick, short, tmp_path):
     model, data = massive
     argv = ("reproduce", "editors", "--model", model, "--data", data, *ONCE, "--limit", 4, "--quiet")
     ran = polypatch(*argv, "--out", tmp_path)
     assert ran.code == 0, ran.err
     tables = first_json(tmp_path)["tables"]
     for table, names in zip(tables, GROUPS.values(), strict=True):
-        pairs = [(name, better(name)) for name in names]
-        assert [row["recipe"] for row in table["rows"]] == ["original", *itertools.chain.from_iterable(pairs)]
+        pairs = [(name, rival) for name in names for rival in rivals(name)]
+        rows = ["original", *(row for name in names for row in (name, *rivals(name)))]
+        assert [row["recipe"] for row in table["rows"]] == rows
         assert [(won["baseline"], won["better"]) for won in table["gains"]] == pairs
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert report.index("## Every table's comparisons") < report.index("## Trained weights")
@@ -173,6 +184,79 @@ def test_editors_with_and_without_mpns_sampler(polypatch, massive, quick, tmp_pa
     assert "--limit 4: no more edits of a stream" in report
     assert "grace-mpn over grace, on the same cells" in report
     assert "lora-mpn over lora, on the same cells" in report
+
+
+NETS = {"mend", "mend-mpn", "lime-mend", "malmen", "malmen-mpn", "ke", "ke-mpn", "lime-ke"}
+
+
+def nets_in(out):
+    """The trained nets: when each was written, by its folder's name."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in (out / "nets").glob("*/net.json")}
+
+
+def test_nets_are_trained_once_and_for_one_model(polypatch, massive, short, tmp_path, monkeypatch):
+    """Stopped in the middle of a training it goes on there; other runs share the nets, another model has its own."""
+    model, data = massive
+    out, steps, own = tmp_path / "out", [], NetCourse.loss
+
+    def loss(self, net, step):
+        steps.append(step)
+        if len(steps) == 12:  # after two whole nets, a validation of the third and a step more
+            raise KeyboardInterrupt
+        return own(self, net, step)
+
+    monkeypatch.setattr(NetCourse, "loss", loss)
+    how = ("reproduce", "editors", "--only", "trained nets", "--model", model, "--data", data, *ONCE, "--out", out)
+    argv = (*how, "--limit", 3, "--quiet")
+    stopped = polypatch(*argv)
+    assert stopped.code == 130
+    assert "goes on from there" in stopped.err
+    first = nets_in(out)
+    assert {name.partition("-seed0")[0] for name in first} == {"mend", "mend-mpn"}
+
+    assert polypatch(*argv).code == 0
+    assert steps[12:16] == [2, 3, 0, 1]  # the third net from its first validation, and then the fourth
+    nets, found = nets_in(out), first_json(out)
+    assert nets.items() > first.items()
+    assert {name.partition("-seed0")[0] for name in nets} == NETS
+    assert [table["title"] for table in found["tables"]] == ["Trained nets"]
+    assert not [path for path in (out / "nets").iterdir() if path.name.endswith(".training")]
+    (said,) = [note for note in found["notes"] if note.startswith("Trained before the runs")]
+    assert all(f" {name} " in said for name in NETS)
+    assert said in (out / "report.md").read_text(encoding="utf-8")
+
+    again = polypatch(*argv)
+    assert "8 runs, 8 of them done before" in again.out
+    assert said in first_json(out)["notes"]
+    assert "8 runs, 0 of them done before" in polypatch(*how, "--limit", 4, "--quiet").out
+    assert nets_in(out) == nets
+
+    shutil.copytree(checkpoint(tmp_path / "other", ("alarm", "lamp", "music"), seed=1), model, dirs_exist_ok=True)
+    assert "8 runs, 0 of them done before" in polypatch(*how, "--limit", 5, "--quiet").out
+    assert len(nets_in(out)) == 16
+    assert nets_in(out).items() > nets.items()
+
+
+def test_a_net_is_trained_on_what_its_row_is_given(polypatch, massive, short, tmp_path):
+    model, data = massive
+    argv = ("reproduce", "editors", "--only", "Trained nets", "--model", model, "--data", data, *ONCE, "--limit", 3)
+    ran = polypatch(*argv, "--out", tmp_path, "--rows", tmp_path / "kept", "--quiet")
+    assert ran.code == 0, ran.err
+    assert not (tmp_path / "nets").exists()
+    trained = {path.name.partition("-seed0")[0]: read_net(path) for path in (tmp_path / "kept" / "nets").iterdir()}
+    assert set(trained) == NETS
+    samplers = {name: net.training["sampler"]["name"] for name, net in trained.items()}
+    assert {name for name, sampler in samplers.items() if sampler == "SourceOnly"} == {"mend", "malmen", "ke"}
+    assert {name for name, net in trained.items() if net.groups} == {"lime-mend", "lime-ke"}
+    reports = [
+        json.loads(path.read_text())
+        for path in (tmp_path / "kept" / "rows").glob("*.json")
+        if ".cells" not in path.name
+    ]
+    assert len(reports) == len(NETS)
+    for (report,) in reports:
+        net = trained[report["config"]["run"]["recipe"]]
+        assert report["config"]["net"]["best"] == net.training["best"]
 
 
 def first_json(folder):
@@ -253,6 +337,10 @@ def test_figure_3(polypatch, xfever, tmp_path):
             "called 'table4'; there are table1, table2, table3, massive, compare, corpus, editors, ablations, "
             "mpn-ablations, growth, confidence, lm, reach, figure3",
         ),
+        (
+            ("editors", "--only", "Nets"),
+            "editors: no table is called 'Nets'; there are 'Trained weights', 'Rank-one terms', ",
+        ),
         (("table1", "--scale", "huge"), "--scale huge: it is small or full"),
         (("table1", "--model", "x"), "leave out --model and --data"),
         (("table1", "--scale", "full"), "needs --data xfever-edit:FOLDER (polypatch data xfever-edit)"),
@@ -261,6 +349,7 @@ def test_figure_3(polypatch, xfever, tmp_path):
         (("massive", "--data", "massive:x", "--model", "./nowhere"), "./nowhere: no such folder"),
         (("figure3", "--scale", "full"), "figure3 --scale full needs --data"),
         (("figure3", "--model", "x"), "leave out --model"),
+        (("figure3", "--only", "x"), "leave out --model and --only"),
         (
             ("massive", "--data", "massive:x", "--model", ".", "--ray", "local", "--jobs", "2"),
             "--jobs is for this machine",

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from polypatch.data import write_jsonl
-from polypatch.errors import InputError, UnknownLabelError, UnknownRecipeError
+from polypatch.errors import ArtefactError, InputError, UnknownLabelError, UnknownRecipeError
 from polypatch.runs import BenchSpec, Encoded, Finished, Job, Processes, Run, Workbench
 from polypatch.runs import execute as execute_jobs
 from polypatch.runs.store import Store
@@ -83,7 +83,17 @@ def test_other_data_or_another_setting_is_another_row(spec):
         for run in (RUNS[0], replace(RUNS[0], settings={**FAST, "views": 0}), replace(RUNS[0], seed=1))
     }
     assert len(keys) == 6
-    assert Job(replace(spec, cache_dir="x", world_dir="y"), RUNS[0]).key in keys
+    assert Job(replace(spec, cache_dir="x", world_dir="y", nets_dir="z"), RUNS[0]).key in keys
+
+
+def test_a_run_with_a_trained_net_is_another_row_and_needs_a_folder_of_nets(spec):
+    plain = Run(recipe="mend", keep_failed=True)
+    trained = [replace(plain, training=training) for training in ({}, {"steps": 8})]
+    assert len({Job(spec, run).key for run in (plain, *trained)}) == 3
+    with pytest.raises(InputError, match="nets_dir does not say where"):
+        execute(trained[:1], spec)
+    with pytest.raises(ArtefactError, match="no such folder; polypatch train-editor makes one"):
+        execute(trained[:1], replace(spec, nets_dir="nowhere"))
 
 
 def test_a_field_at_its_default_is_not_part_of_a_rows_name(spec):

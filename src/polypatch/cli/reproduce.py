@@ -33,6 +33,8 @@ polypatch reproduce table2 --scale small --model my-encoder --data xnli:data/xnl
 
 polypatch reproduce table1 --scale full --model fever-mbert --data xfever-edit:xfever --ray auto
 
+polypatch reproduce editors --only "Trained nets" --limit 100 --seeds 1 --orders 1
+
 polypatch reproduce figure3 --scale full --data xfever-edit:xfever
 """
 
@@ -63,6 +65,9 @@ def reproduce(
         Path | None,
         typer.Option(metavar="FOLDER", help="Where everything goes. Default: runs/reproduce/NAME-SCALE."),
     ] = None,
+    only: Annotated[
+        str, typer.Option(metavar="TITLE", help="One of its tables alone, such as 'Trained nets' of editors.")
+    ] = "",
     seeds: Annotated[int | None, typer.Option(min=1, metavar="N", help="So many seeds, from 0.")] = None,
     orders: Annotated[int | None, typer.Option(min=1, metavar="N", help="So many orders of the stream.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="So many edits of each stream.")] = None,
@@ -73,7 +78,8 @@ def reproduce(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Where finished runs are kept; experiments that share runs may share it. Default: FOLDER.",
+            help="Where finished runs and trained nets are kept; experiments that share runs may share it. Default: "
+            "FOLDER.",
         ),
     ] = None,
     cache: Annotated[
@@ -94,16 +100,16 @@ def reproduce(
 
     small needs no mBERT: tables 1 and 3 and figure 3 use the embedded world,
     massive and table2 the data and the model that are named; compare (MPN and
-    polypatch's own recipes), editors (every editor with MPN's sampler; a language
-    model's too, with data as for lm),
-    ablations and mpn-ablations (one choice at a time), growth (by the number of
-    edits; massive-all:FOLDER is long), confidence (how sure the mended answers
-    are), corpus (how much parallel text mapped queries need) and reach (edits in
-    English, without a translation of any) either; lm (a language model's facts) a
-    causal model and facts-once:FILE, mzsre:FOLDER or mlake:FOLDER. full takes the
-    paper's settings, a classifier from polypatch train and the data from
-    polypatch data xfever-edit. Every run is kept as soon as it is done: after
-    Ctrl-C or a kill the same command goes on.
+    polypatch's own recipes), editors (every editor with MPN's sampler, after
+    training the nets of those that need one; a language model's too, with data as
+    for lm), ablations and mpn-ablations (one choice at a time), growth (by the
+    number of edits; massive-all:FOLDER is long), confidence (how sure the mended
+    answers are), corpus (how much parallel text mapped queries need) and reach
+    (edits in English, without a translation of any) either; lm (a language
+    model's facts) a causal model and facts-once:FILE, mzsre:FOLDER or
+    mlake:FOLDER. full takes the paper's settings, a classifier from polypatch
+    train and the data from polypatch data xfever-edit. Every net and every run is kept as soon as it is
+    done: after Ctrl-C or a kill the same command goes on.
     """
     prepare(quiet=quiet)
     from polypatch.experiments import EXPERIMENTS
@@ -117,6 +123,7 @@ def reproduce(
         model=model,
         data=data,
         out=where,
+        only=only,
         seeds=seeds,
         orders=orders,
         limit=limit,
@@ -135,9 +142,10 @@ def reproduce(
             if model:
                 require_model(model)
             chosen = experiment_of(request, bars.update)
-            done = run_experiment(chosen, request, _backend(jobs, ray), _Board(chosen.jobs(), bars).show)
+            board = _Board(chosen.jobs(), bars)
+            done = run_experiment(chosen, request, _backend(jobs, ray), board.show, board.training)
     except KeyboardInterrupt:
-        raise StoppedError(f"finished runs are kept in {where}; the same command goes on from there") from None
+        raise StoppedError(f"what is finished is kept in {where}; the same command goes on from there") from None
     if json:
         from polypatch.evaluation.strict_json import to_json
 
@@ -163,8 +171,8 @@ def _figure_3(request: ExperimentRequest, bars: Bars, json: bool) -> None:
 
     if request.scale == "full" and not request.data:
         raise InputError("figure3 --scale full needs --data xfever-edit:FOLDER (polypatch data xfever-edit)")
-    if request.model:
-        raise InputError("figure3 is of the data alone: leave out --model")
+    if request.model or request.only:
+        raise InputError("figure3 is of the data alone, and has no tables: leave out --model and --only")
     found = measured_lengths(request.data, request.out, request.limit, bars.opening)
     if json:
         say(as_json(found.plain()))
@@ -183,6 +191,10 @@ class _Board:
     def __init__(self, jobs: Sequence[Job], bars: Bars) -> None:
         self.jobs, self.bars = jobs, bars
         self.done = 0
+
+    def training(self, what: str, done: int, total: int, note: str) -> None:
+        """One step of a net's training; all nets share a bar."""
+        self.bars.update(what, done, total, note, key="nets")
 
     def show(self, event: Event | Encoded | Finished) -> None:
         """Something moved."""

@@ -12,6 +12,8 @@ from polypatch.experiments.language_models import DATA, fact_row, language_model
 from polypatch.experiments.settings import FINE_TUNING, PUBLISHED_TUNING
 from polypatch.runs import Run
 
+TRAINED = "Trained nets"
+
 GROUPS = {
     "Trained weights": ("fine-tuning", "lora"),
     "Rank-one terms": ("rome", "memit", "pmet", "emmet", "alphaedit", "simie-rome"),
@@ -19,11 +21,18 @@ GROUPS = {
     "Memories beside the layer": ("grace", "melo", "wise", "memoir", "calinet"),
     "Facts that are read": ("serac", "ike", "remake"),
     "Patches": ("t-patcher",),
+    TRAINED: ("mend", "malmen", "ke"),
 }
 """The editors of each table, by what they leave in the model: more of them no picture shows apart."""
 
 BETTER = {"t-patcher": "mpn-all-once"}
 """What a row with MPN's sampler is called, where it is not called after the editor's."""
+
+LIME = {"mend": ("lime-mend",), "ke": ("lime-ke",)}
+"""Rows of a published method that has MPN's sampler from the start, by the editor that it is made of."""
+
+TRAINING = {"steps": 500, "patience": 20}
+"""All steps, whatever a validation says: half a minute a net on the world. Twice as many lower the loss little more."""
 
 WITHOUT_MEMORY = ("fine-tuning", "lora")
 """Editors that use none."""
@@ -48,6 +57,7 @@ def editors(scale: Scale, given: Materials) -> Experiment:
         if given.data:
             patcher = replace(patcher, languages=languages, memory_languages=memory)
         rows = dict(_rows(patcher, small=scale == "small"))
+    rows |= {name: replace(rows[name], training=TRAINING) for name in GROUPS[TRAINED]}
     return replace(
         whole,
         name="editors",
@@ -62,11 +72,16 @@ def better(name: str) -> str:
     return BETTER.get(name, f"{name}-mpn")
 
 
+def rivals(name: str) -> tuple[str, ...]:
+    """The rows that an editor's own is compared with: with MPN's sampler, and LiME's where there is one."""
+    return (better(name), *LIME.get(name, ()))
+
+
 def _table(title: str, names: tuple[str, ...], rows: Mapping[str, Run]) -> Table:
-    """Two rows for each editor, and what a parallel example and the trigger "any language is wrong" add to it."""
-    both = [(rows[name], replace(rows[name], recipe=better(name))) for name in names]
-    contrasts = tuple(Contrast(better(name), name) for name in names)
-    return Table(title=title, rows=tuple(row for pair in both for row in pair), contrasts=contrasts)
+    """Each editor's rows, and what a parallel example and the trigger "any language is wrong" add to it."""
+    found = tuple(replace(rows[name], recipe=row) for name in names for row in (name, *rivals(name)))
+    contrasts = tuple(Contrast(rival, name) for name in names for rival in rivals(name))
+    return Table(title=title, rows=found, contrasts=contrasts)
 
 
 def _rows(patcher: Run, *, small: bool) -> Iterator[tuple[str, Run]]:

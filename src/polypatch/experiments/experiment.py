@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from polypatch.errors import InputError
 from polypatch.experiments.published import Published
 from polypatch.runs import BenchSpec, Job, Run
 
@@ -109,6 +110,21 @@ class Experiment:
             () if limit is None else (f"--limit {limit}: no more edits of a stream than that, whatever is said above.",)
         )
         return replace(self, tables=tuple(tables), notes=(*self.notes, *note))
+
+    def only(self, title: str) -> Experiment:
+        """The same with one table alone, by its title, whatever its case; with all of them for the empty title.
+
+        Raises:
+            InputError: no table is called so.
+        """
+        if not title:
+            return self
+        found = tuple(table for table in self.tables if table.title.casefold() == title.casefold())
+        if not found:
+            known = ", ".join(repr(table.title) for table in self.tables)
+            raise InputError(f"{self.name}: no table is called {title!r}; there are {known}")
+        about = self.headline
+        return replace(self, tables=found, headline=about if about and about.row in found[0].rows else None)
 
     def _all(self) -> Iterator[Job]:
         for seed in self.seeds:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import get_args
 
 from polypatch.errors import InputError
 from polypatch.experiments.experiment import Experiment, Materials, Scale
 from polypatch.experiments.listing import EXPERIMENTS
+from polypatch.experiments.nets import net_notes, train_nets
 from polypatch.experiments.reproduction import Reproduction
 from polypatch.experiments.results import Reproduced
 from polypatch.experiments.small_nli import trained
@@ -29,9 +31,10 @@ class ExperimentRequest:
         scale: ``small`` or ``full``.
         model, data: what the caller brings; empty for what the experiment has of its own.
         out: the folder for its files.
+        only: the title of the one table that is wanted; empty for all.
         seeds, orders: so many of them; None for the experiment's own.
         limit, folds: see `Run`; None for the experiment's own.
-        rows: where finished runs are kept; None for `out`.
+        rows: where finished runs are kept, and trained nets; None for `out`.
         cache: where queries are kept; None for a folder in `out`.
         half: keep them in half precision.
         parallel: a file of parallel text, in place of the data's.
@@ -43,6 +46,7 @@ class ExperimentRequest:
     model: str
     data: str
     out: Path
+    only: str = ""
     seeds: int | None = None
     orders: int | None = None
     limit: int | None = None
@@ -55,15 +59,20 @@ class ExperimentRequest:
 
 
 def run_experiment(
-    experiment: Experiment, request: ExperimentRequest, on: Backend, on_event: OnEvent = lambda _: None
+    experiment: Experiment,
+    request: ExperimentRequest,
+    on: Backend,
+    on_event: OnEvent = lambda _: None,
+    training: OnStep = lambda *_: None,
 ) -> Reproduced:
-    """Run it and write its files; a run that was finished before is not done again.
+    """Train its editors' nets, run it and write its files; a net or a run that was finished before is not done again.
 
     Args:
         experiment: from `experiment_of`.
         request: what it was made of.
         on: where its runs are done.
         on_event: told about everything that moves.
+        training: told of every step of a net's.
 
     Raises:
         PolypatchError: a setting, a model or data that cannot be used.
@@ -80,8 +89,10 @@ def run_experiment(
             stored += event.stored
         on_event(event)
 
-    jobs = experiment.jobs()
-    reports = execute(jobs, on=on, out=request.rows or request.out, on_event=tell)
+    jobs, kept = experiment.jobs(), request.rows or request.out
+    train_nets(jobs, kept, on_event, training)
+    reports = execute(jobs, on=on, out=kept, on_event=tell)
+    experiment = replace(experiment, notes=(*experiment.notes, *net_notes(chain.from_iterable(reports))))
     found = Reproduction(experiment, {job.key: done for job, done in zip(jobs, reports, strict=True)})
     spent = [f"{len(jobs)} runs, {stored} of them done before; {time.perf_counter() - started:.0f} s"]
     done = Reproduced(found, request.out, request.command, (*spent, *_encoding(encoded)))
@@ -117,15 +128,21 @@ def experiment_of(request: ExperimentRequest, training: OnStep = lambda *_: None
         given = given._replace(model=str(trained(given, request.out / "model", training)))
     experiment = EXPERIMENTS[request.name](scale, given)
     changes = {name: value for name in ("limit", "folds") if (value := getattr(request, name)) is not None}
-    experiment = experiment.changed(**changes)
+    experiment = experiment.changed(**changes).only(request.only)
     seeds = experiment.seeds if request.seeds is None else tuple(range(request.seeds))
     orders = experiment.orders if request.orders is None else tuple(range(request.orders))
-    cache = str(request.cache or request.out / "queries")
+    cache, nets = str(request.cache or request.out / "queries"), str((request.rows or request.out) / "nets")
     return replace(
         experiment,
         seeds=seeds,
         orders=orders,
-        spec=replace(experiment.spec, cache_dir=cache, half=request.half, parallel=str(request.parallel or "")),
+        spec=replace(
+            experiment.spec,
+            cache_dir=cache,
+            nets_dir=nets,
+            half=request.half,
+            parallel=str(request.parallel or ""),
+        ),
     )
 
 

@@ -37,6 +37,7 @@ class BenchSpec:
         seed: of the world, or of the sampling of memory and locality sets.
         cache_dir: where queries are kept on disk; None keeps them in memory.
         world_dir: the cache that holds the world; None for the user's.
+        nets_dir: where trained nets of editors are kept, for runs that have one.
         half: keep queries in half precision.
         double: compute in double precision.
         device: where to compute: ``cpu``, ``cuda``, ``auto``.
@@ -51,6 +52,7 @@ class BenchSpec:
     seed: int = 0
     cache_dir: str | None = None
     world_dir: str | None = None
+    nets_dir: str | None = None
     half: bool = False
     double: bool = False
     device: str = "cpu"
@@ -80,4 +82,6 @@ class BenchSpec:
         model = (model.double() if self.double else model).to(device_named(self.device))
         readout = ReadoutSettings(None, self.most, self.chat)
         encoding = stage("encoding")
-        return Workbench(model, tokenizer, data, cache_dir=cache, half=self.half, encoding=encoding, readout=readout)
+        bench = Workbench(model, tokenizer, data, cache_dir=cache, half=self.half, encoding=encoding, readout=readout)
+        bench.nets.folder = Path(self.nets_dir) if self.nets_dir else None
+        return bench

@@ -4,7 +4,7 @@ Each workbench's texts are encoded once: in shards, which workers encode and sen
 which the driver writes; or by the driver, where there are few. For a job, a worker reads the queries from the folder of
 queries where its node sees that folder, and else from the object store, which holds one copy per node that all its
 workers read in place.
-Models and data must be where their names say on every node: on shared storage, or on the hub.
+Models, data and trained nets must be where their names say on every node: on shared storage, or on the hub.
 """
 
 from __future__ import annotations

@@ -23,5 +23,6 @@ class Job:
 
     @property
     def key(self) -> str:
-        """A name for files: the same job has the same key, wherever its queries and its world are kept."""
-        return f"{self.run.key}-{Identity.of_settings(replace(self.spec, cache_dir=None, world_dir=None)).key}"
+        """A name for files: the same job has the same key, wherever its queries, its world and its net are kept."""
+        spec = replace(self.spec, cache_dir=None, world_dir=None, nets_dir=None)
+        return f"{self.run.key}-{Identity.of_settings(spec).key}"

@@ -23,6 +23,8 @@ class Run(Settings):
     Attributes:
         recipe: row of the table of recipes.
         settings: hyper-parameters of its editor that differ from the row's.
+        training: by which settings of `NetTraining`, where they are not the default, a net was trained for its editor
+            (`KeptNets`); None where it has none but what `settings` name.
         layer: the number of the layer that is edited, from 0, or from the end; None for the row's.
         reads: what patches see of a text, as `Recipe` has it; None for the row's.
         k: how many languages beside the source are drawn, 0 for none, instead of the row's sampler's number.
@@ -45,6 +47,7 @@ class Run(Settings):
 
     recipe: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] | None = None
     layer: int | None = None
     reads: str | tuple[int, ...] | None = None
     k: Annotated[int, at_least(0)] | None = None

@@ -31,6 +31,7 @@ from polypatch.outcomes import EditOutcome
 from polypatch.recipes import learns_from_parallel
 from polypatch.runs.events import Encoded
 from polypatch.runs.measured import measured
+from polypatch.runs.nets import KeptNets
 from polypatch.runs.run import Run
 from polypatch.runs.source import made_in
 from polypatch.runs.unencoded import Needed, Unencoded
@@ -60,6 +61,9 @@ class Workbench:
         probes: held-out texts for a guard.
         readout: what the model is asked; None for the usual of its kind.
 
+    Attributes:
+        nets: of runs whose editors have a trained one.
+
     Raises:
         UnknownLabelError: a label of the data that the model has no class for.
     """
@@ -85,6 +89,7 @@ class Workbench:
         self.tail = self.tail_at(None)
         check_labels(data.edits, self.tail.readout.answers)
         self.given, self.data = data.edits, writable(data, self.tail.readout)
+        self.nets = KeptNets(None, self.tail.site, self.data)
         self._parallel: dict[int, Mapping[Lang, Sequence[Text]]] = {}
 
     def tail_at(self, layer: int | None, reads: Reads = "query") -> FrozenTail | FullForward:
@@ -162,18 +167,21 @@ class Workbench:
 
     def attach(self, run: Run) -> EditedModel:
         """The model with no edit in it yet, and its memory."""
-        source = self.data.edits[0].source if self.data.edits else "en"
-        languages = run.memory_languages or ((source,) if self.data.memory else ())
-        recipe = run.built()
+        recipe = self.nets.given(run)
         return attach(
             self.model,
             tokenizer=self.tokenizer,
             recipe=recipe,
-            memory=memory_of_data(self.data, languages, parallel=self.parallel(run)),
+            memory=memory_of_data(self.data, self.remembered(run), parallel=self.parallel(run)),
             rules=self.rules(run),
             encoding=Encoding(tail=self.tail_at(recipe.layer, recipe.reads)),
             name=run.name,
         )
+
+    def remembered(self, run: Run) -> tuple[Lang, ...]:
+        """The languages that a run has memory in."""
+        source = self.data.edits[0].source if self.data.edits else "en"
+        return run.memory_languages or ((source,) if self.data.memory else ())
 
     def identity(self, run: Run, parts: Sequence[Sequence[Edit]]) -> dict[str, Any]:
         """The facts that make a run of these parts this run and no other, for an `Identity`."""
@@ -245,7 +253,7 @@ class Workbench:
 
     def report(self, edited: EditedModel, run: Run, edits: Sequence[Edit]) -> Report:
         """The metrics of an edited model on its stream and on the locality sets."""
-        config = {"run": dataclasses.asdict(run), "data": self.data.name, **edited.config}
+        config = {"run": dataclasses.asdict(run), "data": self.data.name, **edited.config, **self.nets.told(run)}
         return measured(edited, edits, self.data, config)
 
 

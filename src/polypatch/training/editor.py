@@ -132,7 +132,14 @@ def train_editor(
         return None
     best = next(one for one in state.history if one["step"] == state.best_step)
     said = {"command": request.command, "polypatch": __version__, "data": data.name, "practice_edits": len(edits)}
-    made = {**said, **Identity(facts).facts, "steps_done": state.done, "best": best, "history": state.history}
+    made = {
+        **said,
+        **Identity(facts).facts,
+        "steps_done": state.done,
+        "seconds": state.seconds,
+        "best": best,
+        "history": state.history,
+    }
     state.net.load_state_dict(state.best)
     write_net(out, editor.saved(state.net, tail.site, made), overwrite=overwrite)
     discard(work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ class NetState:
         best: the numbers of the net that validated best.
         history: a validation each, by step, the first before any step.
         done: steps.
+        seconds: spent on them, and on validating.
     """
 
     net: HyperNet
@@ -44,6 +46,7 @@ class NetState:
     best: dict[str, Tensor]
     history: list[dict[str, float]] = field(default_factory=list)
     done: int = 0
+    seconds: float = 0.0
 
     @property
     def best_step(self) -> int:
@@ -69,7 +72,7 @@ class NetState:
             tensors |= {f"adam.{i}.{name}": tensor for name, tensor in moments.items()}
         whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         with writing(folder):
-            told = {"done": str(self.done), "history": json.dumps(self.history)}
+            told = {"done": str(self.done), "seconds": str(self.seconds), "history": json.dumps(self.history)}
             write_atomic(folder / STATE, save(whole, metadata=told))
 
     def load(self, folder: Path) -> None:
@@ -86,6 +89,7 @@ class NetState:
                 told = file.metadata()
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             self._take(tensors, json.loads(told["history"]), int(told["done"]))
+            self.seconds = float(told["seconds"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise DataError(f"{path}: cannot be gone on from ({reason}); start anew with --overwrite") from error
@@ -131,12 +135,15 @@ def train_net(
     training = course.training
     state = _begun(editor, course)
     state.load(work)
+    began = time.perf_counter() - state.seconds
     if not state.history:
         _first(state, course)
     while not state.over(training):
         _step(state, course)
-        if state.done % training.validate_every == 0 or state.done == training.steps:
+        if validating := state.done % training.validate_every == 0 or state.done == training.steps:
             state.judged(course.standing(state.net))
+        state.seconds = time.perf_counter() - began
+        if validating:
             state.save(work)
         last = state.history[-1]
         report(state.done, training.steps, f"{100 * last['took']:.0f} % take, {100 * last['kept']:.1f} % kept")
