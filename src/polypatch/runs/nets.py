@@ -12,7 +12,8 @@ from polypatch.data import EditingData
 from polypatch.editors.hyper_editor import fingerprint_of
 from polypatch.editors.net_folder import read_net
 from polypatch.errors import InputError
-from polypatch.recipes import Recipe, recipe_to_plain
+from polypatch.plain_recipes import recipe_to_plain
+from polypatch.recipes import Recipe
 from polypatch.runs.run import Run
 from polypatch.sites import FeedForwardSite
 from polypatch.store.identity import Identity
