@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from polypatch.experiments.either import either
 from polypatch.experiments.experiment import Contrast, Experiment, Materials, Scale, Table
-from polypatch.experiments.language_models import DATA, fact_row, language_models
+from polypatch.experiments.language_models import DATA, SETTINGS, fact_row, language_models
 from polypatch.experiments.settings import FINE_TUNING, PUBLISHED_TUNING
 from polypatch.runs import Run
 
@@ -57,6 +57,8 @@ def editors(scale: Scale, given: Materials) -> Experiment:
         if given.data:
             patcher = replace(patcher, languages=languages, memory_languages=memory)
         rows = dict(_rows(patcher, small=scale == "small"))
+        if given.data:
+            rows["ike"] = replace(rows["ike"], settings=SETTINGS["ike"])
     rows |= {name: replace(rows[name], training=TRAINING) for name in GROUPS[TRAINED]}
     return replace(
         whole,
