@@ -15,6 +15,7 @@ from polypatch.errors import ArtefactError, DataError, InputError
 from polypatch.recipes import Recipe
 from polypatch.samplers import SourcePlusRandom
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail
+from polypatch.sites.rows import Spoken
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.training.begun import work_of
 from polypatch.training.editor import NetRequest, train_editor
@@ -224,6 +225,15 @@ def test_without_parallel_text_the_memory_is_practised_on():
     assert {edit.source for edit in edits} == set(LANGUAGES)
     with pytest.raises(DataError, match="0 texts to train an editor on"):
         practice_edits(tail, EditingData("tiny", EDITS), 60, 0)
+
+
+def test_where_a_model_writes_nothing_a_text_s_own_words_are_wanted(monkeypatch):
+    tail = tail_of(*speaker())
+    monkeypatch.setattr(tail, "predict", lambda texts, _: Spoken([""] * len(texts), torch.zeros(len(texts))))
+    edits = practice_edits(tail, EditingData("tiny", EDITS, parallel=DATA.parallel), 60, 0)
+    begun = {" ".join(text.split()[:3])[:24].strip() for text in DATA.parallel["en"]}
+    assert len(edits) >= 20
+    assert {edit.target["en"] for edit in edits} <= begun
 
 
 @pytest.mark.parametrize("layer", [None, 0])

@@ -1,7 +1,7 @@
 """Edits to train an editor on: parallel text of the data, with answers that are not the model's. No edit of the stream.
 
 The text is what maps are learned from, or, where there is none, the memory. A class is any other than the model's; what
-is to be written are the first words that the model writes to another text.
+is to be written are the first words that the model writes to another text, or of that text.
 """
 
 from __future__ import annotations
@@ -68,14 +68,22 @@ def _sentences(data: EditingData) -> Iterator[AlignedText]:
 
 
 def _answers(tail: Tail, sentences: Sequence[AlignedText]) -> list[dict[Lang, str]]:
-    """What may be wanted, by language: each class; else the first words that the model writes to some sentences."""
+    """What may be wanted, by language: each class; else the first words that the model writes to some sentences.
+
+    Where it writes nothing at all to one, those of the sentence.
+    """
     labels = tail.readout.answers
     if labels is not None:
         languages = dict.fromkeys(lang for one in sentences for lang in one)
         return [dict.fromkeys(languages, label) for label in labels]
     said = iter(tail.predict([text for one in sentences for text in one.values()], UNCHANGED).answers)
-    found = [{lang: " ".join(next(said).split()[:WORDS])[:LETTERS].strip() for lang in one} for one in sentences]
+    found = [{lang: _begun(next(said)) or _begun(text) for lang, text in one.items()} for one in sentences]
     return [{lang: answer for lang, answer in one.items() if _can_say(tail, answer)} for one in found]
+
+
+def _begun(text: Text) -> str:
+    """The first words; of a pair the second text's."""
+    return " ".join((text if isinstance(text, str) else text[-1]).split()[:WORDS])[:LETTERS].strip()
 
 
 def _drawn(
