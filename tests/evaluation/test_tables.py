@@ -165,6 +165,13 @@ def test_folds_keep_their_own_originals(report):
     assert [(row.recipe, row.n) for row in rows] == [("original", 2), ("mpn-all", 2)]
 
 
+@pytest.mark.parametrize(("limit", "originals"), [(1, 2), (None, 1)])
+def test_parts_of_a_stream_that_look_alike_are_each_their_own_edits(report, limit, originals):
+    """Of an edit alone the unedited model has all right or nothing; the mean is over all runs all the same."""
+    runs = [replace(report, config={"run": {"limit": limit, "order": order}}) for order in (0, 1, 1)]
+    assert [(row.recipe, row.n) for row in aggregate(with_original(runs))] == [("original", originals), ("mpn-all", 3)]
+
+
 percent = st.none() | st.floats(0, 100)
 
 

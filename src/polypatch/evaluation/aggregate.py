@@ -63,11 +63,18 @@ def with_original(reports: Sequence[R]) -> list[R]:
     """
     if any(report.recipe == "original" for report in reports):
         return list(reports)
-    alike: dict[str, list[R]] = {}
-    for original in (_original(report) for report in reports if report.original is not None):
+    alike: dict[tuple[object, ...], list[R]] = {}
+    for report in (report for report in reports if report.original is not None):
+        original = _original(report)
         core = replace(original.without_splits(), seed=0, cells=None, original=None)
-        alike.setdefault(repr(core), []).append(original)
+        alike.setdefault((*_cut(report), repr(core)), []).append(original)
     return [*(_merged(group) for group in alike.values()), *reports]
+
+
+def _cut(report: ReportData) -> tuple[object, ...]:
+    """What says which edits of a stream a run took, where it did not take all: of few, others may look the same."""
+    run = report.config.get("run", {})
+    return () if run.get("limit") is None else (report.seed, run.get("order"))
 
 
 def values(report: ReportData) -> dict[str, Percent]:
