@@ -57,7 +57,7 @@ def editors(scale: Scale, given: Materials) -> Experiment:
         if given.data:
             patcher = replace(patcher, languages=languages, memory_languages=memory)
         rows = dict(_rows(patcher, small=scale == "small"))
-        if given.data:
+        if given.data and scale == "small":
             rows["ike"] = replace(rows["ike"], settings=SETTINGS["ike"])
     rows |= {name: replace(rows[name], training=TRAINING) for name in GROUPS[TRAINED]}
     return replace(
