@@ -13,7 +13,8 @@ from polypatch.editors.read_facts import ReadFacts, Share, above_most, require_m
 class SERAC(ReadFacts):
     """A text is in the scope of a fact where ``exp(−sᵢ ‖u − kᵢ‖²) > ½``; of several the one with the most is read.
 
-    sᵢ is such that a `share` of the memory's texts are in the scope.
+    sᵢ is such that a `share` of the memory's texts are in the scope: none, unless told otherwise. With a hundred facts
+    even a hundredth for each would be most of them.
 
     Source: Mitchell et al. 2022, SERAC (arXiv:2206.06520).
 
@@ -26,7 +27,7 @@ class SERAC(ReadFacts):
         share: of the memory's texts that are in a fact's scope.
     """
 
-    share: Share = 0.01
+    share: Share = 0.0
 
     def reach(self, key: Tensor, places: Tensor, groups: Tensor) -> float:
         """The (1 − share) quantile of the memory's cosines: there ‖u − k‖² = ln 2 ÷ s."""
