@@ -191,7 +191,7 @@ class MaskedTokens(TokenReadout):
             left = next(part for part in parts if self.mark in part).partition(self.mark)[0]
             with TOKENIZING:
                 written = " " * left.endswith(" ") + answer
-                own = tuple(self.tokenizer(written, add_special_tokens=False)["input_ids"])
+                own = tuple(self.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"])
         require_length(answer, own, self.most)
         require_known(self.tokenizer, answer, own)
         require_no_marks(self.tokenizer, answer, own)

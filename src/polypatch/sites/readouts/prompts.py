@@ -79,7 +79,7 @@ class Prompts:
         prompt, wrapped = self._ids(self._wrapped(text)), self._wrapped(text)
         written = ("" if self.chat else blank_between(wrapped, answer)) + answer
         with TOKENIZING:
-            own = tuple(self.tokenizer(written, add_special_tokens=False)["input_ids"])
+            own = tuple(self.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"])
         require_no_marks(self.tokenizer, answer, own, self.ends)  # of both together a mark at the end would be cut off
         both = self._ids(wrapped + written)
         # Else the tokenizer merges across the border, and a model that goes on from the prompt cannot.
@@ -187,7 +187,7 @@ def require_known(tokenizer: Any, answer: str, own: Sequence[int]) -> None:
 
     def is_unknown(part: str) -> bool:
         with TOKENIZING:
-            return unknown in tokenizer(part, add_special_tokens=False)["input_ids"]
+            return unknown in tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"]
 
     word = next((word for word in answer.split() if is_unknown(word)), answer)
     signs = [sign for sign in word if is_unknown(sign)]
