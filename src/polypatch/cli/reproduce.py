@@ -108,8 +108,8 @@ def reproduce(
     (edits in English, without a translation of any) either; lm (a language
     model's facts) a causal model and facts-once:FILE, mzsre:FOLDER or
     mlake:FOLDER. full takes the paper's settings, a classifier from polypatch
-    train and the data from polypatch data xfever-edit. Every net and every run is kept as soon as it is
-    done: after Ctrl-C or a kill the same command goes on.
+    train and the data from polypatch data xfever-edit. Every net and every run is
+    kept as soon as it is done: after Ctrl-C or a kill the same command goes on.
     """
     prepare(quiet=quiet)
     from polypatch.experiments import EXPERIMENTS

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from torch import Tensor
 
+from polypatch.deltas import TextStore
+from polypatch.editors.memory import MemoryRows
 from polypatch.editors.read_facts import ReadFacts
 from polypatch.settings import at_least
 
@@ -35,7 +37,7 @@ class IKE(ReadFacts):
         """As many as the shots."""
         return self.shots
 
-    def reach(self, key: Tensor, places: Tensor, groups: Tensor) -> float:
+    def reaches(self, keys: Tensor, store: TextStore, known: MemoryRows) -> Tensor:
         """Less than any cosine."""
-        del key, places, groups
-        return -2.0
+        del store, known
+        return keys.new_full((len(keys),), -2.0)

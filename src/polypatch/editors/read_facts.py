@@ -9,10 +9,10 @@ from torch import Tensor
 
 from polypatch.deltas import Delta, TextStore
 from polypatch.editors.editor import Drawn, Fit, Lesson, expect
-from polypatch.editors.memory import Memory
+from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.settings import Settings, between
-from polypatch.sites import FeedForwardSite, Tail
+from polypatch.sites import FeedForwardSite, Row, Tail
 from polypatch.sites.discovery.anatomy import Finish, Place
 from polypatch.sites.encoding.tokens import TOKENIZING
 from polypatch.sites.layers.two_classes import labels_of
@@ -49,13 +49,13 @@ class ReadFacts(Settings):
         """Facts that are read before one text."""
         return 1
 
-    def reach(self, key: Tensor, places: Tensor, groups: Tensor) -> float:
-        """The cosine above which a fact is read.
+    def reaches(self, keys: Tensor, store: TextStore, known: MemoryRows) -> Tensor:
+        """The cosines above which facts are read [n].
 
         Args:
-            key: where its text is [K].
-            places: where texts of the memory are [m, K].
-            groups: which of the memory's groups each is of [m].
+            keys: where their texts are [n, K].
+            store: measures where texts are.
+            known: texts of the memory.
         """
         raise NotImplementedError
 
@@ -88,14 +88,13 @@ class ReadFacts(Settings):
         rows = [lesson.rows[first] for first in firsts]
         if any(row.via for row in rows):
             raise InputError(f"{type(self).__name__} reads texts, and a mapped query has none: take another sampler")
-        spread = memory.train.spread(MOST)
-        known = [memory.train.asked[i] for i in spread]
         if not store.framed:
+            known = _spread_of(memory.train)[0]
             store.frame(text.vectors(known or rows).mean(0) * bool(known), self.most)
-        places, groups = store.place(known), memory.train.groups[spread]
-        for first, key in zip(firsts, store.place(rows), strict=True):
-            fact = self._fact(lesson, first, tail.site)
-            store.append(lesson.owner, key, self.reach(key, places, groups), fact)
+        keys = store.place(rows)
+        reaches = self.reaches(keys, store, memory.train).tolist()
+        for first, key, reach in zip(firsts, keys, reaches, strict=True):
+            store.append(lesson.owner, key, reach, self._fact(lesson, first, tail.site))
         return Fit(1, drawn.seen)
 
     def _fact(self, lesson: Lesson, first: int, site: FeedForwardSite) -> list[int]:
@@ -112,22 +111,30 @@ def _ids(text: TextBeside, words: str) -> list[int]:
         return list(text.tokenizer(words, add_special_tokens=False, verbose=False)["input_ids"])
 
 
-def require_memory(editor: ReadFacts, places: Tensor) -> None:
-    """Refuse to judge nearness by nothing.
+def _spread_of(memory: MemoryRows) -> tuple[list[Row], Tensor]:
+    """Texts of the memory, evenly spread, and which of its groups each is of."""
+    spread = memory.spread(MOST)
+    return [memory.asked[i] for i in spread], memory.groups[spread]
+
+
+def known_places(editor: ReadFacts, store: TextStore, memory: MemoryRows) -> tuple[Tensor, Tensor]:
+    """Where texts of the memory are [m, K], and which of its groups each is of [m].
 
     Raises:
-        InputError: there is no text of a memory.
+        InputError: there are none to judge nearness by.
     """
-    if not len(places):
+    known, groups = _spread_of(memory)
+    if not known:
         raise InputError(
             f"{type(editor).__name__} finds by the memory which texts have nothing to do with a fact: pass memory= "
             "with texts of every language, or take the recipe ike, which reads facts before every text"
         )
+    return store.place(known), groups
 
 
-def above_most(cosines: Tensor, share: float) -> float:
-    """The cosine that no more than a share of these are above, however they are rounded."""
-    return float(cosines.quantile(1 - share)) + SLACK
+def above_most(cosines: Tensor, share: float) -> Tensor:
+    """The cosines that no more than a share of each column [m, n] are above, however they are rounded: [n]."""
+    return cosines.quantile(1 - share, dim=0) + SLACK
 
 
 SLACK = 1e-6

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polypatch.editors.read_facts import ReadFacts, Share, above_most, require_memory
+from polypatch.deltas import TextStore
+from polypatch.editors.memory import MemoryRows
+from polypatch.editors.read_facts import ReadFacts, Share, above_most, known_places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +28,11 @@ class ReMaKE(ReadFacts):
 
     share: Share = 0.02
 
-    def reach(self, key: Tensor, places: Tensor, groups: Tensor) -> float:
+    def reaches(self, keys: Tensor, store: TextStore, known: MemoryRows) -> Tensor:
         """The same for all: the (1 − share) quantile of each text's nearest other text of its group."""
-        del key
-        require_memory(self, places)
+        places, groups = known_places(self, store, known)
         nearest = [_nearest_other(places[groups == group]) for group in set(groups.tolist())]
-        return above_most(torch.cat(nearest), self.share)
+        return above_most(torch.cat(nearest), self.share).expand(len(keys))
 
 
 def _nearest_other(places: Tensor) -> Tensor:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from polypatch.editors.read_facts import ReadFacts, Share, above_most, require_memory
+from polypatch.deltas import TextStore
+from polypatch.editors.memory import MemoryRows
+from polypatch.editors.read_facts import ReadFacts, Share, above_most, known_places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +31,7 @@ class SERAC(ReadFacts):
 
     share: Share = 0.0
 
-    def reach(self, key: Tensor, places: Tensor, groups: Tensor) -> float:
-        """The (1 − share) quantile of the memory's cosines: there ‖u − k‖² = ln 2 ÷ s."""
-        del groups
-        require_memory(self, places)
-        return above_most(places @ key, self.share)
+    def reaches(self, keys: Tensor, store: TextStore, known: MemoryRows) -> Tensor:
+        """The (1 − share) quantiles of the memory's cosines: there ‖u − k‖² = ln 2 ÷ s."""
+        places, _ = known_places(self, store, known)
+        return above_most(places @ keys.T, self.share)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -28,6 +28,7 @@ class Reproduction:
 
     experiment: Experiment
     reports: Mapping[str, Sequence[Report]]
+    _gains: dict[str, list[Gain]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def rows(self, table: Table) -> list[Report]:
         """All reports of a table, row by row, over seeds, orders and folds."""
@@ -59,9 +60,12 @@ class Reproduction:
         return Grid((Column("", "Recipe"), *(Column("", title) for title in head)), tuple(body))
 
     def gains(self, table: Table) -> list[Gain]:
-        """The table's contrasts, pooled over seeds and orders."""
-        by_name = {row.name: row for row in table.rows}
-        return [self._gain(contrast, by_name) for contrast in table.contrasts if {*contrast} <= by_name.keys()]
+        """The table's contrasts, pooled over seeds and orders; worked out once, as every file has them."""
+        if table.title not in self._gains:
+            by_name = {row.name: row for row in table.rows}
+            here = [contrast for contrast in table.contrasts if {*contrast} <= by_name.keys()]
+            self._gains[table.title] = [self._gain(contrast, by_name) for contrast in here]
+        return self._gains[table.title]
 
     def agreement(self, table: Table) -> Grid:
         """How many answers stayed that should stay, in every language."""

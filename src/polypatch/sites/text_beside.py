@@ -10,10 +10,12 @@ import inspect
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from polypatch.errors import InputError, UnsupportedModelError
@@ -177,14 +179,16 @@ class TextBeside:
     def vectors(self, rows: Sequence[Row]) -> Tensor:
         """Where texts are [n, width]: the sentence encoder's vectors, or the means of their tokens' embeddings."""
         texts = [[one for one in self.seen(row) if one not in self.marks] for row in rows]
-        longest = max(1, *map(len, texts))
         table: Tensor = self.model.get_input_embeddings().weight.detach()  # type: ignore[operator]
-        ids = torch.tensor([[*text, *[0] * (longest - len(text))] for text in texts], device=table.device)
-        mask = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=table.device)
         if self.sentences.width:
+            longest = max(1, *map(len, texts))
+            ids = torch.tensor([[*text, *[0] * (longest - len(text))] for text in texts], device=table.device)
+            mask = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=table.device)
             return self.sentences.of(ids, mask)
-        weights = mask.double().unsqueeze(-1)  # in float32 the last bits would depend on how long the others are
-        return ((table[ids] * weights).sum(1) / weights.sum(1).clamp(min=1)).to(table.dtype)
+        # Never [n, T, K]: every position of a long prompt is a text of its own.
+        tokens = torch.tensor([one for text in texts for one in text], dtype=torch.long, device=table.device)
+        starts = torch.tensor(list(accumulate(map(len, texts), initial=0))[:-1], device=table.device)
+        return functional.embedding_bag(tokens, table, starts, mode="mean")
 
 
 def require_text(beside: object) -> TextBeside:
