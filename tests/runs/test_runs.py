@@ -3,14 +3,16 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
-from polypatch.data import write_jsonl
+from polypatch.data import EditingData, write_jsonl
 from polypatch.errors import ArtefactError, InputError, UnknownLabelError, UnknownRecipeError
+from polypatch.model import stream
 from polypatch.runs import BenchSpec, Encoded, Finished, Job, Processes, Run, Workbench
 from polypatch.runs import execute as execute_jobs
 from polypatch.runs.store import Store
 from polypatch.store.identity import Identity
-from polypatch.testing import tiny_edits
+from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
 FAST = {"views": 2, "max_steps": 20, "first_validation": 4, "validate_every": 2}
 RUNS = [
@@ -43,6 +45,30 @@ def in_process(spec):
 def test_a_run_with_folds_gives_a_report_per_fold_and_every_edit_is_in_one(in_process):
     assert [report.recipe for report in in_process] == ["t-patcher", "mpn-all-once", "fine-tuning", "fine-tuning"]
     assert sum(report.edits for report in in_process[2:]) == 12
+
+
+@pytest.mark.parametrize("name", ["rome", "alphaedit", "ultraedit", "t-patcher", "polypatch-linear"])
+def test_runs_share_a_memory_and_what_was_worked_out_of_it_but_not_each_others_edits(name, monkeypatch):
+    """A memory is made once, and a later run has the figures, and the memory, that it has on its own."""
+    made, own = [], stream._memory
+    monkeypatch.setattr(stream, "_memory", lambda tail, kept: made.append(kept) or own(tail, kept))
+    texts = {"en": tiny_texts(24, seed=3)}
+    data = EditingData("tiny", tiny_edits(8), memory=texts, validation={"en": tiny_texts(6, seed=4)})
+    settings = FAST if name == "t-patcher" else {}
+    runs = [Run(recipe=name, settings=settings, order=order, limit=5) for order in (1, 2, 1)]
+    shared = Workbench(*tiny_model("bert"), data)
+    together = [timeless(*shared.run(run)) for run in runs]
+    assert len(made) == 1
+    assert together == [timeless(*Workbench(*tiny_model("bert"), data).run(run)) for run in runs]
+    edited = shared.attach(runs[0])
+    list(edited.stream(data.edits[:4]))
+    edited.unload()
+    after, alone = (bench.attach(runs[1]).memory.train for bench in (shared, Workbench(*tiny_model("bert"), data)))
+    assert after.used == alone.used == after.base
+    if edited.patches and edited.recipe.editor.memory_copies:
+        assert edited.memory.train.used > after.used
+    assert torch.equal(after.rows, alone.rows)
+    assert all(torch.equal(*pair) for pair in zip(after.moments.of(after), alone.moments.of(alone), strict=True))
 
 
 def test_a_finished_row_is_not_done_again_and_comes_back_with_its_cells(spec, in_process, tmp_path, monkeypatch):

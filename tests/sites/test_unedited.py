@@ -40,15 +40,33 @@ def test_it_is_what_the_logits_say(edited):
     assert 0 < int((bare != said.ids).sum()) < len(rows)
 
 
-def test_the_vocabulary_is_asked_again_only_where_an_edit_is_felt(edited, monkeypatch):
-    tail, rows, asked = edited.tail, rows_of(edited, seed=6), []
-    own = FrozenTail.logits
+@pytest.fixture
+def asked(monkeypatch):
+    """How many rows' logits were worked out, call by call."""
+    asked, own = [], FrozenTail.logits
 
     def counted(self, some, change):
         asked.append(len(some))
         return own(self, some, change)
 
     monkeypatch.setattr(FrozenTail, "logits", counted)
+    return asked
+
+
+def test_the_unedited_model_is_asked_once(edited, asked):
+    tail, rows = edited.tail, rows_of(edited, seed=7)
+    for wanted in ([], [1] * len(rows)):
+        first = tail.said(rows, UNCHANGED, wanted)
+        assert sum(asked) == len({row.key for row in rows})
+        asked.clear()
+        again = tail.said(rows, UNCHANGED, wanted)
+        assert not asked
+        assert torch.equal(first.ids, again.ids)
+        assert torch.equal(first.probability, again.probability)
+
+
+def test_the_vocabulary_is_asked_again_only_where_an_edit_is_felt(edited, asked):
+    tail, rows = edited.tail, rows_of(edited, seed=6)
     first, again = tail.said(rows, edited.delta), None
     once, _ = sum(asked), asked.clear()
     again = tail.said(rows, edited.delta)

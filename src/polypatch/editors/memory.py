@@ -69,12 +69,12 @@ class MemoryRows:
     @cached_property
     def moments(self) -> Moments:
         """Mean and covariance, kept up to date."""
-        return Moments(self)
+        return self.once("moments", lambda: Moments(self)).anew()
 
-    @cached_property
+    @property
     def leading(self) -> Leading:
         """The directions along which most of it lies; of the rows that it began with, which never change."""
-        return leading(self._rows[: self.base])
+        return self.once("leading", lambda: leading(self._rows[: self.base]))
 
     def spread(self, count: int) -> list[int]:
         """So many of the rows that it began with, or all, evenly spaced among those where an answer begins."""
@@ -112,9 +112,11 @@ class MemoryRows:
             self.moments.forget(used)
 
     def first(self) -> MemoryRows:
-        """The rows that it began with, by themselves."""
+        """The rows that it began with, by themselves, and what was worked out of them."""
         base = self.base
-        return MemoryRows(self.asked[:base], self.rows[:base], self.counts[:base], self.groups, self.begins)
+        first = MemoryRows(self.asked[:base], self.rows[:base], self.counts[:base], self.groups, self.begins)
+        first._worked_out = self._worked_out
+        return first
 
     def photograph(self) -> dict[str, Any]:
         """Everything as it is, to be put back whatever becomes of it; no row is copied."""
@@ -168,6 +170,10 @@ class Memory:
         """Be as photographed."""
         self.train.put_back(photograph[0])
         self.validation.put_back(photograph[1])
+
+    def first(self) -> Memory:
+        """As it began, by itself."""
+        return Memory(self.train.first(), self.validation.first(), self.scatter)
 
 
 def _grown(tensor: Tensor, used: int, room: int) -> Tensor:

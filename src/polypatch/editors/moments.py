@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple, Protocol
 
 import torch
@@ -62,6 +63,12 @@ class Moments:
         self._base = Sums(rows.base, counts.sum(), counted.sum(0), counted.T @ base)
         # The newest sums, and those before: an edit that is taken back goes one step back, not to the beginning.
         self._latest = self._before = self._base
+
+    def anew(self) -> Moments:
+        """Those of the rows that it began with."""
+        found = copy.copy(self)
+        found._latest = found._before = found._base
+        return found
 
     def forget(self, used: int) -> None:
         """Rows from `used` on were cut off: sums that hold them are of a memory that is no more."""

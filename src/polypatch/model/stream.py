@@ -5,6 +5,7 @@ The public verbs are in `polypatch.api`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -122,7 +123,17 @@ def examples_of(edited: State, recipe: Recipe, record: EditRecord) -> tuple[Exam
 
 
 def build_memory(tail: Tail, kept: Kept) -> Memory:
-    """The rows of a memory, in a group for each language."""
+    """The rows of a memory, in a group for each language; a copy, where the tail remembers those that it made."""
+    if tail.memories is None:
+        return _memory(tail, kept)
+    texts = tuple(kept.train), tuple(kept.validation), tuple(kept.langs.items())
+    if texts not in tail.memories:
+        tail.memories[texts] = _memory(tail, kept)
+    known: Memory = tail.memories[texts]
+    return dataclasses.replace(known.first(), scatter=tail.scatter)
+
+
+def _memory(tail: Tail, kept: Kept) -> Memory:
     groups = {lang: i for i, lang in enumerate(sorted(set(kept.langs.values())))}
     of = {text: groups[lang] for text, lang in kept.langs.items()}
     return Memory(_rows_of(tail, kept.train, of), _rows_of(tail, kept.validation, of), tail.scatter)

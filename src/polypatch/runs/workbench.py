@@ -97,7 +97,8 @@ class Workbench:
         if (layer, reads) not in self._tails:
             sentences = sentences_of(reads, self.tokenizer)
             site = FeedForwardSite(self.model, layer=layer, reads=reads, sentences=sentences)
-            self._tails[layer, reads] = best_tail(partial(self._frozen, site), partial(self._full, site))
+            self._tails[layer, reads] = tail = best_tail(partial(self._frozen, site), partial(self._full, site))
+            tail.memories = {}  # many runs have the same
         return self._tails[layer, reads]
 
     def encode(self, runs: Iterable[Run] = ()) -> Encoded:

@@ -7,7 +7,7 @@ The first is tens of times faster, the second assumes nothing. Tests hold them t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -60,6 +60,8 @@ class Answering:
     """What is known of the model as it stands; None for classes, or where more is behind it than a row."""
     maps: Maps | None = None
     """Learned from parallel text, where there is any."""
+    memories: dict[object, Any] | None = None
+    """What was made of a memory, by its texts; None where nothing is kept, as a memory is large."""
 
     @property
     def scatter(self) -> Tensor | None:
@@ -83,7 +85,7 @@ class Answering:
             change: the edits.
             wanted: n ids whose probability is asked for; without, that of what is said.
         """
-        if self.unedited is None or change is UNCHANGED:
+        if self.unedited is None:
             return self._said(rows, change, wanted)
         cuts = range(0, max(len(rows), 1), FELT)
         parts = [self._sparing(rows[i : i + FELT], change, wanted[i : i + FELT], self.unedited) for i in cuts]
@@ -92,11 +94,7 @@ class Answering:
     @torch.no_grad()
     def _sparing(self, rows: Sequence[Row], change: Change, wanted: Sequence[int], unedited: Unedited) -> Said:
         """The same, asking the vocabulary only where the change alters a bit of the feed-forward layer's output."""
-        with self.site.reading():
-            q = self.queries(rows).q
-            out = self.site.ffn(q)
-            with self.site.asking(rows):
-                moved = (change(q, out) != out).any(1).tolist()
+        moved = [False] * len(rows) if change is UNCHANGED else self._moved(rows, change)
         return unedited.said(
             rows,
             wanted,
@@ -104,6 +102,14 @@ class Answering:
             bare=lambda some, ids: self._said(some, UNCHANGED, ids),
             edited=lambda some, ids: self._said(some, change, ids),
         )
+
+    def _moved(self, rows: Sequence[Row], change: Change) -> list[bool]:
+        """Where the change alters a bit of the feed-forward layer's output."""
+        with self.site.reading():
+            q = self.queries(rows).q
+            out = self.site.ffn(q)
+            with self.site.asking(rows):
+                return [bool(one) for one in (change(q, out) != out).any(1).tolist()]
 
     @torch.no_grad()
     def _said(self, rows: Sequence[Row], change: Change, wanted: Sequence[int] = ()) -> Said:
@@ -175,6 +181,7 @@ class Tail(Asked, Protocol):
     """The model behind the FFN input."""
 
     site: FeedForwardSite
+    memories: dict[object, Any] | None
 
     @property
     def scatter(self) -> Tensor | None:
