@@ -270,6 +270,9 @@ def test_counterfact_s_neighbours_have_the_old_answer(tmp_path):
     assert (edit.ground_truth, edit.subject) == ({"en": "Nile"}, {"en": "Lund"})
     assert data.locality["neighborhood"][2:4] == [Labelled(f"{c}1 lies on the", "Nile") for c in ("Cairo", "Luxor")]
     assert data.locality["neighborhood"][-1] == Labelled("Giza lies on the", "Nile")
+    fewer = load("counterfact", tmp_path, sizes={"locality_own": 3})
+    assert fewer.locality == {"neighborhood": data.locality["neighborhood"][:3]}
+    assert fewer.edits == data.edits
 
 
 def test_english_zsre_and_wikibigedit(tmp_path):

@@ -34,6 +34,8 @@ def assemble(material: Material, *, sizes: Sizes | Mapping[str, int] | None = No
     """
     if not isinstance(sizes, Sizes):
         sizes = _changed(material.sizes, sizes or {})
+    own = {name: rows[: sizes.locality_own] for name, rows in material.locality.items()}
+    material = replace(material, locality=own)
     if material.facts:
         return around_facts(material, sizes, seed)
     source = material.languages[0]

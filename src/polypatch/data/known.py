@@ -56,7 +56,7 @@ def around_facts(material: Material, sizes: Sizes, seed: int) -> EditingData:
     if given:
         raise DataError(
             f"{material.name}: size {given[0]} is not used: facts are drawn in all their languages; give memory, "
-            "validation, locality_test, parallel"
+            "validation, locality_test, locality_own, parallel"
         )
     draw = _Draw(material, seed)
     locality = draw.locality(sizes.locality_test)

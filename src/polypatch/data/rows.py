@@ -50,6 +50,7 @@ class Sizes:
         validation_other: stopping memory in each other language.
         locality_train: locality set ``train``, and ``train.de``, … : the same rows in the other languages.
         locality_test: locality set ``test``, and ``test.de``, … .
+        locality_own: at most so many of each locality set that the edits bring with them, such as ``neighborhood``.
         parallel: at most so many rows of unlabelled parallel text, to map queries by; they may be in the memory, too.
     """
 
@@ -59,6 +60,7 @@ class Sizes:
     validation_other: int = 0
     locality_train: int = 0
     locality_test: int = 0
+    locality_own: int = 1_000_000
     parallel: int = 0
 
     def __post_init__(self) -> None:
