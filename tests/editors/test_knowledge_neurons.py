@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import polypatch as pp
-from polypatch.editors import AMIG, KN
+from polypatch.editors import AMIG, KN, knowledge_neurons
 from polypatch.editors.key_moments import keys_of
 from polypatch.editors.knowledge_neurons import _Answers, attribution
 from polypatch.errors import UnsupportedModelError
@@ -28,7 +28,7 @@ FULL, BASE, SLOPE = drawn(2, F), drawn(2, F, seed=1), drawn(2, F, seed=2)
 
 
 def curved(activations):
-    return (SLOPE * activations).tanh().sum() + (activations.sum(1) ** 2).sum()
+    return (SLOPE * activations).tanh().sum() + (activations.sum(-1) ** 2).sum()
 
 
 def all_of_them_add_the_difference(formula):
@@ -67,6 +67,26 @@ def by_its_own_length(score, full, base, steps):
 @pytest.mark.parametrize("holds", INVARIANTS)
 def test_what_holds_of_attributions(holds):
     holds(attribution)
+
+
+@pytest.mark.parametrize("at_once", [3, 20, 100])
+def test_points_are_taken_at_once_as_one_by_one(at_once):
+    one_by_one = attribution(curved, FULL, BASE, 20)
+    torch.testing.assert_close(attribution(curved, FULL, BASE, 20, at_once), one_by_one)
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_all_points_in_one_pass_are_as_one_pass_for_each(family, monkeypatch):
+    edited = attached(RECIPES["amig"], family)
+    edit = (tiny_edits if family == "bert" else speaking_edits)(1)[0]
+    edited.edit([edit], rules=pp.Rules(keep_failed=True))
+    found = answers(edited, edit)
+    bases = drawn(2, found.full.shape[1]).float()
+    at_once = found.scores(bases, 20)
+    monkeypatch.setattr(knowledge_neurons, "FrozenRows", ())
+    monkeypatch.setattr(knowledge_neurons, "slice_of", lambda width: 1)
+    torch.testing.assert_close(at_once, found.scores(bases, 20))
+    edited.unload()
 
 
 @pytest.mark.parametrize("wrong", [gradient_times_activation, from_nothing, by_its_own_length])

@@ -8,9 +8,10 @@ a [f] is what the map that writes is given where the answer is read from, e(y) t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Annotated
 
 import torch
@@ -24,20 +25,24 @@ from polypatch.editors.shifts import Shifted
 from polypatch.errors import UnsupportedModelError
 from polypatch.settings import Settings, above, at_least
 from polypatch.sites import UNCHANGED, FeedForwardSite, Tail, Trainable
+from polypatch.sites.tails.frozen_rows import FrozenRows
+from polypatch.sites.tails.tail import slice_of
 
 Score = Callable[[Tensor], Tensor]
-"""Of activations [n, f], a number."""
+"""Of the activations of n rows at m points [m, n, f], a number: a sum over the points, each by itself."""
 
 
-def attribution(score: Score, full: Tensor, base: Tensor, steps: int) -> Tensor:
+def attribution(score: Score, full: Tensor, base: Tensor, steps: int, at_once: int = 1) -> Tensor:
     """How much each neuron adds to a score on the straight way from activations `base` to `full`: [n, f].
 
-    All of them together add ``score(full) − score(base)``, up to an error that falls as 1 ÷ `steps`.
+    All of them together add ``score(full) − score(base)``, up to an error that falls as 1 ÷ `steps`. So many of the
+    steps are taken at once.
     """
     total = torch.zeros_like(full)
-    for step in range(1, steps + 1):
-        here = (base + step / steps * (full - base)).requires_grad_()
-        total += torch.autograd.grad(score(here), here)[0]
+    for first in range(0, steps, at_once):
+        parts = torch.arange(first + 1, min(first + at_once, steps) + 1).to(full).view(-1, 1, 1) / steps
+        here = (base + parts * (full - base)).requires_grad_()
+        total += torch.autograd.grad(score(here), here)[0].sum(0)
     return (full - base) * total / steps
 
 
@@ -126,6 +131,20 @@ def _above(threshold: float, scores: Tensor) -> Tensor:
     return scores > threshold * scores.max(1, keepdim=True).values.clamp(min=0)
 
 
+class _Moved:
+    """Moves the layer's output by these [n, d], row by row. A `Change`."""
+
+    overrides: Mapping[str, Tensor] = MappingProxyType({})
+
+    def __init__(self, shifts: Tensor) -> None:
+        self.shifts = shifts
+
+    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
+        """`out`, moved."""
+        del q
+        return out + self.shifts.to(out.dtype)
+
+
 @dataclass(frozen=True, eq=False)
 class _Answers:
     """Rows that are to say something else.
@@ -155,9 +174,10 @@ class _Answers:
 
         def probability(activations: Tensor) -> Tensor:
             logits = self._logits((activations - full) @ weight.T)
-            return logits.softmax(-1).gather(1, said.unsqueeze(1)).sum()
+            return logits.softmax(-1).gather(2, said.expand(len(logits), -1).unsqueeze(2)).sum()
 
-        found = [attribution(probability, full, base.expand_as(full), steps) for base in bases]
+        at_once = max(1, slice_of(self.site.width) // len(full))
+        found = [attribution(probability, full, base.expand_as(full), steps, at_once) for base in bases]
         return torch.stack(found).mean(0)
 
     def vectors(self) -> Tensor:
@@ -177,7 +197,7 @@ class _Answers:
     def _directions(self, said: Tensor) -> Tensor:
         """What raises the wanted class over the one that is said, as long as the mean value row."""
         none = torch.zeros_like(self.rows.q[:, : self.site.hidden_size]).requires_grad_()
-        logits = self._logits(none)
+        logits = self._logits(none.unsqueeze(0))[0]
         lead = (logits.gather(1, self.wanted.unsqueeze(1)) - logits.gather(1, said.unsqueeze(1))).sum()
         (slope,) = torch.autograd.grad(lead, none)
         length = slope.norm(dim=1, keepdim=True).clamp(min=torch.finfo(slope.dtype).tiny)
@@ -188,7 +208,12 @@ class _Answers:
         return self.rows.evaluate(UNCHANGED)[1].argmax(-1)
 
     def _logits(self, shifts: Tensor) -> Tensor:
-        return self.rows.evaluate(Shifted(self.rows.q, shifts))[1]
+        """Where the layer's output is moved by m shifts of each row [m, n, d]: [m, n, width]."""
+        if isinstance(self.rows, FrozenRows):  # one pass: behind the last layer no row sees another
+            every = torch.arange(shifts.shape[1], device=shifts.device).repeat(len(shifts))
+            logits = self.rows.forward(every, _Moved(shifts.flatten(0, 1)))[1]
+            return logits.view(*shifts.shape[:2], -1)
+        return torch.stack([self.rows.evaluate(Shifted(self.rows.q, one))[1] for one in shifts])
 
     def _weight(self) -> Tensor:
         """The map that writes [d, f], with everything edited so far."""
