@@ -43,16 +43,20 @@ def until_right(
     """
     optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate, fused=True)
     targets = torch.tensor(lesson.wanted, device=rows.q.device)
-    repeat = settings.example_repeat if settings.views else 1
     drawn = Drawn(lesson)
     for step in range(settings.max_steps):
         picks = drawn()
-        with torch.no_grad():
-            seen = list(drawn.seen)
-            if accuracy_all(rows.evaluate(delta)[1][seen], targets[seen]):
-                return Fit(step, drawn.seen)
-        batch = torch.tensor(picks, device=targets.device).repeat_interleave(repeat)
-        loss = edit_loss(rows.forward(batch, delta)[1], targets[batch], settings.entropy_weight)
+        seen, batch = (torch.tensor(some, device=targets.device) for some in (drawn.seen, picks))
+        with torch.set_grad_enabled(not settings.views):
+            logits = rows.evaluate(delta)[1][seen] if settings.views else rows.forward(seen, delta)[1]
+        if accuracy_all(logits.detach(), targets[seen]):
+            return Fit(step, drawn.seen)
+        if settings.views:
+            batch = batch.repeat_interleave(settings.example_repeat)
+            logits = rows.forward(batch, delta)[1]
+        else:  # what was just looked at is what is trained on: one pass
+            logits = logits[[drawn.seen.index(pick) for pick in picks]]
+        loss = edit_loss(logits, targets[batch], settings.entropy_weight)
         if more is not None:
             loss = loss + more()
         for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
