@@ -27,3 +27,18 @@ class AskedAt:
         """`out`, or `change` of it."""
         apart = distances(q, self.at).amin(1)
         return torch.where((apart <= SAME * q.norm(dim=1)).unsqueeze(1), self.change(q, out), out)
+
+
+class AddedAt:
+    """`out` plus row i of `added` [n, d] at the i-th query of `at` [n, d], `out` anywhere else. A `Change`."""
+
+    overrides: Mapping[str, Tensor] = MappingProxyType({})
+
+    def __init__(self, at: Tensor, added: Tensor) -> None:
+        self.at, self.added = at, added
+
+    def __call__(self, q: Tensor, out: Tensor) -> Tensor:
+        """`out`, or moved."""
+        apart, nearest = distances(q, self.at).min(1)
+        here = (apart <= SAME * q.norm(dim=1)).unsqueeze(1)
+        return torch.where(here, out + self.added[nearest].to(out.dtype), out)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from polypatch.deltas import Delta, SideMemory
-from polypatch.editors.asked_at import AskedAt
+from polypatch.editors.asked_at import AddedAt
 from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Rate, Steps, Weight, expect
 from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.editors.metric import metric
@@ -57,6 +57,31 @@ class OutOfReach:
     unit: float
     outside: Tensor
     metric: Tensor
+
+
+class _Descent:
+    """Steps on Δ where only Δk is looked at, and only at some k [r, f]: none of them needs Δ itself.
+
+    ``Δ ← Δ + (∂Δk)ᵀ K P`` moves ΔK by ``K P Kᵀ ∂Δk``.
+    """
+
+    def __init__(self, delta: SideMemory, k: Tensor, measure: Tensor) -> None:
+        self.start = delta.adds(k).detach()
+        self.toward = k @ measure
+        self.mixed = self.toward @ k.T
+        self.steps = torch.zeros_like(self.start)
+
+    def added(self) -> Tensor:
+        """Δk [r, d]."""
+        return self.start + self.mixed @ self.steps
+
+    def step(self, step: Tensor) -> None:
+        """Take one, given as what it is at each k [r, d]."""
+        self.steps += step
+
+    def moved(self) -> Tensor:
+        """What all steps add to Δ [d, f]."""
+        return self.steps.T @ self.toward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,22 +142,25 @@ class WISE(Settings):
         delta, drawn = expect(SideMemory, delta, self), Drawn(lesson)
         scope = self._scope(delta, tail.site, memory.train, lesson.generator)
         rows = tail.rows(lesson.rows, UNCHANGED, views=0, generator=lesson.generator)
-        targets = torch.tensor(lesson.wanted, device=rows.q.device)
-        change, k = AskedAt(rows.q, lambda q, out: out + delta.added(q).to(out.dtype)), delta.written_from(rows.q)
+        targets, count = torch.tensor(lesson.wanted, device=rows.q.device), len(rows.q)
+        descent = _Descent(delta, torch.cat([delta.written_from(rows.q), scope.outside]), scope.metric)
         for step in range(self.max_steps + 1):
             picks = drawn()
             seen = torch.tensor(drawn.seen, device=targets.device)
-            logits = rows.forward(seen, change)[1]
+            added = descent.added().requires_grad_()
+            logits = rows.forward(seen, AddedAt(rows.q, added[:count]))[1]
             share = logits.detach().softmax(-1).gather(1, targets[seen].unsqueeze(1))
-            inside, outside = (delta.adds(some).norm(dim=1) / scope.unit for some in (k[seen], scope.outside))
-            margins = margin_loss(inside, outside, self.alpha, self.beta, self.gamma)
+            lengths = added.norm(dim=1) / scope.unit
+            inside = lengths[seen]
+            margins = margin_loss(inside, lengths[count:], self.alpha, self.beta, self.gamma)
             sure = float(share.min()) >= self.confidence
             if (sure and not float(margins.detach())) or step == self.max_steps:
                 break
             batch = [drawn.seen.index(pick) for pick in picks]
             loss = functional.cross_entropy(logits[batch], targets[seen[batch]]) + margins
-            (gradient,) = torch.autograd.grad(loss, [delta.delta])
-            delta.move(-self.learning_rate * scope.unit**2 * gradient @ scope.metric)
+            (gradient,) = torch.autograd.grad(loss, [added])
+            descent.step(-self.learning_rate * scope.unit**2 * gradient)
+        delta.move(descent.moved())
         delta.reach(scope.unit * max(self.ratio * float(inside.detach().min()), self.alpha))
         right = torch.equal(logits.argmax(-1), targets[seen])
         return Fit(step, drawn.seen, "" if right else f"not right on every text after {self.max_steps} steps")
