@@ -1,7 +1,6 @@
 """WISE: the margins by hand, what the router asks, and mutants that the laws and invariants catch."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from polypatch import attach, edit_stream
 from polypatch.deltas import SideMemory
 from polypatch.editors import WISE
 from polypatch.editors.asked_at import AddedAt, AskedAt
-from polypatch.editors.wise import _Descent, margin_loss
+from polypatch.editors.wise import margin_loss
 from polypatch.recipes import RECIPES, Recipe
 from polypatch.samplers import AllLanguages
 from polypatch.sites import UNCHANGED, FeedForwardSite, FrozenTail
@@ -77,25 +76,6 @@ def test_while_it_is_trained_the_side_copy_is_asked_at_the_edits_rows_alone(tiny
         AddedAt(q[1:3], added)(q * (1 + 1e-6), out),
         out + torch.stack([0 * added[0], *added, 0 * added[0], 0 * added[0]]),
     )
-
-
-def test_steps_among_a_few_rows_are_steps_of_the_matrix():
-    """Five of ``Δ ← Δ − η (∂L/∂Δ) P`` for a loss of what Δ makes of four rows."""
-    generator = torch.Generator().manual_seed(0)
-    k, root = (torch.randn(n, 6, generator=generator, dtype=torch.float64) for n in (4, 6))
-    wanted = torch.randn(4, 3, generator=generator, dtype=torch.float64)
-    measure, matrix = root @ root.T, torch.randn(3, 6, generator=generator, dtype=torch.float64)
-    held = SimpleNamespace(adds=lambda k: k @ matrix.T)
-    descent, moved = _Descent(held, k, measure), matrix.clone()
-    for _ in range(5):
-        added, moved = descent.added().requires_grad_(), moved.requires_grad_()
-        torch.testing.assert_close(added, k @ moved.T)
-        (among,) = torch.autograd.grad((added - wanted).tanh().square().sum(), [added])
-        (whole,) = torch.autograd.grad((k @ moved.T - wanted).tanh().square().sum(), [moved])
-        descent.step(-0.01 * among)
-        moved = (moved - 0.01 * whole @ measure).detach()
-    torch.testing.assert_close(matrix + descent.moved(), moved)
-    assert float(descent.moved().norm()) > 0.01
 
 
 class KeepsItsReach(SideMemory):

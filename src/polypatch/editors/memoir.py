@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from polypatch.deltas import Delta, ResidualMemory
 from polypatch.deltas.residual_memory import overlap_of
-from polypatch.editors.asked_at import AskedAt
+from polypatch.editors.asked_at import AddedAt
+from polypatch.editors.descent import Descent
 from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Rate, Steps, expect
 from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.editors.metric import metric
@@ -84,22 +85,26 @@ class MEMOIR(Settings):
             delta.begin(delta.written_from(known))
         rows = tail.rows(lesson.rows, UNCHANGED, views=0, generator=lesson.generator)
         targets = torch.tensor(lesson.wanted, device=rows.q.device)
-        change, k = AskedAt(rows.q, delta.unrouted), delta.written_from(rows.q)
-        masks, measure = delta.mask_of(k), self._metric(delta, memory.train)
-        length = float(delta.masked(k, masks).square().sum(1).mean())
+        k = delta.written_from(rows.q)
+        masks = delta.mask_of(k)
+        masked = delta.masked(k, masks)
+        descent = Descent(masked @ delta.memory.T, masked, self._metric(delta, memory.train))
+        length = float(masked.square().sum(1).mean())
         with torch.no_grad():
             unit = float(tail.site.ffn(known).norm(dim=1).mean())
         for step in range(self.max_steps + 1):
             picks = drawn()
             seen = torch.tensor(drawn.seen, device=targets.device)
-            logits = rows.forward(seen, change)[1]
+            added = descent.outputs()
+            logits = rows.forward(seen, AddedAt(rows.q, added))[1]
             share = logits.detach().softmax(-1).gather(1, targets[seen].unsqueeze(1))
             if float(share.min()) >= self.confidence or step == self.max_steps:
                 break
             batch = [drawn.seen.index(pick) for pick in picks]
             loss = functional.cross_entropy(logits[batch], targets[seen[batch]])
-            (gradient,) = torch.autograd.grad(loss, [delta.memory])
-            delta.move(-self.learning_rate * unit**2 / length * gradient @ measure)
+            (gradient,) = torch.autograd.grad(loss, [added])
+            descent.step(-self.learning_rate * unit**2 / length * gradient)
+        delta.move(descent.moved())
         delta.store(masks[seen], self._least(delta, masks[seen], delta.mask_of(delta.written_from(known))))
         right = torch.equal(logits.argmax(-1), targets[seen])
         return Fit(step, drawn.seen, "" if right else f"not right on every text after {self.max_steps} steps")

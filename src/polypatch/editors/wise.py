@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from polypatch.deltas import Delta, SideMemory
 from polypatch.editors.asked_at import AddedAt
+from polypatch.editors.descent import Descent
 from polypatch.editors.editor import Copies, Drawn, Fit, Lesson, Rate, Steps, Weight, expect
 from polypatch.editors.memory import Memory, MemoryRows
 from polypatch.editors.metric import metric
@@ -57,31 +58,6 @@ class OutOfReach:
     unit: float
     outside: Tensor
     metric: Tensor
-
-
-class _Descent:
-    """Steps on Δ where only Δk is looked at, and only at some k [r, f]: none of them needs Δ itself.
-
-    ``Δ ← Δ + (∂Δk)ᵀ K P`` moves ΔK by ``K P Kᵀ ∂Δk``.
-    """
-
-    def __init__(self, delta: SideMemory, k: Tensor, measure: Tensor) -> None:
-        self.start = delta.adds(k).detach()
-        self.toward = k @ measure
-        self.mixed = self.toward @ k.T
-        self.steps = torch.zeros_like(self.start)
-
-    def added(self) -> Tensor:
-        """Δk [r, d]."""
-        return self.start + self.mixed @ self.steps
-
-    def step(self, step: Tensor) -> None:
-        """Take one, given as what it is at each k [r, d]."""
-        self.steps += step
-
-    def moved(self) -> Tensor:
-        """What all steps add to Δ [d, f]."""
-        return self.steps.T @ self.toward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,11 +119,12 @@ class WISE(Settings):
         scope = self._scope(delta, tail.site, memory.train, lesson.generator)
         rows = tail.rows(lesson.rows, UNCHANGED, views=0, generator=lesson.generator)
         targets, count = torch.tensor(lesson.wanted, device=rows.q.device), len(rows.q)
-        descent = _Descent(delta, torch.cat([delta.written_from(rows.q), scope.outside]), scope.metric)
+        k = torch.cat([delta.written_from(rows.q), scope.outside])
+        descent = Descent(delta.adds(k), k, scope.metric)
         for step in range(self.max_steps + 1):
             picks = drawn()
             seen = torch.tensor(drawn.seen, device=targets.device)
-            added = descent.added().requires_grad_()
+            added = descent.outputs()
             logits = rows.forward(seen, AddedAt(rows.q, added[:count]))[1]
             share = logits.detach().softmax(-1).gather(1, targets[seen].unsqueeze(1))
             lengths = added.norm(dim=1) / scope.unit
