@@ -91,6 +91,10 @@ def test_resumed_is_uninterrupted(tmp_path, editor):
     assert (cut.facts["history"], cut.facts["best"]) == (whole.facts["history"], whole.facts["best"])
     assert (tmp_path / "cut" / TENSORS).read_bytes() == (tmp_path / "whole" / TENSORS).read_bytes()
     assert trained(tmp_path / "cut", editor, resume=True).facts == cut.facts, "nothing left to do is no mistake"
+    with pytest.raises(InputError, match=r"cut: belongs to another run: seed was 0 and is 1 now; .* another --out"):
+        trained(tmp_path / "cut", editor, resume=True, seed=1)
+    with pytest.raises(InputError, match="cut: belongs to another run: model was"):
+        trained(tmp_path / "cut", editor, tail=tail_of(*tiny_model("bert", seed=5)), resume=True)
     other = trained(tmp_path / "other", editor, seed=1)
     assert other.facts["history"] != whole.facts["history"]
 

@@ -110,22 +110,24 @@ def train_editor(
         PolypatchError: `out` is taken, the data cannot be used, or the training fails.
     """
     editor, training, work = trainable(request.recipe), request.training, work_of(out)
+    facts = {
+        **recipe_to_plain(request.recipe),
+        **asdict(training),
+        "layer": tail.site.layer_path,
+        "model": fingerprint_of(tail.site),
+    }
     if resume and out.is_dir() and not work.exists():  # nothing left to do is no mistake
-        return TrainedEditor(out, read_net(out).training)
+        done = read_net(out).training
+        Identity(facts).require(done, out, "give the same command, or another --out", InputError)
+        return TrainedEditor(out, done)
     if why := taken(out, overwrite):
         raise InputError(f"{out}: {why}")
     require_own(work, resume, overwrite)
     memory = parted(memory_of_data(data, request.languages or tuple(data.memory)))
     edits = practice_edits(tail, data, training.edits, training.seed)
     told = to_json([[record_from_edit(edit) for edit in edits], list(memory.train), list(memory.validation)])
-    facts = {
-        **recipe_to_plain(request.recipe),
-        **asdict(training),
-        "layer": tail.site.layer_path,
-        "model": fingerprint_of(tail.site),
-        "practice": sha256(told.encode()),
-    }
-    begin(work, Identity(facts), overwrite)
+    identity = Identity({**facts, "practice": sha256(told.encode())})
+    begin(work, identity, overwrite)
     course = NetCourse(tail, build_memory(tail, memory), edits, request.recipe.sampler, training)
     state = train_net(editor, course, work, report=report, stopping=stopping)
     if not state.over(training):
@@ -134,7 +136,7 @@ def train_editor(
     said = {"command": request.command, "polypatch": __version__, "data": data.name, "practice_edits": len(edits)}
     made = {
         **said,
-        **Identity(facts).facts,
+        **identity.facts,
         "steps_done": state.done,
         "seconds": state.seconds,
         "best": best,
