@@ -1,5 +1,6 @@
 """Runs: rows as data, one workbench, the same numbers in one process and in several, and nothing done twice."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,11 @@ import torch
 from polypatch.data import EditingData, write_jsonl
 from polypatch.errors import ArtefactError, InputError, UnknownLabelError, UnknownRecipeError
 from polypatch.model import stream
+from polypatch.plain_recipes import recipe_to_plain
+from polypatch.recipes import RECIPES
 from polypatch.runs import BenchSpec, Encoded, Finished, Job, Processes, Run, Workbench
 from polypatch.runs import execute as execute_jobs
-from polypatch.runs.store import Store
+from polypatch.runs.store import Store, as_now
 from polypatch.store.identity import Identity
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 
@@ -85,6 +88,28 @@ def test_a_finished_row_is_not_done_again_and_comes_back_with_its_cells(spec, in
     assert done == ["fine-tuning"]
     assert [timeless(r) for r in again] == [timeless(r) for r in in_process]
     assert (again[1].cells.after == in_process[1].cells.after).all()
+
+
+def test_a_row_made_with_another_default_is_done_again(spec, tmp_path):
+    job = Job(spec, RUNS[1])
+    execute(RUNS[1:2], spec, out=tmp_path)
+    assert Store(tmp_path).load(job) is not None
+    path = tmp_path / "rows" / f"{job.key}.json"
+    plain = json.loads(path.read_text())
+    assert plain[0]["config"]["recipe"]["editor"]["activation_weight"] == 1.0
+    plain[0]["config"]["recipe"]["editor"]["activation_weight"] = 2.0
+    path.write_text(json.dumps(plain))
+    assert Store(tmp_path).load(job) is None
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_row_is_as_its_own_report_says(name):
+    """Whatever the width, and what JSON makes of it."""
+    built = Run(recipe=name).built()
+    now = Identity(recipe_to_plain(built)).facts["editor"]
+    assert as_now(now, json.loads(json.dumps(recipe_to_plain(built.at(64))))["editor"])
+    for setting in now.keys() - {"name", "net"}:
+        assert as_now(now, {**now, setting: "another"}) is (now[setting] is None)
 
 
 def test_an_interruption_keeps_the_rows_that_were_finished(spec, tmp_path, monkeypatch):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from polypatch.editors.widths import BY_WIDTH
 from polypatch.evaluation import Report, load_cells, load_reports, save_cells, save_reports
+from polypatch.plain_recipes import recipe_to_plain
 from polypatch.runs.job import Job
+from polypatch.store.identity import Identity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Store:
         save_reports(reports, self._report(job))
 
     def load(self, job: Job) -> list[Report] | None:
-        """What `save` wrote; None where the job is not done.
+        """What `save` wrote; None where the job is not done, or was done with settings that are no defaults any more.
 
         Raises:
             DataError: a file that cannot be read.
@@ -37,6 +41,9 @@ class Store:
         if not self._report(job).exists():
             return None
         reports = load_reports(self._report(job))
+        now = Identity(recipe_to_plain(job.run.built())).facts["editor"]
+        if not all(as_now(now, (report.config or {}).get("recipe", {}).get("editor", {})) for report in reports):
+            return None
         return [
             dataclasses.replace(report, cells=load_cells(cells))
             if (cells := self._cells(job, fold)).exists()
@@ -49,3 +56,18 @@ class Store:
 
     def _cells(self, job: Job, fold: int) -> Path:
         return self.folder / "rows" / f"{job.key}.cells-{fold}.json"
+
+
+def as_now(now: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
+    """Whether an editor had the settings then that it has now, as plain data: a default is in no job's name.
+
+    A setting that is new, one that hangs on the model's width, and a net, which `KeptNets` finds, are not compared.
+    """
+    for name, value in now.items():
+        if name == "net" or value is BY_WIDTH or name not in then:
+            continue
+        before = then[name]
+        both = isinstance(value, Mapping) and isinstance(before, Mapping)
+        if not (as_now(value, before) if both else value == before):
+            return False
+    return True
