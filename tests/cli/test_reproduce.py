@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from dataclasses import fields, replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from polypatch.experiments import editors as editors_module
 from polypatch.experiments.editors import GROUPS, rivals
 from polypatch.experiments.massive import FOURTEEN
 from polypatch.experiments.table2 import LANGUAGES as FIFTEEN
-from polypatch.runs import Workbench
+from polypatch.runs import Run, Workbench
 from polypatch.testing import tiny_edits, tiny_model, tiny_texts
 from polypatch.training.net_course import NetCourse
 
@@ -91,17 +92,14 @@ def xnli(tmp_path, monkeypatch):
 @pytest.fixture
 def quick(monkeypatch):
     """Few steps: what is tested is the road and not how good an edit gets."""
-    own = Workbench.run
+    own, fast = Run.built, {"max_steps": 4, "views": 0, "first_validation": 2, "validate_every": 1}
 
-    def run(self, wanted, on_outcome=None):
-        from dataclasses import fields, replace
+    def built(self):
+        recipe = own(self)
+        known = {field.name for field in fields(recipe.editor)}
+        return replace(recipe, editor=replace(recipe.editor, **{n: value for n, value in fast.items() if n in known}))
 
-        known = {field.name for field in fields(wanted.built().editor)}
-        fast = {"max_steps": 4, "views": 0, "first_validation": 2, "validate_every": 1}
-        settings = {**wanted.settings, **{name: value for name, value in fast.items() if name in known}}
-        return own(self, replace(wanted, settings=settings), on_outcome)
-
-    monkeypatch.setattr(Workbench, "run", run)
+    monkeypatch.setattr(Run, "built", built)
 
 
 @pytest.mark.parametrize("name", ["table1", "table3"])
