@@ -6,22 +6,21 @@ of the stream and behind its first ten, one model after the other in one process
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import track
 
+from on_facts import parser_of, spec_of
 from polypatch.edited_model import EditedModel
 from polypatch.edits import Edit
 from polypatch.evaluation import evaluate
 from polypatch.experiments.language_models import FACTS
-from polypatch.runs import BenchSpec, Run, Workbench
+from polypatch.runs import Run, Workbench
 from tail import keep, processor
 
 FEW = 10
@@ -93,17 +92,14 @@ def measure(bench: Workbench, run: Run, probes: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="a causal language model")
-    parser.add_argument("data", help="what it is edited with, such as facts:FILE")
+    parser = parser_of(__doc__)
     parser.add_argument("--edits", type=int, default=1_000, help="of the stream")
     parser.add_argument("--probes", type=int, default=40, help="edits that are timed")
-    parser.add_argument("--cache", help="a folder for encoded texts")
-    parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
     arguments = parser.parse_args()
-    spec = BenchSpec(model=arguments.model, data=arguments.data, languages=FACTS, cache_dir=arguments.cache)
     run = Run(recipe="polypatch-linear", memory_languages=FACTS, order=0, allow_contradictions=True)
-    result = measure(spec.open(), replace(run, limit=arguments.edits + arguments.probes), arguments.probes)
+    result = measure(
+        spec_of(arguments).open(), replace(run, limit=arguments.edits + arguments.probes), arguments.probes
+    )
     Console().print_json(data=result)
     keep(result, arguments.out)
 

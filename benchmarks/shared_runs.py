@@ -6,18 +6,17 @@ Every run is done both ways, one after the other, after one round that is not co
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import track
 
+from on_facts import parser_of, spec_of
 from polypatch.experiments.language_models import FACTS, SETTINGS
-from polypatch.runs import BenchSpec, Run, Workbench
+from polypatch.runs import Run, Workbench
 from tail import keep, processor
 
 EDITORS = ("grace", "memoir", "ultraedit", "rome-mpn", "memit-mpn", "alphaedit-mpn")
@@ -66,18 +65,13 @@ def measure(bench: Workbench, runs: list[Run], rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="a causal language model")
-    parser.add_argument("data", help="what it is edited with, such as facts-once:FILE")
+    parser = parser_of(__doc__)
     parser.add_argument("--edits", type=int, default=1, help="of a run")
     parser.add_argument("--rounds", type=int, default=3, help="how often every run is timed")
-    parser.add_argument("--cache", help="a folder for encoded texts")
-    parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
     arguments = parser.parse_args()
-    spec = BenchSpec(model=arguments.model, data=arguments.data, languages=FACTS, cache_dir=arguments.cache)
     shared: dict[str, Any] = {"memory_languages": FACTS, "limit": arguments.edits, "allow_contradictions": True}
     runs = [Run(recipe=name, order=0, settings=SETTINGS.get(name, {}), **shared) for name in EDITORS]
-    result = measure(spec.open(), runs, arguments.rounds)
+    result = measure(spec_of(arguments).open(), runs, arguments.rounds)
     Console().print_json(data=result)
     keep(result, arguments.out)
 

@@ -73,11 +73,9 @@ class ResidualMemory(Unmergeable, SharedDelta):
         k = k.to(self.memory.dtype)
         return torch.zeros_like(k).scatter(1, masks, k.gather(1, masks))
 
-    def unrouted(self, q: Tensor, out: Tensor) -> Tensor:
-        """`out`, and what is remembered more by the query's own mask, however far from all edits it is."""
-        k = self.written_from(q)
-        added = self.masked(k, self.mask_of(k)) @ self.memory.T
-        return out + added.to(out.dtype)
+    def adds(self, masked: Tensor) -> Tensor:
+        """R (M ∘ k): [n, f] -> [n, d]."""
+        return masked @ self.memory.T
 
     def forward(self, q: Tensor, out: Tensor) -> Tensor:
         """`out`, and what is remembered more where the query is near to an edit."""
@@ -86,7 +84,7 @@ class ResidualMemory(Unmergeable, SharedDelta):
         k = self.written_from(q)
         shared, nearest = overlap_of(self.mask_of(k), self.masks, k.shape[1]).max(dim=1)
         near = (shared >= self.overlaps[nearest]).unsqueeze(1)
-        added = self.masked(k, self.masks[nearest]) @ self.memory.T
+        added = self.adds(self.masked(k, self.masks[nearest]))
         return torch.where(near, out + added.to(out.dtype), out)
 
     def begin(self, k: Tensor) -> None:

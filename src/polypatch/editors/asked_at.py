@@ -25,8 +25,8 @@ class AskedAt:
 
     def __call__(self, q: Tensor, out: Tensor) -> Tensor:
         """`out`, or `change` of it."""
-        apart = distances(q, self.at).amin(1)
-        return torch.where((apart <= SAME * q.norm(dim=1)).unsqueeze(1), self.change(q, out), out)
+        here, _ = _found(q, self.at)
+        return torch.where(here, self.change(q, out), out)
 
 
 class AddedAt:
@@ -39,6 +39,11 @@ class AddedAt:
 
     def __call__(self, q: Tensor, out: Tensor) -> Tensor:
         """`out`, or moved."""
-        apart, nearest = distances(q, self.at).min(1)
-        here = (apart <= SAME * q.norm(dim=1)).unsqueeze(1)
+        here, nearest = _found(q, self.at)
         return torch.where(here, out + self.added[nearest].to(out.dtype), out)
+
+
+def _found(q: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+    """Which queries are one of `at` [n, 1], and the number of the nearest there [n]."""
+    apart, nearest = distances(q, at).min(1)
+    return (apart <= SAME * q.norm(dim=1)).unsqueeze(1), nearest

@@ -88,7 +88,7 @@ class MEMOIR(Settings):
         k = delta.written_from(rows.q)
         masks = delta.mask_of(k)
         masked = delta.masked(k, masks)
-        descent = Descent(masked @ delta.memory.T, masked, self._metric(delta, memory.train))
+        descent = Descent(delta.adds(masked), masked, self._metric(delta, memory.train))
         length = float(masked.square().sum(1).mean())
         with torch.no_grad():
             unit = float(tail.site.ffn(known).norm(dim=1).mean())

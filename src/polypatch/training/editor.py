@@ -110,19 +110,21 @@ def train_editor(
         PolypatchError: `out` is taken, the data cannot be used, or the training fails.
     """
     editor, training, work = trainable(request.recipe), request.training, work_of(out)
+    finished = resume and out.is_dir() and not work.exists()  # nothing left to do is no mistake
+    if not finished:
+        if why := taken(out, overwrite):
+            raise InputError(f"{out}: {why}")
+        require_own(work, resume, overwrite)
     facts = {
         **recipe_to_plain(request.recipe),
         **asdict(training),
         "layer": tail.site.layer_path,
         "model": fingerprint_of(tail.site),
     }
-    if resume and out.is_dir() and not work.exists():  # nothing left to do is no mistake
+    if finished:
         done = read_net(out).training
         Identity(facts).require(done, out, "give the same command, or another --out", InputError)
         return TrainedEditor(out, done)
-    if why := taken(out, overwrite):
-        raise InputError(f"{out}: {why}")
-    require_own(work, resume, overwrite)
     memory = parted(memory_of_data(data, request.languages or tuple(data.memory)))
     edits = practice_edits(tail, data, training.edits, training.seed)
     told = to_json([[record_from_edit(edit) for edit in edits], list(memory.train), list(memory.validation)])
