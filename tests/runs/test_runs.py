@@ -100,6 +100,9 @@ def test_a_row_made_with_another_default_is_done_again(spec, tmp_path):
     plain[0]["config"]["recipe"]["editor"]["activation_weight"] = 2.0
     path.write_text(json.dumps(plain))
     assert Store(tmp_path).load(job) is None
+    plain[0]["config"]["recipe"] = 3
+    path.write_text(json.dumps(plain))
+    assert Store(tmp_path).load(job) is None, "and one that does not say what it was"
 
 
 @pytest.mark.parametrize("name", RECIPES)

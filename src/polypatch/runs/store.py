@@ -41,8 +41,8 @@ class Store:
         if not self._report(job).exists():
             return None
         reports = load_reports(self._report(job))
-        now = Identity(recipe_to_plain(job.run.built())).facts["editor"]
-        if not all(as_now(now, (report.config or {}).get("recipe", {}).get("editor", {})) for report in reports):
+        now = {"recipe": {"editor": Identity(recipe_to_plain(job.run.built())).facts["editor"]}}
+        if not all(as_now(now, report.config) for report in reports):
             return None
         return [
             dataclasses.replace(report, cells=load_cells(cells))
@@ -59,7 +59,7 @@ class Store:
 
 
 def as_now(now: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
-    """Whether an editor had the settings then that it has now, as plain data: a default is in no job's name.
+    """Whether a recipe had the settings then that it has now, as plain data: a default is in no job's name.
 
     A setting that is new, one that hangs on the model's width, and a net, which `KeptNets` finds, are not compared.
     """
