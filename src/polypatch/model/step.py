@@ -37,6 +37,7 @@ class Attempt:
     ) -> None:
         self.edited, self.memory, self.recipe, self.edit, self.watchman = edited, memory, recipe, edit, watchman
         self.started = time.perf_counter()
+        self.known: dict[Example, bool] = {}  # which examples the model answers right, as it stands
 
     def run(self, rules: Rules) -> EditOutcome:
         """Apply the edit if its trigger asks for it; says what became of it."""
@@ -46,7 +47,7 @@ class Attempt:
         if not self.recipe.trigger.fires(right):
             remember(self.edited, self.memory, self.recipe, right_already(self.recipe, asked))
             return self._outcome(triggered=False, success=True, confidence=sure)
-        before = self.edited.delta.snapshot(), self.memory.snapshot()
+        before = self.edited.delta.snapshot(), self.memory.snapshot(), dict(self.known)
         patches, steps = self.edited.delta.patches, 0
         for attempt in range(rules.retries + 1):
             if attempt:
@@ -126,6 +127,7 @@ class Attempt:
             subject=lambda row: self._subject(places[row][0]),
             groups=[group_of(example.lang) for example, _ in places],
         )
+        self.known.clear()
         fit = self.recipe.editor.learn(self.edited.delta, lesson, self.edited.tail, self.memory)
         drawn = set(fit.drawn)
         whole = (places[i][0] for i in fit.drawn)  # an example of which a row was given up is none that was learned
@@ -144,18 +146,22 @@ class Attempt:
         asked = self.edited.ask(examples)
         rows, wanted = flat(asked)
         said = self.edited.tail.said(rows, self.edited.delta, wanted)
-        return answered_right(asked, said), float(said.probability.min())
+        right = answered_right(asked, said)
+        self.known.update(zip(examples, right, strict=True))
+        return right, float(said.probability.min())
 
-    def _restore(self, before: tuple[object, tuple[int, int]]) -> None:
-        self.edited.delta.restore(before[0])
-        self.memory.restore(before[1])
+    def _restore(self, before: tuple[object, tuple[int, int], dict[Example, bool]]) -> None:
+        delta, memory, known = before
+        self.edited.delta.restore(delta)
+        self.memory.restore(memory)
+        self.known = dict(known)
 
     def _rng(self, attempt: int, purpose: str = "sampler") -> random.Random:
         return rng_of(self.edited.rules.seed, self.edit, attempt, purpose)
 
     def _outcome(self, **fields: object) -> EditOutcome:
         source = self.edit.example(self.edit.source)
-        correct = self._answers([source])[0][0]
+        correct = self.known[source] if source in self.known else self._answers([source])[0][0]
         return EditOutcome(
             edit_id=self.edit.id,
             source_correct=correct,
