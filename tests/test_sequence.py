@@ -233,6 +233,23 @@ def test_failures_are_said_and_kept_or_taken_back(tiny, attached, keep):
     assert edited.memory.snapshot() == tuple(n + 4 * keep for n in used)
 
 
+@pytest.mark.parametrize(("fails", "keep"), [(0, True), (99, True), (99, False)])
+def test_whether_the_source_is_right_is_what_the_model_says_then(tiny, attached, monkeypatch, fails, keep):
+    """Looked at before, and once an attempt; never once more, also where an edit is taken back."""
+    edits = wrong_edits(tiny, 3, ("en", "de"), right=("en",)) + wrong_edits(tiny, 3, ("en", "de"))
+    edits = [dataclasses.replace(one, id=f"e{i}") for i, one in enumerate(edits)]
+    recipe = Recipe(Scribe(fails=fails), OnlyLanguages(("de",)), Trigger.ANY)
+    edited, asked = attached(recipe), []
+    rules = dataclasses.replace(edited.rules, keep_failed=keep, retries=1, allow_contradictions=True)
+    said = edited.tail.said
+    monkeypatch.setattr(edited.tail, "said", lambda rows, *given: asked.append(len(rows)) or said(rows, *given))
+    for one in edits:
+        asked.clear()
+        outcome = next(iter(edit_stream(edited, [one], recipe=recipe, rules=rules)))  # behind it the stream looks again
+        assert asked == [2] * (1 + outcome.attempts)
+        assert outcome.source_correct == (edited.predict(one.prompt["en"]) == one.target["en"])
+
+
 def test_fine_tuning_that_failed_is_taken_back_to_the_bit(tiny, attached):
     edits = wrong_edits(tiny, 2, ("en",))
     recipe = Recipe(FineTuning(max_steps=3, learning_rate=1e-7))
