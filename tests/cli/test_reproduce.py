@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 
+import every_editor
 from polypatch.data import massive as massive_module
 from polypatch.data import write_jsonl
 from polypatch.data import xnli as xnli_module
@@ -182,6 +183,35 @@ def test_editors_with_and_without_mpns_sampler(polypatch, massive, quick, short,
     assert "--limit 4: no more edits of a stream" in report
     assert "grace-mpn over grace, on the same cells" in report
     assert "lora-mpn over lora, on the same cells" in report
+    page_shows_what_the_report_shows(report, every_editor.collected([tmp_path / "results.json"]))
+
+
+def page_shows_what_the_report_shows(report, figures):
+    """The tables of docs/tables/every-editor-tables.md are made of what a report has."""
+    printed = {cells["Recipe"].split(" (")[0]: cells for cells in table_rows(report, "Recipe") if "worst" in cells}
+    won = {cells["CLG, points"]: cells for cells in table_rows(report, "CLG, points")}
+    shown = list(table_rows("\n".join(every_editor.table_of(figures)), "Recipe"))
+    assert [cells["Recipe"] for cells in shown] == list(every_editor.ORDER)
+    for cells in shown:
+        name, gained = cells.pop("Recipe"), [cells.pop("CLG gained"), cells.pop("unseen gained")]
+        kept = cells if name != "original" else {title: cells[title] for title in ("Reliability", "CLG")}
+        assert kept == {title: printed[name][title] for title in kept}
+        pair = f"{name} over {dict(every_editor.PAIRS).get(name)}"
+        assert gained == ([won[pair]["all"], won[pair]["unseen"]] if pair in won else ["–", "–"])
+    assert set(won) == {f"{better} over {name}" for better, name in every_editor.PAIRS}
+
+
+def table_rows(text, first):
+    """Each row of the Markdown tables whose first column has this title: its cells by their columns' titles."""
+    titles = None
+    for line in text.splitlines():
+        cells = [cell.strip().replace("\\", "") for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        if not cells:
+            titles = None
+        elif titles is None:
+            titles = cells
+        elif titles[0] == first and not set(line) <= set("|-: "):
+            yield dict(zip(titles, cells, strict=True))
 
 
 NETS = {"mend", "mend-mpn", "lime-mend", "malmen", "malmen-mpn", "ke", "ke-mpn", "lime-ke"}
