@@ -142,6 +142,33 @@ def test_what_is_written_is_what_is_written_behind_the_facts(beams):
     edited.unload()
 
 
+def test_of_a_prompt_only_the_position_that_is_written_behind_is_read_with_its_fact(monkeypatch):
+    """Elsewhere its output goes nowhere: what is written is what a model that reads it all would write."""
+    edited, edits = read_by("gpt2", short(IKE, shots=1))
+    prompts = [edited.readout.prompt(edit.prompt["en"]) for edit in edits]
+    read, outputs = [], FactReader.outputs
+
+    def counted(self, rows, behind):
+        read.append(len(rows))
+        return outputs(self, rows, behind)
+
+    monkeypatch.setattr(FactReader, "outputs", counted)
+    said = edited.readout.greedy(prompts)
+    assert set(read) <= set(range(1, len(prompts) + 1))
+    read.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr("polypatch.sites.text_beside.asked", lambda new: new)
+        again = edited.readout.greedy(prompts)
+    assert [one.ids for one in again] == [one.ids for one in said]
+    assert max(read) > 2 * len(prompts)
+    # Whoever runs the model himself may look at every position.
+    tokens = torch.tensor([list(prompts[0])])
+    read.clear()
+    edited.model(tokens)
+    assert read == [tokens.numel() - 1]  # there is no text yet at its opening mark
+    edited.unload()
+
+
 def written(beams):
     return {"max_new_tokens": 5, "num_beams": beams, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
 

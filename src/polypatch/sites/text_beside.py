@@ -22,12 +22,13 @@ from polypatch.errors import InputError, UnsupportedModelError
 from polypatch.sites.cached_tokens import CachedTokens
 from polypatch.sites.discovery.anatomy import Anatomy
 from polypatch.sites.discovery.places import Places
+from polypatch.sites.last_alone import asked
 from polypatch.sites.network.model_kind import ModelKind
 from polypatch.sites.rows import Row
 from polypatch.sites.sentence import Sentences
 
 ShownRows = Sequence[Row | None]
-"""ShownRows of a pass; None where padding stands."""
+"""Rows of a pass; None where padding stands, or nobody looks."""
 
 
 class _Given(NamedTuple):
@@ -167,8 +168,10 @@ class TextBeside:
         yield Row(tokens, len(tokens) - 1 if self.places.last else 0, context)
 
     def _positions(self, ids: list[int], _: Sequence[int], own: list[bool], new: int) -> Iterator[Row | None]:
-        before = [one for one, kept in zip(ids[:-new], own[:-new], strict=True) if kept]
-        for one, kept in zip(ids[-new:], own[-new:], strict=True):
+        some = asked(new)
+        before = [one for one, kept in zip(ids[:-some], own[:-some], strict=True) if kept]
+        yield from [None] * (new - some)
+        for one, kept in zip(ids[-some:], own[-some:], strict=True):
             before += [one] * kept
             yield Row(tuple(before), len(before) - 1) if kept else None
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from polypatch.sites.last_alone import last_alone
 from polypatch.sites.network.shell import with_forwards
 
 TOKENS = 4096
@@ -137,16 +138,17 @@ class _Writer:
         more = {} if draft.cache is None else {"past_key_values": draft.cache}
         if self.begun:
             more["decoder_input_ids"] = torch.tensor([list(self.begun)] * len(ids), device=self.device)
-        done = self.model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=False,
-            num_beams=1,
-            max_new_tokens=most - draft.ids.shape[1],
-            logits_processor=LogitsProcessorList([sure]),
-            return_dict_in_generate=True,
-            **more,
-        )
+        with last_alone():
+            done = self.model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                do_sample=False,
+                num_beams=1,
+                max_new_tokens=most - draft.ids.shape[1],
+                logits_processor=LogitsProcessorList([sure]),
+                return_dict_in_generate=True,
+                **more,
+            )
         new = done.sequences[:, len(self.begun) or ids.shape[1] :]
         shares = torch.cat([draft.shares, torch.stack(sure.steps, dim=1).cpu()], dim=1)
         cache = getattr(done, "past_key_values", None)
