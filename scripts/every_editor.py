@@ -11,33 +11,29 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from polypatch.evaluation import Stat
+from polypatch.evaluation.aggregate import Aggregate
+from polypatch.evaluation.pareto_figure import worst_set
+from polypatch.evaluation.tables import BLANK
 from polypatch.experiments.editors import GROUPS, rivals
+from polypatch.experiments.summary import COLUMNS, brief, in_the_source, points, shown
 from polypatch.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "docs/results/every-editor.json"
 TABLES, SUMMARY = ROOT / "docs/tables/every-editor-tables.md", ROOT / "docs/tables/every-editor.md"
 
-MEANS = {
-    "Reliability": "reliability",
-    "MLG": "mlg",
-    "CLG": "clg_avg",
-    "seen": "clg_seen",
-    "unseen": "clg_unseen",
-    "never": "clg_never",
-    "as before, en": "in the source",
-    "worst": "worst",
-}
+MEANS = {title: COLUMNS[title] for title in ("Reliability", "MLG", "CLG", "seen", "unseen", "never")}
+KEPT = {"as before, en": "in the source", "worst": "worst"}
 BEFORE = ("reliability", "mlg", "clg_avg")
 """Of the unedited model there is no more: nothing was drawn for it, and nothing changed."""
 
 COSTS = {"s/edit": "seconds_per_edit", "kB/edit": "kilobytes_per_edit"}
 SPLITS = ("all", "unseen")
-BLANK = "–"
 
 ORDER = ("original", *(row for names in GROUPS.values() for name in names for row in (name, *rivals(name))))
 PAIRS = tuple((better, name) for names in GROUPS.values() for name in names for better in rivals(name))
@@ -67,15 +63,12 @@ def collected(reports: Iterable[Path]) -> Set:
 
 def _row(row: dict[str, Any]) -> dict[str, list[float | None]]:
     """The figures of a recipe's table row: [mean, standard deviation or null]."""
-    found = {name: stat for name, stat in row.items() if isinstance(stat, dict)}
-    agreement = {name: found[name] for name in found if re.fullmatch(r"locality\..+\.agreement", name)}
-    if agreement and row["recipe"] != "original":
-        source = [name for name in agreement if name.count(".") == 2]
-        chosen = "locality.test.agreement"
-        found["in the source"] = agreement[chosen if chosen in source else source[0]]
-        found["worst"] = min(agreement.values(), key=lambda stat: float(stat["mean"]))
-    wanted = BEFORE if row["recipe"] == "original" else [*MEANS.values(), *COSTS.values()]
-    return {name: [found[name]["mean"], found[name]["sd"]] for name in wanted if name in found}
+    found = {name: Stat(**stat) for name, stat in row.items() if isinstance(stat, dict)}
+    whole = Aggregate(row["recipe"], row["runs"], found)
+    kept = {"in the source": in_the_source(whole), "worst": worst_set(whole)}
+    found |= {name: stat for name, stat in kept.items() if stat is not None}
+    wanted = BEFORE if row["recipe"] == "original" else (MEANS | KEPT | COSTS).values()
+    return {name: [found[name].mean, found[name].sd] for name in wanted if name in found}
 
 
 def _gain(splits: dict[str, Any]) -> dict[str, list[float]]:
@@ -87,27 +80,20 @@ def _gain(splits: dict[str, Any]) -> dict[str, list[float]]:
 def table_of(figures: Set) -> Iterator[str]:
     """A set's table: one line a recipe."""
     rows = figures["rows"]
-    titles = {title: key for title, key in (MEANS | COSTS).items() if any(key in row for row in rows.values())}
+    titles = {title: key for title, key in (MEANS | KEPT | COSTS).items() if any(key in row for row in rows.values())}
     won = {better: figures["gains"].get(f"{better} over {name}", {}) for better, name in PAIRS}
     yield "| Recipe | " + " | ".join(titles) + " | CLG gained | unseen gained |"
     yield "| --- |" + " ---: |" * (len(titles) + len(SPLITS))
     for name, row in rows.items():
         cells = [_cell(title, row.get(key)) for title, key in titles.items()]
-        gained = [_interval(won.get(name, {}).get(split)) for split in SPLITS]
+        own = won.get(name, {})
+        gained = [points(*own[split]) if split in own else BLANK for split in SPLITS]
         yield "| " + " | ".join([name, *cells, *gained]) + " |"
 
 
-def _cell(title: str, stat: list[float] | None) -> str:
-    if stat is None:
-        return BLANK
-    mean, sd = stat
-    if title in COSTS:
-        return f"{mean:.2g}"
-    return f"{mean:.1f}" if sd is None else f"{mean:.1f} ± {sd:.1f}"
-
-
-def _interval(gain: list[float] | None) -> str:
-    return BLANK if gain is None else "{:+.1f} [{:+.1f}, {:+.1f}]".format(*gain)
+def _cell(title: str, figures: Sequence[Any] | None) -> str:
+    stat = None if figures is None else Stat(*figures)
+    return brief(stat) if title in COSTS else shown(stat, 1)
 
 
 def columns_of(sets: dict[str, Set]) -> dict[str, str]:
@@ -182,7 +168,7 @@ def main() -> None:
 
 def dumped(sets: dict[str, Set]) -> str:
     """JSON with a line for each row and each gain."""
-    text = json.dumps(sets, indent=1, ensure_ascii=False, sort_keys=False)
+    text = json.dumps(sets, indent=1, ensure_ascii=False)
     return re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda found: "[" + re.sub(r",\s+", ", ", found[1]) + "]", text) + "\n"
 
 

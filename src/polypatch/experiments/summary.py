@@ -12,7 +12,7 @@ from polypatch.evaluation.pareto_figure import worst_set
 from polypatch.evaluation.tables import BLANK
 from polypatch.rendering.grid import Column, Grid
 
-_COLUMNS = {
+COLUMNS = {
     "Patches": "patches",
     "Reliability": "reliability",
     "MLG": "mlg",
@@ -36,16 +36,16 @@ def summary(reports: Sequence[Report]) -> Grid:
     teacher-forced accuracy (*forced*) stands beside the exact match of what it writes.
     """
     rows = aggregate(with_original(reports))
-    used = {title: name for title, name in _COLUMNS.items() if any(name in row.stats for row in rows)}
+    used = {title: name for title, name in COLUMNS.items() if any(name in row.stats for row in rows)}
     titles = ("Recipe", *used, "as before, en", "worst", "s/edit", "kB/edit")
     body = []
     for row in rows:
-        cells = [_shown(row.stats.get(name), 0 if name == "patches" else 1) for name in used.values()]
+        cells = [shown(row.stats.get(name), 0 if name == "patches" else 1) for name in used.values()]
         if row.recipe == "original":
             body.append((row.title, *cells, BLANK, BLANK, BLANK, BLANK))
             continue
-        spent = (_brief(row.stats.get(f"{name}_per_edit")) for name in ("seconds", "kilobytes"))
-        kept = (_shown(_in_the_source(row), 1), _shown(worst_set(row), 1))
+        spent = (brief(row.stats.get(f"{name}_per_edit")) for name in ("seconds", "kilobytes"))
+        kept = (shown(in_the_source(row), 1), shown(worst_set(row), 1))
         body.append((row.title, *cells, *kept, *spent))
     return Grid(tuple(Column("", title) for title in titles), tuple(body))
 
@@ -57,18 +57,20 @@ def differences(gains: Sequence[Gain]) -> Grid:
     return Grid((Column("", "CLG, points"), *(Column("", name) for name in splits)), tuple(body))
 
 
-def _in_the_source(row: Aggregate) -> Stat | None:
+def in_the_source(row: Aggregate) -> Stat | None:
     """Agreement on the test texts in the source language; of data without such a set, on the first one there is."""
     sets = [name for name in row.stats if re.fullmatch(r"locality\.[^.]+\.agreement", name)]
     test = "locality.test.agreement"
     return row.stats[test if test in sets else sets[0]] if sets else None
 
 
-def _brief(stat: Stat | None) -> str:
+def brief(stat: Stat | None) -> str:
+    """A cost: two digits of its mean."""
     return BLANK if stat is None else f"{stat.mean:.2g}"
 
 
-def _shown(stat: Stat | None, decimals: int) -> str:
+def shown(stat: Stat | None, decimals: int) -> str:
+    """Mean ± standard deviation."""
     if stat is None:
         return BLANK
     spread = "" if stat.sd is None else f" ± {stat.sd:.{decimals}f}"
@@ -78,5 +80,9 @@ def _shown(stat: Stat | None, decimals: int) -> str:
 def _gain(split: GainSplit) -> str:
     if split.gain is None or split.interval is None:
         return BLANK
-    low, high = split.interval
-    return f"{split.gain:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return points(split.gain, *split.interval)
+
+
+def points(gain: float, low: float, high: float) -> str:
+    """Points gained, with their interval."""
+    return f"{gain:+.1f} [{low:+.1f}, {high:+.1f}]"
